@@ -1,0 +1,188 @@
+// Message attributes: up to 10 named, typed values that travel beside a body, so that filters and handlers can look at
+// them without parsing it.
+//
+//   queue.Send(Order{45}, {.attributes = {{"price", 120}, {"store", "oslo"}}});
+//   const AttributeValue* price = delivery.attributes().Find("price");   // price->type() == "Number"
+//
+// Names are 1 … 256 of A-Z a-z 0-9 _ . -, with no leading, trailing or doubled dot, and not starting with "AWS." or
+// "Amazon." (in any case). Types are String, Number or Binary, each with an optional suffix after a dot ("Number.int").
+// No value is empty. A plain value type; nothing here is synchronised.
+
+#ifndef DECOUPLE_ATTRIBUTES_H_
+#define DECOUPLE_ATTRIBUTES_H_
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <concepts>
+#include <cstddef>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "decouple/error.h"
+
+namespace decouple {
+
+// A value with its type. Numbers are kept as text, so none loses a digit.
+class AttributeValue {
+ public:
+  AttributeValue(std::string text) : type_("String"), value_(std::move(text)) {}
+  AttributeValue(std::string_view text) : AttributeValue(std::string(text)) {}
+  AttributeValue(const char* text) : AttributeValue(std::string(text)) {}
+
+  template <typename N>
+    requires((std::integral<N> && !std::same_as<N, bool> && !std::same_as<N, char>) || std::floating_point<N>)
+  AttributeValue(N number) : type_("Number") {
+    std::array<char, 64> digits;
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+    value_.assign(digits.data(), end);
+  }
+
+  // A number in decimal, of any length: "12.50", "-1e9".
+  static AttributeValue Number(std::string_view text) { return {"Number", std::string(text)}; }
+  static AttributeValue Binary(std::string_view bytes) { return {"Binary", std::string(bytes)}; }
+
+  // The same value with a type of one's own: WithSuffix("int") makes "Number" "Number.int".
+  AttributeValue WithSuffix(std::string_view suffix) const {
+    std::string type(type_);
+    type.append(1, '.').append(suffix);
+    return {std::move(type), value_};
+  }
+
+  const std::string& type() const { return type_; }
+  const std::string& value() const { return value_; }
+
+  friend bool operator==(const AttributeValue&, const AttributeValue&) = default;
+
+ private:
+  AttributeValue(std::string type, std::string value) : type_(std::move(type)), value_(std::move(value)) {}
+
+  std::string type_;
+  std::string value_;
+};
+
+// In the order in which they were given. Looking one up is linear: there are ten at most.
+class MessageAttributes {
+ public:
+  using value_type = std::pair<std::string, AttributeValue>;
+  using const_iterator = std::vector<value_type>::const_iterator;
+
+  MessageAttributes() = default;
+  MessageAttributes(std::initializer_list<value_type> attributes) : attributes_(attributes) {}
+
+  // Adds one, or replaces the one of that name.
+  void Set(std::string_view name, AttributeValue value) {
+    for (auto& [existing, old] : attributes_) {
+      if (existing == name) {
+        old = std::move(value);
+        return;
+      }
+    }
+    attributes_.emplace_back(std::string(name), std::move(value));
+  }
+
+  // Null if there is none of that name. Valid until the attributes change.
+  const AttributeValue* Find(std::string_view name) const {
+    const auto found = std::find_if(begin(), end(), [&](const value_type& entry) { return entry.first == name; });
+    return found == end() ? nullptr : &found->second;
+  }
+
+  const_iterator begin() const { return attributes_.begin(); }
+  const_iterator end() const { return attributes_.end(); }
+  std::size_t size() const { return attributes_.size(); }
+  bool empty() const { return attributes_.empty(); }
+
+  // What they count towards a message's size: names, types and values.
+  std::size_t bytes() const {
+    std::size_t sum = 0;
+    for (const auto& [name, value] : attributes_) sum += name.size() + value.type().size() + value.value().size();
+    return sum;
+  }
+
+  friend bool operator==(const MessageAttributes&, const MessageAttributes&) = default;
+
+ private:
+  std::vector<value_type> attributes_;
+};
+
+namespace internal {
+
+inline constexpr std::size_t kMaxAttributeNameLength = 256;  // SQS: names and types alike
+
+inline bool IsAttributeCharacter(char c) {
+  return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.';
+}
+
+inline absl::Status CheckAttributeName(const std::string& name) {
+  const auto refuse = [&](const char* what) {
+    return MakeError(Error::kInvalidParameterValue,
+                     absl::StrCat("attribute name \"", name, "\" ", what,
+                                  "; allowed are 1 to 256 of A-Z a-z 0-9 _ . - without a leading, trailing or doubled "
+                                  "dot, not starting with AWS. or Amazon."));
+  };
+  if (name.empty()) return refuse("is empty");
+  if (name.size() > kMaxAttributeNameLength) return refuse("is too long");
+  if (!std::all_of(name.begin(), name.end(), IsAttributeCharacter)) return refuse("has a character that is not allowed");
+  if (name.front() == '.' || name.back() == '.' || name.find("..") != std::string::npos) {
+    return refuse("has a misplaced dot");
+  }
+  if (absl::StartsWithIgnoreCase(name, "AWS.") || absl::StartsWithIgnoreCase(name, "Amazon.")) {
+    return refuse("starts with a reserved prefix");
+  }
+  return absl::OkStatus();
+}
+
+inline absl::Status CheckAttributeValue(const std::string& name, const AttributeValue& value) {
+  const std::string& type = value.type();
+  const std::string base = type.substr(0, type.find('.'));
+  const bool has_suffix = base.size() != type.size();
+  if ((base != "String" && base != "Number" && base != "Binary") || (has_suffix && base.size() + 1 == type.size()) ||
+      type.size() > kMaxAttributeNameLength || !std::all_of(type.begin(), type.end(), IsAttributeCharacter)) {
+    return MakeError(Error::kInvalidParameterValue,
+                     absl::StrCat("attribute \"", name, "\" has the type \"", type,
+                                  "\"; allowed are String, Number and Binary, each with an optional .suffix"));
+  }
+  if (value.value().empty()) {
+    return MakeError(Error::kInvalidParameterValue,
+                     absl::StrCat("attribute \"", name, "\" has an empty value; a value must not be empty"));
+  }
+  if (base == "Number") {
+    double parsed = 0;
+    const bool is_decimal = value.value().find_first_not_of("+-.0123456789eE") == std::string::npos;
+    if (!is_decimal || !absl::SimpleAtod(value.value(), &parsed)) {
+      return MakeError(Error::kInvalidParameterValue, absl::StrCat("attribute \"", name, "\" has the value \"",
+                                                                   value.value(), "\", which is not a decimal number"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+inline absl::Status CheckAttributes(const MessageAttributes& attributes, std::size_t most) {
+  if (attributes.size() > most) {
+    return MakeError(Error::kInvalidParameterValue, absl::StrCat("a message with ", attributes.size(),
+                                                                 " attributes; allowed are at most ", most));
+  }
+  for (auto entry = attributes.begin(); entry != attributes.end(); ++entry) {
+    if (absl::Status status = CheckAttributeName(entry->first); !status.ok()) return status;
+    if (absl::Status status = CheckAttributeValue(entry->first, entry->second); !status.ok()) return status;
+    if (attributes.Find(entry->first) != &entry->second) {
+      return MakeError(Error::kInvalidParameterValue,
+                       absl::StrCat("attribute \"", entry->first, "\" is given twice; names must differ"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace internal
+
+}  // namespace decouple
+
+#endif  // DECOUPLE_ATTRIBUTES_H_

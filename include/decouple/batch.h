@@ -1,0 +1,102 @@
+// Batches: up to ten entries in one call, each with a result of its own.
+//
+//   std::array entries = {SendBatchEntry<Order>{"a", Order{1}}, SendBatchEntry<Order>{"b", Order{2}}};
+//   auto results = queue.SendBatch(entries);        // fails as a whole, or gives one result an entry, in their order
+//   if (!(*results)[1].ok()) …
+//
+// An entry's id is for the caller: 1 … 80 letters, digits, - and _, no two alike in a batch. A batch that fails as a
+// whole (kEmptyBatchRequest, kTooManyEntriesInBatchRequest, kInvalidBatchEntryId, kBatchEntryIdsNotDistinct,
+// kBatchRequestTooLong) does nothing. Up to ten results take no memory from the heap.
+
+#ifndef DECOUPLE_BATCH_H_
+#define DECOUPLE_BATCH_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <span>
+#include <string>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "decouple/error.h"
+#include "decouple/limits.h"
+#include "decouple/message.h"
+#include "decouple/queue_options.h"
+
+namespace decouple {
+
+struct SendResult {
+  MessageId message_id;
+};
+
+template <typename T>
+struct SendBatchEntry {
+  std::string id;
+  T body;
+  SendOptions options = {};
+};
+
+struct DeleteBatchEntry {
+  std::string id;
+  ReceiptHandle receipt;
+};
+
+struct ChangeVisibilityBatchEntry {
+  std::string id;
+  ReceiptHandle receipt;
+  absl::Duration visibility_timeout;
+};
+
+template <typename Result>
+using BatchResults = absl::InlinedVector<Result, 10>;
+
+using SendBatchResults = BatchResults<absl::StatusOr<SendResult>>;
+using StatusBatchResults = BatchResults<absl::Status>;
+
+namespace internal {
+
+inline constexpr std::size_t kMaxBatchEntryIdLength = 80;  // SQS
+
+inline bool IsBatchEntryId(const std::string& id) {
+  return !id.empty() && id.size() <= kMaxBatchEntryIdLength && std::all_of(id.begin(), id.end(), [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_';
+  });
+}
+
+// What fails a batch as a whole, but for its size in bytes.
+template <typename Entry>
+absl::Status CheckBatch(std::span<Entry> entries, const Limits& limits) {
+  if (entries.empty()) {
+    return MakeError(Error::kEmptyBatchRequest,
+                     absl::StrCat("a batch without entries; allowed are 1 to ", limits.max_batch_entries));
+  }
+  if (entries.size() > limits.max_batch_entries) {
+    return MakeError(Error::kTooManyEntriesInBatchRequest, absl::StrCat("a batch of ", entries.size(),
+                                                                        " entries; allowed are 1 to ",
+                                                                        limits.max_batch_entries));
+  }
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (!IsBatchEntryId(entries[i].id)) {
+      return MakeError(Error::kInvalidBatchEntryId,
+                       absl::StrCat("batch entry id \"", entries[i].id,
+                                    "\"; allowed are 1 to 80 letters, digits, hyphens and underscores"));
+    }
+    for (std::size_t j = 0; j < i; ++j) {
+      if (entries[i].id == entries[j].id) {
+        return MakeError(Error::kBatchEntryIdsNotDistinct,
+                         absl::StrCat("batch entry id \"", entries[i].id, "\" is given twice; ids must differ"));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace internal
+
+}  // namespace decouple
+
+#endif  // DECOUPLE_BATCH_H_

@@ -1,0 +1,168 @@
+// Time for everything in the library. Nothing reads time or sleeps except through a Clock.
+//
+//   decouple::StandardQueue<int> queue;                                        // on the system clock
+//
+//   decouple::ManualClock clock;                                               // in a test
+//   auto queue = decouple::StandardQueue<int>::Create({.clock = &clock}).value();
+//   clock.Advance(absl::Hours(96));                                            // four days pass, in no time
+//
+// A clock has one timeline, which never runs back: the system clock's is anchored to wall time when the process starts
+// and is steady from then on, so setting the wall clock moves no deadline. A clock must outlive what uses it.
+// All members may be called from any thread.
+
+#ifndef DECOUPLE_CLOCK_H_
+#define DECOUPLE_CLOCK_H_
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <mutex>
+
+#include "absl/time/time.h"
+#include "decouple/internal/sleeper.h"
+#include "decouple/internal/tick_timeline.h"
+
+namespace decouple {
+
+class Clock {
+ public:
+  Clock() = default;
+  Clock(const Clock&) = delete;
+  Clock& operator=(const Clock&) = delete;
+  virtual ~Clock() = default;
+
+  absl::Time Now() const { return absl::FromUnixNanos(NowNanos()); }
+
+  // For the library itself: nanoseconds since the Unix epoch.
+  virtual std::int64_t NowNanos() const = 0;
+
+  // For the library itself: the calling thread sleeps until `sleeper` (its own, prepared) is woken or the clock shows
+  // `deadline` (internal::kForever: no deadline). May return early; callers look again at what they wait for.
+  virtual void Sleep(internal::Sleeper& sleeper, std::int64_t deadline) = 0;
+};
+
+// The machine's time, to 1 ms or better. There is one.
+class SystemClock final : public Clock {
+ public:
+  static SystemClock& Instance() {
+    static SystemClock clock;
+    return clock;
+  }
+
+  std::int64_t NowNanos() const override { return internal::TickTimeline::Now(); }
+
+  void Sleep(internal::Sleeper& sleeper, std::int64_t deadline) override {
+    sleeper.SleepFor(deadline == internal::kForever ? internal::kForever : deadline - NowNanos());
+  }
+
+ private:
+  SystemClock() = default;
+};
+
+// Time that stands still until a test moves it.
+//
+//   std::thread worker([&] { result = queue.Receive({.wait = absl::Seconds(20)}); });
+//   clock.AwaitSleepers(1);               // the worker is in its long poll
+//   clock.Advance(absl::Seconds(20));     // which ends here, at this very nanosecond
+//   worker.join();
+//
+// Advancing stops at each deadline on the way: a thread that sleeps until then wakes and finds the clock showing just
+// that time; then time moves on. It returns when all sleepers that were due have left their sleep. Must not be advanced
+// by two threads at once, nor by a thread that holds what a sleeper needs in order to wake.
+class ManualClock final : public Clock {
+ public:
+  // Starts at `start`; by default at a fixed date, the same in every run.
+  explicit ManualClock(absl::Time start = absl::FromUnixSeconds(1'700'000'000))
+      : now_(absl::ToUnixNanos(start)) {}
+
+  std::int64_t NowNanos() const override {
+    return now_.load(std::memory_order_acquire);  // pairs with Show(): what was done before an advance is seen after
+  }
+
+  // Moves time on by `duration`, which must not be negative (a negative one is no advance at all).
+  void Advance(absl::Duration duration) {
+    if (duration > absl::ZeroDuration()) AdvanceTo(Now() + duration);
+  }
+
+  // Moves time on to `time`; does nothing if that is not ahead.
+  void AdvanceTo(absl::Time time) {
+    const std::int64_t target = absl::ToUnixNanos(time);
+    std::unique_lock lock(mutex_);
+    while (!asleep_.empty() && asleep_.begin()->first <= target) {
+      const auto due = asleep_.begin();
+      Show(due->first);
+      const std::uint64_t entry = due->second.number;
+      due->second.sleeper->Wake();
+      left_.wait(lock, [&] { return asleep_.empty() || !Contains(entry); });
+    }
+    Show(target);
+  }
+
+  // How many threads sleep on this clock now.
+  std::size_t sleepers() const {
+    const std::lock_guard lock(mutex_);
+    return asleep_.size();
+  }
+
+  // Returns when at least `count` threads sleep on this clock: so a test knows that a thread is in its long poll.
+  void AwaitSleepers(std::size_t count) const {
+    std::unique_lock lock(mutex_);
+    entered_.wait(lock, [&] { return asleep_.size() >= count; });
+  }
+
+  void Sleep(internal::Sleeper& sleeper, std::int64_t deadline) override {
+    std::unique_lock lock(mutex_);
+    if (deadline <= NowNanos()) return;
+    const auto self = asleep_.emplace(deadline, Entry{&sleeper, ++last_number_});  // equal deadlines: first come first
+    entered_.notify_all();
+    lock.unlock();
+    while (!sleeper.woken()) sleeper.SleepFor(internal::kForever);
+    lock.lock();
+    asleep_.erase(self);
+    left_.notify_all();
+  }
+
+ private:
+  struct Entry {
+    internal::Sleeper* sleeper;
+    std::uint64_t number;
+  };
+
+  bool Contains(std::uint64_t number) const {
+    for (const auto& [deadline, entry] : asleep_) {
+      if (entry.number == number) return true;
+      if (deadline > NowNanos()) return false;
+    }
+    return false;
+  }
+
+  void Show(std::int64_t nanos) {
+    if (nanos > NowNanos()) now_.store(nanos, std::memory_order_release);  // pairs with NowNanos()
+  }
+
+  std::atomic<std::int64_t> now_;
+  mutable std::mutex mutex_;
+  mutable std::condition_variable entered_;
+  std::condition_variable left_;
+  std::multimap<std::int64_t, Entry> asleep_;  // by deadline
+  std::uint64_t last_number_ = 0;
+};
+
+namespace internal {
+
+// Reads the clock of a queue: null is the system clock, so that its path is one predictable branch.
+inline std::int64_t NowNanos(const Clock* clock) {
+  if (clock == nullptr) [[likely]] return TickTimeline::Now();
+  return clock->NowNanos();
+}
+
+// Null for the system clock itself, so that it is recognised however it is passed.
+inline Clock* ClockOrNull(Clock* clock) { return clock == &SystemClock::Instance() ? nullptr : clock; }
+
+}  // namespace internal
+
+}  // namespace decouple
+
+#endif  // DECOUPLE_CLOCK_H_

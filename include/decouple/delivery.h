@@ -1,0 +1,168 @@
+// What a receive gives: messages that are the receiver's until their visibility timeout ends.
+//
+//   for (auto& m : queue.Receive({.max_messages = 10}).value()) {
+//     if (Handle(m.body()).ok()) m.Delete();      // else it comes back by itself
+//   }
+//
+// A delivery only refers to its message. Dropping it does nothing: the message returns when its timeout ends. The body
+// and all else stays readable as long as the delivery lives, whatever others do to the message or to the queue.
+//
+// A delivery may be moved to another thread, and used by one thread at a time. It keeps its queue's memory, not its
+// handle, alive; it must not outlive the queue's clock.
+
+#ifndef DECOUPLE_DELIVERY_H_
+#define DECOUPLE_DELIVERY_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "decouple/attributes.h"
+#include "decouple/internal/message_store.h"
+#include "decouple/message.h"
+
+namespace decouple {
+
+namespace internal {
+template <typename T>
+class QueueCore;
+}  // namespace internal
+
+template <typename T>
+class Delivery {
+ public:
+  Delivery(Delivery&& other) noexcept
+      : core_(std::exchange(other.core_, nullptr)), message_(other.message_), receive_count_(other.receive_count_) {}
+  Delivery& operator=(Delivery&& other) noexcept {
+    Delivery(std::move(other)).Swap(*this);
+    return *this;
+  }
+  ~Delivery() {
+    if (core_ != nullptr) core_->LetGo(message_);
+  }
+
+  MessageId id() const { return core_->IdOf(message_); }
+  const T& body() const { return message_.slot->body(); }
+  const MessageAttributes& attributes() const;
+  // This receive included. SQS's ApproximateReceiveCount; here it is exact.
+  std::uint32_t receive_count() const { return receive_count_; }
+  absl::Time sent_at() const {
+    return absl::FromUnixNanos(message_.slot->sent_at.load(std::memory_order_relaxed));  // ours since we received it
+  }
+  absl::Time first_received_at() const { return absl::FromUnixNanos(message_.slot->first_received_at); }
+  // Empty if the message was sent without one.
+  std::string_view group() const;
+  // Of FIFO queues only.
+  std::optional<SequenceNumber> sequence_number() const { return std::nullopt; }
+  ReceiptHandle receipt() const { return core_->ReceiptOf(message_, receive_count_); }
+
+  // The message is done with. Succeeds, and does nothing, when it is gone already or was received again since.
+  absl::Status Delete() { return core_->DeleteHeld(message_, receive_count_); }
+
+  // Hides the message for `visibility_timeout` from now, 0 … 12 h, also when its timeout has ended meanwhile.
+  // kMessageNotInflight: it was received again since. kInvalidParameterValue: out of range, or more than 12 h from its
+  // first receive, or the message is gone.
+  absl::Status ChangeVisibility(absl::Duration visibility_timeout) {
+    return core_->ChangeVisibilityHeld(message_, receive_count_, visibility_timeout);
+  }
+
+  // Gives the message back: others can receive it at once. The same as ChangeVisibility of zero.
+  absl::Status Release() { return ChangeVisibility(absl::ZeroDuration()); }
+
+ private:
+  friend class internal::QueueCore<T>;
+  using Message = typename internal::MessageStore<T>::Message;
+
+  Delivery(internal::QueueCore<T>* core, Message message, std::uint32_t receive_count)
+      : core_(core), message_(message), receive_count_(receive_count) {}
+
+  void Swap(Delivery& other) noexcept {
+    std::swap(core_, other.core_);
+    std::swap(message_, other.message_);
+    std::swap(receive_count_, other.receive_count_);
+  }
+
+  internal::QueueCore<T>* core_;  // null: moved from
+  Message message_;
+  std::uint32_t receive_count_;
+};
+
+template <typename T>
+const MessageAttributes& Delivery<T>::attributes() const {
+  static const MessageAttributes none;
+  const internal::Particulars* const particulars = core_->ParticularsOf(message_);
+  return particulars == nullptr ? none : particulars->attributes;
+}
+
+template <typename T>
+std::string_view Delivery<T>::group() const {
+  const internal::Particulars* const particulars = core_->ParticularsOf(message_);
+  return particulars == nullptr ? std::string_view() : std::string_view(particulars->group);
+}
+
+// The deliveries of one receive. Up to ten take no memory from the heap.
+template <typename T>
+class Deliveries {
+ public:
+  using iterator = typename absl::InlinedVector<Delivery<T>, 10>::iterator;
+  using const_iterator = typename absl::InlinedVector<Delivery<T>, 10>::const_iterator;
+
+  iterator begin() { return deliveries_.begin(); }
+  iterator end() { return deliveries_.end(); }
+  const_iterator begin() const { return deliveries_.begin(); }
+  const_iterator end() const { return deliveries_.end(); }
+  std::size_t size() const { return deliveries_.size(); }
+  bool empty() const { return deliveries_.empty(); }
+  Delivery<T>& operator[](std::size_t i) { return deliveries_[i]; }
+  const Delivery<T>& operator[](std::size_t i) const { return deliveries_[i]; }
+  Delivery<T>& front() { return deliveries_.front(); }
+  const Delivery<T>& front() const { return deliveries_.front(); }
+
+ private:
+  friend class internal::QueueCore<T>;
+  absl::InlinedVector<Delivery<T>, 10> deliveries_;
+};
+
+// Deliveries, possibly none, or why there are none. Like an absl::StatusOr, but that value() of a temporary gives the
+// deliveries themselves: so they live as long as a loop over `queue.Receive().value()` does.
+template <typename T>
+class [[nodiscard]] ReceiveResult {
+ public:
+  ReceiveResult() = default;
+  explicit ReceiveResult(absl::Status status) : status_(std::move(status)) {}
+
+  bool ok() const { return status_.ok(); }
+  const absl::Status& status() const& { return status_; }
+  absl::Status status() && { return std::move(status_); }
+
+  // If not ok() there is no value: the process ends, as with absl::StatusOr.
+  Deliveries<T>& value() & { return Checked(); }
+  const Deliveries<T>& value() const& { return const_cast<ReceiveResult*>(this)->Checked(); }
+  Deliveries<T> value() && { return std::move(Checked()); }
+  Deliveries<T>& operator*() & { return Checked(); }
+  const Deliveries<T>& operator*() const& { return value(); }
+  Deliveries<T> operator*() && { return std::move(Checked()); }
+  Deliveries<T>* operator->() { return &Checked(); }
+  const Deliveries<T>* operator->() const { return &value(); }
+
+ private:
+  friend class internal::QueueCore<T>;
+
+  Deliveries<T>& Checked() {
+    if (!status_.ok()) [[unlikely]] static_cast<void>(absl::StatusOr<bool>(status_).value());
+    return deliveries_;
+  }
+
+  absl::Status status_;
+  Deliveries<T> deliveries_;
+};
+
+}  // namespace decouple
+
+#endif  // DECOUPLE_DELIVERY_H_

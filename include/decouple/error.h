@@ -1,0 +1,96 @@
+// The services' error codes, attached to absl::Status.
+//
+//   absl::Status status = queue.Delete(receipt);
+//   if (decouple::ErrorOf(status) == decouple::Error::kReceiptHandleIsInvalid) …
+//   std::cerr << decouple::ErrorName(*decouple::ErrorOf(status));  // "ReceiptHandleIsInvalid"
+//
+// Every failed call of the library carries one of these codes beside the absl::StatusCode that fits best, and a message
+// that says what was wrong, with which value, and what is allowed. All functions here may be called from any thread.
+
+#ifndef DECOUPLE_ERROR_H_
+#define DECOUPLE_ERROR_H_
+
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/strings/cord.h"
+
+namespace decouple {
+
+enum class Error {
+  kInvalidParameterValue,          // an argument is out of its range, or the message that a receipt names is gone
+  kInvalidAttributeValue,          // an option of a queue is out of its range
+  kMissingParameter,               // an empty string as a body
+  kReceiptHandleIsInvalid,         // malformed, or of another queue
+  kMessageNotInflight,             // its visibility cannot change: nobody holds it, or somebody else does
+  kOverLimit,                      // more in flight than the queue allows
+  kPurgeQueueInProgress,           // the second purge within 60 s
+  kEmptyBatchRequest,              // no entry
+  kTooManyEntriesInBatchRequest,   // more than 10 entries
+  kBatchRequestTooLong,            // the entries together are too large
+  kBatchEntryIdsNotDistinct,       // two entries of one id
+  kInvalidBatchEntryId,            // an id that is empty, too long or has a character that is not allowed
+  kQueueClosed,                    // ours: sending into a closed queue, receiving from one that is closed and drained
+  kQueueFull,                      // ours: the queue's capacity is used up
+};
+
+namespace internal {
+
+inline constexpr char kErrorPayloadUrl[] = "decouple/Error";
+
+struct ErrorEntry {
+  std::string_view name;
+  absl::StatusCode code;
+};
+
+// In the order of the enumerators.
+inline constexpr std::array<ErrorEntry, 14> kErrors = {{
+    {"InvalidParameterValue", absl::StatusCode::kInvalidArgument},
+    {"InvalidAttributeValue", absl::StatusCode::kInvalidArgument},
+    {"MissingParameter", absl::StatusCode::kInvalidArgument},
+    {"ReceiptHandleIsInvalid", absl::StatusCode::kInvalidArgument},
+    {"MessageNotInflight", absl::StatusCode::kFailedPrecondition},
+    {"OverLimit", absl::StatusCode::kResourceExhausted},
+    {"PurgeQueueInProgress", absl::StatusCode::kUnavailable},
+    {"EmptyBatchRequest", absl::StatusCode::kInvalidArgument},
+    {"TooManyEntriesInBatchRequest", absl::StatusCode::kInvalidArgument},
+    {"BatchRequestTooLong", absl::StatusCode::kInvalidArgument},
+    {"BatchEntryIdsNotDistinct", absl::StatusCode::kInvalidArgument},
+    {"InvalidBatchEntryId", absl::StatusCode::kInvalidArgument},
+    {"QueueClosed", absl::StatusCode::kFailedPrecondition},
+    {"QueueFull", absl::StatusCode::kResourceExhausted},
+}};
+
+// A status with `error` attached. Allocates: only for the path on which a call fails.
+inline absl::Status MakeError(Error error, const std::string& message) {
+  const ErrorEntry& entry = kErrors[static_cast<std::size_t>(error)];
+  absl::Status status(entry.code, message);
+  status.SetPayload(kErrorPayloadUrl, absl::Cord(std::string(entry.name)));
+  return status;
+}
+
+}  // namespace internal
+
+// The service's spelling: "ReceiptHandleIsInvalid". Valid for ever.
+constexpr std::string_view ErrorName(Error error) {
+  return internal::kErrors[static_cast<std::size_t>(error)].name;
+}
+
+// The error that `status` carries; none for OK and for a status that is not of this library.
+inline std::optional<Error> ErrorOf(const absl::Status& status) {
+  const auto payload = status.GetPayload(internal::kErrorPayloadUrl);
+  if (!payload.has_value()) return std::nullopt;
+  const std::string name(*payload);
+  for (std::size_t i = 0; i < internal::kErrors.size(); ++i) {
+    if (internal::kErrors[i].name == name) return static_cast<Error>(i);
+  }
+  return std::nullopt;
+}
+
+}  // namespace decouple
+
+#endif  // DECOUPLE_ERROR_H_

@@ -1,0 +1,228 @@
+// Going through many messages at once: to remove all (purge) or those at the head that are past their retention, to find
+// the oldest, and to have all looked at again when the retention has changed.
+
+#ifndef DECOUPLE_INTERNAL_CLEARING_H_
+#define DECOUPLE_INTERNAL_CLEARING_H_
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstdint>
+#include <limits>
+
+#include "decouple/internal/in_flight_limit.h"
+#include "decouple/internal/message_store.h"
+
+namespace decouple::internal {
+
+template <typename T>
+class Clearing {
+ public:
+  using Store = MessageStore<T>;
+  using Slot = typename Store::Slot;
+  using Lane = typename Store::Lane;
+  using Line = typename Store::Line;
+  using Segment = typename Store::Segment;
+  using Message = typename Store::Message;
+  using Mine = typename Store::Mine;
+
+  explicit Clearing(Store& store) : store_(store) {}
+
+  // Removes ready messages that are past their retention from the head on, at most `most` of them. They lie in the
+  // order of sending, so the first that is not ends it. In other states the sweep finds them.
+  void ExpiredAtHead(Mine& mine, std::int64_t now, std::uint32_t most) {
+    const auto inspect = [&](const Slot& slot, SlotWord word) {
+      switch (word.phase()) {
+        case Phase::kReady:
+          return store_.RetentionEnd(slot) <= now ? Lane::Verdict::kTake : Lane::Verdict::kStop;
+        case Phase::kForward:
+          return Lane::Verdict::kTake;
+        case Phase::kDelayed:  // the head passes it when it is due
+        case Phase::kBusy:
+          return Lane::Verdict::kStop;
+        default:
+          return Lane::Verdict::kPass;
+      }
+    };
+    while (most > 0) {
+      const auto run = store_.lane().Claim(mine.view, most, open_, inspect);
+      if (run.size == 0) return;
+      ForEachClaimed(run, mine, [&](Message message, SlotWord word) {
+        if (word.phase() == Phase::kForward) {
+          // Next in any case, as it is at the head: there it waits for the receiver.
+          store_.Enlist(mine, Store::TakeForward(*message.slot, word));
+        } else {
+          RemoveOwned(mine, message, word, &OwnedQueueCounts::expired);
+        }
+      });
+      most -= std::min(most, run.size);
+      if (run.reached_end) store_.lane().TryRetire(2);
+    }
+  }
+
+  // Removes every message that was sent before the call, in whatever state it is. O(messages).
+  void Everything(Mine& mine) {
+    ReadyBefore(mine, store_.lane().tail());
+    auto& pool = store_.lane().pool();
+    for (std::uint32_t chunk = 0; chunk < pool.chunk_numbers_end(); ++chunk) {
+      for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) AllOfSegment(mine, chunk * kSlotsPerSegment + i);
+      store_.lane().TryRetire(2 * kSlotsPerSegment);
+    }
+    DrainLine(mine);
+    store_.lane().TryRetire(2 * kSlotsPerSegment);
+  }
+
+  // When the message at the head will be past its retention, if it is a ready one; else for ever.
+  std::int64_t HeadRetentionEnd(Mine& mine) {
+    std::int64_t end = kForever;
+    store_.lane().Claim(mine.view, 1, open_, [&](const Slot& slot, SlotWord word) {
+      if (word.phase() == Phase::kReady) end = store_.RetentionEnd(slot);
+      return Lane::Verdict::kStop;
+    });
+    return end;
+  }
+
+  // When the oldest message was sent that was received fewer than three times; kForever if there is none. Beyond the
+  // segment of the head all are younger than at its head, so: O(messages that the head has passed + segments).
+  std::int64_t OldestSentAt() const {
+    std::int64_t oldest = kForever;
+    const std::uint64_t last = Lane::OrdinalOf(store_.lane().head()) + 1;
+    const auto& pool = store_.lane().pool();
+    for (std::uint32_t number = 0; number < pool.chunk_numbers_end() * kSlotsPerSegment; ++number) {
+      const ReadSection section;
+      const Segment* const segment = pool.Find(number);
+      if (segment == nullptr) continue;
+      const std::uint64_t ordinal = segment->ordinal.load(std::memory_order_acquire);
+      if (ordinal == 0 || ordinal > last) continue;
+      for (const Slot& slot : segment->slots) {
+        const SlotWord word(slot.word.load(std::memory_order_acquire));
+        const bool counts = word.IsPublished(ordinal) && word.phase() != Phase::kDone &&
+                            word.phase() != Phase::kForward && word.phase() != Phase::kDeleted &&
+                            word.receive_count() < Store::kReceivesBeforeTheBack;
+        if (counts) oldest = std::min(oldest, slot.sent_at.load(std::memory_order_relaxed));
+      }
+    }
+    return oldest;
+  }
+
+  // The next sweep looks at every message that the head has passed. O(segments).
+  void LookAtAllAgain() {
+    const auto& pool = store_.lane().pool();
+    for (std::uint32_t number = 0; number < pool.chunk_numbers_end() * kSlotsPerSegment; ++number) {
+      const ReadSection section;
+      Segment* const segment = pool.Find(number);
+      if (segment != nullptr && segment->ordinal.load(std::memory_order_acquire) != 0) {
+        store_.LowerDeadline(*segment, std::numeric_limits<std::int64_t>::min());
+      }
+    }
+  }
+
+ private:
+  void ReadyBefore(Mine& mine, std::uint64_t end) {
+    Lane& lane = store_.lane();
+    while (lane.head() < end) {
+      const auto run = lane.Claim(mine.view, kSlotsPerSegment, open_,
+                                  [](const Slot&, SlotWord) { return Lane::Verdict::kTake; });
+      if (run.size == 0) return;  // a sender has its ticket, but its message is not there yet
+      ForEachClaimed(run, mine, [&](Message message, SlotWord word) {
+        if (word.phase() == Phase::kForward) {
+          Unlist(mine, Store::TakeForward(*message.slot, word));
+        } else {
+          RemoveOwned(mine, message, word, &OwnedQueueCounts::purged);
+        }
+      });
+      if (run.reached_end) lane.TryRetire(2);
+    }
+  }
+
+  // Calls take(message, word) for what only the claimant may take.
+  template <typename Take>
+  void ForEachClaimed(const typename Lane::Run& run, Mine& mine, Take take) {
+    mine.counts.not_leased.Add(run.size);
+    for (std::uint32_t i = 0; i < run.size; ++i) {
+      const SlotWord word(run.slot(i).word.load(std::memory_order_acquire));
+      if (word.phase() == Phase::kReady || word.phase() == Phase::kForward) take(Message{run.segment, &run.slot(i)}, word);
+    }
+  }
+
+  void AllOfSegment(Mine& mine, std::uint32_t number) {
+    while (!TryAllOfSegment(mine, number)) Relax();
+  }
+
+  // False: somebody else owned a slot just then.
+  bool TryAllOfSegment(Mine& mine, std::uint32_t number) {
+    bool complete = true;
+    std::uint64_t owned = 0;
+    Segment* segment = nullptr;
+    std::array<SlotWord, kSlotsPerSegment> before;
+    {
+      const ReadSection section;  // until we own a slot, the segment may go
+      segment = store_.lane().pool().Find(number);
+      if (segment == nullptr) return true;
+      const std::uint64_t ordinal = segment->ordinal.load(std::memory_order_acquire);
+      for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) {
+        const SlotWord word(segment->slots[i].word.load(std::memory_order_acquire));
+        const bool has_message = word.IsPublished(ordinal) &&
+                                 (word.phase() == Phase::kInFlight || word.phase() == Phase::kListed ||
+                                  word.phase() == Phase::kDelayed || word.phase() == Phase::kBusy);
+        if (!has_message) continue;
+        if (word.phase() == Phase::kBusy || !Store::TryOwn(segment->slots[i], word)) {
+          complete = false;
+          continue;
+        }
+        owned |= 1ULL << i;
+        before[i] = word;
+      }
+    }
+    const auto for_each_owned = [&](auto visit) {
+      for (std::uint64_t bits = owned; bits != 0; bits &= bits - 1) {
+        const int i = std::countr_zero(bits);
+        visit(Message{segment, &segment->slots[i]}, before[static_cast<std::size_t>(i)]);
+      }
+    };
+    for_each_owned([&](Message message, SlotWord word) {
+      store_.Remove(mine, message, word, &OwnedQueueCounts::purged);
+    });
+    for_each_owned([&](Message message, SlotWord) { store_.Drop(message); });  // bodies end while nothing is owned
+    return complete;
+  }
+
+  // Entries of the line name nothing any more, for the most part: those go, so that their slots are free.
+  void DrainLine(Mine& mine) {
+    Line* const line = store_.line();
+    if (line == nullptr) return;
+    const std::uint64_t end = line->tail();
+    while (line->head() < end) {
+      const auto run = line->Claim(mine.line_view, kSlotsPerSegment, open_,
+                                   [](const auto&, SlotWord) { return Line::Verdict::kTake; });
+      if (run.size == 0) return;
+      mine.counts.not_leased.Add(run.size);
+      for (std::uint32_t i = 0; i < run.size; ++i) {
+        auto& entry = run.slot(i);
+        const Message message{entry.segment, entry.message};
+        entry.word.store(SlotWord(Phase::kDone, run.ordinal).bits(), std::memory_order_release);
+        Unlist(mine, message);
+      }
+      if (run.reached_end) line->TryRetire(2);
+    }
+  }
+
+  // What a line named is purged too.
+  void Unlist(Mine& mine, Message message) {
+    SlotWord before;
+    if (store_.TakeFromLine(message, before)) RemoveOwned(mine, message, before, &OwnedQueueCounts::purged);
+  }
+
+  void RemoveOwned(Mine& mine, Message message, SlotWord before, OwnedCounter OwnedQueueCounts::*how) {
+    store_.Remove(mine, message, before, how);
+    store_.Drop(message);
+  }
+
+  Store& store_;
+  const std::atomic<std::uint64_t> open_{InFlightLimit<T>::kOpen};  // clearing is not leasing: no gate
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_CLEARING_H_

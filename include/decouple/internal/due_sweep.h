@@ -1,0 +1,196 @@
+// Works off what is due: visibility timeouts and delays that ended, and messages past their retention.
+//
+// Callers of the queue do it, a step at a time, when the store's earliest instant has passed. One step looks through one
+// segment, so it is short however much is due at once; one thread steps at a time, others go on without.
+//
+// How a step finds its segment: it takes the store's instant away, looks for a chunk and in it for a segment whose
+// instant has passed, takes that away as well, settles the due slots, and puts back the earliest of what is left, level
+// by level. Whoever makes a new deadline known meanwhile finds the instant taken away and lowers it anew; one who did so
+// before is seen, by his deadline or as in transit (see EarliestInstant).
+
+#ifndef DECOUPLE_INTERNAL_DUE_SWEEP_H_
+#define DECOUPLE_INTERNAL_DUE_SWEEP_H_
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <thread>
+
+#include "decouple/internal/message_store.h"
+
+namespace decouple::internal {
+
+template <typename T>
+class DueSweep {
+ public:
+  using Store = MessageStore<T>;
+  using Slot = typename Store::Slot;
+  using Lane = typename Store::Lane;
+  using Chunk = typename Lane::Chunk;
+  using Segment = typename Store::Segment;
+  using Message = typename Store::Message;
+  using Mine = typename Store::Mine;
+
+  explicit DueSweep(Store& store) : store_(store) {}
+
+  // At most `steps`; returns early when nothing is due, or when another thread is at it.
+  void Steps(Mine& mine, std::int64_t now, int steps) {
+    while (steps-- > 0 && store_.earliest().get() <= now && Step(mine, now)) {
+    }
+  }
+
+  // Until nothing is due at `now`, for those who need exact counts. Gives up on what other threads keep in transit.
+  void All(Mine& mine, std::int64_t now) {
+    for (int patience = kPatience; patience > 0 && store_.earliest().get() <= now;) {
+      const bool settled_some = Step(mine, now);
+      if (settled_some) continue;
+      --patience;
+      std::this_thread::yield();
+    }
+  }
+
+ private:
+  static constexpr int kPatience = 1000;
+
+  // Slots of one segment that the step owns.
+  struct Batch {
+    Segment* segment = nullptr;
+    std::uint64_t slots = 0;  // a bit each
+    std::array<SlotWord, kSlotsPerSegment> before;
+  };
+
+  // Returns whether it settled something.
+  bool Step(Mine& mine, std::int64_t now) {
+    // Acquire and release: the cursor is handed on from stepper to stepper.
+    if (stepping_.exchange(true, std::memory_order_acquire)) return false;
+    Batch batch;
+    const std::int64_t taken = store_.earliest().TakeAway();
+    std::int64_t rest = FindDue(now, batch);
+    if (batch.slots != 0) rest = std::min(rest, taken);  // there may be more
+    const std::uint64_t over = SettleAll(mine, now, batch);
+    store_.earliest().Lower(rest);
+    stepping_.store(false, std::memory_order_release);
+    ForEachBit(over, [&](std::size_t i) { store_.Drop({batch.segment, &batch.segment->slots[i]}); });
+    return batch.slots != 0;
+  }
+
+  // Owns what is due in one segment, and returns the earliest instant of all others that were looked at.
+  std::int64_t FindDue(std::int64_t now, Batch& batch) {
+    const auto& pool = store_.lane().pool();
+    const std::uint32_t end = pool.chunk_numbers_end();
+    std::int64_t rest = kForever;
+    for (std::uint32_t looked = 0; looked < end; ++looked) {
+      if (cursor_ >= end) cursor_ = 0;
+      const ReadSection section;
+      Chunk* const chunk = pool.FindChunk(cursor_);
+      if (chunk != nullptr) {
+        if (chunk->earliest.get() <= now) OwnDueIn(*chunk, now, batch);
+        if (batch.slots != 0) return kForever;
+        rest = std::min(rest, chunk->earliest.get());
+      }
+      ++cursor_;
+    }
+    return rest;
+  }
+
+  // In a section: of the first segment of `chunk` that has something due.
+  void OwnDueIn(Chunk& chunk, std::int64_t now, Batch& batch) {
+    chunk.earliest.TakeAway();
+    std::int64_t rest = kForever;
+    for (std::uint32_t i = 0; i < chunk.size; ++i) {
+      if (batch.slots == 0 && chunk.earliest_of[i].get() <= now) {
+        chunk.earliest_of[i].TakeAway();
+        chunk.earliest_of[i].Lower(OwnDueIn(chunk.segments[i], now, batch));
+      }
+      rest = std::min(rest, chunk.earliest_of[i].get());
+    }
+    chunk.earliest.Lower(rest);
+  }
+
+  // In a section. Returns the earliest instant of the segment's other slots; `now` for those in transit.
+  std::int64_t OwnDueIn(Segment& segment, std::int64_t now, Batch& batch) {
+    const std::uint64_t ordinal = segment.ordinal.load(std::memory_order_acquire);
+    if (ordinal == 0) return kForever;
+    const std::uint64_t head = store_.lane().head();
+    const std::uint64_t first_ticket = (ordinal - 1) * kSlotsPerSegment;
+    std::int64_t rest = kForever;
+    for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) {
+      Slot& slot = segment.slots[i];
+      const SlotWord word(slot.word.load(std::memory_order_seq_cst));
+      if (!word.IsPublished(ordinal)) continue;
+      switch (word.phase()) {
+        case Phase::kBusy:
+          rest = std::min(rest, now);
+          break;
+        case Phase::kReady:
+        case Phase::kForward:
+          if (first_ticket + i < head) rest = std::min(rest, now);
+          break;
+        case Phase::kDelayed:
+        case Phase::kInFlight:
+        case Phase::kListed: {
+          const std::int64_t due = DueAt(slot, word);
+          if (due > now) {
+            rest = std::min(rest, due);
+          } else if (Store::TryOwn(slot, word)) {
+            batch.segment = &segment;
+            batch.slots |= 1ULL << i;
+            batch.before[i] = word;
+          } else {
+            rest = std::min(rest, now);
+          }
+          break;
+        }
+        case Phase::kDone:
+        case Phase::kSkipped:
+        case Phase::kDeleted:
+          break;
+      }
+    }
+    return rest;
+  }
+
+  std::int64_t DueAt(const Slot& slot, SlotWord word) const {
+    const std::int64_t end = store_.RetentionEnd(slot);
+    return word.phase() == Phase::kListed ? end : std::min(end, slot.visible_at.load(std::memory_order_relaxed));
+  }
+
+  // Returns those that are past their retention: removed, and ours to drop.
+  std::uint64_t SettleAll(Mine& mine, std::int64_t now, const Batch& batch) {
+    std::uint64_t over = 0;
+    std::uint32_t visible = 0;
+    ForEachBit(batch.slots, [&](std::size_t i) {
+      const Message message{batch.segment, &batch.segment->slots[i]};
+      const SlotWord before = batch.before[i];
+      if (store_.RetentionEnd(*message.slot) <= now) {
+        store_.Remove(mine, message, before, &OwnedQueueCounts::expired);
+        over |= 1ULL << i;
+      } else if (DueAt(*message.slot, before) <= now) {
+        store_.NoteReturned(mine, message, before);
+        store_.MakeVisible(mine, message, before);
+        ++visible;
+      } else {  // it was received anew between the look and the claim
+        store_.LowerDeadline(*message.segment, DueAt(*message.slot, before));
+        Store::Disown(*message.slot, before);
+      }
+    });
+    if (visible != 0) store_.visible().Notify(visible);
+    return over;
+  }
+
+  template <typename Visit>
+  static void ForEachBit(std::uint64_t bits, Visit visit) {
+    for (; bits != 0; bits &= bits - 1) visit(static_cast<std::size_t>(std::countr_zero(bits)));
+  }
+
+  Store& store_;
+  std::atomic<bool> stepping_{false};
+  std::uint32_t cursor_ = 0;  // the stepper's: the chunk where the last step found something
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_DUE_SWEEP_H_

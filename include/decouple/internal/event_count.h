@@ -1,0 +1,119 @@
+// Where threads wait until something has happened that others announce.
+//
+//   EventCount::Waiter waiter(event);                         // the one who waits: from here on nothing is missed
+//   if (!TryIt()) waiter.Sleep(clock, deadline);              // then look again
+//
+//   …publish with a sequentially consistent exchange…;        // the one who announces
+//   event.Notify(1);
+//
+// Nobody waits: announcing is one load. The waiter counts itself, then looks; the announcer publishes, then reads the
+// count; all four are sequentially consistent, so at least one of the two sees the other. Announcing n wakes up to n
+// waiters, first come first; one that is woken but leaves without what it was woken for passes the call on.
+
+#ifndef DECOUPLE_INTERNAL_EVENT_COUNT_H_
+#define DECOUPLE_INTERNAL_EVENT_COUNT_H_
+
+#include <atomic>
+#include <cstdint>
+#include <limits>
+#include <mutex>
+
+#include "decouple/clock.h"
+#include "decouple/internal/sleeper.h"
+#include "decouple/internal/thread_record.h"
+
+namespace decouple::internal {
+
+class EventCount {
+ public:
+  static constexpr std::uint32_t kAll = std::numeric_limits<std::uint32_t>::max();
+
+  EventCount() = default;
+  EventCount(const EventCount&) = delete;
+  EventCount& operator=(const EventCount&) = delete;
+
+  void Notify(std::uint32_t n) {
+    if (waiting_.load(std::memory_order_seq_cst) != 0) [[unlikely]] NotifySome(n);
+  }
+
+  class Waiter {
+   public:
+    explicit Waiter(EventCount& event) : event_(event), sleeper_(ThreadRecords::Current().sleeper) {
+      Enter();
+    }
+    Waiter(const Waiter&) = delete;
+    Waiter& operator=(const Waiter&) = delete;
+    ~Waiter() {
+      if (!Leave()) event_.Notify(1);  // called after the last look: somebody else must look instead
+    }
+
+    // Until notified or the clock shows `deadline`. Afterwards the waiter waits anew: look, then sleep again or leave.
+    void Sleep(Clock& clock, std::int64_t deadline) {
+      // Notified already, and the looks in between may have slept elsewhere: then the sleeper does not remember.
+      if (IsQueued()) clock.Sleep(sleeper_, deadline);
+      Leave();
+      Enter();
+    }
+
+   private:
+    friend class EventCount;
+
+    void Enter() {
+      sleeper_.Prepare();
+      const std::lock_guard lock(event_.mutex_);
+      previous_ = event_.last_;
+      next_ = nullptr;
+      (previous_ != nullptr ? previous_->next_ : event_.first_) = this;
+      event_.last_ = this;
+      queued_ = true;
+      event_.waiting_.fetch_add(1, std::memory_order_seq_cst);
+      std::atomic_thread_fence(std::memory_order_seq_cst);  // before the looks, which are acquire loads
+    }
+
+    bool IsQueued() const {
+      const std::lock_guard lock(event_.mutex_);
+      return queued_;
+    }
+
+    // Returns false if it was notified before.
+    bool Leave() {
+      const std::lock_guard lock(event_.mutex_);
+      if (!queued_) return false;
+      event_.Unlink(*this);
+      return true;
+    }
+
+    EventCount& event_;
+    Sleeper& sleeper_;
+    // All below: under the event's mutex.
+    Waiter* previous_ = nullptr;
+    Waiter* next_ = nullptr;
+    bool queued_ = false;
+  };
+
+ private:
+  void NotifySome(std::uint32_t n) {
+    const std::lock_guard lock(mutex_);
+    for (; n > 0 && first_ != nullptr; --n) {
+      Waiter& waiter = *first_;
+      Unlink(waiter);
+      waiter.sleeper_.Wake();
+    }
+  }
+
+  void Unlink(Waiter& waiter) {
+    (waiter.previous_ != nullptr ? waiter.previous_->next_ : first_) = waiter.next_;
+    (waiter.next_ != nullptr ? waiter.next_->previous_ : last_) = waiter.previous_;
+    waiter.queued_ = false;
+    waiting_.fetch_sub(1, std::memory_order_relaxed);  // too high for a moment only costs a look
+  }
+
+  std::atomic<std::uint32_t> waiting_{0};
+  std::mutex mutex_;
+  Waiter* first_ = nullptr;
+  Waiter* last_ = nullptr;
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_EVENT_COUNT_H_

@@ -1,0 +1,217 @@
+// Receiving: which visible messages come next, and making them the receiver's for a while.
+//
+// First those that are visible again (the line of returned messages), then the lane in the order of sending. From the
+// first message with a group on, the tenants' lines are served in between: quiet ones in the order of sending together
+// with the lane, then those of noisy tenants (SQS's fair queues).
+
+#ifndef DECOUPLE_INTERNAL_LEASING_H_
+#define DECOUPLE_INTERNAL_LEASING_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <optional>
+
+#include "decouple/internal/in_flight_limit.h"
+#include "decouple/internal/message_store.h"
+
+namespace decouple::internal {
+
+template <typename T>
+class Leasing {
+ public:
+  using Store = MessageStore<T>;
+  using Slot = typename Store::Slot;
+  using Lane = typename Store::Lane;
+  using Line = typename Store::Line;
+  using Segment = typename Store::Segment;
+  using Message = typename Store::Message;
+  using Mine = typename Store::Mine;
+  using Claimant = typename InFlightLimit<T>::Claimant;
+
+  // What a receive asks for.
+  struct Request {
+    std::uint32_t most = 1;
+    std::int64_t now = 0;
+    std::int64_t visible_at = 0;  // when what it gets becomes visible again
+  };
+
+  explicit Leasing(Store& store) : store_(store), limit_(store) {}
+
+  InFlightLimit<T>& limit() { return limit_; }
+
+  // Leases up to `request.most` messages and calls sink(message, receive_count) for each, held. Returns false if it
+  // gave none only because the limit of messages in flight is reached.
+  template <typename Sink>
+  bool Lease(Mine& mine, const Request& request, Sink& sink) {
+    std::uint32_t missing = request.most;
+    for (;;) {
+      std::optional<Claimant> gated;
+      FromLine(mine, request, missing, gated, sink);
+      if (store_.tenants() == nullptr) [[likely]] {
+        if (!gated) FromLane(mine, request, missing, gated, sink);
+      } else {
+        while (missing > 0 && !gated && OneFairly(mine, request, missing, gated, sink)) {
+        }
+      }
+      if (!gated || missing == 0) [[likely]] return true;
+      if (!limit_.OpenFor(*gated)) return missing < request.most;
+    }
+  }
+
+ private:
+  template <typename Sink>
+  void FromLine(Mine& mine, const Request& request, std::uint32_t& missing, std::optional<Claimant>& gated,
+                Sink& sink) {
+    Line* const line = store_.line();
+    if (line == nullptr) [[likely]] return;
+    while (missing > 0) {
+      const auto run = line->Claim(mine.line_view, missing, limit_.line_gate(),
+                                   [](const auto&, SlotWord) { return Line::Verdict::kTake; });
+      if (run.size == 0) {
+        if (run.gated) gated = Claimant::kLine;
+        return;
+      }
+      for (std::uint32_t i = 0; i < run.size; ++i) {
+        auto& entry = run.slot(i);
+        const Message message{entry.segment, entry.message};
+        entry.word.store(SlotWord(Phase::kDone, run.ordinal).bits(), std::memory_order_release);  // after our reads
+        LeaseListed(mine, request, message, missing, sink);
+      }
+      if (run.reached_end) line->TryRetire(2);
+    }
+  }
+
+  template <typename Sink>
+  void FromLane(Mine& mine, const Request& request, std::uint32_t& missing, std::optional<Claimant>& gated,
+                Sink& sink) {
+    Lane& lane = store_.lane();
+    const auto inspect = [&](const Slot& slot, SlotWord word) {
+      const bool take = word.phase() == Phase::kReady || word.phase() == Phase::kForward ||
+                        (word.phase() == Phase::kDelayed &&
+                         slot.visible_at.load(std::memory_order_relaxed) <= request.now);
+      return take ? Lane::Verdict::kTake : Lane::Verdict::kPass;
+    };
+    while (missing > 0) {
+      const auto run = lane.Claim(mine.view, missing, limit_.lane_gate(), inspect);
+      if (run.size == 0) {
+        if (run.gated) gated = Claimant::kLane;
+        return;
+      }
+      LeaseRun(mine, request, run, missing, sink);
+      if (run.reached_end) lane.TryRetire(2);
+    }
+  }
+
+  template <typename Sink>
+  void LeaseRun(Mine& mine, const Request& request, const typename Lane::Run& run, std::uint32_t& missing,
+                Sink& sink) {
+    // One deadline for the whole run, before any word is stored. What is no message may only make it too early.
+    std::int64_t deadline = request.visible_at;
+    for (std::uint32_t i = 0; i < run.size; ++i) {
+      const std::int64_t end = store_.RetentionEnd(run.slot(i));
+      if (end > request.now) deadline = std::min(deadline, end);
+    }
+    store_.LowerDeadline(*run.segment, deadline);
+
+    std::uint32_t leased = 0;
+    for (std::uint32_t i = 0; i < run.size; ++i) {
+      Slot& slot = run.slot(i);
+      const Message message{run.segment, &slot};
+      const SlotWord word(slot.word.load(std::memory_order_acquire));
+      if (word.phase() == Phase::kReady) [[likely]] {
+        if (store_.RetentionEnd(slot) <= request.now) [[unlikely]] {
+          RemoveExpired(mine, message, word);
+          continue;
+        }
+        slot.first_received_at = request.now;
+        slot.visible_at.store(request.visible_at, std::memory_order_relaxed);
+        // Nobody else leaves kReady, so a store does. Release: pairs with whoever takes the slot over next.
+        const SlotWord in_flight = word.With(Phase::kInFlight).With(SlotWord::kHeld).ReceivedOnceMore();
+        slot.word.store(in_flight.bits(), std::memory_order_release);
+        ++leased;
+        sink(message, in_flight.receive_count());
+      } else if (word.phase() == Phase::kForward) {
+        LeaseListed(mine, request, Store::TakeForward(slot, word), missing, sink);
+      } else if (word.phase() == Phase::kDelayed &&
+                 slot.visible_at.load(std::memory_order_relaxed) <= request.now && Store::TryOwn(slot, word)) {
+        LeaseOwned(mine, request, message, word, missing, sink);
+      } else {
+        mine.counts.not_leased.Add(1);
+      }
+    }
+    mine.counts.received.Add(leased);
+    missing -= leased;
+  }
+
+  // One message of a queue that has groups. False: there is none.
+  template <typename Sink>
+  bool OneFairly(Mine& mine, const Request& request, std::uint32_t& missing, std::optional<Claimant>& gated,
+                 Sink& sink) {
+    TenantLines& tenants = *store_.tenants();
+    const std::int64_t in_flight = store_.Sums().in_flight();
+    const auto from_tenants = [&](auto next) {
+      if (gated || tenants.waiting() == 0) return false;
+      if (!limit_.ClaimForTenant()) {
+        gated = Claimant::kTenants;
+        return false;
+      }
+      const std::optional<LinePlace> place = next();
+      if (!place) {
+        mine.counts.not_leased.Add(1);
+        return false;
+      }
+      LeaseListed(mine, request, {static_cast<Segment*>(place->segment), static_cast<Slot*>(place->slot)}, missing,
+                  sink);
+      return true;
+    };
+    const auto quiet_before = [&](std::uint64_t ticket) {
+      return [&tenants, &request, in_flight, ticket] { return tenants.NextQuiet(ticket, in_flight, request.now); };
+    };
+    if (from_tenants(quiet_before(store_.lane().head()))) return true;
+    if (gated) return false;
+    std::uint32_t one = 1;
+    FromLane(mine, request, one, gated, sink);
+    missing -= 1 - one;
+    if (one == 0) return true;
+    if (from_tenants(quiet_before(std::numeric_limits<std::uint64_t>::max()))) return true;
+    return from_tenants([&] { return tenants.NextNoisy(in_flight, request.now); });
+  }
+
+  // A message that a line named until now.
+  template <typename Sink>
+  void LeaseListed(Mine& mine, const Request& request, Message message, std::uint32_t& missing, Sink& sink) {
+    SlotWord before;
+    if (store_.TakeFromLine(message, before)) {
+      LeaseOwned(mine, request, message, before, missing, sink);
+    } else {
+      mine.counts.not_leased.Add(1);
+    }
+  }
+
+  template <typename Sink>
+  void LeaseOwned(Mine& mine, const Request& request, Message message, SlotWord before, std::uint32_t& missing,
+                  Sink& sink) {
+    if (store_.RetentionEnd(*message.slot) <= request.now) {
+      RemoveExpired(mine, message, before);
+      return;
+    }
+    store_.Lease(mine, message, before, request.now, request.visible_at);
+    sink(message, before.ReceivedOnceMore().receive_count());
+    --missing;
+  }
+
+  // Of a slot that the caller owns, or is the only one to take from kReady.
+  void RemoveExpired(Mine& mine, Message message, SlotWord before) {
+    mine.counts.not_leased.Add(1);
+    store_.Remove(mine, message, before, &OwnedQueueCounts::expired);
+    store_.Drop(message);
+  }
+
+  Store& store_;
+  InFlightLimit<T> limit_;
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_LEASING_H_

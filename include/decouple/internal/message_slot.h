@@ -1,0 +1,96 @@
+// One message where it lies: 32 bytes of state, and the body.
+//
+// What few messages have (attributes, a group) is kept beside, in a table of the segment that exists only once one of
+// its messages needs it.
+
+#ifndef DECOUPLE_INTERNAL_MESSAGE_SLOT_H_
+#define DECOUPLE_INTERNAL_MESSAGE_SLOT_H_
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "decouple/attributes.h"
+#include "decouple/internal/segment_pool.h"
+#include "decouple/internal/slot_word.h"
+
+namespace decouple::internal {
+
+struct Tenant;
+
+struct Particulars {
+  MessageAttributes attributes;
+  std::string group;
+  // All below: of messages with a group only.
+  Tenant* tenant = nullptr;
+  std::uint64_t place_in_line = 0;  // where it waits among its tenant's messages
+  std::int64_t leased_at = 0;       // when it was received last
+};
+
+// The particulars of a segment's messages, by their place. A place is written and read only by those who own or hold
+// its slot; the table itself is installed by whoever needs it first.
+class ParticularsTable {
+ public:
+  ParticularsTable() = default;
+  ParticularsTable(const ParticularsTable&) = delete;
+  ParticularsTable& operator=(const ParticularsTable&) = delete;
+  ~ParticularsTable() { delete table_.load(std::memory_order_acquire); }
+
+  std::unique_ptr<Particulars>& at(std::size_t place) {
+    Table* table = table_.load(std::memory_order_acquire);  // pairs with the exchange below: publishes an empty table
+    if (table == nullptr) {
+      auto fresh = std::make_unique<Table>();
+      if (table_.compare_exchange_strong(table, fresh.get(), std::memory_order_acq_rel)) table = fresh.release();
+    }
+    return (*table)[place];
+  }
+
+ private:
+  using Table = std::array<std::unique_ptr<Particulars>, kSlotsPerSegment>;
+  std::atomic<Table*> table_{nullptr};
+};
+
+template <typename T>
+struct MessageSlot {
+  using SegmentData = ParticularsTable;
+
+  static_assert(std::is_object_v<T> && !std::is_const_v<T> && !std::is_array_v<T>,
+                "decouple: a message body must be a non-const object type");
+  static_assert(std::is_nothrow_move_constructible_v<T>,
+                "decouple: a message body must be movable without throwing; mark its move constructor noexcept");
+  static_assert(std::is_nothrow_destructible_v<T>,
+                "decouple: a message body must be destructible without throwing; mark its destructor noexcept");
+
+  std::atomic<std::uint64_t> word{0};  // see slot_word.h; it guards all that follows
+
+  // Nanoseconds since the epoch. Atomic because whoever looks for what is due reads them before owning the slot.
+  std::atomic<std::int64_t> visible_at{0};  // kDelayed, kInFlight: when it is visible (again)
+  std::atomic<std::int64_t> sent_at{0};
+  std::int64_t first_received_at = 0;
+
+  alignas(T) std::byte body_bytes[sizeof(T)];
+
+  T& body() { return *std::launder(reinterpret_cast<T*>(body_bytes)); }
+  void Construct(T&& body) { ::new (static_cast<void*>(body_bytes)) T(std::move(body)); }
+  void DestroyBody() { body().~T(); }
+};
+
+// An entry of a line of messages that are visible again: names one message.
+template <typename T>
+struct LineSlot {
+  struct SegmentData {};
+
+  std::atomic<std::uint64_t> word{0};
+  typename SegmentPool<MessageSlot<T>>::Segment* segment = nullptr;
+  MessageSlot<T>* message = nullptr;
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_MESSAGE_SLOT_H_

@@ -1,0 +1,514 @@
+// The messages of a queue where they lie, and every change of their state. What a message goes through:
+//
+//                Publish           lease               Remove
+//   (nothing) ───────────▶ ready ─────────▶ in flight ─────────▶ deleted ──▶ (nothing)
+//        │                                   │   ▲                  (once nobody holds the body any more)
+//        └────▶ delayed ──▶ listed ◀─────────┘   │
+//                 MakeVisible │                  │
+//                             └──────────────────┘ lease, Hide
+//
+// A message stays in its slot from its publication to its end. Ready messages are found by the lane's head; those that
+// are visible again are listed: a second, normally empty lane names them, and receivers look there first. Messages with
+// a group are listed with their tenant instead. Which phase may follow which, and who may change it: slot_word.h.
+//
+// To change what is not his alone, a thread owns the slot for a few instructions (kBusy). Nothing of the user's runs
+// meanwhile: a body is destroyed after the message is deleted, by the last one who holds it.
+//
+// Deadlines. Each segment, each chunk and the store keep the earliest instant at which one of theirs may be due; a new
+// deadline is made known by LowerDeadline() before the word that carries it is stored, so a slot that is not yet what it
+// is about to be (kReady behind the head, kBusy) counts as due to whoever recomputes (due_sweep.h).
+
+#ifndef DECOUPLE_INTERNAL_MESSAGE_STORE_H_
+#define DECOUPLE_INTERNAL_MESSAGE_STORE_H_
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "decouple/clock.h"
+#include "decouple/internal/event_count.h"
+#include "decouple/internal/message_slot.h"
+#include "decouple/internal/per_thread.h"
+#include "decouple/internal/queue_counters.h"
+#include "decouple/internal/segment_pool.h"
+#include "decouple/internal/slot_word.h"
+#include "decouple/internal/tenant_lines.h"
+#include "decouple/internal/ticket_lane.h"
+#include "decouple/message.h"
+
+namespace decouple::internal {
+
+template <typename T>
+class MessageStore {
+ public:
+  using Slot = MessageSlot<T>;
+  using Lane = TicketLane<Slot>;
+  using Line = TicketLane<LineSlot<T>>;
+  using Segment = typename Lane::Segment;
+
+  // Names a slot that stays where it is as long as the caller holds or owns it, or a line names it.
+  struct Message {
+    Segment* segment = nullptr;
+    Slot* slot = nullptr;
+  };
+
+  // What each thread keeps for itself.
+  struct Mine {
+    OwnedQueueCounts counts;
+    typename Lane::View view;
+    typename Line::View line_view;
+  };
+
+  // A message received so often goes to the back of the queue when it becomes visible again (SQS).
+  static constexpr std::uint32_t kReceivesBeforeTheBack = 3;
+
+  explicit MessageStore(Clock* clock) : clock_(clock) {}
+  MessageStore(const MessageStore&) = delete;
+  MessageStore& operator=(const MessageStore&) = delete;
+
+  // Nobody uses the store any more, and no delivery is left.
+  ~MessageStore() {
+    lane_.pool().ForEachInUse([this](Segment& segment) {
+      const std::uint64_t ordinal = segment.ordinal.load(std::memory_order_acquire);
+      for (Slot& slot : segment.slots) {
+        const SlotWord word(slot.word.load(std::memory_order_acquire));
+        if (!word.IsPublished(ordinal) || word.phase() == Phase::kDone || word.phase() == Phase::kForward) continue;
+        DestroyContent({&segment, &slot}, word);
+      }
+    });
+    delete line_.load(std::memory_order_acquire);
+    delete tenants_.load(std::memory_order_acquire);
+  }
+
+  Mine& mine() { return per_thread_.Local(); }
+  std::int64_t Now() const { return NowNanos(clock_); }
+
+  QueueSums Sums() const {
+    QueueSums sums;
+    per_thread_.ForEach([&](const Mine& one) { sums.Add(one.counts); });
+    return sums;
+  }
+
+  Lane& lane() { return lane_; }
+  const Lane& lane() const { return lane_; }
+  Line* line() const { return line_.load(std::memory_order_acquire); }  // null until something was listed
+  TenantLines* tenants() const { return tenants_.load(std::memory_order_acquire); }  // null until the first group
+  EarliestInstant& earliest() { return earliest_; }
+
+  // Announces messages that became visible.
+  EventCount& visible() { return visible_; }
+  // Announces, to those who watch for it, that messages are gone.
+  EventCount& room() { return room_; }
+
+  // From now on a removal is announced by room(), or to receivers, too. A removal that did not see the wish is counted
+  // by the time these return (see CountRemoval). A negative number takes the wish back.
+  void WatchForRoom(int watchers) { Watch(room_watchers_, watchers); }
+  void WatchForReceivers(int watchers) { Watch(receiver_watchers_, watchers); }
+
+  std::int64_t retention() const { return retention_.load(std::memory_order_relaxed); }
+  void set_retention(std::int64_t nanos) { retention_.store(nanos, std::memory_order_relaxed); }
+  std::int64_t RetentionEnd(const Slot& slot) const {
+    return Later(slot.sent_at.load(std::memory_order_relaxed), retention());
+  }
+
+  // ---- sending ------------------------------------------------------------------------------------------------------
+
+  // Writes the message of the caller's own ticket; visible from `visible_at` on. The caller then notifies visible().
+  void Publish(Mine& mine, std::uint64_t ticket, T&& body, std::unique_ptr<Particulars> particulars,
+               std::int64_t sent_at, std::int64_t visible_at) {
+    const auto place = lane_.PlaceOf(ticket, mine.view);
+    const Message message{place.segment, place.slot};
+    const std::uint64_t ordinal = Lane::OrdinalOf(ticket);
+    place.slot->Construct(std::move(body));
+    // Relaxed, as all of the slot is until the word is stored: that publishes it.
+    place.slot->sent_at.store(sent_at, std::memory_order_relaxed);
+    if (particulars == nullptr && visible_at <= sent_at) [[likely]] {
+      PublishReady(message, SlotWord(Phase::kReady, ordinal));
+      return;
+    }
+    const bool has_group = particulars != nullptr && !particulars->group.empty();
+    const std::uint32_t marks = particulars == nullptr ? 0 : SlotWord::kHasParticulars;
+    if (has_group) particulars->tenant = TenantsOrCreate().Enrol(particulars->group, sent_at);
+    if (particulars != nullptr) ParticularsAt(message) = std::move(particulars);
+    if (visible_at > sent_at) {
+      mine.counts.delayed.Add(1);
+      place.slot->visible_at.store(visible_at, std::memory_order_relaxed);
+      const std::int64_t due = std::min(visible_at, RetentionEnd(*place.slot));
+      const ReadSection section;  // once it is published, it may come to its end, and its segment too
+      place.slot->word.exchange(SlotWord(Phase::kDelayed, ordinal, marks).bits(), std::memory_order_seq_cst);
+      LowerDeadline(*place.segment, due);
+    } else if (has_group) {
+      const SlotWord owned(Phase::kBusy, ordinal, marks);
+      place.slot->word.exchange(owned.bits(), std::memory_order_seq_cst);
+      MakeVisible(mine, message, owned);
+    } else {
+      PublishReady(message, SlotWord(Phase::kReady, ordinal, marks));
+    }
+  }
+
+  // ---- owning a slot ------------------------------------------------------------------------------------------------
+
+  // From `seen` to kBusy. Sequentially consistent: whoever recomputes a deadline either sees kBusy or what it led to.
+  static bool TryOwn(Slot& slot, SlotWord seen) {
+    std::uint64_t expected = seen.bits();
+    return slot.word.compare_exchange_strong(expected, seen.With(Phase::kBusy).bits(), std::memory_order_seq_cst,
+                                             std::memory_order_relaxed);
+  }
+
+  // Gives an owned slot back with another word. Release: pairs with whoever takes it over next.
+  static void Disown(Slot& slot, SlotWord word) { slot.word.store(word.bits(), std::memory_order_release); }
+
+  // The same where the caller's hold on the body comes on top of the holds that are there.
+  void DisownHeld(Slot& slot, SlotWord word) {
+    if (!word.Has(SlotWord::kHeld)) [[likely]] {
+      Disown(slot, word.With(SlotWord::kHeld));
+      return;
+    }
+    const std::lock_guard lock(holders_mutex_);
+    ++further_holders_[&slot];
+    Disown(slot, word.With(SlotWord::kHeldByMore));
+  }
+
+  // Every deadline is made known here before the word that carries it. When the segment's instant is no later already,
+  // whoever lowered it sees to the rest.
+  void LowerDeadline(Segment& segment, std::int64_t deadline) {
+    if (!segment.earliest().Lower(deadline)) return;
+    segment.chunk->earliest.Lower(deadline);
+    if (earliest_.Lower(deadline)) visible_.Notify(EventCount::kAll);  // sleepers wait for the earliest
+  }
+
+  // ---- transitions of an owned slot; `before` is its word before that, with marks as they are to be ------------------
+
+  // To visible again. The caller counts it and notifies visible().
+  void MakeVisible(Mine& mine, Message message, SlotWord before) {
+    const bool in_line = before.Has(SlotWord::kInLine);
+    const SlotWord listed = before.With(Phase::kListed).With(SlotWord::kInLine);
+    const bool to_the_back = before.receive_count() >= kReceivesBeforeTheBack;
+    LowerDeadline(*message.segment, RetentionEnd(*message.slot));
+    if (Particulars* const particulars = GroupedParticulars(message, before)) {
+      if (!in_line) {
+        const std::uint64_t ticket = Lane::TicketOf(*message.segment, *message.slot);
+        particulars->place_in_line = to_the_back ? lane_.tail() : ticket;
+        // While we own the slot, so that it cannot end and be forgotten in between.
+        tenants()->Join(particulars->tenant, particulars->place_in_line, ticket, {message.segment, message.slot});
+      }
+      Disown(*message.slot, listed);
+      return;
+    }
+    Disown(*message.slot, listed);  // from here on only the mark says that the slot must stay
+    if (in_line) return;
+    if (to_the_back && EnlistAtTheBack(mine, message)) return;
+    Enlist(mine, message);
+  }
+
+  // To in flight until `visible_at`, held by the caller, as a receive does it.
+  void Lease(Mine& mine, Message message, SlotWord before, std::int64_t now, std::int64_t visible_at) {
+    Slot& slot = *message.slot;
+    if (before.receive_count() == 0) slot.first_received_at = now;
+    slot.visible_at.store(visible_at, std::memory_order_relaxed);
+    LowerDeadline(*message.segment, std::min(visible_at, RetentionEnd(slot)));
+    if (before.phase() == Phase::kDelayed) mine.counts.delay_ended.Add(1);
+    mine.counts.received.Add(1);
+    NoteLeased(message, before, now);
+    DisownHeld(slot, before.With(Phase::kInFlight).ReceivedOnceMore());
+  }
+
+  // To in flight until `visible_at`, without a receive.
+  void Hide(Mine& mine, Message message, SlotWord before, std::int64_t now, std::int64_t visible_at) {
+    Slot& slot = *message.slot;
+    slot.visible_at.store(visible_at, std::memory_order_relaxed);
+    LowerDeadline(*message.segment, std::min(visible_at, RetentionEnd(slot)));
+    if (before.phase() == Phase::kListed) {
+      mine.counts.hidden_again.Add(1);
+      if (WithdrawFromTenant(message, before)) before = before.Without(SlotWord::kInLine);
+      NoteLeased(message, before, now);
+    }
+    Disown(slot, before.With(Phase::kInFlight));
+  }
+
+  // To deleted, held by the caller, who lets go of it by Drop().
+  void Remove(Mine& mine, Message message, SlotWord before, OwnedCounter OwnedQueueCounts::*how) {
+    DisownHeld(*message.slot, before.With(Phase::kDeleted));
+    CountRemoval(mine, message, before, how);
+  }
+
+  // Before MakeVisible(): what ends by it, a delay or a time in flight.
+  void NoteReturned(Mine& mine, Message message, SlotWord before) {
+    if (before.phase() == Phase::kDelayed) {
+      mine.counts.delay_ended.Add(1);
+      return;
+    }
+    mine.counts.returned.Add(1);
+    NoteUnleased(message, before);
+  }
+
+  // ---- holding a body -----------------------------------------------------------------------------------------------
+
+  // The holder of a delivery deletes it: no other thread can do more than wait for kBusy meanwhile.
+  // False: `receive` is not the last receive, or the message is gone.
+  bool RemoveHeld(Mine& mine, Message message, std::uint32_t receive) {
+    for (;;) {
+      // Acquire: pairs with the last store of the word, for the particulars.
+      std::uint64_t seen = message.slot->word.load(std::memory_order_acquire);
+      const SlotWord word(seen);
+      if (word.receive_count() != receive) return false;
+      if (word.phase() == Phase::kBusy) {
+        Relax();
+      } else if (word.phase() != Phase::kInFlight && word.phase() != Phase::kListed) {
+        return false;
+      } else if (message.slot->word.compare_exchange_strong(seen, word.With(Phase::kDeleted).bits(),
+                                                            std::memory_order_acq_rel, std::memory_order_relaxed)) {
+        CountRemoval(mine, message, word, &OwnedQueueCounts::deleted);
+        return true;
+      }
+    }
+  }
+
+  // Whether the only thing left of the message is the caller's hold on it. Acquire: pairs with whoever deleted it.
+  static bool IsLast(SlotWord word) {
+    return word.phase() == Phase::kDeleted && !word.Has(SlotWord::kHeldByMore | SlotWord::kInLine);
+  }
+
+  // The caller holds the body no more.
+  void Drop(Message message) {
+    const SlotWord word(message.slot->word.load(std::memory_order_acquire));
+    if (IsLast(word)) [[likely]] {
+      DestroyContent(message, word);
+      FreeLast(message, word);
+    } else {
+      DropShared(message);
+    }
+  }
+
+  void DestroyContent(Message message, SlotWord word) {
+    if (word.Has(SlotWord::kHasParticulars)) [[unlikely]] ParticularsAt(message).reset();
+    message.slot->DestroyBody();
+  }
+
+  // Frees the slot after its content. Release: the next one to use it comes after all that we did here.
+  static void FreeLast(Message message, SlotWord word) {
+    message.slot->word.store(SlotWord(Phase::kDone, word.generation()).bits(), std::memory_order_release);
+  }
+
+  // The general case of Drop(): others hold the body too, the message lives on, or a line names its slot.
+  void DropShared(Message message) {
+    std::atomic<std::uint64_t>& atomic_word = message.slot->word;
+    for (;;) {
+      std::uint64_t seen = atomic_word.load(std::memory_order_acquire);
+      const SlotWord word(seen);
+      if (word.phase() == Phase::kBusy) {
+        Relax();
+      } else if (word.Has(SlotWord::kHeldByMore)) {
+        if (DropOneOfMany(message)) return;
+      } else if (word.phase() == Phase::kDeleted) {
+        DestroyContent(message, word);
+        while (!atomic_word.compare_exchange_weak(
+            seen, SlotWord(Phase::kDone, word.generation(), SlotWord(seen).Has(SlotWord::kInLine) ? SlotWord::kInLine : 0).bits(),
+            std::memory_order_acq_rel, std::memory_order_relaxed)) {
+        }
+        return;
+      } else if (atomic_word.compare_exchange_strong(seen, word.Without(SlotWord::kHeld).bits(),
+                                                     std::memory_order_acq_rel, std::memory_order_relaxed)) {
+        return;
+      }
+    }
+  }
+
+  // ---- lines --------------------------------------------------------------------------------------------------------
+
+  // A line has named the message and does so no more. True: it is visible and now the caller's own; `before` is set.
+  bool TakeFromLine(Message message, SlotWord& before) {
+    for (;;) {
+      std::uint64_t seen = message.slot->word.load(std::memory_order_acquire);
+      const SlotWord word(seen);
+      if (word.phase() == Phase::kBusy) {
+        Relax();
+      } else if (word.phase() == Phase::kListed) {
+        before = word.Without(SlotWord::kInLine);
+        if (TryOwn(*message.slot, word)) return true;
+      } else if (message.slot->word.compare_exchange_strong(seen, word.Without(SlotWord::kInLine).bits(),
+                                                            std::memory_order_acq_rel, std::memory_order_relaxed)) {
+        return false;
+      }
+    }
+  }
+
+  // The message that a slot in phase kForward, claimed by the caller, stands for. Frees the slot.
+  static Message TakeForward(Slot& slot, SlotWord word) {
+    const Message message{std::bit_cast<Segment*>(slot.first_received_at),
+                          std::bit_cast<Slot*>(slot.visible_at.load(std::memory_order_relaxed))};
+    slot.word.store(SlotWord(Phase::kDone, word.generation()).bits(), std::memory_order_release);
+    return message;
+  }
+
+  // Puts a listed message, marked kInLine, into the line that is looked at first.
+  void Enlist(Mine& mine, Message message) {
+    Line& line = LineOrCreate();
+    for (;;) {
+      const std::uint64_t ticket = line.TakeTickets(1);
+      const auto place = line.PlaceOf(ticket, mine.line_view);
+      const std::uint64_t ordinal = Line::OrdinalOf(ticket);
+      place.slot->segment = message.segment;
+      place.slot->message = message.slot;
+      // Publishes the entry; sequentially consistent for the event count.
+      const SlotWord before(
+          place.slot->word.exchange(SlotWord(Phase::kReady, ordinal).bits(), std::memory_order_seq_cst));
+      if (!before.Is(Phase::kSkipped, ordinal)) return;
+      place.slot->word.store(SlotWord(Phase::kDone, ordinal).bits(), std::memory_order_release);  // too late: again
+    }
+  }
+
+  // The attributes and group of a message that the caller holds or owns; null if it has none.
+  const Particulars* ParticularsOf(Message message) const {
+    const SlotWord word(message.slot->word.load(std::memory_order_acquire));
+    return word.Has(SlotWord::kHasParticulars) ? ParticularsAt(message).get() : nullptr;
+  }
+
+ private:
+  static void Watch(std::atomic<int>& watchers, int change) {
+    watchers.fetch_add(change, std::memory_order_relaxed);  // ordered by what follows, and by the section of the others
+    if (change > 0) Synchronize();
+  }
+
+  static std::unique_ptr<Particulars>& ParticularsAt(Message message) {
+    return message.segment->data.at(static_cast<std::size_t>(message.slot - message.segment->slots));
+  }
+
+  static Particulars* GroupedParticulars(Message message, SlotWord word) {
+    if (!word.Has(SlotWord::kHasParticulars)) [[likely]] return nullptr;
+    Particulars* const particulars = ParticularsAt(message).get();
+    return particulars->tenant == nullptr ? nullptr : particulars;
+  }
+
+  void PublishReady(Message message, SlotWord ready) {
+    // Publishes body and particulars; sequentially consistent for the event count.
+    const SlotWord before(message.slot->word.exchange(ready.bits(), std::memory_order_seq_cst));
+    if (!before.Is(Phase::kSkipped, ready.generation())) [[likely]] return;
+    // The head has passed: no receiver will come for it, so it is ours to list.
+    MakeVisible(mine(), message, ready);
+  }
+
+  // False: the lane's head had passed the place before we came.
+  bool EnlistAtTheBack(Mine& mine, Message message) {
+    const std::uint64_t ticket = lane_.TakeTickets(1);
+    const auto place = lane_.PlaceOf(ticket, mine.view);
+    const std::uint64_t ordinal = Lane::OrdinalOf(ticket);
+    place.slot->visible_at.store(std::bit_cast<std::int64_t>(message.slot), std::memory_order_relaxed);
+    place.slot->first_received_at = std::bit_cast<std::int64_t>(message.segment);
+    const SlotWord before(
+        place.slot->word.exchange(SlotWord(Phase::kForward, ordinal).bits(), std::memory_order_seq_cst));
+    if (!before.Is(Phase::kSkipped, ordinal)) return true;
+    place.slot->word.store(SlotWord(Phase::kDone, ordinal).bits(), std::memory_order_release);
+    return false;
+  }
+
+  void NoteLeased(Message message, SlotWord before, std::int64_t now) {
+    if (Particulars* const particulars = GroupedParticulars(message, before)) {
+      particulars->leased_at = now;
+      tenants()->Leased(particulars->tenant, Sums().in_flight(), now);
+    }
+  }
+
+  void NoteUnleased(Message message, SlotWord before) {
+    if (Particulars* const particulars = GroupedParticulars(message, before)) {
+      const std::int64_t now = Now();
+      tenants()->Unleased(particulars->tenant, now - particulars->leased_at, now);
+    }
+  }
+
+  // True: no line names the message any more.
+  bool WithdrawFromTenant(Message message, SlotWord before) {
+    Particulars* const particulars = GroupedParticulars(message, before);
+    return particulars != nullptr && tenants()->Withdraw(particulars->tenant, particulars->place_in_line,
+                                                         Lane::TicketOf(*message.segment, *message.slot));
+  }
+
+  // The caller holds the body, and everybody else sees that the message is gone.
+  void CountRemoval(Mine& mine, Message message, SlotWord before, OwnedCounter OwnedQueueCounts::*how) {
+    std::size_t bytes = MessageSize(std::as_const(message.slot->body()));
+    if (before.Has(SlotWord::kHasParticulars)) [[unlikely]] {
+      const Particulars& particulars = *ParticularsAt(message);
+      bytes += particulars.attributes.bytes();
+      if (particulars.tenant != nullptr) {
+        if (before.phase() == Phase::kInFlight) NoteUnleased(message, before);
+        if (before.phase() == Phase::kListed && WithdrawFromTenant(message, before)) {
+          // Acquire and release: what others did to the word stays ordered.
+          message.slot->word.fetch_and(~std::uint64_t{SlotWord::kInLine}, std::memory_order_acq_rel);
+        }
+        tenants()->Forget(particulars.tenant);
+      }
+    }
+    bool room_is_watched = false;
+    bool receivers_watch = false;
+    {
+      const ReadSection section;  // see Watch()
+      (mine.counts.*how).Add(1);
+      mine.counts.removed_bytes.Add(bytes);
+      if (before.phase() == Phase::kInFlight) mine.counts.removed_in_flight.Add(1);
+      if (before.phase() == Phase::kDelayed) mine.counts.removed_delayed.Add(1);
+      room_is_watched = room_watchers_.load(std::memory_order_relaxed) != 0;
+      receivers_watch = receiver_watchers_.load(std::memory_order_relaxed) != 0;
+    }
+    if (room_is_watched) [[unlikely]] room_.Notify(EventCount::kAll);
+    if (receivers_watch) [[unlikely]] visible_.Notify(EventCount::kAll);
+  }
+
+  bool DropOneOfMany(Message message) {
+    const std::lock_guard lock(holders_mutex_);
+    std::uint64_t seen = message.slot->word.load(std::memory_order_acquire);
+    const SlotWord word(seen);
+    if (!word.Has(SlotWord::kHeldByMore)) return false;
+    const auto further = further_holders_.find(message.slot);
+    if (further->second > 1) {
+      --further->second;
+      return true;
+    }
+    // Who owns the slot may be about to count itself here: let it be first.
+    if (word.phase() == Phase::kBusy ||
+        !message.slot->word.compare_exchange_strong(seen, word.Without(SlotWord::kHeldByMore).bits(),
+                                                    std::memory_order_acq_rel, std::memory_order_relaxed)) {
+      return false;
+    }
+    further_holders_.erase(further);
+    return true;
+  }
+
+  Line& LineOrCreate() { return *GetOrCreate(line_); }
+  TenantLines& TenantsOrCreate() { return *GetOrCreate(tenants_); }
+
+  // Publishes one object to all; the acquires pair with the winner's release.
+  template <typename Object>
+  static Object* GetOrCreate(std::atomic<Object*>& pointer) {
+    Object* object = pointer.load(std::memory_order_acquire);
+    if (object != nullptr) return object;
+    auto fresh = std::make_unique<Object>();
+    if (pointer.compare_exchange_strong(object, fresh.get(), std::memory_order_acq_rel)) object = fresh.release();
+    return object;
+  }
+
+  Clock* const clock_;  // null: the system clock
+  std::atomic<std::int64_t> retention_{kForever};
+  std::atomic<int> room_watchers_{0};
+  std::atomic<int> receiver_watchers_{0};
+  std::atomic<Line*> line_{nullptr};
+  std::atomic<TenantLines*> tenants_{nullptr};
+  EarliestInstant earliest_;
+  EventCount visible_;
+  EventCount room_;
+
+  std::mutex holders_mutex_;
+  absl::flat_hash_map<const Slot*, std::uint32_t> further_holders_;  // beyond the first, of slots marked kHeldByMore
+
+  Lane lane_;
+  PerThread<Mine> per_thread_;
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_MESSAGE_STORE_H_

@@ -1,0 +1,96 @@
+// A value of an object for each thread that uses it: Local() is the caller's own, which it writes with plain stores;
+// ForEach() reads them all. What one thread owns never bounces between cores, so counting is free.
+//
+// Local() is a look into the thread's record: one compare when the thread used this object lately. A thread that ends
+// leaves its value to the next thread that takes over its record, so there are no more values than threads at a time.
+
+#ifndef DECOUPLE_INTERNAL_PER_THREAD_H_
+#define DECOUPLE_INTERNAL_PER_THREAD_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "decouple/internal/thread_record.h"
+
+namespace decouple::internal {
+
+// Never given twice, whatever the type of the value, so a shortcut never lies.
+inline std::uint64_t NextOwnerId() {
+  static constinit std::atomic<std::uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+template <typename Value>
+class PerThread {
+ public:
+  PerThread() = default;
+  PerThread(const PerThread&) = delete;
+  PerThread& operator=(const PerThread&) = delete;
+
+  ~PerThread() {
+    for (Node* node = first_.load(std::memory_order_acquire); node != nullptr;) {
+      Node* const next = node->next;
+      delete node;
+      node = next;
+    }
+  }
+
+  Value& Local() { return Local(ThreadRecords::Current()); }
+
+  Value& Local(ThreadRecord& record) {
+    ThreadRecord::Shortcut& shortcut = record.shortcuts[id_ % record.shortcuts.size()];
+    if (shortcut.owner_id == id_) [[likely]] return static_cast<Node*>(shortcut.kept)->value;
+    return Find(record, shortcut);
+  }
+
+  // Values of other threads may change meanwhile: their fields are atomics of which only the owner is a writer.
+  template <typename Visit>
+  void ForEach(Visit visit) const {
+    for (const Node* node = first_.load(std::memory_order_acquire); node != nullptr; node = node->next) {
+      visit(node->value);
+    }
+  }
+
+ private:
+  struct alignas(kCacheLine) Node {
+    Value value{};
+    const ThreadRecord* record = nullptr;
+    Node* next = nullptr;
+  };
+
+  Value& Find(ThreadRecord& record, ThreadRecord::Shortcut& shortcut) {
+    Node* node = first_.load(std::memory_order_acquire);
+    while (node != nullptr && node->record != &record) node = node->next;
+    if (node == nullptr) {
+      node = new Node;
+      node->record = &record;
+      node->next = first_.load(std::memory_order_relaxed);
+      // Publishes the node's fields to ForEach() and to the next owner of the record.
+      while (!first_.compare_exchange_weak(node->next, node, std::memory_order_acq_rel)) {
+      }
+    }
+    shortcut = {id_, node};
+    return node->value;
+  }
+
+  const std::uint64_t id_ = NextOwnerId();
+  std::atomic<Node*> first_{nullptr};
+};
+
+// A counter of which only the owning thread is the writer: two plain instructions, readable by everybody.
+class OwnedCounter {
+ public:
+  void Add(std::uint64_t n) {
+    // Relaxed: a sum over threads is exact only when nothing runs, and then something else has ordered the threads.
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  std::uint64_t value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_PER_THREAD_H_

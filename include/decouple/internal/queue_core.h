@@ -1,0 +1,637 @@
+// One queue: its messages and what is done with them, shared by the queue's handles and its deliveries.
+//
+// Lifetime. Handles share the core as a std::shared_ptr does. Deliveries do not touch that count: each thread counts
+// the deliveries it makes and those it lets go of, and only once the last handle is gone (Abandon) are they counted out
+// one by one; the last of them deletes the core.
+
+#ifndef DECOUPLE_INTERNAL_QUEUE_CORE_H_
+#define DECOUPLE_INTERNAL_QUEUE_CORE_H_
+
+#include <algorithm>
+#include <atomic>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <span>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "decouple/attributes.h"
+#include "decouple/batch.h"
+#include "decouple/clock.h"
+#include "decouple/delivery.h"
+#include "decouple/error.h"
+#include "decouple/internal/admission.h"
+#include "decouple/internal/clearing.h"
+#include "decouple/internal/due_sweep.h"
+#include "decouple/internal/leasing.h"
+#include "decouple/internal/message_store.h"
+#include "decouple/internal/queue_settings.h"
+#include "decouple/message.h"
+#include "decouple/queue_options.h"
+#include "decouple/statistics.h"
+
+namespace decouple::internal {
+
+// What tells the messages and receipts of one queue from those of others.
+inline std::uint64_t QueueIdentity(std::uint64_t seed, std::string_view name) {
+  if (seed != 0) {
+    std::uint64_t identity = Mix(seed);
+    for (const char c : name) identity = Mix(identity ^ static_cast<unsigned char>(c));  // the same in every run
+    return identity;
+  }
+  static const std::uint64_t process = std::uint64_t{std::random_device{}()} << 32 | std::random_device{}();
+  static constinit std::atomic<std::uint64_t> queues{0};
+  return Mix(process ^ Mix(queues.fetch_add(1, std::memory_order_relaxed)));  // only has to be unique
+}
+
+template <typename T>
+class QueueCore {
+ public:
+  using Store = MessageStore<T>;
+  using Lane = typename Store::Lane;
+  using Message = typename Store::Message;
+  using Mine = typename Store::Mine;
+  using Slot = typename Store::Slot;
+
+  // `options` have been checked.
+  QueueCore(const QueueAttributes& attributes, const Limits& limits, std::string name, std::uint64_t seed, Clock* clock)
+      : name_(std::move(name)),
+        identity_(QueueIdentity(seed, name_)),
+        clock_(clock != nullptr ? *clock : SystemClock::Instance()),
+        settings_(limits),
+        store_(ClockOrNull(clock)),
+        sweep_(store_),
+        leasing_(store_),
+        clearing_(store_),
+        admission_(store_) {
+    Apply(attributes);
+  }
+
+  const std::string& name() const { return name_; }
+
+  // ---- sending ------------------------------------------------------------------------------------------------------
+
+  absl::StatusOr<SendResult> Send(T&& body) {
+    const std::size_t size = MessageSize(std::as_const(body));
+    if (absl::Status status = CheckBody(body, size); !status.ok()) [[unlikely]] return status;
+    Mine& mine = store_.mine();
+    std::uint64_t ticket = 0;
+    if (!admission_.TryAdmit(mine, 1, size, ticket)) [[unlikely]] {
+      if (absl::Status status = Admit(mine, size, ticket); !status.ok()) return status;
+    }
+    const std::int64_t now = store_.Now();
+    store_.Publish(mine, ticket, std::move(body), nullptr, now, Later(now, settings_.delay()));
+    store_.visible().Notify(1);
+    if (ticket % kSlotsPerSegment == 0) [[unlikely]] WorkOff(mine, now);
+    return SendResult{IdOf(ticket)};
+  }
+
+  absl::StatusOr<SendResult> Send(T&& body, SendOptions&& options) {
+    const std::size_t size = MessageSize(std::as_const(body)) + options.attributes.bytes();
+    absl::Status status = CheckBody(body, size);
+    status.Update(CheckSendOptions(options));
+    if (!status.ok()) return status;
+    Mine& mine = store_.mine();
+    std::uint64_t ticket = 0;
+    if (!admission_.TryAdmit(mine, 1, size, ticket)) {
+      status = Admit(mine, size, ticket);
+      if (!status.ok()) return status;
+    }
+    const std::int64_t now = store_.Now();
+    Publish(mine, ticket, std::move(body), std::move(options), now);
+    store_.visible().Notify(1);
+    if (ticket % kSlotsPerSegment == 0) WorkOff(mine, now);
+    return SendResult{IdOf(ticket)};
+  }
+
+  absl::StatusOr<SendBatchResults> SendBatch(std::span<SendBatchEntry<T>> entries) {
+    if (absl::Status status = CheckBatch(entries, settings_.limits()); !status.ok()) return status;
+    std::size_t all_bytes = 0;
+    for (const auto& entry : entries) all_bytes += SizeOf(entry);
+    if (all_bytes > settings_.limits().max_batch_bytes) {
+      return MakeError(Error::kBatchRequestTooLong,
+                       absl::StrCat("a batch of ", all_bytes, " bytes; allowed are at most ",
+                                    settings_.limits().max_batch_bytes));
+    }
+    SendBatchResults results;
+    results.reserve(entries.size());
+    std::uint32_t valid = 0;
+    std::size_t valid_bytes = 0;
+    for (const auto& entry : entries) {
+      absl::Status status = CheckBody(entry.body, SizeOf(entry));
+      status.Update(CheckSendOptions(entry.options));
+      if (status.ok()) {
+        ++valid;
+        valid_bytes += SizeOf(entry);
+        results.emplace_back(SendResult());  // filled in when it is sent
+      } else {
+        results.emplace_back(std::move(status));
+      }
+    }
+    if (valid != 0) SendValid(entries, valid, valid_bytes, results);
+    return results;
+  }
+
+  // ---- receiving ----------------------------------------------------------------------------------------------------
+
+  ReceiveResult<T> Receive(const ReceiveOptions& options) {
+    ReceiveResult<T> result;
+    result.status_ = CheckReceiveOptions(options);
+    if (!result.ok()) [[unlikely]] return result;
+    Mine& mine = store_.mine();
+    if (TryReceive(mine, options, store_.Now(), result.deliveries_)) {
+      if (!result.deliveries_.empty()) [[likely]] return result;
+      const std::int64_t wait = WaitOf(options);
+      if (wait != 0) {
+        Await(mine, options, Later(store_.Now(), wait), result);
+      } else if (drained()) {
+        result.status_ = Drained();
+      }
+    } else if (const std::int64_t wait = WaitOf(options); wait != 0) {
+      Await(mine, options, Later(store_.Now(), wait), result);
+    } else {
+      result.status_ = MakeError(Error::kOverLimit, absl::StrCat("the queue's maximum of messages in flight, ",
+                                                                 max_in_flight_.load(std::memory_order_relaxed),
+                                                                 ", is reached; delete some first"));
+    }
+    if (result.ok() && result.deliveries_.empty()) {
+      mine.counts.empty_receives.Add(1);
+      store_.lane().TryRetire(2);
+    }
+    return result;
+  }
+
+  // ---- what is done with a delivery ---------------------------------------------------------------------------------
+
+  absl::Status DeleteHeld(Message message, std::uint32_t receive) {
+    store_.RemoveHeld(store_.mine(), message, receive);
+    return absl::OkStatus();
+  }
+
+  absl::Status ChangeVisibilityHeld(Message message, std::uint32_t receive, absl::Duration timeout) {
+    if (absl::Status status = CheckVisibility(timeout); !status.ok()) return status;
+    for (;;) {
+      SlotWord before;
+      const Found found = TryFind(message, Lane::OrdinalOf(TicketOf(message)), receive, before);
+      if (found == Found::kBusy) {
+        Relax();
+        continue;
+      }
+      return found == Found::kOwned ? ChangeVisibilityOwned(message, before, timeout) : NotFound(found);
+    }
+  }
+
+  // A delivery is gone.
+  void LetGo(Message message) {
+    Mine& mine = store_.mine();
+    store_.Drop(message);
+    {
+      const ReadSection section;  // pairs with the Synchronize() in Abandon()
+      if (!abandoned_.load(std::memory_order_relaxed)) [[likely]] {
+        mine.counts.let_go.Add(1);
+        return;
+      }
+    }
+    if (outstanding_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;  // what others did comes before
+  }
+
+  MessageId IdOf(Message message) const { return IdOf(TicketOf(message)); }
+
+  ReceiptHandle ReceiptOf(Message message, std::uint32_t receive) const {
+    return ReceiptHandle(identity_, TicketOf(message), message.segment->number(), receive);
+  }
+
+  const Particulars* ParticularsOf(Message message) const { return store_.ParticularsOf(message); }
+
+  // ---- receipts -----------------------------------------------------------------------------------------------------
+
+  absl::Status Delete(const ReceiptHandle& receipt) {
+    if (receipt.queue() != identity_) return Foreign(receipt);
+    Mine& mine = store_.mine();
+    Message message;
+    SlotWord before;
+    if (Find(receipt, message, before) == Found::kOwned) {
+      store_.Remove(mine, message, before, &OwnedQueueCounts::deleted);
+      store_.Drop(message);
+    }
+    return absl::OkStatus();  // what is gone or belongs to another receive by now stays as it is
+  }
+
+  absl::Status ChangeVisibility(const ReceiptHandle& receipt, absl::Duration timeout) {
+    if (absl::Status status = CheckVisibility(timeout); !status.ok()) return status;
+    if (receipt.queue() != identity_) return Foreign(receipt);
+    Message message;
+    SlotWord before;
+    const Found found = Find(receipt, message, before);
+    return found == Found::kOwned ? ChangeVisibilityOwned(message, before, timeout) : NotFound(found);
+  }
+
+  absl::StatusOr<StatusBatchResults> DeleteBatch(std::span<const DeleteBatchEntry> entries) {
+    if (absl::Status status = CheckBatch(entries, settings_.limits()); !status.ok()) return status;
+    StatusBatchResults results;
+    for (const auto& entry : entries) results.push_back(Delete(entry.receipt));
+    return results;
+  }
+
+  absl::StatusOr<StatusBatchResults> ChangeVisibilityBatch(std::span<const ChangeVisibilityBatchEntry> entries) {
+    if (absl::Status status = CheckBatch(entries, settings_.limits()); !status.ok()) return status;
+    StatusBatchResults results;
+    for (const auto& entry : entries) results.push_back(ChangeVisibility(entry.receipt, entry.visibility_timeout));
+    return results;
+  }
+
+  // ---- the queue as a whole -----------------------------------------------------------------------------------------
+
+  absl::Status SetAttributes(const QueueAttributes& attributes) {
+    if (absl::Status status = CheckQueueAttributes(attributes, settings_.limits()); !status.ok()) return status;
+    Apply(attributes);
+    return absl::OkStatus();
+  }
+
+  absl::Status Purge() {
+    const std::int64_t now = store_.Now();
+    const std::int64_t interval = absl::ToInt64Nanoseconds(settings_.limits().purge_interval);
+    {
+      const std::lock_guard lock(purging_);
+      if (purged_at_ != kNever && now < Later(purged_at_, interval)) {
+        return MakeError(Error::kPurgeQueueInProgress,
+                         absl::StrCat("the queue was purged ", absl::FormatDuration(absl::Nanoseconds(now - purged_at_)),
+                                      " ago; allowed is one purge in ",
+                                      absl::FormatDuration(settings_.limits().purge_interval)));
+      }
+      purged_at_ = now;
+    }
+    clearing_.Everything(store_.mine());
+    return absl::OkStatus();
+  }
+
+  MessageCounts Counts() {
+    Settle(store_.Now());
+    const QueueSums sums = store_.Sums();
+    return {.ready = sums.visible(), .in_flight = sums.in_flight(), .delayed = sums.waiting_for_delay()};
+  }
+
+  QueueStatistics Statistics() {
+    const std::int64_t now = store_.Now();
+    Settle(now);
+    const QueueSums sums = store_.Sums();
+    QueueStatistics statistics;
+    statistics.number_of_messages_sent = sums.sent;
+    statistics.sent_message_size = sums.sent_bytes;
+    statistics.number_of_messages_received = sums.received;
+    statistics.number_of_empty_receives = sums.empty_receives;
+    statistics.number_of_messages_deleted = sums.deleted;
+    statistics.number_of_messages_expired = sums.expired;
+    statistics.number_of_messages_purged = sums.purged;
+    statistics.approximate_number_of_messages_visible = sums.visible();
+    statistics.approximate_number_of_messages_not_visible = sums.in_flight();
+    statistics.approximate_number_of_messages_delayed = sums.waiting_for_delay();
+    statistics.approximate_number_of_bytes = sums.bytes();
+    const std::int64_t oldest = clearing_.OldestSentAt();
+    statistics.approximate_age_of_oldest_message = absl::Nanoseconds(std::max<std::int64_t>(0, now - std::min(now, oldest)));
+    TenantLines::Counts tenants;
+    if (store_.tenants() != nullptr) tenants = store_.tenants()->CountsAt(sums.in_flight(), now);
+    statistics.approximate_number_of_noisy_groups = tenants.noisy_groups;
+    statistics.approximate_number_of_messages_visible_in_quiet_groups =
+        std::max<std::int64_t>(0, sums.visible() - tenants.visible_in_noisy_groups);
+    statistics.approximate_number_of_messages_not_visible_in_quiet_groups =
+        std::max<std::int64_t>(0, sums.in_flight() - tenants.in_flight_in_noisy_groups);
+    return statistics;
+  }
+
+  void Close() {
+    admission_.Close();
+    store_.visible().Notify(EventCount::kAll);
+  }
+
+  bool closed() const { return admission_.closed(); }
+
+  bool drained() {
+    if (!closed()) return false;
+    if (!admission_.IsEmpty()) Settle(store_.Now());  // what is left may be past its retention
+    return admission_.IsEmpty();
+  }
+
+  // The last handle is gone: the core goes with the last delivery.
+  void Abandon() {
+    abandoned_.store(true, std::memory_order_relaxed);  // ordered by the next line; pairs with LetGo()
+    Synchronize();
+    const std::int64_t deliveries = store_.Sums().deliveries();
+    // Those that went since subtracted themselves before or will; whoever reaches zero deletes.
+    if (outstanding_.fetch_add(deliveries, std::memory_order_acq_rel) + deliveries == 0) delete this;
+  }
+
+ private:
+  static constexpr std::int64_t kNever = -1;
+  static constexpr int kSweepStepsPerCall = 4;
+  static constexpr std::uint32_t kExpiredPerCall = 2 * kSlotsPerSegment;
+
+  enum class Found { kOwned, kBusy, kGone, kReceivedAgain };
+
+  ~QueueCore() = default;
+
+  std::uint64_t TicketOf(Message message) const { return Lane::TicketOf(*message.segment, *message.slot); }
+  MessageId IdOf(std::uint64_t ticket) const { return MessageId(identity_, ticket); }
+
+  static std::size_t SizeOf(const SendBatchEntry<T>& entry) {
+    return MessageSize(entry.body) + entry.options.attributes.bytes();
+  }
+
+  // ---- checks -------------------------------------------------------------------------------------------------------
+
+  absl::Status CheckBody(const T& body, std::size_t size) const {
+    if constexpr (std::convertible_to<const T&, std::string_view>) {
+      if (std::string_view(body).empty()) [[unlikely]] {
+        return MakeError(Error::kMissingParameter, "an empty message body; it must have at least one character");
+      }
+    }
+    if (size > settings_.max_message_size()) [[unlikely]] {
+      return MakeError(Error::kInvalidParameterValue,
+                       absl::StrCat("a message of ", size, " bytes; allowed are at most ",
+                                    settings_.max_message_size(), ", attributes included"));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckSendOptions(const SendOptions& options) const {
+    const Limits& limits = settings_.limits();
+    absl::Status status;
+    if (options.delay) {
+      status.Update(CheckDuration(Error::kInvalidParameterValue, "delay", *options.delay, absl::ZeroDuration(),
+                                  limits.max_delay));
+    }
+    if (!options.attributes.empty()) {
+      status.Update(CheckAttributes(options.attributes, limits.max_message_attributes));
+    }
+    if (!options.group.empty()) status.Update(CheckGroup(options.group));
+    return status;
+  }
+
+  absl::Status CheckReceiveOptions(const ReceiveOptions& options) const {
+    const Limits& limits = settings_.limits();
+    if (options.max_messages < 1 || options.max_messages > limits.max_messages_per_receive) [[unlikely]] {
+      return CheckNumber(Error::kInvalidParameterValue, "maximum of messages", options.max_messages, std::size_t{1},
+                         limits.max_messages_per_receive);
+    }
+    if (options.visibility_timeout) {
+      if (absl::Status status = CheckVisibility(*options.visibility_timeout); !status.ok()) return status;
+    }
+    if (options.wait) {
+      return CheckDuration(Error::kInvalidParameterValue, "wait time", *options.wait, absl::ZeroDuration(),
+                           limits.max_wait);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckVisibility(absl::Duration timeout) const {
+    return CheckDuration(Error::kInvalidParameterValue, "visibility timeout", timeout, absl::ZeroDuration(),
+                         settings_.limits().max_visibility_timeout);
+  }
+
+  static absl::Status Foreign(const ReceiptHandle& receipt) {
+    return MakeError(Error::kReceiptHandleIsInvalid,
+                     absl::StrCat("the receipt handle ", receipt.ToString(), " is not of this queue"));
+  }
+
+  static absl::Status NotFound(Found found) {
+    if (found == Found::kReceivedAgain) {
+      return MakeError(Error::kMessageNotInflight,
+                       "the message was received again since; only the last receipt can change its visibility");
+    }
+    return MakeError(Error::kInvalidParameterValue,
+                     "the message is gone; only that of one that is still there can change");
+  }
+
+  static absl::Status Drained() {
+    return MakeError(Error::kQueueClosed, "the queue is closed and drained; nothing will come any more");
+  }
+
+  // ---- sending ------------------------------------------------------------------------------------------------------
+
+  absl::Status Admit(Mine& mine, std::size_t size, std::uint64_t& ticket) {
+    return admission_.Admit(mine, size, clock_, ticket, [&] {
+      const std::int64_t now = store_.Now();
+      Settle(now);
+      return std::max(now, std::min(store_.earliest().get(), clearing_.HeadRetentionEnd(mine)));
+    });
+  }
+
+  void Publish(Mine& mine, std::uint64_t ticket, T&& body, SendOptions&& options, std::int64_t now) {
+    const std::int64_t delay = options.delay ? absl::ToInt64Nanoseconds(*options.delay) : settings_.delay();
+    std::unique_ptr<Particulars> particulars;
+    if (!options.attributes.empty() || !options.group.empty()) {
+      particulars = std::make_unique<Particulars>();
+      particulars->attributes = std::move(options.attributes);
+      particulars->group = std::move(options.group);
+    }
+    store_.Publish(mine, ticket, std::move(body), std::move(particulars), now, Later(now, delay));
+  }
+
+  // Those whose result is not an error: with one ticket for all, or one by one if the queue is not open.
+  void SendValid(std::span<SendBatchEntry<T>> entries, std::uint32_t valid, std::size_t valid_bytes,
+                 SendBatchResults& results) {
+    Mine& mine = store_.mine();
+    std::uint64_t ticket = 0;
+    const bool together = admission_.TryAdmit(mine, valid, valid_bytes, ticket);
+    std::int64_t now = store_.Now();
+    std::uint32_t sent = 0;
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      if (!results[i].ok()) continue;
+      if (!together) {
+        if (absl::Status status = Admit(mine, SizeOf(entries[i]), ticket); !status.ok()) {
+          results[i] = std::move(status);
+          continue;
+        }
+        now = store_.Now();
+      }
+      Publish(mine, ticket, std::move(entries[i].body), std::move(entries[i].options), now);
+      results[i] = SendResult{IdOf(ticket)};
+      if (ticket % kSlotsPerSegment == 0) WorkOff(mine, now);
+      ++ticket;
+      ++sent;
+    }
+    store_.visible().Notify(sent);
+  }
+
+  // ---- receiving ----------------------------------------------------------------------------------------------------
+
+  std::int64_t WaitOf(const ReceiveOptions& options) const {
+    return options.wait ? absl::ToInt64Nanoseconds(*options.wait) : settings_.receive_wait();
+  }
+
+  // What there is at `now`. False: there may be something, but too much is in flight.
+  bool TryReceive(Mine& mine, const ReceiveOptions& options, std::int64_t now, Deliveries<T>& deliveries) {
+    const std::int64_t timeout = options.visibility_timeout ? absl::ToInt64Nanoseconds(*options.visibility_timeout)
+                                                            : settings_.visibility_timeout();
+    const typename Leasing<T>::Request request{static_cast<std::uint32_t>(options.max_messages), now,
+                                               Later(now, timeout)};
+    const auto sink = [&](Message message, std::uint32_t receive_count) {
+      deliveries.deliveries_.push_back(Delivery<T>(this, message, receive_count));
+    };
+    for (int patience = 100;; --patience) {
+      if (store_.earliest().get() <= now) [[unlikely]] sweep_.Steps(mine, now, kSweepStepsPerCall);
+      if (!leasing_.Lease(mine, request, sink)) return false;
+      // Nothing, although there is more to work off: that may yield something.
+      const bool more = deliveries.empty() && store_.earliest().get() <= now;
+      if (!more || patience == 0) [[likely]] return true;
+    }
+  }
+
+  // The long poll: until there is something, the deadline, or the queue's closing.
+  void Await(Mine& mine, const ReceiveOptions& options, std::int64_t deadline, ReceiveResult<T>& result) {
+    const bool was_closed = closed();
+    bool watching = false;
+    {
+      EventCount::Waiter waiter(store_.visible());
+      for (;;) {
+        const std::int64_t now = store_.Now();
+        const bool below_limit = TryReceive(mine, options, now, result.deliveries_);
+        if (!result.deliveries_.empty()) break;
+        if (drained()) {
+          result.status_ = Drained();
+          break;
+        }
+        if (now >= deadline || (closed() && !was_closed)) break;
+        if (!below_limit && !watching) {
+          store_.WatchForReceivers(1);
+          watching = true;
+          continue;  // what ended before we watched
+        }
+        const std::int64_t wake_at = std::min(deadline, store_.earliest().get());
+        if (wake_at <= now) {
+          std::this_thread::yield();  // another thread is settling what is due
+        } else {
+          waiter.Sleep(clock_, wake_at);
+        }
+      }
+    }
+    if (watching) store_.WatchForReceivers(-1);
+  }
+
+  // ---- finding what a receipt names ---------------------------------------------------------------------------------
+
+  // One look. Owned: `before` is the word as it was. The slot must stay: held, or in a section.
+  Found TryFind(Message message, std::uint64_t ordinal, std::uint32_t receive, SlotWord& before) {
+    before = SlotWord(message.slot->word.load(std::memory_order_acquire));
+    if (!before.IsOf(ordinal) || before.receive_count() == 0) return Found::kGone;  // 0: not what was received
+    switch (before.phase()) {
+      case Phase::kBusy:
+        return Found::kBusy;
+      case Phase::kInFlight:
+      case Phase::kListed:
+        if (before.receive_count() != receive) return Found::kReceivedAgain;
+        return Store::TryOwn(*message.slot, before) ? Found::kOwned : Found::kBusy;
+      default:
+        return Found::kGone;
+    }
+  }
+
+  Found Find(const ReceiptHandle& receipt, Message& message, SlotWord& before) {
+    for (;;) {
+      Found found = Found::kGone;
+      {
+        const ReadSection section;
+        const auto place = store_.lane().FindByNumber(receipt.segment(), receipt.ticket());
+        message = {place.segment, place.slot};
+        if (place.slot != nullptr) {
+          found = TryFind(message, Lane::OrdinalOf(receipt.ticket()), receipt.receive(), before);
+        }
+      }
+      if (found != Found::kBusy) return found;
+      Relax();  // outside of the section: the owner may be waiting for us to leave it
+    }
+  }
+
+  absl::Status ChangeVisibilityOwned(Message message, SlotWord before, absl::Duration timeout) {
+    Mine& mine = store_.mine();
+    Slot& slot = *message.slot;
+    const std::int64_t now = store_.Now();
+    if (store_.RetentionEnd(slot) <= now) {
+      store_.Remove(mine, message, before, &OwnedQueueCounts::expired);
+      store_.Drop(message);
+      return NotFound(Found::kGone);
+    }
+    const std::int64_t visible_at = Later(now, absl::ToInt64Nanoseconds(timeout));
+    const absl::Duration most = settings_.limits().max_visibility_timeout;
+    const std::int64_t latest = Later(slot.first_received_at, absl::ToInt64Nanoseconds(most));
+    if (visible_at > latest) {
+      const std::int64_t left = latest - now;
+      Store::Disown(slot, before);
+      return MakeError(Error::kInvalidParameterValue,
+                       absl::StrCat("visibility timeout of ", absl::FormatDuration(timeout),
+                                    "; a message stays in flight at most ", absl::FormatDuration(most),
+                                    " from its first receive, of which ",
+                                    absl::FormatDuration(absl::Nanoseconds(std::max<std::int64_t>(0, left))), " are left"));
+    }
+    if (timeout != absl::ZeroDuration()) {
+      store_.Hide(mine, message, before, now, visible_at);
+    } else if (before.phase() == Phase::kListed) {
+      Store::Disown(slot, before);  // visible already
+    } else {
+      store_.NoteReturned(mine, message, before);
+      store_.MakeVisible(mine, message, before);
+      store_.visible().Notify(1);
+    }
+    return absl::OkStatus();
+  }
+
+  // ---- housekeeping -------------------------------------------------------------------------------------------------
+
+  // A little, for those who only send.
+  void WorkOff(Mine& mine, std::int64_t now) {
+    if (store_.earliest().get() <= now) sweep_.Steps(mine, now, kSweepStepsPerCall);
+    clearing_.ExpiredAtHead(mine, now, kExpiredPerCall);
+  }
+
+  // All that is due, so that counts are exact.
+  void Settle(std::int64_t now) {
+    Mine& mine = store_.mine();
+    sweep_.All(mine, now);
+    clearing_.ExpiredAtHead(mine, now, std::numeric_limits<std::uint32_t>::max());
+  }
+
+  void Apply(const QueueAttributes& attributes) {
+    settings_.Apply(attributes);
+    if (attributes.retention) {
+      store_.set_retention(absl::ToInt64Nanoseconds(*attributes.retention));
+      clearing_.LookAtAllAgain();
+    }
+    if (attributes.max_in_flight) {
+      max_in_flight_.store(*attributes.max_in_flight, std::memory_order_relaxed);
+      leasing_.limit().Set(*attributes.max_in_flight);
+      store_.visible().Notify(EventCount::kAll);
+    }
+    if (attributes.capacity) admission_.SetCapacity(*attributes.capacity);
+  }
+
+  const std::string name_;
+  const std::uint64_t identity_;
+  Clock& clock_;
+  QueueSettings settings_;
+  std::atomic<std::int64_t> max_in_flight_{0};  // for messages
+  Store store_;
+  DueSweep<T> sweep_;
+  Leasing<T> leasing_;
+  Clearing<T> clearing_;
+  Admission<T> admission_;
+
+  std::mutex purging_;
+  std::int64_t purged_at_ = kNever;
+
+  std::atomic<bool> abandoned_{false};
+  std::atomic<std::int64_t> outstanding_{0};  // deliveries, once abandoned
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_QUEUE_CORE_H_

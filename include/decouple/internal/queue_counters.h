@@ -1,0 +1,80 @@
+// What a queue counts, each thread for itself. All counts only grow, so sums of them can be taken at any time; what is
+// in the queue now follows from differences.
+//
+// A sum is exact when nothing runs concurrently. Otherwise it is one that could have been seen a moment ago or will be
+// in a moment, and differences that come out negative count as 0.
+
+#ifndef DECOUPLE_INTERNAL_QUEUE_COUNTERS_H_
+#define DECOUPLE_INTERNAL_QUEUE_COUNTERS_H_
+
+#include <algorithm>
+#include <cstdint>
+
+#include "decouple/internal/per_thread.h"
+
+namespace decouple::internal {
+
+// Counter: OwnedCounter in a thread's own, std::uint64_t in a sum.
+template <typename Counter>
+struct QueueCounts {
+  Counter sent{};        // counted when the ticket is taken
+  Counter sent_bytes{};
+  Counter delayed{};     // of these, with a delay
+  Counter delay_ended{};
+
+  Counter received{};    // deliveries made
+  Counter not_leased{};  // slots claimed that gave no delivery: expired, taken by somebody else, …
+  Counter empty_receives{};
+  Counter let_go{};      // deliveries that are gone
+  Counter returned{};      // from in flight to visible: timed out or released
+  Counter hidden_again{};  // from visible to in flight without a receive
+
+  Counter deleted{};  // these three are how a message leaves
+  Counter expired{};
+  Counter purged{};
+  Counter removed_bytes{};
+  Counter removed_in_flight{};  // of these, by where they were
+  Counter removed_delayed{};
+};
+
+using OwnedQueueCounts = QueueCounts<OwnedCounter>;
+
+struct QueueSums : QueueCounts<std::uint64_t> {
+  void Add(const OwnedQueueCounts& own) {
+    sent += own.sent.value();
+    sent_bytes += own.sent_bytes.value();
+    delayed += own.delayed.value();
+    delay_ended += own.delay_ended.value();
+    received += own.received.value();
+    not_leased += own.not_leased.value();
+    empty_receives += own.empty_receives.value();
+    let_go += own.let_go.value();
+    returned += own.returned.value();
+    hidden_again += own.hidden_again.value();
+    deleted += own.deleted.value();
+    expired += own.expired.value();
+    purged += own.purged.value();
+    removed_bytes += own.removed_bytes.value();
+    removed_in_flight += own.removed_in_flight.value();
+    removed_delayed += own.removed_delayed.value();
+  }
+
+  std::uint64_t removed() const { return deleted + expired + purged; }
+  std::int64_t messages() const { return AtLeastZero(sent - removed()); }
+  std::int64_t bytes() const { return AtLeastZero(sent_bytes - removed_bytes); }
+  std::int64_t in_flight() const { return AtLeastZero(received + hidden_again - removed_in_flight - returned); }
+  std::int64_t waiting_for_delay() const { return AtLeastZero(delayed - delay_ended - removed_delayed); }
+  std::int64_t visible() const {
+    return std::max<std::int64_t>(0, messages() - in_flight() - waiting_for_delay());
+  }
+  std::int64_t deliveries() const { return AtLeastZero(received - let_go); }
+
+ private:
+  static std::int64_t AtLeastZero(std::uint64_t difference) {
+    return std::max<std::int64_t>(0, static_cast<std::int64_t>(difference));
+  }
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_QUEUE_COUNTERS_H_

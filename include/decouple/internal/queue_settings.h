@@ -1,0 +1,133 @@
+// What a queue's options come to once they are checked: numbers that calls read without a lock.
+
+#ifndef DECOUPLE_INTERNAL_QUEUE_SETTINGS_H_
+#define DECOUPLE_INTERNAL_QUEUE_SETTINGS_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "decouple/attributes.h"
+#include "decouple/error.h"
+#include "decouple/internal/sleeper.h"
+#include "decouple/limits.h"
+#include "decouple/queue_options.h"
+
+namespace decouple::internal {
+
+// `what` in the range, or an error that says so.
+inline absl::Status CheckDuration(Error error, const char* what, absl::Duration value, absl::Duration least,
+                                  absl::Duration most) {
+  if (value >= least && value <= most) return absl::OkStatus();
+  return MakeError(error, absl::StrCat(what, " of ", absl::FormatDuration(value), "; allowed are ",
+                                       absl::FormatDuration(least), " to ", absl::FormatDuration(most)));
+}
+
+template <typename Number>
+absl::Status CheckNumber(Error error, const char* what, Number value, Number least, Number most) {
+  if (value >= least && value <= most) return absl::OkStatus();
+  return MakeError(error, absl::StrCat(what, " of ", value, "; allowed are ", least, " to ", most));
+}
+
+inline absl::Status CheckCapacity(const Capacity& capacity) {
+  constexpr auto kError = Error::kInvalidAttributeValue;
+  const auto least = std::int64_t{1};
+  if (auto status = CheckNumber(kError, "capacity in messages", capacity.messages, least, Capacity::kUnbounded);
+      !status.ok()) {
+    return status;
+  }
+  if (auto status = CheckNumber(kError, "capacity in bytes", capacity.bytes, least, Capacity::kUnbounded);
+      !status.ok()) {
+    return status;
+  }
+  const Block* const block = std::get_if<Block>(&capacity.when_full);
+  if (block == nullptr) return absl::OkStatus();
+  return CheckDuration(kError, "Block timeout", block->timeout, absl::Nanoseconds(1), absl::InfiniteDuration());
+}
+
+inline absl::Status CheckQueueAttributes(const QueueAttributes& attributes, const Limits& limits) {
+  constexpr auto kError = Error::kInvalidAttributeValue;
+  absl::Status status;
+  if (attributes.visibility_timeout) {
+    status.Update(CheckDuration(kError, "visibility timeout", *attributes.visibility_timeout, absl::ZeroDuration(),
+                                limits.max_visibility_timeout));
+  }
+  if (attributes.retention) {
+    status.Update(CheckDuration(kError, "message retention period", *attributes.retention, limits.min_retention,
+                                limits.max_retention));
+  }
+  if (attributes.delay) {
+    status.Update(CheckDuration(kError, "delay", *attributes.delay, absl::ZeroDuration(), limits.max_delay));
+  }
+  if (attributes.receive_wait) {
+    status.Update(CheckDuration(kError, "receive message wait time", *attributes.receive_wait, absl::ZeroDuration(),
+                                limits.max_wait));
+  }
+  if (attributes.max_message_size) {
+    status.Update(CheckNumber(kError, "maximum message size", *attributes.max_message_size,
+                              limits.smallest_max_message_size, limits.largest_max_message_size));
+  }
+  if (attributes.max_in_flight) {
+    status.Update(CheckNumber(kError, "maximum of messages in flight", *attributes.max_in_flight, std::int64_t{1},
+                              limits.max_in_flight));
+  }
+  if (attributes.capacity) status.Update(CheckCapacity(*attributes.capacity));
+  return status;
+}
+
+inline constexpr std::size_t kMaxGroupLength = 128;  // SQS
+
+inline absl::Status CheckGroup(const std::string& group) {
+  bool valid = group.size() <= kMaxGroupLength;
+  for (const char c : group) {
+    const auto byte = static_cast<unsigned char>(c);
+    valid = valid && (absl::ascii_isalnum(byte) || absl::ascii_ispunct(byte));
+  }
+  if (valid) return absl::OkStatus();
+  return MakeError(Error::kInvalidParameterValue,
+                   absl::StrCat("message group \"", group,
+                                "\"; allowed are 1 to 128 letters, digits and punctuation characters"));
+}
+
+class QueueSettings {
+ public:
+  explicit QueueSettings(const Limits& limits) : limits_(limits) {}
+
+  // Takes over what is given and has been checked.
+  void Apply(const QueueAttributes& attributes) {
+    // Relaxed, all of them: each is a number of its own, in force for calls that begin later.
+    if (attributes.visibility_timeout) Store(visibility_timeout_, *attributes.visibility_timeout);
+    if (attributes.delay) Store(delay_, *attributes.delay);
+    if (attributes.receive_wait) Store(receive_wait_, *attributes.receive_wait);
+    if (attributes.max_message_size) {
+      max_message_size_.store(*attributes.max_message_size, std::memory_order_relaxed);
+    }
+  }
+
+  const Limits& limits() const { return limits_; }
+  std::int64_t visibility_timeout() const { return visibility_timeout_.load(std::memory_order_relaxed); }
+  std::int64_t delay() const { return delay_.load(std::memory_order_relaxed); }
+  std::int64_t receive_wait() const { return receive_wait_.load(std::memory_order_relaxed); }
+  std::size_t max_message_size() const { return max_message_size_.load(std::memory_order_relaxed); }
+
+ private:
+  static void Store(std::atomic<std::int64_t>& setting, absl::Duration value) {
+    setting.store(absl::ToInt64Nanoseconds(value), std::memory_order_relaxed);  // an infinite one is kForever
+  }
+
+  const Limits limits_;
+  std::atomic<std::int64_t> visibility_timeout_{0};
+  std::atomic<std::int64_t> delay_{0};
+  std::atomic<std::int64_t> receive_wait_{0};
+  std::atomic<std::size_t> max_message_size_{0};
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_QUEUE_SETTINGS_H_

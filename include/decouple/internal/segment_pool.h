@@ -1,0 +1,238 @@
+// Segments: runs of 64 slots, and where they come from. They are allocated in chunks that double in size up to 64
+// segments, so a queue that never held much is small and a large backlog goes back to the system in large pieces.
+//
+// A chunk also keeps what one looks for across many segments in one place: the earliest deadline of each of its segments
+// side by side, and the earliest of those.
+//
+// Threading: Take(), Put() and Release() are called under the lane's structure mutex. Everybody else reads: a chunk is
+// found by its number inside a ReadSection, and freed only after Synchronize().
+
+#ifndef DECOUPLE_INTERNAL_SEGMENT_POOL_H_
+#define DECOUPLE_INTERNAL_SEGMENT_POOL_H_
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "decouple/internal/sleeper.h"
+#include "decouple/internal/slot_word.h"
+#include "decouple/internal/thread_record.h"
+
+namespace decouple::internal {
+
+inline constexpr std::uint32_t kSlotsPerSegment = 64;
+
+// Free chunks that all queues of the process together keep for the next spike; what is above goes back at once.
+inline constexpr std::int64_t kWarmBytes = std::int64_t{32} << 20;
+inline std::atomic<std::int64_t>& WarmBytesKept() {
+  static constinit std::atomic<std::int64_t> kept{0};
+  return kept;
+}
+
+// An instant that only ever moves to an earlier one, except by whoever recomputes it.
+//
+// The one who writes a deadline first makes sure that the instant is no later; the one who recomputes first takes the
+// instant away, then looks at what it stands for, then lowers it again to what it saw. All of these are sequentially
+// consistent: so either the looker sees what the writer wrote (or that it is about to), or the writer sees that the
+// instant was taken away and lowers it anew. On x86 the writer's part is a plain load.
+class EarliestInstant {
+ public:
+  std::int64_t get() const { return nanos_.load(std::memory_order_seq_cst); }
+
+  // Returns whether this made it earlier.
+  bool Lower(std::int64_t nanos) {
+    std::int64_t seen = nanos_.load(std::memory_order_seq_cst);
+    while (nanos < seen) {
+      if (nanos_.compare_exchange_weak(seen, nanos, std::memory_order_seq_cst)) return true;
+    }
+    return false;
+  }
+
+  std::int64_t TakeAway() { return nanos_.exchange(kForever, std::memory_order_seq_cst); }
+
+ private:
+  std::atomic<std::int64_t> nanos_{kForever};
+};
+
+template <typename Slot>
+class SegmentPool {
+ public:
+  struct Chunk;
+
+  struct Segment {
+    // Which run of 64 tickets lives here; 0 while none does. Set and cleared under the structure mutex.
+    std::atomic<std::uint64_t> ordinal{0};
+    std::uint64_t last_ordinal = 0;  // under the structure mutex: what its slots' words still carry
+    std::uint32_t first_unfinished = 0;  // under the structure mutex: all slots before it are free again
+    std::uint32_t place = 0;             // in its chunk
+    Chunk* chunk = nullptr;
+    Segment* next_passed = nullptr;  // under the structure mutex
+    typename Slot::SegmentData data;
+    Slot slots[kSlotsPerSegment];
+
+    EarliestInstant& earliest() { return chunk->earliest_of[place]; }
+    std::uint32_t number() const { return chunk->number * kSlotsPerSegment + place; }
+  };
+
+  struct Chunk {
+    std::uint32_t number = 0;
+    std::uint32_t size = 0;          // segments
+    std::uint64_t free_segments = 0;  // under the structure mutex: a bit a segment
+    EarliestInstant earliest;
+    EarliestInstant earliest_of[64];
+    Segment* segments = nullptr;
+
+    bool IsFree() const { return std::popcount(free_segments) == static_cast<int>(size); }
+    std::int64_t bytes() const { return static_cast<std::int64_t>(size * sizeof(Segment) + sizeof(Chunk)); }
+  };
+
+  SegmentPool() = default;
+  SegmentPool(const SegmentPool&) = delete;
+  SegmentPool& operator=(const SegmentPool&) = delete;
+
+  ~SegmentPool() {
+    for (Chunk* chunk : chunks_) {
+      if (chunk == nullptr) continue;
+      if (chunk->IsFree()) WarmBytesKept().fetch_sub(chunk->bytes(), std::memory_order_relaxed);
+      Free(chunk);
+    }
+  }
+
+  // A segment for `ordinal`, all of whose slots are free and carry another generation than that.
+  Segment* Take(std::uint64_t ordinal) {
+    if (with_free_.empty()) NewChunk();
+    Chunk* const chunk = with_free_.back();
+    if (chunk->IsFree()) WarmBytesKept().fetch_sub(chunk->bytes(), std::memory_order_relaxed);
+    Segment* const segment = &chunk->segments[std::countr_zero(chunk->free_segments)];
+    chunk->free_segments &= chunk->free_segments - 1;
+    if (chunk->free_segments == 0) with_free_.pop_back();
+    if (((segment->last_ordinal ^ ordinal) & SlotWord::kGenerationMask) == 0) {
+      // Once in 2^24 uses of a segment. Nobody writes to free slots but us; the ordinal's release publishes the words.
+      for (Slot& slot : segment->slots) {
+        slot.word.store(SlotWord(Phase::kDone, ordinal - 1).bits(), std::memory_order_relaxed);
+      }
+    }
+    segment->last_ordinal = ordinal;
+    return segment;
+  }
+
+  // Returns a chunk that is no longer needed, or null. The caller frees it, outside of the mutex, through Release().
+  [[nodiscard]] Chunk* Put(Segment* segment) {
+    Chunk* const chunk = segment->chunk;
+    segment->earliest().TakeAway();
+    if (chunk->free_segments == 0) with_free_.push_back(chunk);
+    chunk->free_segments |= 1ULL << segment->place;
+    if (!chunk->IsFree()) return nullptr;
+    const std::int64_t kept = WarmBytesKept().fetch_add(chunk->bytes(), std::memory_order_relaxed) + chunk->bytes();
+    if (kept <= kWarmBytes || with_free_.size() == 1) return nullptr;
+    with_free_.erase(std::find(with_free_.begin(), with_free_.end(), chunk));
+    WarmBytesKept().fetch_sub(chunk->bytes(), std::memory_order_relaxed);
+    chunks_[chunk->number] = nullptr;
+    unused_numbers_.push_back(chunk->number);
+    // Release: pairs with the acquire in Find(); nothing is published, but readers must not see it later than this.
+    table_.load(std::memory_order_relaxed)->chunks[chunk->number].store(nullptr, std::memory_order_release);
+    segments_ -= chunk->size;
+    return chunk;
+  }
+
+  // Waits until nobody can look at `chunk` any more and frees it. Outside of any ReadSection and of the mutex.
+  static void Release(Chunk* chunk) {
+    Synchronize();
+    Free(chunk);
+  }
+
+  // In a ReadSection. Null if there is none of that number.
+  Segment* Find(std::uint32_t segment_number) const {
+    Chunk* const chunk = FindChunk(segment_number / kSlotsPerSegment);
+    const std::uint32_t place = segment_number % kSlotsPerSegment;
+    return chunk != nullptr && place < chunk->size ? &chunk->segments[place] : nullptr;
+  }
+
+  // In a ReadSection. Null if there is none of that number.
+  Chunk* FindChunk(std::uint32_t number) const {
+    const Table* const table = table_.load(std::memory_order_acquire);  // pairs with the release in NewChunk()
+    if (table == nullptr || number >= table->size) return nullptr;
+    return table->chunks[number].load(std::memory_order_acquire);
+  }
+
+  // No chunk has this number or a higher one.
+  std::uint32_t chunk_numbers_end() const {
+    const Table* const table = table_.load(std::memory_order_acquire);
+    return table == nullptr ? 0 : table->size;
+  }
+
+  // Under the structure mutex: every segment that is in use.
+  template <typename Visit>
+  void ForEachInUse(Visit visit) {
+    for (Chunk* chunk : chunks_) {
+      if (chunk == nullptr) continue;
+      for (std::uint32_t i = 0; i < chunk->size; ++i) {
+        if ((chunk->free_segments >> i & 1) == 0) visit(chunk->segments[i]);
+      }
+    }
+  }
+
+ private:
+  // Grown by copying; the old ones stay until the end, as together they are smaller than the newest.
+  struct Table {
+    explicit Table(std::uint32_t n) : size(n), chunks(new std::atomic<Chunk*>[n]()) {}
+    const std::uint32_t size;
+    const std::unique_ptr<std::atomic<Chunk*>[]> chunks;
+  };
+
+  void NewChunk() {
+    const auto size = std::clamp(segments_, std::uint32_t{2}, std::uint32_t{64});
+    auto* const chunk = new Chunk;
+    chunk->size = size;
+    chunk->segments = static_cast<Segment*>(
+        ::operator new(size * sizeof(Segment), std::align_val_t{std::max(alignof(Segment), kCacheLine)}));
+    std::uninitialized_default_construct_n(chunk->segments, size);
+    for (std::uint32_t i = 0; i < size; ++i) {
+      chunk->segments[i].place = i;
+      chunk->segments[i].chunk = chunk;
+    }
+    chunk->free_segments = size == 64 ? ~0ULL : (1ULL << size) - 1;
+    WarmBytesKept().fetch_add(chunk->bytes(), std::memory_order_relaxed);
+    segments_ += size;
+    if (unused_numbers_.empty()) {
+      chunk->number = static_cast<std::uint32_t>(chunks_.size());
+      chunks_.push_back(chunk);
+    } else {
+      chunk->number = unused_numbers_.back();
+      unused_numbers_.pop_back();
+      chunks_[chunk->number] = chunk;
+    }
+    if (tables_.empty() || tables_.back()->size <= chunk->number) {
+      auto grown = std::make_unique<Table>(std::max<std::uint32_t>(4, (chunk->number + 1) * 2));
+      for (std::size_t i = 0; i < chunks_.size(); ++i) grown->chunks[i].store(chunks_[i], std::memory_order_relaxed);
+      table_.store(grown.get(), std::memory_order_release);  // publishes the table's entries and their chunks
+      tables_.push_back(std::move(grown));
+    } else {
+      tables_.back()->chunks[chunk->number].store(chunk, std::memory_order_release);  // publishes the chunk
+    }
+    with_free_.push_back(chunk);
+  }
+
+  static void Free(Chunk* chunk) {
+    std::destroy_n(chunk->segments, chunk->size);
+    ::operator delete(chunk->segments, std::align_val_t{std::max(alignof(Segment), kCacheLine)});
+    delete chunk;
+  }
+
+  std::atomic<Table*> table_{nullptr};
+  // All below: under the structure mutex.
+  std::vector<Chunk*> chunks_;  // by number
+  std::vector<std::uint32_t> unused_numbers_;
+  std::vector<std::unique_ptr<Table>> tables_;
+  std::vector<Chunk*> with_free_;  // the chunks that have a free segment; the next one comes from the last of these
+  std::uint32_t segments_ = 0;
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_SEGMENT_POOL_H_

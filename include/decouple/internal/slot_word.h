@@ -1,0 +1,99 @@
+// The state of one slot, in one 64-bit word, so that every transition is one store or one compare-exchange.
+//
+//   63            32 31          8  7 … 4   3 … 0
+//   | receive count | generation  | marks | phase |
+//
+// The generation is the low 24 bits of the ordinal of the segment that the slot belongs to at the time, so a look with
+// an old idea of what is here never matches. Receive count and generation together are what a receipt names.
+//
+//   phase        who leaves it, and to what
+//   kDone        free or over. The sender that holds the ticket: kReady, kForward, kDelayed, kListed. A receiver that
+//                will not wait for the sender: kSkipped
+//   kSkipped     the same sender, when it arrives at last: kListed
+//   kReady       the one receiver that moved the head past it: kInFlight, or kDone when it expired. Nobody else, so a
+//                plain store does
+//   kForward     the same; the slot holds no message, but names the one that takes this place in the line
+//   kDelayed     anybody, through kBusy, when the delay is over: kListed; the receiver at the head: kInFlight
+//   kInFlight    anybody with the right receipt, or anybody when it is due, through kBusy: kListed, kInFlight, kDeleted,
+//                kDone; with the delivery's own receipt: kDeleted at once
+//   kListed      visible again, and named by a line elsewhere: as kInFlight
+//   kBusy        one thread owns the slot for a few instructions; others wait
+//   kDeleted     over, but a delivery still shows the body: that delivery, when it goes: kDone
+//
+// A slot is handed on by a release store or exchange of this word and taken over by an acquire load or exchange; that
+// pair publishes everything else in the slot.
+
+#ifndef DECOUPLE_INTERNAL_SLOT_WORD_H_
+#define DECOUPLE_INTERNAL_SLOT_WORD_H_
+
+#include <cstdint>
+
+namespace decouple::internal {
+
+enum class Phase : std::uint32_t {
+  kDone,
+  kSkipped,
+  kReady,
+  kForward,
+  kDelayed,
+  kInFlight,
+  kListed,
+  kBusy,
+  kDeleted,
+};
+
+class SlotWord {
+ public:
+  // A delivery refers to the slot: its body must stay.
+  static constexpr std::uint32_t kHeld = 1U << 4;
+  // More than one delivery does; the others are counted in a table of the store's.
+  static constexpr std::uint32_t kHeldByMore = 1U << 5;
+  // A line names the slot, once: it must not be used anew before that line has let go of it.
+  static constexpr std::uint32_t kInLine = 1U << 6;
+  // The message has particulars (attributes, a group, …) in its segment's table.
+  static constexpr std::uint32_t kHasParticulars = 1U << 7;
+
+  constexpr SlotWord() = default;
+  constexpr explicit SlotWord(std::uint64_t bits) : bits_(bits) {}
+  constexpr SlotWord(Phase phase, std::uint64_t generation, std::uint32_t marks = 0, std::uint32_t receive_count = 0)
+      : bits_(static_cast<std::uint64_t>(phase) | marks | (generation & kGenerationMask) << 8 |
+              std::uint64_t{receive_count} << 32) {}
+
+  constexpr std::uint64_t bits() const { return bits_; }
+  constexpr Phase phase() const { return static_cast<Phase>(bits_ & 0xF); }
+  constexpr std::uint64_t generation() const { return (bits_ >> 8) & kGenerationMask; }
+  constexpr std::uint32_t receive_count() const { return static_cast<std::uint32_t>(bits_ >> 32); }
+  constexpr bool Has(std::uint32_t marks) const { return (bits_ & marks) != 0; }
+
+  constexpr bool IsOf(std::uint64_t ordinal) const { return generation() == (ordinal & kGenerationMask); }
+  constexpr bool Is(Phase phase, std::uint64_t ordinal) const {
+    return (bits_ & 0xFFFFFF0F) == SlotWord(phase, ordinal).bits_;
+  }
+  // Over, and neither a delivery nor a line refers to it: free for another message.
+  constexpr bool IsFree(std::uint64_t ordinal) const {
+    return static_cast<std::uint32_t>(bits_) == SlotWord(Phase::kDone, ordinal).bits_;
+  }
+  // The sender that holds the ticket has written a message here.
+  constexpr bool IsPublished(std::uint64_t ordinal) const {
+    return IsOf(ordinal) && phase() != Phase::kSkipped;
+  }
+
+  constexpr SlotWord With(Phase phase) const { return SlotWord((bits_ & ~0xFULL) | static_cast<std::uint64_t>(phase)); }
+  constexpr SlotWord With(std::uint32_t marks) const { return SlotWord(bits_ | marks); }
+  constexpr SlotWord Without(std::uint32_t marks) const { return SlotWord(bits_ & ~std::uint64_t{marks}); }
+  // Counts stop at the largest.
+  constexpr SlotWord ReceivedOnceMore() const {
+    return receive_count() == UINT32_MAX ? *this : SlotWord(bits_ + (1ULL << 32));
+  }
+
+  friend constexpr bool operator==(SlotWord, SlotWord) = default;
+
+  static constexpr std::uint64_t kGenerationMask = 0xFFFFFF;
+
+ private:
+  std::uint64_t bits_ = 0;
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_SLOT_WORD_H_

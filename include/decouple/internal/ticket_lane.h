@@ -1,0 +1,340 @@
+// A line of slots in the order of tickets: senders take tickets at the tail and publish, receivers move the head.
+//
+//   const auto first = lane.TakeTickets(n);                       // the sender
+//   auto place = lane.PlaceOf(first + i, view);                   // where the message goes
+//   …write the message…; place.slot->word.exchange(ready);        // kSkipped came back: nobody waits here any more
+//
+//   auto run = lane.Claim(view, 10, inspect);                     // the receiver: some consecutive slots are now its own
+//   for (i …) if (run.slot(i) is ready) …                         // to flip, each with one store
+//
+// head ≤ tail, both only grow. Slot `t` for t < head has been passed; whoever moved the head past it is the only one to
+// take it out of kReady. A sender that stalls between its ticket and its publication holds nobody up: a receiver that
+// has waited long enough moves on and leaves kSkipped behind; the sender finds it and lists its message elsewhere.
+//
+// Segments. Ticket t lives in the segment of ordinal t / 64 + 1. A ring of pointers, indexed by the ordinal, finds it:
+// it holds all segments from the first that is not yet passed to the last, and a pointer from it is right if and only
+// if the segment carries the ordinal that was looked for. A segment that holds a slot which only the caller can finish
+// (an unpublished ticket, a claimed slot) stays where it is, so what a thread has found it may remember (View).
+// A passed segment goes back to the pool once all its slots are free.
+//
+// Locks: the structure mutex is for installing and retiring segments, once in 64 tickets. The sender that passes the
+// middle of a segment installs the next one ahead of need, and retiring is only ever tried; so senders and receivers
+// do not wait for each other here, except to grow.
+
+#ifndef DECOUPLE_INTERNAL_TICKET_LANE_H_
+#define DECOUPLE_INTERNAL_TICKET_LANE_H_
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "decouple/internal/segment_pool.h"
+#include "decouple/internal/slot_word.h"
+#include "decouple/internal/thread_record.h"
+
+namespace decouple::internal {
+
+template <typename Slot>
+class TicketLane {
+ public:
+  using Pool = SegmentPool<Slot>;
+  using Segment = typename Pool::Segment;
+  using Chunk = typename Pool::Chunk;
+
+  // What one thread remembers of the lane: the segments where it sent and received last.
+  struct View {
+    std::uint64_t send_ordinal = 0;
+    Segment* send_segment = nullptr;
+    std::uint64_t receive_ordinal = 0;
+    Segment* receive_segment = nullptr;
+  };
+
+  struct Place {
+    Segment* segment;
+    Slot* slot;
+  };
+
+  // Consecutive slots of one segment that the head has just been moved past.
+  struct Run {
+    Segment* segment = nullptr;
+    std::uint64_t ordinal = 0;
+    std::uint32_t first = 0;
+    std::uint32_t size = 0;
+    bool reached_end = false;  // of the segment: time to retire some
+    bool gated = false;        // empty, but only because the gate is closed
+
+    Slot& slot(std::uint32_t i) const { return segment->slots[first + i]; }
+  };
+
+  static constexpr std::uint64_t OrdinalOf(std::uint64_t ticket) { return ticket / kSlotsPerSegment + 1; }
+
+  TicketLane() = default;
+  TicketLane(const TicketLane&) = delete;
+  TicketLane& operator=(const TicketLane&) = delete;
+
+  std::uint64_t head() const { return head_.load(std::memory_order_seq_cst); }  // see EarliestInstant for the order
+  std::uint64_t tail() const { return tail_.load(std::memory_order_acquire); }
+
+  // How many slots were ever claimed and handed to a claimant: all that were passed but for the skipped.
+  std::uint64_t claimed() const {
+    const std::uint64_t skipped = skipped_.load(std::memory_order_acquire);  // before the head: never too low a result
+    return head() - skipped;
+  }
+
+  // Where `slot` of `segment`, which is in use and stays so meanwhile, is in the line.
+  static std::uint64_t TicketOf(const Segment& segment, const Slot& slot) {
+    return (segment.ordinal.load(std::memory_order_relaxed) - 1) * kSlotsPerSegment +
+           static_cast<std::uint64_t>(&slot - segment.slots);
+  }
+
+  // The first of `n` consecutive tickets. Each must be published.
+  std::uint64_t TakeTickets(std::uint32_t n) {
+    return tail_.fetch_add(n, std::memory_order_relaxed);  // orders nothing: what is published is the slot
+  }
+
+  // Where the message of the caller's own ticket goes.
+  Place PlaceOf(std::uint64_t ticket, View& view) {
+    const std::uint64_t ordinal = OrdinalOf(ticket);
+    const auto place = static_cast<std::uint32_t>(ticket % kSlotsPerSegment);
+    if (view.send_ordinal != ordinal) [[unlikely]] {
+      view.send_segment = FindOrInstall(ordinal);
+      view.send_ordinal = ordinal;
+    }
+    if (place == kSlotsPerSegment / 2) [[unlikely]] InstallAhead(ordinal + 1);
+    return {view.send_segment, &view.send_segment->slots[place]};
+  }
+
+  // What the claiming thread thinks of a published slot that the head would pass.
+  enum class Verdict { kTake, kPass, kStop };
+
+  // Claims consecutive slots at the head: up to `most` that `inspect(slot, word)` wants to take and those it wants to
+  // pass, up to the first that stops it. An empty run: there is nothing. `inspect` only looks; it may look at a slot
+  // that somebody else claims at the same time, and is then asked again. The head does not move beyond `gate`, which is
+  // read within the ReadSection of the claim: lower it, Synchronize(), and no claim goes by its old value.
+  template <typename Inspect>
+  Run Claim(View& view, std::uint32_t most, const std::atomic<std::uint64_t>& gate, Inspect inspect) {
+    for (int patience = kPatience;;) {
+      std::uint64_t head = 0;
+      Run run;
+      {
+        const ReadSection section;  // until the claim succeeds, others may pass and retire the segment
+        head = head_.load(std::memory_order_acquire);
+        run.ordinal = OrdinalOf(head);
+        run.first = static_cast<std::uint32_t>(head % kSlotsPerSegment);
+        if (view.receive_ordinal != run.ordinal) [[unlikely]] {
+          view.receive_segment = Find(run.ordinal);
+          view.receive_ordinal = view.receive_segment == nullptr ? 0 : run.ordinal;
+        }
+        run.segment = view.receive_segment;
+        const std::uint64_t open_until = gate.load(std::memory_order_relaxed);  // ordered by the section
+        bool stopped = false;
+        for (std::uint32_t taken = 0;
+             run.segment != nullptr && taken < most && run.first + run.size < kSlotsPerSegment; ++run.size) {
+          // Acquire: pairs with the sender's publication, for `inspect` and for the caller who reads the message.
+          const SlotWord word(run.slot(run.size).word.load(std::memory_order_acquire));
+          if (!word.IsPublished(run.ordinal)) break;
+          run.gated = head + run.size >= open_until;
+          if (run.gated) break;
+          const Verdict verdict = inspect(run.slot(run.size), word);
+          stopped = verdict == Verdict::kStop;
+          if (stopped) break;
+          taken += verdict == Verdict::kTake ? 1 : 0;
+        }
+        run.reached_end = run.first + run.size == kSlotsPerSegment;
+        if (run.size != 0) {
+          run.gated = false;
+          // Sequentially consistent: the claim announces that these slots are about to be in flight (EarliestInstant).
+          if (head_.compare_exchange_strong(head, head + run.size, std::memory_order_seq_cst)) return run;
+          continue;
+        }
+        if (stopped || run.gated) return run;
+      }
+      // The first slot is not published: nothing was sent, or its sender is at work, or it stalls.
+      const std::uint64_t tail = tail_.load(std::memory_order_acquire);
+      if (tail <= head) return {};
+      if (patience-- > 0) {
+        Relax();
+        continue;
+      }
+      if (tail == head + 1 || run.segment == nullptr) return {};  // nothing behind it: not sent before the send returns
+      {
+        const ReadSection section;
+        run.gated = head >= gate.load(std::memory_order_relaxed);
+        if (run.gated) return run;
+        if (!head_.compare_exchange_strong(head, head + 1, std::memory_order_seq_cst)) continue;
+      }
+      run.size = 1;
+      run.reached_end = run.first + 1 == kSlotsPerSegment;
+      // The claim keeps the segment in use from here on, as nobody else finishes this slot.
+      std::uint64_t seen = run.slot(0).word.load(std::memory_order_acquire);
+      if (SlotWord(seen).IsPublished(run.ordinal) ||
+          !run.slot(0).word.compare_exchange_strong(seen, SlotWord(Phase::kSkipped, run.ordinal).bits(),
+                                                    std::memory_order_acq_rel, std::memory_order_acquire)) {
+        return run;  // it arrived after all
+      }
+      skipped_.fetch_add(1, std::memory_order_release);  // pairs with the acquire in claimed(): the head is ahead of it
+      if (run.reached_end) TryRetire(1);
+    }
+  }
+
+  // Gives passed segments back whose slots are all free again: looks at most at `most` that are not. O(most + freed).
+  // Not inside a ReadSection.
+  void TryRetire(std::uint32_t most) {
+    std::array<Chunk*, 4> unneeded{};
+    std::size_t count = 0;
+    {
+      const std::unique_lock lock(structure_, std::try_to_lock);
+      if (!lock.owns_lock()) return;  // somebody else is at it
+      CollectPassed();
+      while (most > 0 && passed_first_ != nullptr && count < unneeded.size()) {
+        Segment** const link = next_look_ != nullptr && *next_look_ != nullptr ? next_look_ : &passed_first_;
+        Segment* const segment = *link;
+        if (!AllFree(*segment)) {
+          next_look_ = &segment->next_passed;
+          --most;
+          if (segment->next_passed == nullptr) next_look_ = &passed_first_;
+          continue;
+        }
+        *link = segment->next_passed;
+        if (passed_end_ == &segment->next_passed) passed_end_ = link;
+        next_look_ = link;
+        unneeded[count] = Retire(segment);
+        count += unneeded[count] != nullptr ? 1 : 0;
+      }
+    }
+    for (std::size_t i = 0; i < count; ++i) Pool::Release(unneeded[i]);
+  }
+
+  // Inside a ReadSection: the slot of `ticket` in the segment of that number; null when it is long gone.
+  Place FindByNumber(std::uint32_t segment_number, std::uint64_t ticket) const {
+    Segment* const segment = pool_.Find(segment_number);
+    // Acquire: pairs with the release in Install(), so a segment that carries the ordinal has its words.
+    if (segment == nullptr || segment->ordinal.load(std::memory_order_acquire) != OrdinalOf(ticket)) return {};
+    return {segment, &segment->slots[ticket % kSlotsPerSegment]};
+  }
+
+  const Pool& pool() const { return pool_; }
+  Pool& pool() { return pool_; }
+
+ private:
+  // About 2 µs: longer than it takes to write a message, shorter than a time slice.
+  static constexpr int kPatience = 50;
+
+  // A snapshot of pointers by ordinal; grown by copying. Old rings stay until the end: together they are smaller than
+  // the newest, and a pointer read from one of them is still checked against the ordinal.
+  struct Ring {
+    explicit Ring(std::uint64_t n) : mask(n - 1), segments(new std::atomic<Segment*>[n]()) {}
+    std::atomic<Segment*>& at(std::uint64_t ordinal) const { return segments[ordinal & mask]; }
+    const std::uint64_t mask;
+    const std::unique_ptr<std::atomic<Segment*>[]> segments;
+  };
+
+  Segment* Find(std::uint64_t ordinal) const {
+    const Ring* const ring = ring_.load(std::memory_order_acquire);  // pairs with the release in Grow()
+    if (ring == nullptr) return nullptr;
+    // Both acquires pair with the releases in Install(): a segment that carries the ordinal is ready for use.
+    Segment* const segment = ring->at(ordinal).load(std::memory_order_acquire);
+    if (segment == nullptr || segment->ordinal.load(std::memory_order_acquire) != ordinal) return nullptr;
+    return segment;
+  }
+
+  Segment* FindOrInstall(std::uint64_t ordinal) {
+    {
+      const ReadSection section;
+      if (Segment* const segment = Find(ordinal)) return segment;
+    }
+    const std::lock_guard lock(structure_);
+    return Install(ordinal);
+  }
+
+  void InstallAhead(std::uint64_t ordinal) {
+    const std::unique_lock lock(structure_, std::try_to_lock);
+    if (lock.owns_lock()) Install(ordinal);
+  }
+
+  // Under the mutex.
+  Segment* Install(std::uint64_t ordinal) {
+    if (Segment* const segment = Find(ordinal)) return segment;
+    if (ordinal < next_uncollected_) {
+      // The caller's ticket was skipped and the ring has moved on; its unpublished slot keeps the segment in use.
+      Segment* found = nullptr;
+      pool_.ForEachInUse([&](Segment& segment) {
+        if (segment.ordinal.load(std::memory_order_relaxed) == ordinal) found = &segment;
+      });
+      return found;
+    }
+    CollectPassed();
+    while (rings_.empty() || ordinal - next_uncollected_ > rings_.back()->mask) Grow();
+    Segment* const segment = pool_.Take(ordinal);
+    segment->first_unfinished = 0;
+    segment->ordinal.store(ordinal, std::memory_order_release);                    // publishes its words
+    rings_.back()->at(ordinal).store(segment, std::memory_order_release);          // pairs with Find()
+    return segment;
+  }
+
+  void Grow() {
+    auto grown = std::make_unique<Ring>(rings_.empty() ? 4 : (rings_.back()->mask + 1) * 2);
+    if (!rings_.empty()) {
+      const Ring& old = *rings_.back();
+      for (std::uint64_t ordinal = next_uncollected_; ordinal <= next_uncollected_ + old.mask; ++ordinal) {
+        Segment* const segment = old.at(ordinal).load(std::memory_order_relaxed);
+        if (segment != nullptr && segment->ordinal.load(std::memory_order_relaxed) == ordinal) {
+          grown->at(ordinal).store(segment, std::memory_order_relaxed);
+        }
+      }
+    }
+    ring_.store(grown.get(), std::memory_order_release);  // publishes the copied pointers
+    rings_.push_back(std::move(grown));
+  }
+
+  // Under the mutex: notes the segments that the head has left, in order.
+  void CollectPassed() {
+    const std::uint64_t now_at = OrdinalOf(head_.load(std::memory_order_acquire));
+    for (; next_uncollected_ < now_at; ++next_uncollected_) {
+      Segment* const segment = Find(next_uncollected_);
+      segment->next_passed = nullptr;
+      *passed_end_ = segment;
+      passed_end_ = &segment->next_passed;
+    }
+  }
+
+  static bool AllFree(Segment& segment) {
+    const std::uint64_t ordinal = segment.ordinal.load(std::memory_order_relaxed);
+    for (; segment.first_unfinished < kSlotsPerSegment; ++segment.first_unfinished) {
+      // Acquire: pairs with the store that freed the slot. What its last user did there is over before the next begins.
+      const SlotWord word(segment.slots[segment.first_unfinished].word.load(std::memory_order_acquire));
+      if (!word.IsFree(ordinal)) return false;
+    }
+    return true;
+  }
+
+  Chunk* Retire(Segment* segment) {
+    const std::uint64_t ordinal = segment->ordinal.load(std::memory_order_relaxed);
+    std::atomic<Segment*>& entry = rings_.back()->at(ordinal);
+    if (entry.load(std::memory_order_relaxed) == segment) entry.store(nullptr, std::memory_order_release);
+    segment->ordinal.store(0, std::memory_order_release);  // a receipt for it finds nothing from now on
+    return pool_.Put(segment);
+  }
+
+  alignas(kCacheLine) std::atomic<std::uint64_t> head_{0};
+  alignas(kCacheLine) std::atomic<std::uint64_t> tail_{0};
+  alignas(kCacheLine) std::atomic<Ring*> ring_{nullptr};
+  std::atomic<std::uint64_t> skipped_{0};
+
+  std::mutex structure_;
+  // All below: under the structure mutex (the pool's Find functions excepted).
+  std::uint64_t next_uncollected_ = 1;  // ordinals from here on are in the ring, those before are passed
+  std::vector<std::unique_ptr<Ring>> rings_;
+  Segment* passed_first_ = nullptr;  // passed and not yet all free, in order
+  Segment** passed_end_ = &passed_first_;
+  Segment** next_look_ = nullptr;  // where looking goes on: takes turns, so that one straggler hides none behind it
+  Pool pool_;
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_TICKET_LANE_H_

@@ -1,0 +1,215 @@
+// Real logs through a queue into worker threads. Now and then a worker crashes: it ends without deleting what it holds,
+// and another takes its place. What it held is visible again after the visibility timeout and is processed by others, so
+// nothing is lost; and as every line is known by its number, nothing counts twice.
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "decouple/standard_queue.h"
+#include "log_line.h"
+
+namespace {
+
+struct Line {
+  std::size_t number = 0;
+  std::string text;
+};
+
+std::size_t DecoupleMessageSize(const Line& line) { return line.text.size(); }
+
+using Lines = decouple::StandardQueue<Line>;
+
+constexpr int kWorkers = 4;
+constexpr int kCrashEvery = 400;  // messages, of one worker
+constexpr absl::Duration kVisibilityTimeout = absl::Milliseconds(250);
+
+// What all workers have done, by line number.
+class Ledger {
+ public:
+  // False: it was counted before.
+  bool Count(std::size_t number, const std::string& kind, absl::Duration latency) {
+    const std::lock_guard lock(mutex_);
+    if (number >= seen_.size()) seen_.resize(std::max(number + 1, seen_.size() * 2));
+    if (seen_[number]) return false;
+    seen_[number] = true;
+    ++kinds_[kind];
+    latencies_.push_back(latency);
+    return true;
+  }
+
+  std::size_t processed() const {
+    const std::lock_guard lock(mutex_);
+    return latencies_.size();
+  }
+  const std::map<std::string, std::size_t>& kinds() const { return kinds_; }
+
+  absl::Duration LatencyPercentile(double percent) {
+    if (latencies_.empty()) return absl::ZeroDuration();
+    const auto rank = static_cast<std::ptrdiff_t>(percent / 100 * static_cast<double>(latencies_.size() - 1));
+    std::nth_element(latencies_.begin(), latencies_.begin() + rank, latencies_.end());
+    return latencies_[static_cast<std::size_t>(rank)];
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<bool> seen_;
+  std::map<std::string, std::size_t> kinds_;
+  std::vector<absl::Duration> latencies_;
+};
+
+struct Tally {
+  std::atomic<std::size_t> read{0};
+  std::atomic<std::size_t> redelivered{0};
+  std::atomic<std::size_t> crashes{0};
+};
+
+// Receives until the queue is closed and drained. Returns true if it crashed before.
+bool Work(Lines queue, Ledger& ledger, Tally& tally) {
+  for (int handled = 0;;) {
+    auto received = queue.Receive({.max_messages = 10, .wait = absl::Seconds(1)});
+    if (!received.ok()) return false;  // closed and drained
+    for (auto& delivery : *received) {
+      if (delivery.receive_count() > 1) tally.redelivered.fetch_add(1);
+      // Not on a second try, so that each message gets through.
+      if (++handled >= kCrashEvery && delivery.receive_count() == 1) {
+        tally.crashes.fetch_add(1);
+        return true;
+      }
+      const Line& line = delivery.body();
+      ledger.Count(line.number, KindOf(line.text), absl::Now() - delivery.sent_at());
+      if (!delivery.Delete().ok()) std::abort();
+    }
+  }
+}
+
+// Runs a worker and, whenever it crashes, the next one.
+void Supervise(Lines queue, Ledger& ledger, Tally& tally) {
+  bool crashed = true;
+  while (crashed) {
+    std::thread worker([&] { crashed = Work(queue, ledger, tally); });
+    worker.join();
+  }
+}
+
+void ShowProgress(const Lines& queue, const Ledger& ledger, const Tally& tally) {
+  const auto counts = queue.Counts();
+  absl::PrintF("\r\033[Kread %d  waiting %d  in flight %d  processed %d  crashes %d", tally.read.load(), counts.ready,
+               counts.in_flight, ledger.processed(), tally.crashes.load());
+  std::fflush(stdout);
+}
+
+bool ForEachLine(const std::string& path, const std::function<void(std::string&&)>& visit) {
+  std::ifstream file;
+  if (path != "-") file.open(path);
+  std::istream& in = path == "-" ? std::cin : file;
+  if (!in) return false;
+  for (std::string line; std::getline(in, line);) visit(std::move(line));
+  return true;
+}
+
+std::vector<std::string> OwnLogs() {
+  for (const char* path : {"/var/log/dpkg.log", "/var/log/syslog", "/var/log/messages", "/var/log/apt/history.log",
+                           "/var/log/bootstrap.log", "/var/log/alternatives.log"}) {
+    std::error_code error;
+    if (std::filesystem::file_size(path, error) > 0 && !error && access(path, R_OK) == 0) return {path};
+  }
+  return {};
+}
+
+void Report(const Tally& tally, Ledger& ledger, absl::Duration took) {
+  const std::size_t read = tally.read.load();
+  const std::size_t processed = ledger.processed();
+  absl::PrintF("lines in      %d\n", read);
+  absl::PrintF("processed     %d\n", processed);
+  absl::PrintF("crashes       %d\n", tally.crashes.load());
+  absl::PrintF("redelivered   %d\n", tally.redelivered.load());
+  absl::PrintF("lost          %d\n", read - processed);
+  absl::PrintF("throughput    %.0f lines/s\n", static_cast<double>(processed) / absl::ToDoubleSeconds(took));
+  absl::PrintF("latency       p50 %s  p90 %s  p99 %s  max %s\n", absl::FormatDuration(ledger.LatencyPercentile(50)),
+               absl::FormatDuration(ledger.LatencyPercentile(90)), absl::FormatDuration(ledger.LatencyPercentile(99)),
+               absl::FormatDuration(ledger.LatencyPercentile(100)));
+  absl::PrintF("per kind of event\n");
+  for (const auto& [kind, count] : ledger.kinds()) absl::PrintF("  %-28s %d\n", kind, count);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::vector<std::string> paths(argv + 1, argv + argc);
+  if (paths.empty()) paths = OwnLogs();
+  if (paths.empty()) {
+    std::cerr << "No log of this machine can be read. Name one: examples/run FILE… (- is standard input)\n";
+    return 2;
+  }
+
+  auto queue = Lines::Create({.visibility_timeout = kVisibilityTimeout,
+                              .capacity = decouple::Capacity{.messages = 100'000, .when_full = decouple::Block{}},
+                              .name = "lines"})
+                   .value();
+  Ledger ledger;
+  Tally tally;
+  std::map<std::string, std::size_t> expected;  // counted on the way in, by one thread and without the queue
+  const absl::Time begin = absl::Now();
+  std::vector<std::thread> supervisors;
+  for (int i = 0; i < kWorkers; ++i) supervisors.emplace_back(Supervise, queue, std::ref(ledger), std::ref(tally));
+
+  std::atomic<bool> finished = false;
+  std::thread view;
+  if (isatty(STDOUT_FILENO) != 0) {
+    view = std::thread([&] {
+      while (!finished) {
+        ShowProgress(queue, ledger, tally);
+        absl::SleepFor(absl::Milliseconds(100));
+      }
+      absl::PrintF("\r\033[K");
+    });
+  }
+
+  bool readable = true;
+  for (const std::string& path : paths) {
+    const bool opened = ForEachLine(path, [&](std::string&& text) {
+      const std::size_t number = tally.read.fetch_add(1);
+      if (path == "-") ++expected[KindOf(text)];
+      if (const auto sent = queue.Send(Line{number, std::move(text)}); !sent.ok()) {
+        std::cerr << "line " << number + 1 << ": " << sent.status() << '\n';
+      }
+    });
+    if (!opened) {
+      std::cerr << "cannot read " << path << '\n';
+      readable = false;
+    }
+  }
+  queue.Close();
+  for (std::thread& supervisor : supervisors) supervisor.join();
+  const absl::Duration took = absl::Now() - begin;
+  finished = true;
+  if (view.joinable()) view.join();
+
+  // The same files once more, without queue and workers.
+  for (const std::string& path : paths) {
+    if (path != "-") ForEachLine(path, [&](const std::string& text) { ++expected[KindOf(text)]; });
+  }
+  const bool same = ledger.kinds() == expected && ledger.processed() == tally.read.load();
+  Report(tally, ledger, took);
+  absl::PrintF("checked       %s\n", same ? "the counts are those of the input, read again without the queue"
+                                          : "THE COUNTS DIFFER FROM THE INPUT");
+  return same && readable ? 0 : 1;
+}

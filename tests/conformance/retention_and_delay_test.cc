@@ -1,0 +1,167 @@
+// How long messages are kept, and how long they are held back at first.
+
+#include "queue_testing.h"
+
+namespace decouple::testing {
+
+CONFORMANCE_TEST("a message is kept for four days by default") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  SendAll(queue, 1);
+  clock.Advance(Hours(96) - kOneNanosecond);
+  CHECK(queue.Counts().ready == 1);
+  clock.Advance(kOneNanosecond);
+  CHECK(queue.Counts().total() == 0);
+  CHECK(ReceivesNothing(queue));
+  CHECK(queue.Statistics().number_of_messages_expired == 1);
+}
+
+CONFORMANCE_TEST("a message past its retention is not received, even if nothing noticed before") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.retention = Minutes(1)});
+  SendAll(queue, 1);
+  clock.Advance(Seconds(30));
+  SendAll(queue, 2);
+  clock.Advance(Seconds(30));
+  CHECK(ReceiveOne(queue).body() == 2);
+  CHECK(ReceivesNothing(queue));
+}
+
+CONFORMANCE_TEST("retention removes a message in flight") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.visibility_timeout = Hours(1), .retention = Minutes(1)});
+  SendAll(queue, 1);
+  auto delivery = ReceiveOne(queue);
+  clock.Advance(Minutes(1) - kOneNanosecond);
+  CHECK(queue.Counts().in_flight == 1);
+  clock.Advance(kOneNanosecond);
+  CHECK(queue.Counts().total() == 0);
+  CHECK(delivery.body() == 1);
+  CHECK(delivery.Delete().ok());
+  CHECK(ErrorIn(delivery.ChangeVisibility(Seconds(1))) == Error::kInvalidParameterValue);
+}
+
+CONFORMANCE_TEST("the visibility of a message past its retention cannot change, even if nothing noticed before") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.visibility_timeout = Hours(1), .retention = Minutes(1)});
+  SendAll(queue, 1);
+  auto delivery = ReceiveOne(queue);
+  clock.Advance(Minutes(1));
+  CHECK(ErrorIn(delivery.ChangeVisibility(Seconds(1))) == Error::kInvalidParameterValue);
+  CHECK(queue.Statistics().number_of_messages_expired == 1);
+}
+
+CONFORMANCE_TEST("retention removes a message that has come back") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.retention = Minutes(1)});
+  SendAll(queue, 1);
+  REQUIRE(ReceiveOne(queue).Release().ok());
+  clock.Advance(Minutes(1) - kOneNanosecond);
+  CHECK(queue.Counts().ready == 1);
+  clock.Advance(kOneNanosecond);
+  CHECK(queue.Counts().total() == 0);
+  CHECK(ReceivesNothing(queue));
+}
+
+CONFORMANCE_TEST("retention removes a delayed message") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.retention = Minutes(1), .delay = Minutes(15)});
+  SendAll(queue, 1);
+  clock.Advance(Minutes(1) - kOneNanosecond);
+  CHECK(queue.Counts().delayed == 1);
+  clock.Advance(kOneNanosecond);
+  CHECK(queue.Counts().total() == 0);
+}
+
+CONFORMANCE_TEST("retention counts from sending, not from the end of a delay") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.retention = Minutes(10), .delay = Minutes(9)});
+  SendAll(queue, 1);
+  clock.Advance(Minutes(10) - kOneNanosecond);
+  CHECK(queue.Counts().ready == 1);
+  clock.Advance(kOneNanosecond);
+  CHECK(queue.Counts().total() == 0);
+}
+
+CONFORMANCE_TEST("a shorter retention applies to what is already there") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.visibility_timeout = Hours(12)});
+  SendAll(queue, 1, 2, 3);
+  const auto in_flight = ReceiveOne(queue);
+  REQUIRE(ReceiveOne(queue).Release().ok());
+  clock.Advance(Minutes(2));
+  SendAll(queue, 4);
+  REQUIRE(queue.SetAttributes({.retention = Minutes(2) + kOneNanosecond}).ok());
+  CHECK(queue.Counts() == MessageCounts{.ready = 3, .in_flight = 1});
+  clock.Advance(kOneNanosecond);
+  CHECK(queue.Counts() == MessageCounts{.ready = 1});
+  CHECK(ReceiveOne(queue).body() == 4);
+}
+
+CONFORMANCE_TEST("a longer retention applies to what is already there") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.retention = Minutes(1)});
+  SendAll(queue, 1, 2);
+  const auto in_flight = ReceiveOne(queue);
+  REQUIRE(queue.SetAttributes({.retention = Minutes(5)}).ok());
+  clock.Advance(Minutes(5) - kOneNanosecond);
+  CHECK(queue.Counts() == MessageCounts{.ready = 2});
+  clock.Advance(kOneNanosecond);
+  CHECK(queue.Counts().total() == 0);
+}
+
+CONFORMANCE_TEST("senders alone work off what is past its retention") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.retention = Minutes(1)});
+  for (int i = 0; i < 1000; ++i) SendAll(queue, i);
+  clock.Advance(Minutes(1));
+  for (int i = 0; i < 1000; ++i) SendAll(queue, i);
+  CHECK(queue.Statistics().number_of_messages_expired == 1000);
+  CHECK(queue.Counts().ready == 1000);
+}
+
+CONFORMANCE_TEST("a delayed message becomes visible when its delay is over") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.delay = Seconds(5)});
+  SendAll(queue, 1);
+  CHECK(queue.Counts() == MessageCounts{.delayed = 1});
+  clock.Advance(Seconds(5) - kOneNanosecond);
+  CHECK(ReceivesNothing(queue));
+  clock.Advance(kOneNanosecond);
+  CHECK(queue.Counts() == MessageCounts{.ready = 1});
+  CHECK(ReceiveOne(queue).receive_count() == 1);
+  CHECK(queue.Counts() == MessageCounts{.in_flight = 1});
+}
+
+CONFORMANCE_TEST("a delay that nothing noticed the end of is over all the same") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.delay = Seconds(5)});
+  SendAll(queue, 1, 2, 3);
+  clock.Advance(Seconds(5));
+  CHECK(ReceiveAll(queue).size() == 3);
+  CHECK(queue.Counts() == MessageCounts{.in_flight = 3});
+}
+
+CONFORMANCE_TEST("a changed delay counts for later messages only") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.delay = Minutes(1)});
+  SendAll(queue, 1);
+  REQUIRE(queue.SetAttributes({.delay = absl::ZeroDuration()}).ok());
+  SendAll(queue, 2);
+  CHECK(queue.Counts() == MessageCounts{.ready = 1, .delayed = 1});
+  CHECK(ReceiveOne(queue).body() == 2);
+}
+
+CONFORMANCE_TEST("a delayed message does not hold up those sent after it") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.delay = Seconds(10)});
+  SendAll(queue, 1);
+  clock.Advance(Seconds(1));
+  REQUIRE(queue.SetAttributes({.delay = absl::ZeroDuration()}).ok());
+  SendAll(queue, 2);
+  CHECK(ReceiveAll(queue) == std::vector{2});
+  clock.Advance(Seconds(9));
+  CHECK(ReceiveAll(queue) == std::vector{1});
+}
+
+}  // namespace decouple::testing

@@ -1,0 +1,93 @@
+// What tests of queues share. The conformance tests are templated on the queue type; QueueKind says how to send to one.
+
+#ifndef DECOUPLE_TESTS_QUEUE_TESTING_H_
+#define DECOUPLE_TESTS_QUEUE_TESTING_H_
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "catch.h"
+#include "decouple/clock.h"
+#include "decouple/error.h"
+#include "decouple/standard_queue.h"
+
+namespace decouple::testing {
+
+using absl::Hours;
+using absl::Minutes;
+using absl::Nanoseconds;
+using absl::Seconds;
+
+inline constexpr absl::Duration kOneNanosecond = Nanoseconds(1);
+
+template <typename Queue>
+struct QueueKind;
+
+template <typename T>
+struct QueueKind<StandardQueue<T>> {
+  using Options = StandardQueueOptions;
+  using SendOptions = decouple::SendOptions;
+  template <typename U>
+  using Of = StandardQueue<U>;
+};
+
+// Every test named so runs for each type of queue.
+#define CONFORMANCE_TEST(name) TEMPLATE_TEST_CASE(name, "", ::decouple::StandardQueue<int>)
+
+// What failed; none if nothing did. Takes a status or what carries one.
+inline std::optional<Error> ErrorIn(const absl::Status& status) { return ErrorOf(status); }
+template <typename Result>
+std::optional<Error> ErrorIn(const Result& result) {
+  return ErrorOf(result.status());
+}
+
+template <typename Queue>
+Queue Make(ManualClock& clock, typename QueueKind<Queue>::Options options = {}) {
+  options.clock = &clock;
+  auto queue = Queue::Create(std::move(options));
+  REQUIRE(queue.ok());
+  return *std::move(queue);
+}
+
+template <typename Queue, typename... Bodies>
+void SendAll(Queue& queue, Bodies... bodies) {
+  (..., [&] { REQUIRE(queue.Send(typename Queue::Body(bodies)).ok()); }());
+}
+
+// The next message, which must be there.
+template <typename Queue>
+auto ReceiveOne(Queue& queue, ReceiveOptions options = {}) {
+  options.max_messages = 1;
+  auto received = queue.Receive(options);
+  REQUIRE(received.ok());
+  REQUIRE(received->size() == 1);
+  return std::move(received->front());
+}
+
+template <typename Queue>
+bool ReceivesNothing(Queue& queue) {
+  const auto received = queue.Receive();
+  REQUIRE(received.ok());
+  return received->empty();
+}
+
+// The bodies of all that can be received now; they stay in flight.
+template <typename Queue>
+std::vector<typename Queue::Body> ReceiveAll(Queue& queue) {
+  std::vector<typename Queue::Body> bodies;
+  for (;;) {
+    auto received = queue.Receive({.max_messages = 10});
+    REQUIRE(received.ok());
+    if (received->empty()) return bodies;
+    for (auto& delivery : *received) bodies.push_back(delivery.body());
+  }
+}
+
+}  // namespace decouple::testing
+
+#endif  // DECOUPLE_TESTS_QUEUE_TESTING_H_

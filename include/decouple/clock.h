@@ -68,9 +68,10 @@ class SystemClock final : public Clock {
 //   clock.Advance(absl::Seconds(20));     // which ends here, at this very nanosecond
 //   worker.join();
 //
-// Advancing stops at each deadline on the way: a thread that sleeps until then wakes and finds the clock showing just
-// that time; then time moves on. It returns when all sleepers that were due have left their sleep. Must not be advanced
-// by two threads at once, nor by a thread that holds what a sleeper needs in order to wake.
+// Advancing wakes the sleepers that are due, in the order of their deadlines, each with the clock showing just its
+// deadline, and returns when all of them have left their sleep. What they do then runs beside the caller: a test that
+// wants it done before time moves on advances to that deadline, and joins or awaits the thread there. Must not be
+// advanced by two threads at once, nor by a thread that holds what a sleeper needs in order to wake.
 class ManualClock final : public Clock {
  public:
   // Starts at `start`; by default at a fixed date, the same in every run.

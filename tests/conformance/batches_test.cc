@@ -1,0 +1,178 @@
+// Batches: one result an entry, and what fails a batch as a whole.
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "queue_testing.h"
+
+namespace decouple::testing {
+
+template <typename Queue>
+using Entries = std::vector<SendBatchEntry<typename Queue::Body>>;
+
+template <typename Queue>
+Entries<Queue> NumberedEntries(int n) {
+  Entries<Queue> entries;
+  for (int i = 0; i < n; ++i) entries.push_back({.id = "id-" + std::to_string(i), .body = i});
+  return entries;
+}
+
+CONFORMANCE_TEST("a batch sends its entries in order, each with a result") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  auto entries = NumberedEntries<TestType>(10);
+  const auto results = queue.SendBatch(entries);
+  REQUIRE(results.ok());
+  REQUIRE(results->size() == 10);
+  auto received = queue.Receive({.max_messages = 10});
+  REQUIRE(received->size() == 10);
+  for (int i = 0; i < 10; ++i) {
+    const auto n = static_cast<std::size_t>(i);
+    CHECK((*received)[n].body() == i);
+    CHECK((*received)[n].id() == (*results)[n]->message_id);
+  }
+}
+
+CONFORMANCE_TEST("an entry of a batch fails by itself") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  auto entries = NumberedEntries<TestType>(4);
+  entries[1].options.delay = Hours(1);
+  entries[2].options.attributes = {{"", "no name"}};
+  const auto results = queue.SendBatch(entries);
+  REQUIRE(results.ok());
+  CHECK((*results)[0].ok());
+  CHECK(ErrorIn((*results)[1]) == Error::kInvalidParameterValue);
+  CHECK(ErrorIn((*results)[2]) == Error::kInvalidParameterValue);
+  CHECK((*results)[3].ok());
+  CHECK(ReceiveAll(queue) == std::vector{0, 3});
+}
+
+CONFORMANCE_TEST("an entry of a batch has options of its own") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  auto entries = NumberedEntries<TestType>(2);
+  entries[1].options.attributes = {{"store", "oslo"}};
+  REQUIRE(queue.SendBatch(entries).ok());
+  auto received = queue.Receive({.max_messages = 10});
+  CHECK((*received)[0].attributes().empty());
+  CHECK((*received)[1].attributes().Find("store")->value() == "oslo");
+}
+
+CONFORMANCE_TEST("a batch has 1 to 10 entries") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  auto none = NumberedEntries<TestType>(0);
+  auto eleven = NumberedEntries<TestType>(11);
+  CHECK(ErrorIn(queue.SendBatch(none)) == Error::kEmptyBatchRequest);
+  CHECK(ErrorIn(queue.SendBatch(eleven)) == Error::kTooManyEntriesInBatchRequest);
+  CHECK(queue.Counts().total() == 0);
+}
+
+CONFORMANCE_TEST("the ids of a batch's entries differ") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  auto entries = NumberedEntries<TestType>(3);
+  entries[2].id = entries[0].id;
+  CHECK(ErrorIn(queue.SendBatch(entries)) == Error::kBatchEntryIdsNotDistinct);
+  CHECK(queue.Counts().total() == 0);
+}
+
+CONFORMANCE_TEST("the id of a batch's entry is 1 to 80 letters, digits, hyphens and underscores") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  for (const std::string& id : {std::string(), std::string(81, 'a'), std::string("a b"), std::string("a.b")}) {
+    Entries<TestType> entries = {{.id = id, .body = 1}};
+    CHECK(ErrorIn(queue.SendBatch(entries)) == Error::kInvalidBatchEntryId);
+  }
+  for (const std::string& id : {std::string("Az0-_"), std::string(80, 'a')}) {
+    Entries<TestType> entries = {{.id = id, .body = 1}};
+    CHECK(queue.SendBatch(entries).ok());
+  }
+  CHECK(queue.Counts().ready == 2);
+}
+
+CONFORMANCE_TEST("the entries of a batch are together at most 1048576 bytes") {
+  ManualClock clock;
+  using Strings = typename QueueKind<TestType>::template Of<std::string>;
+  auto queue = Make<Strings>(clock);
+  std::vector<SendBatchEntry<std::string>> entries = {{"a", std::string(600'000, 'x'), {}},
+                                                      {"b", std::string(448'577, 'x'), {}}};
+  CHECK(ErrorIn(queue.SendBatch(entries)) == Error::kBatchRequestTooLong);
+  CHECK(entries[0].body.size() == 600'000);
+  CHECK(queue.Counts().total() == 0);
+  entries[1].body.pop_back();
+  CHECK(queue.SendBatch(entries).ok());
+  CHECK(queue.Counts().ready == 2);
+}
+
+CONFORMANCE_TEST("a batch deletes each entry with a result of its own") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  auto other = Make<TestType>(clock);
+  SendAll(queue, 1, 2);
+  SendAll(other, 3);
+  const std::array entries = {DeleteBatchEntry{"a", ReceiveOne(queue).receipt()},
+                              DeleteBatchEntry{"b", ReceiveOne(other).receipt()},
+                              DeleteBatchEntry{"c", ReceiveOne(queue).receipt()}};
+  const auto results = queue.DeleteBatch(entries);
+  REQUIRE(results.ok());
+  CHECK((*results)[0].ok());
+  CHECK(ErrorIn((*results)[1]) == Error::kReceiptHandleIsInvalid);
+  CHECK((*results)[2].ok());
+  CHECK(queue.Counts().total() == 0);
+  CHECK(other.Counts().in_flight == 1);
+}
+
+CONFORMANCE_TEST("a batch changes each entry's visibility with a result of its own") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  SendAll(queue, 1, 2);
+  const std::array entries = {ChangeVisibilityBatchEntry{"a", ReceiveOne(queue).receipt(), absl::ZeroDuration()},
+                              ChangeVisibilityBatchEntry{"b", ReceiveOne(queue).receipt(), Hours(13)}};
+  const auto results = queue.ChangeVisibilityBatch(entries);
+  REQUIRE(results.ok());
+  CHECK((*results)[0].ok());
+  CHECK(ErrorIn((*results)[1]) == Error::kInvalidParameterValue);
+  CHECK(queue.Counts() == MessageCounts{.ready = 1, .in_flight = 1});
+}
+
+CONFORMANCE_TEST("batches of deletes and of changes follow the rules of batches") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  SendAll(queue, 1);
+  const ReceiptHandle receipt = ReceiveOne(queue).receipt();
+  CHECK(ErrorIn(queue.DeleteBatch({})) == Error::kEmptyBatchRequest);
+  CHECK(ErrorIn(queue.ChangeVisibilityBatch({})) == Error::kEmptyBatchRequest);
+  const std::array twice = {DeleteBatchEntry{"a", receipt}, DeleteBatchEntry{"a", receipt}};
+  CHECK(ErrorIn(queue.DeleteBatch(twice)) == Error::kBatchEntryIdsNotDistinct);
+  const std::array misnamed = {ChangeVisibilityBatchEntry{"?", receipt, Seconds(1)}};
+  CHECK(ErrorIn(queue.ChangeVisibilityBatch(misnamed)) == Error::kInvalidBatchEntryId);
+  CHECK(queue.Counts().in_flight == 1);
+}
+
+CONFORMANCE_TEST("a batch into a closed queue fails entry by entry") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  queue.Close();
+  auto entries = NumberedEntries<TestType>(2);
+  const auto results = queue.SendBatch(entries);
+  REQUIRE(results.ok());
+  CHECK(ErrorIn((*results)[0]) == Error::kQueueClosed);
+  CHECK(ErrorIn((*results)[1]) == Error::kQueueClosed);
+}
+
+CONFORMANCE_TEST("a batch fills a bounded queue as far as there is room") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.capacity = Capacity{.messages = 3}});
+  auto entries = NumberedEntries<TestType>(5);
+  const auto results = queue.SendBatch(entries);
+  REQUIRE(results.ok());
+  CHECK((*results)[2].ok());
+  CHECK(ErrorIn((*results)[3]) == Error::kQueueFull);
+  CHECK(ErrorIn((*results)[4]) == Error::kQueueFull);
+  CHECK(ReceiveAll(queue) == std::vector{0, 1, 2});
+}
+
+}  // namespace decouple::testing

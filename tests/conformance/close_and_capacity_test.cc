@@ -1,0 +1,189 @@
+// Closing and draining, and queues that hold only so much.
+
+#include <thread>
+
+#include "queue_testing.h"
+
+namespace decouple::testing {
+
+CONFORMANCE_TEST("nothing can be sent to a closed queue") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  CHECK_FALSE(queue.closed());
+  queue.Close();
+  CHECK(queue.closed());
+  CHECK(ErrorIn(queue.Send(1)) == Error::kQueueClosed);
+  CHECK(ErrorIn(queue.Send(1, {.attributes = {{"a", "b"}}})) == Error::kQueueClosed);
+  CHECK(queue.Counts().total() == 0);
+  queue.Close();
+  CHECK(queue.closed());
+}
+
+CONFORMANCE_TEST("what is in a closed queue can be received and deleted, and then it is drained") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  SendAll(queue, 1, 2);
+  queue.Close();
+  REQUIRE(ReceiveOne(queue).Delete().ok());
+  auto last = ReceiveOne(queue);
+  CHECK(queue.Receive()->empty());  // empty, but not drained: the last may come back
+  CHECK_FALSE(queue.drained());
+  REQUIRE(last.Delete().ok());
+  CHECK(queue.drained());
+  CHECK(ErrorIn(queue.Receive()) == Error::kQueueClosed);
+}
+
+CONFORMANCE_TEST("an open queue is never drained, nor is a receive from it closed") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  CHECK_FALSE(queue.drained());
+  CHECK(queue.Receive()->empty());
+}
+
+CONFORMANCE_TEST("a message of a closed queue comes back when its timeout ends") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  SendAll(queue, 1);
+  ReceiveOne(queue);
+  queue.Close();
+  clock.Advance(Seconds(30));
+  REQUIRE(ReceiveOne(queue).Delete().ok());
+  CHECK(queue.drained());
+}
+
+CONFORMANCE_TEST("a closed queue is drained when the retention of the last message ends, or by a purge") {
+  ManualClock clock;
+  auto by_retention = Make<TestType>(clock);
+  auto by_purge = Make<TestType>(clock);
+  for (auto* queue : {&by_retention, &by_purge}) {
+    SendAll(*queue, 1, 2);
+    ReceiveOne(*queue);
+    queue->Close();
+    CHECK_FALSE(queue->drained());
+  }
+  REQUIRE(by_purge.Purge().ok());
+  CHECK(by_purge.drained());
+  clock.Advance(Hours(96));
+  CHECK(by_retention.drained());
+}
+
+CONFORMANCE_TEST("a full queue refuses a message, and takes it once there is room") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.capacity = Capacity{.messages = 2}});
+  SendAll(queue, 1, 2);
+  CHECK(ErrorIn(queue.Send(3)) == Error::kQueueFull);
+  auto delivery = ReceiveOne(queue);
+  CHECK(ErrorIn(queue.Send(3)) == Error::kQueueFull);  // what is in flight still takes its room
+  REQUIRE(delivery.Delete().ok());
+  CHECK(queue.Send(3).ok());
+  CHECK(ErrorIn(queue.Send(4)) == Error::kQueueFull);
+  CHECK(queue.Counts() == MessageCounts{.ready = 2});
+}
+
+CONFORMANCE_TEST("a capacity in bytes counts bodies and attributes") {
+  ManualClock clock;
+  using Strings = typename QueueKind<TestType>::template Of<std::string>;
+  auto queue = Make<Strings>(clock, {.capacity = Capacity{.bytes = 100}});
+  REQUIRE(queue.Send(std::string(80, 'x'), {.attributes = {{"name", "value"}}}).ok());  // 15 bytes
+  CHECK(ErrorIn(queue.Send(std::string(6, 'x'))) == Error::kQueueFull);
+  CHECK(queue.Send(std::string(5, 'x')).ok());
+  REQUIRE(ReceiveOne(queue).Delete().ok());
+  CHECK(queue.Send(std::string(95, 'x')).ok());
+  CHECK(ErrorIn(queue.Send("x")) == Error::kQueueFull);
+}
+
+CONFORMANCE_TEST("a message that no empty queue of the capacity would hold is refused for good") {
+  ManualClock clock;
+  using Strings = typename QueueKind<TestType>::template Of<std::string>;
+  auto queue = Make<Strings>(clock, {.capacity = Capacity{.bytes = 100, .when_full = Block{}}});
+  CHECK(ErrorIn(queue.Send(std::string(101, 'x'))) == Error::kInvalidParameterValue);
+  CHECK(queue.Send(std::string(100, 'x')).ok());
+}
+
+CONFORMANCE_TEST("retention and purging make room") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.retention = Minutes(1), .capacity = Capacity{.messages = 2}});
+  SendAll(queue, 1, 2);
+  ReceiveOne(queue);
+  clock.Advance(Minutes(1));
+  SendAll(queue, 3, 4);
+  CHECK(ErrorIn(queue.Send(5)) == Error::kQueueFull);
+  REQUIRE(queue.Purge().ok());
+  SendAll(queue, 6, 7);
+  CHECK(ErrorIn(queue.Send(8)) == Error::kQueueFull);
+}
+
+CONFORMANCE_TEST("a capacity can be set, changed and lifted while the queue lives") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  SendAll(queue, 1, 2, 3);
+  REQUIRE(ReceiveOne(queue).Delete().ok());
+  REQUIRE(queue.SetAttributes({.capacity = Capacity{.messages = 3}}).ok());
+  SendAll(queue, 4);
+  CHECK(ErrorIn(queue.Send(5)) == Error::kQueueFull);
+  REQUIRE(queue.SetAttributes({.capacity = Capacity{.messages = 1}}).ok());  // below what is there: nothing goes
+  CHECK(queue.Counts().ready == 3);
+  CHECK(ErrorIn(queue.Send(5)) == Error::kQueueFull);
+  REQUIRE(queue.SetAttributes({.capacity = Capacity{}}).ok());
+  for (int i = 0; i < 100; ++i) SendAll(queue, i);
+  REQUIRE(queue.SetAttributes({.capacity = Capacity{.messages = 104}}).ok());
+  SendAll(queue, 6);
+  CHECK(ErrorIn(queue.Send(7)) == Error::kQueueFull);
+}
+
+CONFORMANCE_TEST("a sender that may block waits for room until its time is over") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.capacity = Capacity{.messages = 1, .when_full = Block{Seconds(5)}}});
+  SendAll(queue, 1);
+  std::optional<Error> error;
+  std::thread sender([&] { error = ErrorIn(queue.Send(2)); });
+  clock.AwaitSleepers(1);
+  clock.Advance(Seconds(5) - kOneNanosecond);
+  CHECK(clock.sleepers() == 1);
+  clock.Advance(kOneNanosecond);
+  sender.join();
+  CHECK(error == Error::kQueueFull);
+  CHECK(queue.Counts().ready == 1);
+}
+
+CONFORMANCE_TEST("a blocked sender goes on when a message is deleted") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.capacity = Capacity{.messages = 1, .when_full = Block{}}});
+  SendAll(queue, 1);
+  absl::Time sent;
+  std::thread sender([&] { sent = queue.Send(2).ok() ? clock.Now() : absl::InfinitePast(); });
+  clock.AwaitSleepers(1);
+  REQUIRE(ReceiveOne(queue).Delete().ok());
+  sender.join();
+  CHECK(sent == clock.Now());
+  CHECK(ReceiveOne(queue).body() == 2);
+}
+
+CONFORMANCE_TEST("a blocked sender goes on when the retention of a message ends") {
+  ManualClock clock;
+  auto queue = Make<TestType>(
+      clock, {.retention = Minutes(1), .capacity = Capacity{.messages = 1, .when_full = Block{Hours(1)}}});
+  SendAll(queue, 1);
+  std::thread sender([&] { CHECK(queue.Send(2).ok()); });
+  clock.AwaitSleepers(1);
+  clock.Advance(Minutes(1));
+  sender.join();
+  CHECK(ReceiveOne(queue).body() == 2);
+}
+
+CONFORMANCE_TEST("a blocked sender goes on when the capacity grows, and fails when the queue is closed") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.capacity = Capacity{.messages = 1, .when_full = Block{}}});
+  SendAll(queue, 1);
+  std::thread first([&] { CHECK(queue.Send(2).ok()); });
+  clock.AwaitSleepers(1);
+  REQUIRE(queue.SetAttributes({.capacity = Capacity{.messages = 2, .when_full = Block{}}}).ok());
+  first.join();
+  std::thread second([&] { CHECK(ErrorIn(queue.Send(3)) == Error::kQueueClosed); });
+  clock.AwaitSleepers(1);
+  queue.Close();
+  second.join();
+  CHECK(queue.Counts().ready == 2);
+}
+
+}  // namespace decouple::testing

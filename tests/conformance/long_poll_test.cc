@@ -1,0 +1,191 @@
+// Waiting for a message: on a manual clock it takes no time.
+
+#include <algorithm>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "queue_testing.h"
+
+namespace decouple::testing {
+
+// A receive in a thread of its own.
+template <typename Queue>
+class LongPoll {
+ public:
+  LongPoll(Queue queue, ReceiveOptions options)
+      : thread_([this, queue, options]() mutable { result_ = queue.Receive(options); }) {}
+  ~LongPoll() {
+    if (thread_.joinable()) thread_.join();
+  }
+
+  ReceiveResult<typename Queue::Body>& result() {
+    if (thread_.joinable()) thread_.join();
+    return result_;
+  }
+
+ private:
+  ReceiveResult<typename Queue::Body> result_;
+  std::thread thread_;
+};
+
+CONFORMANCE_TEST("a long poll ends empty when its wait is over") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  LongPoll poll(queue, {.wait = Seconds(20)});
+  clock.AwaitSleepers(1);
+  clock.Advance(Seconds(20) - kOneNanosecond);
+  CHECK(clock.sleepers() == 1);
+  clock.Advance(kOneNanosecond);
+  CHECK(poll.result().ok());
+  CHECK(poll.result()->empty());
+  CHECK(queue.Statistics().number_of_empty_receives == 1);
+}
+
+CONFORMANCE_TEST("the queue's wait counts for receives without one of their own") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.receive_wait = Seconds(10)});
+  LongPoll poll(queue, {});
+  clock.AwaitSleepers(1);
+  CHECK(queue.Receive({.wait = absl::ZeroDuration()})->empty());  // overrides it
+  clock.Advance(Seconds(10) - kOneNanosecond);
+  CHECK(clock.sleepers() == 1);
+  clock.Advance(kOneNanosecond);
+  CHECK(poll.result()->empty());
+}
+
+CONFORMANCE_TEST("a long poll ends with a message that is sent meanwhile") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  LongPoll poll(queue, {.max_messages = 10, .wait = Seconds(20)});
+  clock.AwaitSleepers(1);
+  SendAll(queue, 1);
+  REQUIRE(poll.result()->size() == 1);
+  CHECK(poll.result()->front().body() == 1);
+}
+
+CONFORMANCE_TEST("each message that is sent ends one long poll") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  LongPoll first(queue, {.wait = Seconds(20)});
+  LongPoll second(queue, {.wait = Seconds(20)});
+  clock.AwaitSleepers(2);
+  SendAll(queue, 1, 2);
+  CHECK(first.result()->size() == 1);
+  CHECK(second.result()->size() == 1);
+  CHECK(first.result()->front().body() + second.result()->front().body() == 3);
+}
+
+CONFORMANCE_TEST("a batch ends as many long polls as it has messages") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  LongPoll first(queue, {.wait = Seconds(20)});
+  LongPoll second(queue, {.wait = Seconds(20)});
+  clock.AwaitSleepers(2);
+  std::vector<SendBatchEntry<int>> entries = {{"a", 1, {}}, {"b", 2, {}}};
+  REQUIRE(queue.SendBatch(entries).ok());
+  CHECK(first.result()->size() == 1);
+  CHECK(second.result()->size() == 1);
+}
+
+CONFORMANCE_TEST("a long poll ends when a visibility timeout ends, at that very nanosecond") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  SendAll(queue, 1);
+  ReceiveOne(queue, {.visibility_timeout = Seconds(7)});
+  LongPoll poll(queue, {.wait = Seconds(20)});
+  clock.AwaitSleepers(1);
+  clock.Advance(Seconds(7) - kOneNanosecond);
+  CHECK(clock.sleepers() == 1);
+  clock.Advance(kOneNanosecond);
+  CHECK(poll.result()->size() == 1);
+}
+
+CONFORMANCE_TEST("a long poll ends when a delay ends, also one that began during the poll") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.delay = Seconds(5)});
+  LongPoll poll(queue, {.wait = Seconds(20)});
+  clock.AwaitSleepers(1);
+  SendAll(queue, 1);
+  clock.AwaitSleepers(1);
+  clock.Advance(Seconds(5) - kOneNanosecond);
+  clock.AwaitSleepers(1);
+  CHECK(queue.Counts().delayed == 1);
+  clock.Advance(kOneNanosecond);
+  CHECK(poll.result()->size() == 1);
+}
+
+CONFORMANCE_TEST("a long poll ends when a message is released") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  SendAll(queue, 1);
+  auto delivery = ReceiveOne(queue);
+  LongPoll poll(queue, {.wait = Seconds(20)});
+  clock.AwaitSleepers(1);
+  REQUIRE(delivery.Release().ok());
+  CHECK(poll.result()->size() == 1);
+  CHECK(poll.result()->front().receive_count() == 2);
+}
+
+CONFORMANCE_TEST("long polls on a manual clock end in the order of their deadlines") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  std::mutex mutex;
+  std::vector<int> order;
+  std::vector<std::thread> threads;
+  for (const int seconds : {3, 1, 2, 5, 4}) {
+    threads.emplace_back([&, seconds] {
+      const auto nothing = queue.Receive({.wait = Seconds(seconds)});
+      const std::lock_guard lock(mutex);
+      order.push_back(seconds);
+    });
+    clock.AwaitSleepers(threads.size());
+  }
+  for (std::size_t ended = 1; ended <= 5; ++ended) {
+    clock.Advance(Seconds(1));
+    for (bool noted = false; !noted;) {  // the clock has let the thread go, which is about to note it
+      const std::lock_guard lock(mutex);
+      noted = order.size() == ended;
+    }
+  }
+  for (auto& thread : threads) thread.join();
+  CHECK(order == std::vector{1, 2, 3, 4, 5});
+}
+
+CONFORMANCE_TEST("closing wakes blocked receivers at once: closed if drained, empty if not") {
+  ManualClock clock;
+  auto drained = Make<TestType>(clock);
+  auto in_use = Make<TestType>(clock);
+  SendAll(in_use, 1);
+  const auto delivery = ReceiveOne(in_use);
+  LongPoll of_drained(drained, {.wait = Seconds(20)});
+  LongPoll of_used(in_use, {.wait = Seconds(20)});
+  clock.AwaitSleepers(2);
+  drained.Close();
+  in_use.Close();
+  CHECK(ErrorIn(of_drained.result()) == Error::kQueueClosed);
+  CHECK(of_used.result().ok());
+  CHECK(of_used.result()->empty());
+}
+
+CONFORMANCE_TEST("a receiver of a closed queue can wait for what is in flight, and learns when it is drained") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  SendAll(queue, 1, 2);
+  auto first = ReceiveOne(queue);
+  auto second = ReceiveOne(queue);
+  queue.Close();
+  {
+    LongPoll poll(queue, {.wait = Seconds(20)});
+    clock.AwaitSleepers(1);
+    REQUIRE(first.Release().ok());
+    REQUIRE(poll.result()->size() == 1);
+    REQUIRE(poll.result()->front().Delete().ok());
+  }
+  LongPoll poll(queue, {.wait = Seconds(20)});
+  clock.AwaitSleepers(1);
+  REQUIRE(second.Delete().ok());
+  CHECK(ErrorIn(poll.result()) == Error::kQueueClosed);
+}
+
+}  // namespace decouple::testing

@@ -10,6 +10,7 @@
 #include <bit>
 #include <cstdint>
 #include <limits>
+#include <optional>
 
 #include "decouple/internal/in_flight_limit.h"
 #include "decouple/internal/message_store.h"
@@ -46,7 +47,7 @@ class Clearing {
       }
     };
     while (most > 0) {
-      const auto run = store_.lane().Claim(mine.view, most, open_, inspect);
+      const auto run = store_.lane().Claim(mine.view, most, InFlightLimit<T>::open_gate(), inspect);
       if (run.size == 0) return;
       ForEachClaimed(run, mine, [&](Message message, SlotWord word) {
         if (word.phase() == Phase::kForward) {
@@ -76,7 +77,7 @@ class Clearing {
   // When the message at the head will be past its retention, if it is a ready one; else for ever.
   std::int64_t HeadRetentionEnd(Mine& mine) {
     std::int64_t end = kForever;
-    store_.lane().Claim(mine.view, 1, open_, [&](const Slot& slot, SlotWord word) {
+    store_.lane().Claim(mine.view, 1, InFlightLimit<T>::open_gate(), [&](const Slot& slot, SlotWord word) {
       if (word.phase() == Phase::kReady) end = store_.RetentionEnd(slot);
       return Lane::Verdict::kStop;
     });
@@ -122,7 +123,7 @@ class Clearing {
   void ReadyBefore(Mine& mine, std::uint64_t end) {
     Lane& lane = store_.lane();
     while (lane.head() < end) {
-      const auto run = lane.Claim(mine.view, kSlotsPerSegment, open_,
+      const auto run = lane.Claim(mine.view, kSlotsPerSegment, InFlightLimit<T>::open_gate(),
                                   [](const Slot&, SlotWord) { return Lane::Verdict::kTake; });
       if (run.size == 0) return;  // a sender has its ticket, but its message is not there yet
       ForEachClaimed(run, mine, [&](Message message, SlotWord word) {
@@ -194,15 +195,12 @@ class Clearing {
     if (line == nullptr) return;
     const std::uint64_t end = line->tail();
     while (line->head() < end) {
-      const auto run = line->Claim(mine.line_view, kSlotsPerSegment, open_,
+      const auto run = line->Claim(mine.line_view, kSlotsPerSegment, InFlightLimit<T>::open_gate(),
                                    [](const auto&, SlotWord) { return Line::Verdict::kTake; });
       if (run.size == 0) return;
       mine.counts.not_leased.Add(run.size);
       for (std::uint32_t i = 0; i < run.size; ++i) {
-        auto& entry = run.slot(i);
-        const Message message{entry.segment, entry.message};
-        entry.word.store(SlotWord(Phase::kDone, run.ordinal).bits(), std::memory_order_release);
-        Unlist(mine, message);
+        if (const std::optional<Message> message = Store::TakeEntry(run.slot(i))) Unlist(mine, *message);
       }
       if (run.reached_end) line->TryRetire(2);
     }
@@ -220,7 +218,6 @@ class Clearing {
   }
 
   Store& store_;
-  const std::atomic<std::uint64_t> open_{InFlightLimit<T>::kOpen};  // clearing is not leasing: no gate
 };
 
 }  // namespace decouple::internal

@@ -40,6 +40,11 @@ class InFlightLimit {
 
   const std::atomic<std::uint64_t>& lane_gate() const { return lane_gate_; }
   const std::atomic<std::uint64_t>& line_gate() const { return line_gate_; }
+  // For claims that do not lead to a lease.
+  static const std::atomic<std::uint64_t>& open_gate() {
+    static constinit const std::atomic<std::uint64_t> open{kOpen};
+    return open;
+  }
 
   // To take one message of a tenant. False: the gate is closed.
   bool ClaimForTenant() {
@@ -63,7 +68,7 @@ class InFlightLimit {
     // What ended leases is read before what began them: the difference is too high at most.
     const QueueSums sums = store_.Sums();
     const auto* line = store_.line();
-    const std::uint64_t claims = store_.lane().claimed() + (line == nullptr ? 0 : line->claimed()) +
+    const std::uint64_t claims = store_.lane().head() + (line == nullptr ? 0 : line->head()) +
                                  tenant_claims_.load(std::memory_order_relaxed) + sums.hidden_again;
     const auto in_flight =
         static_cast<std::int64_t>(claims - sums.not_leased - sums.removed_in_flight - sums.returned);

@@ -73,10 +73,12 @@ class Leasing {
         return;
       }
       for (std::uint32_t i = 0; i < run.size; ++i) {
-        auto& entry = run.slot(i);
-        const Message message{entry.segment, entry.message};
-        entry.word.store(SlotWord(Phase::kDone, run.ordinal).bits(), std::memory_order_release);  // after our reads
-        LeaseListed(mine, request, message, missing, sink);
+        const std::optional<Message> message = Store::TakeEntry(run.slot(i));
+        if (message) {
+          LeaseListed(mine, request, *message, missing, sink);
+        } else {
+          mine.counts.not_leased.Add(1);
+        }
       }
       if (run.reached_end) line->TryRetire(2);
     }
@@ -87,10 +89,7 @@ class Leasing {
                 Sink& sink) {
     Lane& lane = store_.lane();
     const auto inspect = [&](const Slot& slot, SlotWord word) {
-      const bool take = word.phase() == Phase::kReady || word.phase() == Phase::kForward ||
-                        (word.phase() == Phase::kDelayed &&
-                         slot.visible_at.load(std::memory_order_relaxed) <= request.now);
-      return take ? Lane::Verdict::kTake : Lane::Verdict::kPass;
+      return IsForTaking(slot, word, request.now) ? Lane::Verdict::kTake : Lane::Verdict::kPass;
     };
     while (missing > 0) {
       const auto run = lane.Claim(mine.view, missing, limit_.lane_gate(), inspect);
@@ -144,38 +143,53 @@ class Leasing {
     missing -= leased;
   }
 
-  // One message of a queue that has groups. False: there is none.
+  // One message of a queue that has groups. False: there is none, or a gate is closed.
   template <typename Sink>
   bool OneFairly(Mine& mine, const Request& request, std::uint32_t& missing, std::optional<Claimant>& gated,
                  Sink& sink) {
     TenantLines& tenants = *store_.tenants();
     const std::int64_t in_flight = store_.Sums().in_flight();
-    const auto from_tenants = [&](auto next) {
-      if (gated || tenants.waiting() == 0) return false;
-      if (!limit_.ClaimForTenant()) {
-        gated = Claimant::kTenants;
-        return false;
-      }
-      const std::optional<LinePlace> place = next();
-      if (!place) {
-        mine.counts.not_leased.Add(1);
-        return false;
-      }
+    const auto may_take = [&] {
+      if (limit_.ClaimForTenant()) return true;
+      gated = Claimant::kTenants;
+      return false;
+    };
+    const auto lease = [&](const std::optional<LinePlace>& place) {
+      if (!place) return false;
       LeaseListed(mine, request, {static_cast<Segment*>(place->segment), static_cast<Slot*>(place->slot)}, missing,
                   sink);
       return true;
     };
-    const auto quiet_before = [&](std::uint64_t ticket) {
-      return [&tenants, &request, in_flight, ticket] { return tenants.NextQuiet(ticket, in_flight, request.now); };
-    };
-    if (from_tenants(quiet_before(store_.lane().head()))) return true;
+    PassWhatIsListed(mine, request);
+    if (lease(tenants.NextQuiet(store_.lane().head(), in_flight, request.now, may_take))) return true;
     if (gated) return false;
     std::uint32_t one = 1;
     FromLane(mine, request, one, gated, sink);
     missing -= 1 - one;
     if (one == 0) return true;
-    if (from_tenants(quiet_before(std::numeric_limits<std::uint64_t>::max()))) return true;
-    return from_tenants([&] { return tenants.NextNoisy(in_flight, request.now); });
+    if (gated) return false;
+    constexpr auto kAny = std::numeric_limits<std::uint64_t>::max();
+    if (lease(tenants.NextQuiet(kAny, in_flight, request.now, may_take))) return true;
+    return !gated && lease(tenants.NextNoisy(in_flight, request.now, may_take));
+  }
+
+  // Moves the head to the next message that is no tenant's, so that its place says how old that one is.
+  void PassWhatIsListed(Mine& mine, const Request& request) {
+    for (;;) {
+      const auto run = store_.lane().Claim(mine.view, kSlotsPerSegment, limit_.open_gate(),
+                                           [&](const Slot& slot, SlotWord word) {
+                                             return IsForTaking(slot, word, request.now) ? Lane::Verdict::kStop
+                                                                                         : Lane::Verdict::kPass;
+                                           });
+      if (run.size == 0) return;
+      mine.counts.not_leased.Add(run.size);
+      if (run.reached_end) store_.lane().TryRetire(2);
+    }
+  }
+
+  static bool IsForTaking(const Slot& slot, SlotWord word, std::int64_t now) {
+    return word.phase() == Phase::kReady || word.phase() == Phase::kForward ||
+           (word.phase() == Phase::kDelayed && slot.visible_at.load(std::memory_order_relaxed) <= now);
   }
 
   // A message that a line named until now.

@@ -28,6 +28,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -339,6 +340,15 @@ class MessageStore {
     }
   }
 
+  // The message that an entry of the line, claimed by the caller, names; none if the entry was skipped. Frees the entry.
+  static std::optional<Message> TakeEntry(LineSlot<T>& entry) {
+    const SlotWord word(entry.word.load(std::memory_order_acquire));
+    if (word.phase() != Phase::kReady) return std::nullopt;
+    const Message message{entry.segment, entry.message};
+    entry.word.store(SlotWord(Phase::kDone, word.generation()).bits(), std::memory_order_release);  // after our reads
+    return message;
+  }
+
   // The message that a slot in phase kForward, claimed by the caller, stands for. Frees the slot.
   static Message TakeForward(Slot& slot, SlotWord word) {
     const Message message{std::bit_cast<Segment*>(slot.first_received_at),
@@ -356,10 +366,7 @@ class MessageStore {
       const std::uint64_t ordinal = Line::OrdinalOf(ticket);
       place.slot->segment = message.segment;
       place.slot->message = message.slot;
-      // Publishes the entry; sequentially consistent for the event count.
-      const SlotWord before(
-          place.slot->word.exchange(SlotWord(Phase::kReady, ordinal).bits(), std::memory_order_seq_cst));
-      if (!before.Is(Phase::kSkipped, ordinal)) return;
+      if (Line::TryPublish(*place.slot, SlotWord(Phase::kReady, ordinal))) return;
       place.slot->word.store(SlotWord(Phase::kDone, ordinal).bits(), std::memory_order_release);  // too late: again
     }
   }
@@ -387,23 +394,20 @@ class MessageStore {
   }
 
   void PublishReady(Message message, SlotWord ready) {
-    // Publishes body and particulars; sequentially consistent for the event count.
-    const SlotWord before(message.slot->word.exchange(ready.bits(), std::memory_order_seq_cst));
-    if (!before.Is(Phase::kSkipped, ready.generation())) [[likely]] return;
-    // The head has passed: no receiver will come for it, so it is ours to list.
+    if (Lane::TryPublish(*message.slot, ready)) [[likely]] return;
+    // No receiver will come for it here, so it is ours to list.
+    Disown(*message.slot, ready.With(Phase::kBusy));
     MakeVisible(mine(), message, ready);
   }
 
-  // False: the lane's head had passed the place before we came.
+  // False: the place was skipped before we came.
   bool EnlistAtTheBack(Mine& mine, Message message) {
     const std::uint64_t ticket = lane_.TakeTickets(1);
     const auto place = lane_.PlaceOf(ticket, mine.view);
     const std::uint64_t ordinal = Lane::OrdinalOf(ticket);
     place.slot->visible_at.store(std::bit_cast<std::int64_t>(message.slot), std::memory_order_relaxed);
     place.slot->first_received_at = std::bit_cast<std::int64_t>(message.segment);
-    const SlotWord before(
-        place.slot->word.exchange(SlotWord(Phase::kForward, ordinal).bits(), std::memory_order_seq_cst));
-    if (!before.Is(Phase::kSkipped, ordinal)) return true;
+    if (Lane::TryPublish(*place.slot, SlotWord(Phase::kForward, ordinal))) return true;
     place.slot->word.store(SlotWord(Phase::kDone, ordinal).bits(), std::memory_order_release);
     return false;
   }

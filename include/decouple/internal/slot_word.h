@@ -7,9 +7,9 @@
 // an old idea of what is here never matches. Receive count and generation together are what a receipt names.
 //
 //   phase        who leaves it, and to what
-//   kDone        free or over. The sender that holds the ticket: kReady, kForward, kDelayed, kListed. A receiver that
-//                will not wait for the sender: kSkipped
-//   kSkipped     the same sender, when it arrives at last: kListed
+//   kDone        free or over. The sender that holds the ticket: kReady, kForward, kDelayed, kBusy. A receiver that will
+//                not wait for the sender: kSkipped
+//   kSkipped     the same sender, when it arrives at last: kBusy and then kListed, kDelayed, or kDone
 //   kReady       the one receiver that moved the head past it: kInFlight, or kDone when it expired. Nobody else, so a
 //                plain store does
 //   kForward     the same; the slot holds no message, but names the one that takes this place in the line

@@ -83,7 +83,6 @@ class TenantLines {
     Unqueue(tenant);
     tenant->waiting.emplace(std::pair(place_in_line, ticket), place);
     Queue(tenant);
-    ++waiting_;
   }
 
   // A waiting message is over. False if it has just been taken.
@@ -91,24 +90,26 @@ class TenantLines {
     const std::lock_guard lock(mutex_);
     Unqueue(tenant);
     const bool was_waiting = tenant->waiting.erase(std::pair(place_in_line, ticket)) != 0;
-    waiting_ -= was_waiting ? 1 : 0;
     Queue(tenant);
     return was_waiting;
   }
 
-  // The next message if its tenant is quiet and its place in line is before `before`.
-  std::optional<LinePlace> NextQuiet(std::uint64_t before, std::int64_t all_in_flight, std::int64_t now) {
+  // The next message if its tenant is quiet, its place in line is before `before`, and may_take() says yes.
+  template <typename MayTake>
+  std::optional<LinePlace> NextQuiet(std::uint64_t before, std::int64_t all_in_flight, std::int64_t now,
+                                     MayTake may_take) {
     const std::lock_guard lock(mutex_);
     Review(all_in_flight, now);
-    if (quiet_.empty() || quiet_.begin()->first.first >= before) return std::nullopt;
+    if (quiet_.empty() || quiet_.begin()->first.first >= before || !may_take()) return std::nullopt;
     return TakeFirst(quiet_.begin()->second);
   }
 
-  // The next message of a noisy tenant.
-  std::optional<LinePlace> NextNoisy(std::int64_t all_in_flight, std::int64_t now) {
+  // The next message of a noisy tenant, if there is one and may_take() says yes.
+  template <typename MayTake>
+  std::optional<LinePlace> NextNoisy(std::int64_t all_in_flight, std::int64_t now, MayTake may_take) {
     const std::lock_guard lock(mutex_);
     Review(all_in_flight, now);
-    if (noisy_.empty()) return std::nullopt;
+    if (noisy_.empty() || !may_take()) return std::nullopt;
     return TakeFirst(noisy_.begin()->second);
   }
 
@@ -130,11 +131,6 @@ class TenantLines {
     tenant->busy += busy;
     total_.busy += busy;
     Queue(tenant);
-  }
-
-  std::size_t waiting() const {
-    const std::lock_guard lock(mutex_);
-    return waiting_;
   }
 
   Counts CountsAt(std::int64_t all_in_flight, std::int64_t now) {
@@ -185,7 +181,6 @@ class TenantLines {
     Unqueue(tenant);
     const LinePlace place = tenant->waiting.begin()->second;
     tenant->waiting.erase(tenant->waiting.begin());
-    --waiting_;
     Queue(tenant);
     return place;
   }
@@ -238,13 +233,12 @@ class TenantLines {
 
   void Erase(Tenant* tenant) { tenants_.erase(std::string(tenant->group)); }
 
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   absl::flat_hash_map<std::string, std::unique_ptr<Tenant>> tenants_;
   absl::btree_set<Tenant*> idle_;  // without messages, but lately busy
   absl::btree_map<PlaceInLine, Tenant*> quiet_;
   absl::btree_map<std::pair<std::int64_t, PlaceInLine>, Tenant*> noisy_;
   Tenant total_;
-  std::size_t waiting_ = 0;
 };
 
 }  // namespace decouple::internal

@@ -2,14 +2,14 @@
 //
 //   const auto first = lane.TakeTickets(n);                       // the sender
 //   auto place = lane.PlaceOf(first + i, view);                   // where the message goes
-//   …write the message…; place.slot->word.exchange(ready);        // kSkipped came back: nobody waits here any more
+//   …write the message…; if (!lane.TryPublish(*place.slot, ready)) …  // skipped: nobody waits here any more
 //
 //   auto run = lane.Claim(view, 10, inspect);                     // the receiver: some consecutive slots are now its own
 //   for (i …) if (run.slot(i) is ready) …                         // to flip, each with one store
 //
 // head ≤ tail, both only grow. Slot `t` for t < head has been passed; whoever moved the head past it is the only one to
 // take it out of kReady. A sender that stalls between its ticket and its publication holds nobody up: a receiver that
-// has waited long enough moves on and leaves kSkipped behind; the sender finds it and lists its message elsewhere.
+// has waited long enough marks its slot kSkipped and moves on; the sender finds that and lists its message elsewhere.
 //
 // Segments. Ticket t lives in the segment of ordinal t / 64 + 1. A ring of pointers, indexed by the ordinal, finds it:
 // it holds all segments from the first that is not yet passed to the last, and a pointer from it is right if and only
@@ -79,12 +79,6 @@ class TicketLane {
   std::uint64_t head() const { return head_.load(std::memory_order_seq_cst); }  // see EarliestInstant for the order
   std::uint64_t tail() const { return tail_.load(std::memory_order_acquire); }
 
-  // How many slots were ever claimed and handed to a claimant: all that were passed but for the skipped.
-  std::uint64_t claimed() const {
-    const std::uint64_t skipped = skipped_.load(std::memory_order_acquire);  // before the head: never too low a result
-    return head() - skipped;
-  }
-
   // Where `slot` of `segment`, which is in use and stays so meanwhile, is in the line.
   static std::uint64_t TicketOf(const Segment& segment, const Slot& slot) {
     return (segment.ordinal.load(std::memory_order_relaxed) - 1) * kSlotsPerSegment +
@@ -106,6 +100,15 @@ class TicketLane {
     }
     if (place == kSlotsPerSegment / 2) [[unlikely]] InstallAhead(ordinal + 1);
     return {view.send_segment, &view.send_segment->slots[place]};
+  }
+
+  // Publishes what the caller wrote into its own slot. Sequentially consistent, for the event count that announces it.
+  // False: the slot was skipped and stays so; it is the caller's, to give it any other word.
+  static bool TryPublish(Slot& slot, SlotWord published) {
+    std::uint64_t unpublished = slot.word.load(std::memory_order_relaxed);
+    return !SlotWord(unpublished).IsOf(published.generation()) &&
+           slot.word.compare_exchange_strong(unpublished, published.bits(), std::memory_order_seq_cst,
+                                             std::memory_order_relaxed);
   }
 
   // What the claiming thread thinks of a published slot that the head would pass.
@@ -136,10 +139,11 @@ class TicketLane {
              run.segment != nullptr && taken < most && run.first + run.size < kSlotsPerSegment; ++run.size) {
           // Acquire: pairs with the sender's publication, for `inspect` and for the caller who reads the message.
           const SlotWord word(run.slot(run.size).word.load(std::memory_order_acquire));
-          if (!word.IsPublished(run.ordinal)) break;
+          if (!word.IsOf(run.ordinal)) break;
           run.gated = head + run.size >= open_until;
           if (run.gated) break;
-          const Verdict verdict = inspect(run.slot(run.size), word);
+          const Verdict verdict =
+              word.phase() == Phase::kSkipped ? Verdict::kPass : inspect(run.slot(run.size), word);
           stopped = verdict == Verdict::kStop;
           if (stopped) break;
           taken += verdict == Verdict::kTake ? 1 : 0;
@@ -161,23 +165,7 @@ class TicketLane {
         continue;
       }
       if (tail == head + 1 || run.segment == nullptr) return {};  // nothing behind it: not sent before the send returns
-      {
-        const ReadSection section;
-        run.gated = head >= gate.load(std::memory_order_relaxed);
-        if (run.gated) return run;
-        if (!head_.compare_exchange_strong(head, head + 1, std::memory_order_seq_cst)) continue;
-      }
-      run.size = 1;
-      run.reached_end = run.first + 1 == kSlotsPerSegment;
-      // The claim keeps the segment in use from here on, as nobody else finishes this slot.
-      std::uint64_t seen = run.slot(0).word.load(std::memory_order_acquire);
-      if (SlotWord(seen).IsPublished(run.ordinal) ||
-          !run.slot(0).word.compare_exchange_strong(seen, SlotWord(Phase::kSkipped, run.ordinal).bits(),
-                                                    std::memory_order_acq_rel, std::memory_order_acquire)) {
-        return run;  // it arrived after all
-      }
-      skipped_.fetch_add(1, std::memory_order_release);  // pairs with the acquire in claimed(): the head is ahead of it
-      if (run.reached_end) TryRetire(1);
+      Skip(run, head);
     }
   }
 
@@ -232,6 +220,17 @@ class TicketLane {
     const std::uint64_t mask;
     const std::unique_ptr<std::atomic<Segment*>[]> segments;
   };
+
+  // Marks the unpublished slot at the head, so that the head can pass it. Its sender finds the mark.
+  void Skip(const Run& run, std::uint64_t head) {
+    const ReadSection section;
+    // If somebody else passed it meanwhile, its word has changed, or will fail the exchange: a slot gets its old word
+    // back only after 2^24 uses of its segment.
+    std::uint64_t unpublished = run.slot(0).word.load(std::memory_order_acquire);
+    if (head_.load(std::memory_order_acquire) != head || SlotWord(unpublished).IsOf(run.ordinal)) return;
+    run.slot(0).word.compare_exchange_strong(unpublished, SlotWord(Phase::kSkipped, run.ordinal).bits(),
+                                             std::memory_order_acq_rel, std::memory_order_relaxed);
+  }
 
   Segment* Find(std::uint64_t ordinal) const {
     const Ring* const ring = ring_.load(std::memory_order_acquire);  // pairs with the release in Grow()
@@ -323,7 +322,6 @@ class TicketLane {
   alignas(kCacheLine) std::atomic<std::uint64_t> head_{0};
   alignas(kCacheLine) std::atomic<std::uint64_t> tail_{0};
   alignas(kCacheLine) std::atomic<Ring*> ring_{nullptr};
-  std::atomic<std::uint64_t> skipped_{0};
 
   std::mutex structure_;
   // All below: under the structure mutex (the pool's Find functions excepted).

@@ -1,0 +1,253 @@
+// What is a standard queue's own: order, late receipts, the limit of messages in flight, going to the back.
+
+#include "decouple/standard_queue.h"
+
+#include <thread>
+#include <vector>
+
+#include "queue_testing.h"
+
+namespace decouple::testing {
+
+using Queue = StandardQueue<int>;
+
+TEST_CASE("messages are received in the order of sending") {
+  ManualClock clock;
+  auto queue = Make<Queue>(clock);
+  std::vector<int> sent;
+  for (int i = 0; i < 1000; ++i) {
+    SendAll(queue, i);
+    sent.push_back(i);
+  }
+  CHECK(ReceiveAll(queue) == sent);
+}
+
+TEST_CASE("a message whose visibility timeout ends is received again") {
+  ManualClock clock;
+  auto queue = Make<Queue>(clock);
+  SendAll(queue, 1, 2, 3);
+  ReceiveOne(queue);
+  clock.Advance(Seconds(30));
+  CHECK(ReceiveAll(queue).size() == 3);
+}
+
+TEST_CASE("a receipt whose timeout ended still deletes while nobody received since") {
+  ManualClock clock;
+  auto queue = Make<Queue>(clock);
+  SendAll(queue, 1, 2);
+  const ReceiptHandle unnoticed = ReceiveOne(queue).receipt();
+  auto noticed = ReceiveOne(queue);
+  clock.Advance(Seconds(31));
+  CHECK(queue.Delete(unnoticed).ok());
+  CHECK(queue.Counts() == MessageCounts{.ready = 1});
+  CHECK(noticed.Delete().ok());
+  CHECK(queue.Counts() == MessageCounts{});
+  CHECK(ReceivesNothing(queue));
+}
+
+TEST_CASE("a receipt whose timeout ended hides the message again while nobody received since") {
+  ManualClock clock;
+  auto queue = Make<Queue>(clock);
+  SendAll(queue, 1);
+  auto delivery = ReceiveOne(queue);
+  clock.Advance(Seconds(31));
+  REQUIRE(queue.Counts().ready == 1);
+  REQUIRE(delivery.ChangeVisibility(Seconds(10)).ok());
+  CHECK(queue.Counts() == MessageCounts{.in_flight = 1});
+  clock.Advance(Seconds(10) - kOneNanosecond);
+  CHECK(ReceivesNothing(queue));
+  clock.Advance(kOneNanosecond);
+  CHECK(ReceiveOne(queue).receive_count() == 2);
+}
+
+TEST_CASE("a message hidden again and again after its timeout is never received twice at a time") {
+  ManualClock clock;
+  auto queue = Make<Queue>(clock);
+  SendAll(queue, 1);
+  auto delivery = ReceiveOne(queue);
+  for (int i = 0; i < 200; ++i) {
+    clock.Advance(Seconds(10));
+    REQUIRE(delivery.ChangeVisibility(absl::ZeroDuration()).ok());
+    REQUIRE(delivery.ChangeVisibility(Seconds(20)).ok());
+    REQUIRE(ReceivesNothing(queue));
+    REQUIRE(queue.Counts() == MessageCounts{.in_flight = 1});
+  }
+  clock.Advance(Seconds(20));
+  CHECK(ReceiveAll(queue).size() == 1);
+}
+
+TEST_CASE("releasing what is visible already changes nothing") {
+  ManualClock clock;
+  auto queue = Make<Queue>(clock);
+  SendAll(queue, 1);
+  auto delivery = ReceiveOne(queue);
+  CHECK(delivery.Release().ok());
+  CHECK(delivery.Release().ok());
+  CHECK(queue.Counts() == MessageCounts{.ready = 1});
+  CHECK(ReceiveAll(queue).size() == 1);
+}
+
+TEST_CASE("a message's own delay overrides the queue's, 0 included") {
+  ManualClock clock;
+  auto queue = Make<Queue>(clock, {.delay = Seconds(10)});
+  REQUIRE(queue.Send(1, {.delay = Seconds(3)}).ok());
+  REQUIRE(queue.Send(2, {.delay = absl::ZeroDuration()}).ok());
+  REQUIRE(queue.Send(3, {}).ok());
+  CHECK(ReceiveAll(queue) == std::vector{2});
+  clock.Advance(Seconds(3) - kOneNanosecond);
+  CHECK(ReceivesNothing(queue));
+  clock.Advance(kOneNanosecond);
+  CHECK(ReceiveAll(queue) == std::vector{1});
+  clock.Advance(Seconds(7) - kOneNanosecond);
+  CHECK(ReceivesNothing(queue));
+  clock.Advance(kOneNanosecond);
+  CHECK(ReceiveAll(queue) == std::vector{3});
+}
+
+TEST_CASE("a message's own delay is 0 to 15 minutes") {
+  ManualClock clock;
+  auto queue = Make<Queue>(clock);
+  CHECK(ErrorIn(queue.Send(1, {.delay = -kOneNanosecond})) == Error::kInvalidParameterValue);
+  CHECK(ErrorIn(queue.Send(1, {.delay = Minutes(15) + kOneNanosecond})) == Error::kInvalidParameterValue);
+  CHECK(queue.Counts().total() == 0);
+  CHECK(queue.Send(1, {.delay = Minutes(15)}).ok());
+}
+
+TEST_CASE("over the limit in flight a short poll fails") {
+  ManualClock clock;
+  auto queue = Make<Queue>(clock, {.max_in_flight = 3});
+  SendAll(queue, 1, 2, 3, 4, 5);
+  auto received = queue.Receive({.max_messages = 10});
+  REQUIRE(received->size() == 3);  // what there is room for
+  CHECK(ErrorIn(queue.Receive()) == Error::kOverLimit);
+  CHECK(queue.Counts() == MessageCounts{.ready = 2, .in_flight = 3});
+  REQUIRE((*received)[1].Delete().ok());
+  CHECK(ReceiveOne(queue).body() == 4);
+  CHECK(ErrorIn(queue.Receive()) == Error::kOverLimit);
+  REQUIRE((*received)[0].Release().ok());
+  CHECK(ReceiveOne(queue).body() == 1);
+  CHECK(ErrorIn(queue.Receive()) == Error::kOverLimit);
+}
+
+TEST_CASE("the limit in flight is 120000 by default") {
+  ManualClock clock;
+  auto queue = Make<Queue>(clock);
+  for (int i = 0; i < 120'010; ++i) SendAll(queue, i);
+  for (int i = 0; i < 12'000; ++i) REQUIRE(queue.Receive({.max_messages = 10})->size() == 10);
+  CHECK(ErrorIn(queue.Receive({.max_messages = 10})) == Error::kOverLimit);
+  CHECK(queue.Counts() == MessageCounts{.ready = 10, .in_flight = 120'000});
+  clock.Advance(Seconds(30));
+  CHECK(queue.Receive({.max_messages = 10})->size() == 10);
+}
+
+TEST_CASE("an empty queue is empty, not over its limit") {
+  ManualClock clock;
+  auto queue = Make<Queue>(clock, {.max_in_flight = 1});
+  SendAll(queue, 1);
+  const auto delivery = ReceiveOne(queue);
+  CHECK(ReceivesNothing(queue));
+}
+
+TEST_CASE("over the limit in flight a long poll returns nothing") {
+  ManualClock clock;
+  auto queue = Make<Queue>(clock, {.max_in_flight = 1});
+  SendAll(queue, 1, 2);
+  const auto delivery = ReceiveOne(queue);
+  std::thread poll([&] {
+    const auto received = queue.Receive({.wait = Seconds(20)});
+    CHECK(received.ok());
+    CHECK(received->empty());
+  });
+  clock.AwaitSleepers(1);
+  clock.Advance(Seconds(20));
+  poll.join();
+}
+
+TEST_CASE("a long poll over the limit goes on when there is room") {
+  ManualClock clock;
+  auto queue = Make<Queue>(clock, {.max_in_flight = 1});
+  SendAll(queue, 1, 2);
+  auto delivery = ReceiveOne(queue);
+  std::thread poll([&] { CHECK(queue.Receive({.wait = Seconds(20)})->size() == 1); });
+  clock.AwaitSleepers(1);
+  REQUIRE(delivery.Delete().ok());
+  poll.join();
+}
+
+TEST_CASE("the limit in flight can change while the queue lives") {
+  ManualClock clock;
+  auto queue = Make<Queue>(clock, {.max_in_flight = 1});
+  SendAll(queue, 1, 2, 3, 4);
+  ReceiveOne(queue);
+  REQUIRE(queue.SetAttributes({.max_in_flight = 3}).ok());
+  CHECK(queue.Receive({.max_messages = 10})->size() == 2);
+  REQUIRE(queue.SetAttributes({.max_in_flight = 2}).ok());
+  CHECK(ErrorIn(queue.Receive()) == Error::kOverLimit);
+}
+
+TEST_CASE("a message received three times goes to the back of the queue") {
+  ManualClock clock;
+  auto queue = Make<Queue>(clock);
+  SendAll(queue, 1, 2);
+  for (int receive = 1; receive <= 3; ++receive) {
+    auto delivery = ReceiveOne(queue);
+    REQUIRE(delivery.body() == 1);  // twice it came back to the front
+    REQUIRE(delivery.receive_count() == static_cast<std::uint32_t>(receive));
+    REQUIRE(delivery.Release().ok());
+  }
+  SendAll(queue, 3);
+  CHECK(ReceiveAll(queue) == std::vector{2, 1, 3});
+}
+
+TEST_CASE("a message at the back can be deleted, hidden and expire like any other") {
+  ManualClock clock;
+  auto queue = Make<Queue>(clock, {.retention = Minutes(1)});
+  const auto to_the_back = [&](int body) {
+    SendAll(queue, body);
+    for (int i = 0; i < 2; ++i) REQUIRE(ReceiveOne(queue).Release().ok());
+    auto delivery = ReceiveOne(queue);
+    REQUIRE(delivery.Release().ok());
+    return delivery;
+  };
+  CHECK(to_the_back(1).Delete().ok());
+  CHECK(ReceivesNothing(queue));
+  auto hidden = to_the_back(2);
+  REQUIRE(hidden.ChangeVisibility(Seconds(30)).ok());
+  CHECK(ReceivesNothing(queue));
+  CHECK(queue.Counts() == MessageCounts{.in_flight = 1});
+  REQUIRE(hidden.Delete().ok());
+  to_the_back(3);
+  CHECK(queue.Counts() == MessageCounts{.ready = 1});
+  clock.Advance(Minutes(1));
+  CHECK(queue.Counts() == MessageCounts{});
+  CHECK(ReceivesNothing(queue));
+}
+
+TEST_CASE("the age of the oldest message skips what was received three times") {
+  ManualClock clock;
+  auto queue = Make<Queue>(clock);
+  SendAll(queue, 1);
+  clock.Advance(Seconds(5));
+  SendAll(queue, 2);
+  for (int i = 0; i < 2; ++i) REQUIRE(ReceiveOne(queue).Release().ok());
+  CHECK(queue.Statistics().approximate_age_of_oldest_message == Seconds(5));
+  ReceiveOne(queue);
+  CHECK(queue.Statistics().approximate_age_of_oldest_message == absl::ZeroDuration());
+}
+
+TEST_CASE("many leases that end at once all come back") {
+  ManualClock clock;
+  auto queue = Make<Queue>(clock, {.limits = Limits::Unlimited()});
+  constexpr int kMessages = 200'000;
+  for (int i = 0; i < kMessages; ++i) SendAll(queue, i);
+  REQUIRE(queue.Receive({.max_messages = kMessages})->size() == kMessages);
+  clock.Advance(Seconds(30));
+  REQUIRE(ReceiveOne(queue).receive_count() == 2);
+  REQUIRE(ReceiveOne(queue).Release().ok());
+  int received = 0;
+  for (; !ReceivesNothing(queue); ++received) {
+  }
+  CHECK(received == kMessages - 1);
+}
+
+}  // namespace decouple::testing

@@ -110,6 +110,16 @@ CONFORMANCE_TEST("a longer retention applies to what is already there") {
   CHECK(queue.Counts().total() == 0);
 }
 
+CONFORMANCE_TEST("a longer retention does not bring back what was over, even if nothing noticed before") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.visibility_timeout = Hours(1), .retention = Minutes(1)});
+  SendAll(queue, 1, 2);
+  ReceiveOne(queue);
+  clock.Advance(Minutes(1));
+  REQUIRE(queue.SetAttributes({.retention = Minutes(5)}).ok());
+  CHECK(queue.Counts().total() == 0);
+}
+
 CONFORMANCE_TEST("senders alone work off what is past its retention") {
   ManualClock clock;
   auto queue = Make<TestType>(clock, {.retention = Minutes(1)});

@@ -38,6 +38,12 @@ class InFlightLimit {
     CloseAll();
   }
 
+  // Something is in flight without a claim: what was dealt out may be too much.
+  void DealAnew() {
+    const std::lock_guard lock(mutex_);
+    CloseAll();
+  }
+
   const std::atomic<std::uint64_t>& lane_gate() const { return lane_gate_; }
   const std::atomic<std::uint64_t>& line_gate() const { return line_gate_; }
   // For claims that do not lead to a lease.

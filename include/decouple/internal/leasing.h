@@ -55,7 +55,7 @@ class Leasing {
         }
       }
       if (!gated || missing == 0) [[likely]] return true;
-      if (!limit_.OpenFor(*gated)) return missing < request.most;
+      if (!limit_.OpenFor(*gated)) return missing < request.most || !IsSomethingVisible(mine, request);
     }
   }
 
@@ -190,6 +190,54 @@ class Leasing {
   static bool IsForTaking(const Slot& slot, SlotWord word, std::int64_t now) {
     return word.phase() == Phase::kReady || word.phase() == Phase::kForward ||
            (word.phase() == Phase::kDelayed && slot.visible_at.load(std::memory_order_relaxed) <= now);
+  }
+
+  // Whether the limit keeps us from anything: a gate is closed to what only seems to be there, too.
+  bool IsSomethingVisible(Mine& mine, const Request& request) {
+    Line* const line = store_.line();
+    while (line != nullptr) {
+      const auto run = line->Claim(mine.line_view, 1, limit_.open_gate(),
+                                   [](const auto&, SlotWord) { return Line::Verdict::kTake; });
+      if (run.size == 0) break;
+      mine.counts.not_leased.Add(run.size);
+      const std::optional<Message> message = Store::TakeEntry(run.slot(0));
+      if (message && IsListedStill(mine, *message)) return true;
+      if (run.reached_end) line->TryRetire(2);
+    }
+    bool is_something_ready = false;
+    for (;;) {
+      const auto run = store_.lane().Claim(
+          mine.view, 1, limit_.open_gate(), [&](const Slot& slot, SlotWord word) {
+            if (!IsForTaking(slot, word, request.now)) return Lane::Verdict::kPass;
+            if (word.phase() == Phase::kForward) return Lane::Verdict::kTake;
+            if (word.phase() == Phase::kReady && store_.RetentionEnd(slot) <= request.now) return Lane::Verdict::kTake;
+            is_something_ready = true;
+            return Lane::Verdict::kStop;
+          });
+      if (run.size == 0) break;
+      is_something_ready = false;  // somebody else may have taken what we saw
+      for (std::uint32_t i = 0; i < run.size; ++i) {
+        Slot& slot = run.slot(i);
+        const SlotWord word(slot.word.load(std::memory_order_acquire));
+        if (word.phase() == Phase::kReady) {
+          RemoveExpired(mine, {run.segment, &slot}, word);
+          continue;
+        }
+        mine.counts.not_leased.Add(1);
+        if (word.phase() == Phase::kForward && IsListedStill(mine, Store::TakeForward(slot, word))) return true;
+      }
+      if (run.reached_end) store_.lane().TryRetire(2);
+    }
+    return is_something_ready || (store_.tenants() != nullptr && store_.tenants()->IsAnyWaiting());
+  }
+
+  // Of a message that a line named until now; if it is visible a line names it again.
+  bool IsListedStill(Mine& mine, Message message) {
+    SlotWord before;
+    if (!store_.TakeFromLine(message, before)) return false;
+    store_.MakeVisible(mine, message, before);
+    store_.visible().Notify(1);
+    return true;
   }
 
   // A message that a line named until now.

@@ -334,6 +334,7 @@ class QueueCore {
  private:
   static constexpr std::int64_t kNever = -1;
   static constexpr int kSweepStepsPerCall = 4;
+  static constexpr int kSweepsPerReceive = 100;
   static constexpr std::uint32_t kExpiredPerCall = 2 * kSlotsPerSegment;
 
   enum class Found { kOwned, kBusy, kGone, kReceivedAgain };
@@ -473,17 +474,18 @@ class QueueCore {
   bool TryReceive(Mine& mine, const ReceiveOptions& options, std::int64_t now, Deliveries<T>& deliveries) {
     const std::int64_t timeout = options.visibility_timeout ? absl::ToInt64Nanoseconds(*options.visibility_timeout)
                                                             : settings_.visibility_timeout();
-    const typename Leasing<T>::Request request{static_cast<std::uint32_t>(options.max_messages), now,
-                                               Later(now, timeout)};
+    typename Leasing<T>::Request request{static_cast<std::uint32_t>(options.max_messages), now, Later(now, timeout)};
     const auto sink = [&](Message message, std::uint32_t receive_count) {
       deliveries.deliveries_.push_back(Delivery<T>(this, message, receive_count));
     };
-    for (int patience = 100;; --patience) {
+    for (int patience = kSweepsPerReceive;; --patience) {
       if (store_.earliest().get() <= now) [[unlikely]] sweep_.Steps(mine, now, kSweepStepsPerCall);
-      if (!leasing_.Lease(mine, request, sink)) return false;
-      // Nothing, although there is more to work off: that may yield something.
-      const bool more = deliveries.empty() && store_.earliest().get() <= now;
-      if (!more || patience == 0) [[likely]] return true;
+      request.most = static_cast<std::uint32_t>(options.max_messages - deliveries.size());
+      const bool below_limit = leasing_.Lease(mine, request, sink);
+      if (deliveries.size() == options.max_messages) return true;
+      if (timeout == 0 && !deliveries.empty()) return true;  // these are due again, and not to be given twice in one call
+      // More than what was there may come of what is still to be worked off.
+      if (store_.earliest().get() > now || patience == 0) [[likely]] return below_limit || !deliveries.empty();
     }
   }
 
@@ -529,7 +531,10 @@ class QueueCore {
         return Found::kBusy;
       case Phase::kInFlight:
       case Phase::kListed:
-        if (before.receive_count() != receive) return Found::kReceivedAgain;
+        if (before.receive_count() != receive) {
+          const bool is_over = store_.RetentionEnd(*message.slot) <= store_.Now();  // and nothing noticed yet
+          return is_over ? Found::kGone : Found::kReceivedAgain;
+        }
         return Store::TryOwn(*message.slot, before) ? Found::kOwned : Found::kBusy;
       default:
         return Found::kGone;
@@ -575,6 +580,7 @@ class QueueCore {
     }
     if (timeout != absl::ZeroDuration()) {
       store_.Hide(mine, message, before, now, visible_at);
+      if (before.phase() == Phase::kListed) leasing_.limit().DealAnew();
     } else if (before.phase() == Phase::kListed) {
       Store::Disown(slot, before);  // visible already
     } else {
@@ -603,6 +609,7 @@ class QueueCore {
   void Apply(const QueueAttributes& attributes) {
     settings_.Apply(attributes);
     if (attributes.retention) {
+      Settle(store_.Now());  // what is over stays so, even if it would not be by the new one
       store_.set_retention(absl::ToInt64Nanoseconds(*attributes.retention));
       clearing_.LookAtAllAgain();
     }

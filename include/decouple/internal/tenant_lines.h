@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -133,8 +134,14 @@ class TenantLines {
     Queue(tenant);
   }
 
+  bool IsAnyWaiting() {
+    const std::lock_guard lock(mutex_);
+    return !quiet_.empty() || !noisy_.empty();
+  }
+
   Counts CountsAt(std::int64_t all_in_flight, std::int64_t now) {
     const std::lock_guard lock(mutex_);
+    TurnTotal(now);  // which may forget tenants, so not while we go through them
     Counts counts;
     for (const auto& [group, tenant] : tenants_) {
       Unqueue(tenant.get());
@@ -223,15 +230,19 @@ class TenantLines {
     if (now / kPeriod == total_.period) return;
     Turn(total_, now);
     for (auto next = idle_.begin(); next != idle_.end();) {
-      Tenant* const tenant = *next++;
+      Tenant* const tenant = *next;
       Turn(*tenant, now);
       const bool forgotten = tenant->messages == 0 && tenant->recent_busy() == 0;
-      if (tenant->messages > 0 || forgotten) idle_.erase(tenant);
+      next = tenant->messages > 0 || forgotten ? idle_.erase(next) : std::next(next);
       if (forgotten) Erase(tenant);
     }
   }
 
-  void Erase(Tenant* tenant) { tenants_.erase(std::string(tenant->group)); }
+  void Erase(Tenant* tenant) {
+    idle_.erase(tenant);
+    const std::string group = tenant->group;
+    tenants_.erase(group);
+  }
 
   std::mutex mutex_;
   absl::flat_hash_map<std::string, std::unique_ptr<Tenant>> tenants_;

@@ -116,7 +116,7 @@ class TicketLane {
 
   // Claims consecutive slots at the head: up to `most` that `inspect(slot, word)` wants to take and those it wants to
   // pass, up to the first that stops it. An empty run: there is nothing. `inspect` only looks; it may look at a slot
-  // that somebody else claims at the same time, and is then asked again. The head does not move beyond `gate`, which is
+  // that somebody else claims at the same time, and is then asked again. Nothing is taken from `gate` on, which is
   // read within the ReadSection of the claim: lower it, Synchronize(), and no claim goes by its old value.
   template <typename Inspect>
   Run Claim(View& view, std::uint32_t most, const std::atomic<std::uint64_t>& gate, Inspect inspect) {
@@ -140,12 +140,11 @@ class TicketLane {
           // Acquire: pairs with the sender's publication, for `inspect` and for the caller who reads the message.
           const SlotWord word(run.slot(run.size).word.load(std::memory_order_acquire));
           if (!word.IsOf(run.ordinal)) break;
-          run.gated = head + run.size >= open_until;
-          if (run.gated) break;
           const Verdict verdict =
               word.phase() == Phase::kSkipped ? Verdict::kPass : inspect(run.slot(run.size), word);
+          run.gated = verdict == Verdict::kTake && head + run.size >= open_until;
           stopped = verdict == Verdict::kStop;
-          if (stopped) break;
+          if (stopped || run.gated) break;
           taken += verdict == Verdict::kTake ? 1 : 0;
         }
         run.reached_end = run.first + run.size == kSlotsPerSegment;

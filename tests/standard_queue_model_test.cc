@@ -1,0 +1,323 @@
+// A standard queue beside a plain model of one: the same random operations on both, and the same outcome each time.
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "queue_testing.h"
+#include "seed.h"
+
+namespace decouple::testing {
+
+// What SEMANTICS says of a standard queue, in the plainest way: a map of messages, and times compared with now. The order
+// of messages is the queue's own business.
+class Model {
+ public:
+  enum class State { kGone, kReady, kInFlight, kDelayed };
+
+  struct Message {
+    absl::Time sent_at;
+    absl::Time visible_at;
+    absl::Time first_received_at;
+    std::uint32_t receive_count = 0;
+  };
+
+  absl::Duration retention = Hours(96);
+  std::int64_t max_in_flight = 120'000;
+
+  State StateOf(int body, absl::Time now) const {
+    const auto found = messages_.find(body);
+    return found == messages_.end() ? State::kGone : StateOf(found->second, now);
+  }
+
+  State StateOf(const Message& message, absl::Time now) const {
+    if (now >= message.sent_at + retention) return State::kGone;
+    if (now >= message.visible_at) return State::kReady;
+    return message.receive_count == 0 ? State::kDelayed : State::kInFlight;
+  }
+
+  MessageCounts Counts(absl::Time now) const {
+    MessageCounts counts;
+    for (const auto& [body, message] : messages_) {
+      const State state = StateOf(message, now);
+      counts.ready += state == State::kReady ? 1 : 0;
+      counts.in_flight += state == State::kInFlight ? 1 : 0;
+      counts.delayed += state == State::kDelayed ? 1 : 0;
+    }
+    return counts;
+  }
+
+  void Send(int body, absl::Time now, absl::Duration delay) { messages_[body] = {now, now + delay, {}, 0}; }
+
+  // Returns the receive count.
+  std::uint32_t Receive(int body, absl::Time now, absl::Duration timeout) {
+    Message& message = messages_.at(body);
+    if (message.receive_count == 0) message.first_received_at = now;
+    message.visible_at = now + timeout;
+    return ++message.receive_count;
+  }
+
+  void Delete(int body, std::uint32_t receive, absl::Time now) {
+    if (StateOf(body, now) != State::kGone && messages_.at(body).receive_count == receive) messages_.erase(body);
+  }
+
+  std::optional<Error> ChangeVisibility(int body, std::uint32_t receive, absl::Time now, absl::Duration timeout) {
+    if (StateOf(body, now) == State::kGone) return Error::kInvalidParameterValue;
+    Message& message = messages_.at(body);
+    if (message.receive_count != receive) return Error::kMessageNotInflight;
+    if (now + timeout > message.first_received_at + Hours(12)) return Error::kInvalidParameterValue;
+    message.visible_at = now + timeout;
+    return std::nullopt;
+  }
+
+  void Purge() { messages_.clear(); }
+
+  void Forget(absl::Time now) {
+    std::erase_if(messages_, [&](const auto& entry) { return StateOf(entry.second, now) == State::kGone; });
+  }
+
+  // The next instant at which something happens by itself.
+  absl::Time NextEvent(absl::Time now) const {
+    absl::Time next = absl::InfiniteFuture();
+    for (const auto& [body, message] : messages_) {
+      for (const absl::Time at : {message.visible_at, message.sent_at + retention}) {
+        if (at > now) next = std::min(next, at);
+      }
+    }
+    return next;
+  }
+
+  const Message& at(int body) const { return messages_.at(body); }
+  std::size_t size() const { return messages_.size(); }
+
+ private:
+  std::map<int, Message> messages_;
+};
+
+class Comparison {
+ public:
+  explicit Comparison(std::uint64_t seed)
+      : random_(seed), queue_(Make<StandardQueue<int>>(clock_, {.name = "model", .seed = seed | 1})) {}
+
+  void Run(int operations) {
+    for (int i = 0; i < operations; ++i) {
+      Step();
+      if (i % 16 == 0) CompareCounts();
+    }
+    CompareCounts();
+  }
+
+ private:
+  using Queue = StandardQueue<int>;
+
+  struct Held {
+    std::optional<Delivery<int>> delivery;  // none: only the receipt was kept
+    ReceiptHandle receipt;
+    int body;
+    std::uint32_t receive;
+  };
+
+  int Pick(int n) { return static_cast<int>(random_() % static_cast<std::uint64_t>(n)); }
+
+  // Mostly round numbers, so that things fall on the same instant.
+  absl::Duration PickTimeout() {
+    constexpr int kSeconds[] = {0, 1, 5, 30, 30, 30, 60, 600, 3600, 43'200};
+    return Seconds(kSeconds[Pick(10)]);
+  }
+
+  void Require(bool condition, const char* what) {
+    if (!condition) FAIL(what);
+  }
+
+  void Step() {
+    const int dice = Pick(100);
+    if (dice < 25) {
+      Send();
+    } else if (dice < 30) {
+      SendBatch();
+    } else if (dice < 55) {
+      Receive();
+    } else if (dice < 72) {
+      Delete();
+    } else if (dice < 82) {
+      ChangeVisibility();
+    } else if (dice < 88) {
+      Drop();
+    } else if (dice < 97) {
+      Advance();
+    } else if (dice < 98) {
+      SetAttributes();
+    } else if (Pick(10) == 0) {
+      Purge();
+    } else {
+      CompareCounts();
+    }
+  }
+
+  SendOptions PickOptions() {
+    SendOptions options;
+    if (Pick(4) == 0) options.delay = Seconds(Pick(900));
+    if (Pick(4) == 0) options.attributes = {{"n", Pick(100)}};
+    if (with_groups_ && Pick(2) == 0) options.group = "tenant-" + std::to_string(Pick(3));
+    return options;
+  }
+
+  void Send() {
+    if (model_.size() > 300) return Purge();
+    const int body = next_body_++;
+    if (Pick(2) == 0) {
+      Require(queue_.Send(body).ok(), "send");
+      model_.Send(body, clock_.Now(), absl::ZeroDuration());
+      return;
+    }
+    SendOptions options = PickOptions();
+    model_.Send(body, clock_.Now(), options.delay.value_or(absl::ZeroDuration()));
+    Require(queue_.Send(body, std::move(options)).ok(), "send with options");
+  }
+
+  void SendBatch() {
+    std::vector<SendBatchEntry<int>> entries;
+    for (int n = Pick(10) + 1; n > 0; --n) {
+      entries.push_back({std::to_string(n), next_body_++, PickOptions()});
+      model_.Send(entries.back().body, clock_.Now(), entries.back().options.delay.value_or(absl::ZeroDuration()));
+    }
+    const auto results = queue_.SendBatch(entries);
+    Require(results.ok() && results->size() == entries.size(), "send batch");
+    for (const auto& result : *results) Require(result.ok(), "send batch entry");
+  }
+
+  void Receive() {
+    const absl::Time now = clock_.Now();
+    const int most = Pick(10) + 1;
+    const absl::Duration timeout = PickTimeout();
+    const MessageCounts counts = model_.Counts(now);
+    const std::int64_t room = model_.max_in_flight - counts.in_flight;
+    auto received = queue_.Receive({.max_messages = static_cast<std::size_t>(most), .visibility_timeout = timeout});
+    if (counts.ready > 0 && room <= 0) {
+      Require(ErrorIn(received) == Error::kOverLimit, "over limit");
+      return;
+    }
+    Require(received.ok(), "receive");
+    const auto expected = std::max<std::int64_t>(0, std::min({std::int64_t{most}, counts.ready, room}));
+    const auto got = static_cast<std::int64_t>(received->size());
+    INFO("got " << got << ", expected " << expected << " of " << most << "; in flight " << counts.in_flight << " of "
+                << model_.max_in_flight);
+    if (timeout == absl::ZeroDuration()) {  // what it gives is ready again, so it may stop at any number
+      Require(got <= expected && (got > 0) == (expected > 0), "some of what is ready");
+    } else {
+      Require(got == expected, "as many as are ready");
+    }
+    for (auto& delivery : *received) {
+      const int body = delivery.body();
+      Require(model_.StateOf(body, now) == Model::State::kReady, "only what is ready");
+      Require(delivery.receive_count() == model_.Receive(body, now, timeout), "receive count");
+      Require(delivery.sent_at() == model_.at(body).sent_at, "sent at");
+      Require(delivery.first_received_at() == model_.at(body).first_received_at, "first received at");
+      Held held{std::nullopt, delivery.receipt(), body, delivery.receive_count()};
+      if (Pick(4) != 0) held.delivery = std::move(delivery);
+      held_.push_back(std::move(held));
+    }
+  }
+
+  Held* PickHeld() { return held_.empty() ? nullptr : &held_[static_cast<std::size_t>(Pick(static_cast<int>(held_.size())))]; }
+
+  void Delete() {
+    Held* const held = PickHeld();
+    if (held == nullptr) return;
+    const bool by_delivery = held->delivery.has_value() && Pick(2) == 0;
+    Require((by_delivery ? held->delivery->Delete() : queue_.Delete(held->receipt)).ok(), "delete");
+    model_.Delete(held->body, held->receive, clock_.Now());
+    if (Pick(2) == 0) Drop(held);
+  }
+
+  void ChangeVisibility() {
+    Held* const held = PickHeld();
+    if (held == nullptr) return;
+    const absl::Duration timeout = PickTimeout();
+    const bool by_delivery = held->delivery.has_value() && Pick(2) == 0;
+    const absl::Status status = by_delivery ? held->delivery->ChangeVisibility(timeout)
+                                            : queue_.ChangeVisibility(held->receipt, timeout);
+    const auto expected = model_.ChangeVisibility(held->body, held->receive, clock_.Now(), timeout);
+    INFO("status " << status.ToString() << ", expected " << (expected ? ErrorName(*expected) : "OK"));
+    Require(ErrorIn(status) == expected, "change visibility");
+  }
+
+  void Drop() {
+    if (Held* const held = PickHeld()) Drop(held);
+  }
+
+  void Drop(Held* held) {
+    if (held->delivery.has_value()) Require(held->delivery->body() == held->body, "the body is readable to the end");
+    std::swap(*held, held_.back());
+    held_.pop_back();
+  }
+
+  void Advance() {
+    const absl::Time now = clock_.Now();
+    const absl::Time next = model_.NextEvent(now);
+    switch (Pick(5)) {
+      case 0:
+        clock_.Advance(Seconds(Pick(120)));
+        break;
+      case 1:
+        clock_.Advance(Pick(20) == 0 ? Hours(Pick(100)) : Minutes(Pick(30)));
+        break;
+      default:
+        if (next == absl::InfiniteFuture()) break;
+        clock_.AdvanceTo(next - Nanoseconds(Pick(2)));
+    }
+    model_.Forget(clock_.Now());
+  }
+
+  void SetAttributes() {
+    QueueAttributes attributes;
+    if (Pick(2) == 0) {
+      attributes.retention = model_.retention = Pick(2) == 0 ? Hours(96) : Minutes(Pick(60) + 1);
+      model_.Forget(clock_.Now());
+    } else {
+      attributes.max_in_flight = model_.max_in_flight = Pick(2) == 0 ? 120'000 : Pick(20) + 1;
+    }
+    with_groups_ = with_groups_ || Pick(4) == 0;
+    Require(queue_.SetAttributes(attributes).ok(), "set attributes");
+  }
+
+  void Purge() {
+    const bool too_soon = clock_.Now() < purged_at_ + Minutes(1);
+    Require(ErrorIn(queue_.Purge()) == (too_soon ? std::optional(Error::kPurgeQueueInProgress) : std::nullopt), "purge");
+    if (too_soon) {
+      clock_.Advance(Minutes(1));
+      model_.Forget(clock_.Now());
+      return;
+    }
+    purged_at_ = clock_.Now();
+    model_.Purge();
+  }
+
+  void CompareCounts() {
+    const MessageCounts counts = queue_.Counts();
+    const MessageCounts expected = model_.Counts(clock_.Now());
+    INFO("ready " << counts.ready << " in flight " << counts.in_flight << " delayed " << counts.delayed);
+    INFO("expected " << expected.ready << ", " << expected.in_flight << ", " << expected.delayed);
+    Require(counts == expected, "counts");
+  }
+
+  std::mt19937_64 random_;
+  ManualClock clock_;
+  Queue queue_;
+  Model model_;
+  std::vector<Held> held_;
+  int next_body_ = 0;
+  bool with_groups_ = false;
+  absl::Time purged_at_ = absl::InfinitePast();
+};
+
+TEST_CASE("a standard queue does what a plain model of it does, in any sequence of operations") {
+  ForEachSeed(200, [](std::uint64_t seed) { Comparison(seed).Run(10'000); });
+}
+
+}  // namespace decouple::testing

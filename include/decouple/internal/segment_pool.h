@@ -16,9 +16,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <new>
 #include <vector>
 
+#include "decouple/internal/pages.h"
 #include "decouple/internal/sleeper.h"
 #include "decouple/internal/slot_word.h"
 #include "decouple/internal/thread_record.h"
@@ -178,6 +178,8 @@ class SegmentPool {
   }
 
  private:
+  static constexpr std::size_t kAlignment = std::max(alignof(Segment), kCacheLine);
+
   // Grown by copying; the old ones stay until the end, as together they are smaller than the newest.
   struct Table {
     explicit Table(std::uint32_t n) : size(n), chunks(new std::atomic<Chunk*>[n]()) {}
@@ -189,8 +191,7 @@ class SegmentPool {
     const auto size = std::clamp(segments_, std::uint32_t{2}, std::uint32_t{64});
     auto* const chunk = new Chunk;
     chunk->size = size;
-    chunk->segments = static_cast<Segment*>(
-        ::operator new(size * sizeof(Segment), std::align_val_t{std::max(alignof(Segment), kCacheLine)}));
+    chunk->segments = static_cast<Segment*>(AllocatePages(size * sizeof(Segment), kAlignment));
     std::uninitialized_default_construct_n(chunk->segments, size);
     for (std::uint32_t i = 0; i < size; ++i) {
       chunk->segments[i].place = i;
@@ -220,7 +221,7 @@ class SegmentPool {
 
   static void Free(Chunk* chunk) {
     std::destroy_n(chunk->segments, chunk->size);
-    ::operator delete(chunk->segments, std::align_val_t{std::max(alignof(Segment), kCacheLine)});
+    FreePages(chunk->segments, chunk->size * sizeof(Segment), kAlignment);
     delete chunk;
   }
 

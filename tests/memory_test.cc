@@ -1,0 +1,139 @@
+// Memory: what a large backlog took goes back to the system, and the steady state takes none from the heap.
+
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <fstream>
+#include <vector>
+
+#include "allocations.h"
+#include "queue_testing.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define DECOUPLE_MEMORY_IS_MEASURABLE 0
+#else
+#define DECOUPLE_MEMORY_IS_MEASURABLE 1
+#endif
+
+#if DECOUPLE_MEMORY_IS_MEASURABLE
+
+namespace decouple::testing {
+
+std::int64_t ResidentBytes() {
+  std::int64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages >> pages;
+  return pages * sysconf(_SC_PAGESIZE);
+}
+
+constexpr std::int64_t kMebibyte = std::int64_t{1} << 20;
+
+TEST_CASE("a drained backlog of ten million messages leaves at most 64 MiB behind") {
+  ManualClock clock;
+  constexpr int kMessages = 10'000'000;
+  auto queue = Make<StandardQueue<int>>(clock);
+  const std::int64_t before = ResidentBytes();
+  for (int i = 0; i < kMessages; ++i) {
+    if (!queue.Send(i).ok()) std::abort();
+  }
+  CHECK(ResidentBytes() - before > 100 * kMebibyte);  // it was there
+  int received = 0;
+  for (auto deliveries = queue.Receive({.max_messages = 10}); !deliveries->empty();
+       deliveries = queue.Receive({.max_messages = 10})) {
+    for (auto& delivery : *deliveries) {
+      if (delivery.body() != received++) std::abort();
+      delivery.Delete().IgnoreError();
+    }
+  }
+  CHECK(received == kMessages);
+  CHECK(ResidentBytes() - before <= 64 * kMebibyte);
+}
+
+TEST_CASE("a backlog that expires or is purged leaves as little behind") {
+  ManualClock clock;
+  constexpr int kMessages = 3'000'000;
+  auto queue = Make<StandardQueue<int>>(clock);
+  const std::int64_t before = ResidentBytes();
+  for (int i = 0; i < kMessages; ++i) {
+    if (!queue.Send(i).ok()) std::abort();
+  }
+  clock.Advance(Hours(96));
+  CHECK(queue.Counts().total() == 0);
+  CHECK(ResidentBytes() - before <= 64 * kMebibyte);
+  for (int i = 0; i < kMessages; ++i) {
+    if (!queue.Send(i).ok()) std::abort();
+  }
+  REQUIRE(queue.Purge().ok());
+  CHECK(ResidentBytes() - before <= 64 * kMebibyte);
+}
+
+TEST_CASE("in the steady state sending, receiving and deleting take no memory from the heap") {
+  ManualClock clock;
+  auto queue = Make<StandardQueue<int>>(clock);
+  const auto cycle = [&](int messages) {
+    for (int i = 0; i < messages; ++i) {
+      if (!queue.Send(i).ok()) std::abort();
+      if (i % 10 != 9) continue;
+      auto deliveries = queue.Receive({.max_messages = 10});
+      for (auto& delivery : *deliveries) delivery.Delete().IgnoreError();
+    }
+  };
+  cycle(10'000);
+  const std::uint64_t before = Allocations();
+  cycle(1'000'000);
+  CHECK(Allocations() - before == 0);
+}
+
+TEST_CASE("a batch of ten takes no memory from the heap") {
+  ManualClock clock;
+  auto queue = Make<StandardQueue<int>>(clock);
+  std::vector<SendBatchEntry<int>> entries;
+  for (const char* id : {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"}) entries.push_back({id, 1, {}});
+  std::vector<DeleteBatchEntry> deletes(10);
+  const auto cycle = [&] {
+    if (!queue.SendBatch(entries).ok()) std::abort();
+    auto deliveries = queue.Receive({.max_messages = 10});
+    for (std::size_t i = 0; i < 10; ++i) deletes[i] = {entries[i].id, (*deliveries)[i].receipt()};
+    if (!queue.DeleteBatch(deletes).ok()) std::abort();
+  };
+  for (int i = 0; i < 1000; ++i) cycle();
+  const std::uint64_t before = Allocations();
+  for (int i = 0; i < 1000; ++i) cycle();
+  CHECK(Allocations() - before == 0);
+}
+
+TEST_CASE("messages that time out and come back take no more memory than their backlog") {
+  ManualClock clock;
+  auto queue = Make<StandardQueue<int>>(clock);
+  for (int i = 0; i < 1000; ++i) REQUIRE(queue.Send(i).ok());
+  const auto round = [&] {
+    while (!queue.Receive({.max_messages = 10})->empty()) {
+    }
+    clock.Advance(Seconds(30));
+  };
+  for (int i = 0; i < 100; ++i) round();
+  const std::uint64_t before = Allocations();
+  for (int i = 0; i < 100; ++i) round();
+  CHECK(Allocations() - before == 0);
+}
+
+TEST_CASE("an empty queue is small, so that a million of them are no matter") {
+  ManualClock clock;
+  constexpr int kQueues = 10'000;
+  std::vector<StandardQueue<int>> queues;
+  queues.reserve(kQueues);
+  const std::int64_t before = ResidentBytes();
+  for (int i = 0; i < kQueues; ++i) queues.push_back(Make<StandardQueue<int>>(clock));
+  const std::int64_t bytes = (ResidentBytes() - before) / kQueues;
+  INFO(bytes << " bytes a queue");
+  CHECK(bytes <= 4096);
+}
+
+}  // namespace decouple::testing
+
+#else
+
+TEST_CASE("memory is measured without sanitizers") { SUCCEED(); }
+
+#endif

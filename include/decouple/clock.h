@@ -155,7 +155,7 @@ namespace internal {
 
 // Reads the clock of a queue: null is the system clock, so that its path is one predictable branch.
 inline std::int64_t NowNanos(const Clock* clock) {
-  if (clock == nullptr) [[likely]] return TickTimeline::Now();
+  if (clock == nullptr) [[likely]] return TickTimeline::NowUnordered();
   return clock->NowNanos();
 }
 

@@ -1,0 +1,83 @@
+#include "decouple/attributes.h"
+
+#include <limits>
+#include <string>
+
+#include "catch.h"
+
+namespace decouple::testing {
+
+bool IsValid(const MessageAttributes& attributes) { return internal::CheckAttributes(attributes, 10).ok(); }
+bool IsValidName(const std::string& name) { return IsValid({{name, "value"}}); }
+
+TEST_CASE("an attribute's type follows from its value") {
+  CHECK(AttributeValue("text").type() == "String");
+  CHECK(AttributeValue(std::string("text")).value() == "text");
+  CHECK(AttributeValue(120).type() == "Number");
+  CHECK(AttributeValue(120).value() == "120");
+  CHECK(AttributeValue(-1.5).value() == "-1.5");
+  CHECK(AttributeValue(std::numeric_limits<std::uint64_t>::max()).value() == "18446744073709551615");
+  CHECK(AttributeValue::Number("12.50").value() == "12.50");
+  CHECK(AttributeValue::Binary(std::string("\0\1", 2)).value().size() == 2);
+}
+
+TEST_CASE("an attribute's name is 1 to 256 letters, digits, underscores, hyphens and dots") {
+  CHECK(IsValidName("a"));
+  CHECK(IsValidName("Az09_-.x"));
+  CHECK(IsValidName(std::string(256, 'a')));
+  CHECK_FALSE(IsValidName(""));
+  CHECK_FALSE(IsValidName(std::string(257, 'a')));
+  CHECK_FALSE(IsValidName("a b"));
+  CHECK_FALSE(IsValidName("a/b"));
+  CHECK_FALSE(IsValidName("ä"));
+}
+
+TEST_CASE("an attribute's name has no leading, trailing or doubled dot") {
+  CHECK(IsValidName("a.b.c"));
+  CHECK_FALSE(IsValidName(".a"));
+  CHECK_FALSE(IsValidName("a."));
+  CHECK_FALSE(IsValidName("a..b"));
+}
+
+TEST_CASE("an attribute's name does not start with AWS. or Amazon.") {
+  CHECK_FALSE(IsValidName("AWS.x"));
+  CHECK_FALSE(IsValidName("aws.x"));
+  CHECK_FALSE(IsValidName("Amazon.x"));
+  CHECK(IsValidName("AWSx"));
+  CHECK(IsValidName("x.AWS.x"));
+}
+
+TEST_CASE("an attribute's type is String, Number or Binary, with an optional suffix") {
+  CHECK(IsValid({{"a", AttributeValue("x").WithSuffix("json")}}));
+  CHECK(IsValid({{"a", AttributeValue(1).WithSuffix("int")}}));
+  CHECK(AttributeValue(1).WithSuffix("int").type() == "Number.int");
+  CHECK_FALSE(IsValid({{"a", AttributeValue("x").WithSuffix("")}}));
+  CHECK_FALSE(IsValid({{"a", AttributeValue("x").WithSuffix("a b")}}));
+  CHECK_FALSE(IsValid({{"a", AttributeValue("x").WithSuffix(std::string(250, 'a'))}}));
+}
+
+TEST_CASE("an attribute's value is not empty, and a number is one") {
+  CHECK_FALSE(IsValid({{"a", ""}}));
+  CHECK_FALSE(IsValid({{"a", AttributeValue::Binary("")}}));
+  CHECK(IsValid({{"a", AttributeValue::Number("-1e9")}}));
+  CHECK_FALSE(IsValid({{"a", AttributeValue::Number("ten")}}));
+  CHECK_FALSE(IsValid({{"a", AttributeValue::Number("0x10")}}));
+  CHECK_FALSE(IsValid({{"a", std::numeric_limits<double>::infinity()}}));
+}
+
+TEST_CASE("no name is given twice") {
+  CHECK_FALSE(IsValid({{"a", 1}, {"a", 2}}));
+  MessageAttributes attributes;
+  attributes.Set("a", 1);
+  attributes.Set("a", 2);
+  CHECK(attributes.size() == 1);
+  CHECK(attributes.Find("a")->value() == "2");
+  CHECK(attributes.Find("b") == nullptr);
+}
+
+TEST_CASE("attributes count their names, types and values") {
+  CHECK(MessageAttributes().bytes() == 0);
+  CHECK(MessageAttributes({{"name", "value"}, {"n", 10}}).bytes() == 4 + 6 + 5 + 1 + 6 + 2);
+}
+
+}  // namespace decouple::testing

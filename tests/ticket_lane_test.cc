@@ -1,0 +1,188 @@
+#include "decouple/internal/ticket_lane.h"
+
+#include <atomic>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+#include "catch.h"
+
+namespace decouple::internal {
+
+struct NumberSlot {
+  struct SegmentData {};
+  std::atomic<std::uint64_t> word{0};
+  std::uint64_t number = 0;
+};
+
+using Lane = TicketLane<NumberSlot>;
+
+const std::atomic<std::uint64_t> open_gate{~std::uint64_t{0}};
+
+Lane::Verdict TakeAll(const NumberSlot&, SlotWord) { return Lane::Verdict::kTake; }
+
+bool Publish(Lane& lane, Lane::View& view, std::uint64_t ticket) {
+  const auto place = lane.PlaceOf(ticket, view);
+  place.slot->number = ticket;
+  return Lane::TryPublish(*place.slot, SlotWord(Phase::kReady, Lane::OrdinalOf(ticket)));
+}
+
+void Send(Lane& lane, Lane::View& view) { REQUIRE(Publish(lane, view, lane.TakeTickets(1))); }
+
+void Free(const Lane::Run& run, std::uint32_t i) {
+  run.slot(i).word.store(SlotWord(Phase::kDone, run.ordinal).bits(), std::memory_order_release);
+}
+
+TEST_CASE("slots are claimed in the order of their tickets, a run at a time") {
+  Lane lane;
+  Lane::View view;
+  for (int i = 0; i < 200; ++i) Send(lane, view);
+  std::uint64_t expected = 0;
+  while (expected < 200) {
+    const auto run = lane.Claim(view, 10, open_gate, TakeAll);
+    REQUIRE(run.size > 0);
+    REQUIRE(run.size <= 10);
+    for (std::uint32_t i = 0; i < run.size; ++i) {
+      REQUIRE(run.slot(i).number == expected++);
+      Free(run, i);
+    }
+  }
+  CHECK(lane.Claim(view, 10, open_gate, TakeAll).size == 0);
+}
+
+TEST_CASE("an unpublished ticket ends a run, and alone it is not there") {
+  Lane lane;
+  Lane::View view;
+  Send(lane, view);
+  const std::uint64_t stalled = lane.TakeTickets(1);
+  CHECK(lane.Claim(view, 10, open_gate, TakeAll).size == 1);
+  CHECK(lane.Claim(view, 10, open_gate, TakeAll).size == 0);
+  CHECK(lane.head() == stalled);
+  CHECK(Publish(lane, view, stalled));
+  CHECK(lane.Claim(view, 10, open_gate, TakeAll).size == 1);
+}
+
+TEST_CASE("a stalled sender is skipped once there is something behind it, and finds out") {
+  Lane lane;
+  Lane::View view;
+  const std::uint64_t stalled = lane.TakeTickets(1);
+  lane.PlaceOf(stalled, view);
+  Send(lane, view);
+  const auto run = lane.Claim(view, 10, open_gate, TakeAll);
+  REQUIRE(run.size == 2);
+  CHECK(SlotWord(run.slot(0).word.load()).phase() == Phase::kSkipped);
+  CHECK(run.slot(1).number == 1);
+  CHECK_FALSE(Publish(lane, view, stalled));
+}
+
+TEST_CASE("inspection passes, takes and stops") {
+  Lane lane;
+  Lane::View view;
+  for (int i = 0; i < 10; ++i) Send(lane, view);
+  const auto inspect = [](const NumberSlot& slot, SlotWord) {
+    if (slot.number == 7) return Lane::Verdict::kStop;
+    return slot.number % 2 == 0 ? Lane::Verdict::kPass : Lane::Verdict::kTake;
+  };
+  const auto two = lane.Claim(view, 2, open_gate, inspect);  // 1 and 3
+  CHECK(two.size == 4);
+  const auto rest = lane.Claim(view, 10, open_gate, inspect);
+  CHECK(rest.size == 3);
+  CHECK(lane.head() == 7);
+  CHECK(lane.Claim(view, 10, open_gate, inspect).size == 0);
+}
+
+TEST_CASE("nothing is taken from the gate on") {
+  Lane lane;
+  Lane::View view;
+  for (int i = 0; i < 10; ++i) Send(lane, view);
+  std::atomic<std::uint64_t> gate{3};
+  CHECK(lane.Claim(view, 10, gate, TakeAll).size == 3);
+  const auto refused = lane.Claim(view, 10, gate, TakeAll);
+  CHECK(refused.size == 0);
+  CHECK(refused.gated);
+  gate.store(5);
+  CHECK(lane.Claim(view, 10, gate, TakeAll).size == 2);
+}
+
+TEST_CASE("a passed segment is found by its number until all its slots are free") {
+  Lane lane;
+  Lane::View view;
+  for (std::uint32_t i = 0; i < 3 * kSlotsPerSegment; ++i) Send(lane, view);
+  const auto first = lane.Claim(view, kSlotsPerSegment, open_gate, TakeAll);
+  const std::uint32_t number = first.segment->number();
+  for (std::uint32_t i = 1; i < first.size; ++i) Free(first, i);
+  lane.TryRetire(10);
+  {
+    const ReadSection section;
+    CHECK(lane.FindByNumber(number, 0).slot == &first.slot(0));
+    CHECK(lane.FindByNumber(number, kSlotsPerSegment).slot == nullptr);  // that ticket is elsewhere
+    CHECK(lane.FindByNumber(12345, 0).slot == nullptr);
+  }
+  Free(first, 0);
+  lane.TryRetire(10);
+  const ReadSection section;
+  CHECK(lane.FindByNumber(number, 0).slot == nullptr);
+}
+
+TEST_CASE("one straggler keeps its own segment, and none behind it") {
+  Lane lane;
+  Lane::View view;
+  constexpr std::uint32_t kSegments = 1000;
+  std::uint32_t highest = 0;
+  for (std::uint32_t segment = 0; segment < kSegments; ++segment) {
+    for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) Send(lane, view);
+    const auto run = lane.Claim(view, kSlotsPerSegment, open_gate, TakeAll);
+    highest = std::max(highest, run.segment->number());
+    for (std::uint32_t i = 0; i < run.size; ++i) {
+      if (segment != 0 || i != 5) Free(run, i);
+    }
+    lane.TryRetire(2);
+  }
+  CHECK(highest < 200);  // numbers are used again
+}
+
+TEST_CASE("every ticket of many senders is claimed by exactly one of many receivers") {
+  constexpr std::uint64_t kTickets = 1'000'000;
+  Lane lane;
+  std::vector<std::atomic<std::uint8_t>> claimed(kTickets);
+  std::atomic<std::uint64_t> left{kTickets};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 2; ++i) {
+    threads.emplace_back([&] {
+      Lane::View view;
+      for (;;) {
+        const std::uint64_t ticket = lane.TakeTickets(1);
+        if (ticket >= kTickets) {
+          Publish(lane, view, ticket);
+          return;
+        }
+        if (!Publish(lane, view, ticket)) {  // skipped: the message is ours to bring in otherwise
+          claimed[ticket].fetch_add(1);
+          left.fetch_sub(1);
+          lane.PlaceOf(ticket, view).slot->word.store(SlotWord(Phase::kDone, Lane::OrdinalOf(ticket)).bits());
+        }
+      }
+    });
+    threads.emplace_back([&, i] {
+      Lane::View view;
+      while (left.load() > 0) {
+        const auto run = lane.Claim(view, i == 0 ? 1 : 10, open_gate, TakeAll);
+        for (std::uint32_t n = 0; n < run.size; ++n) {
+          if (SlotWord(run.slot(n).word.load(std::memory_order_acquire)).phase() != Phase::kReady) continue;
+          const std::uint64_t ticket = run.slot(n).number;
+          Free(run, n);
+          if (ticket >= kTickets) continue;
+          claimed[ticket].fetch_add(1);
+          left.fetch_sub(1);
+        }
+        if (run.reached_end) lane.TryRetire(2);
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  std::uint64_t once = 0;
+  for (const auto& count : claimed) once += count.load() == 1 ? 1 : 0;
+  CHECK(once == kTickets);
+}
+
+}  // namespace decouple::internal

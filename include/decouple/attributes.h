@@ -34,6 +34,8 @@ namespace decouple {
 // A value with its type. Numbers are kept as text, so none loses a digit.
 class AttributeValue {
  public:
+  // Implicit, so that a list of attributes reads {{"price", 120}, {"store", "oslo"}}.
+  // NOLINTBEGIN(google-explicit-constructor)
   AttributeValue(std::string text) : type_("String"), value_(std::move(text)) {}
   AttributeValue(std::string_view text) : AttributeValue(std::string(text)) {}
   AttributeValue(const char* text) : AttributeValue(std::string(text)) {}
@@ -45,6 +47,7 @@ class AttributeValue {
     const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
     value_.assign(digits.data(), end);
   }
+  // NOLINTEND(google-explicit-constructor)
 
   // A number in decimal, of any length: "12.50", "-1e9".
   static AttributeValue Number(std::string_view text) { return {"Number", std::string(text)}; }

@@ -62,10 +62,10 @@ struct MessageSlot {
 
   static_assert(std::is_object_v<T> && !std::is_const_v<T> && !std::is_array_v<T>,
                 "decouple: a message body must be a non-const object type");
-  static_assert(std::is_nothrow_move_constructible_v<T>,
-                "decouple: a message body must be movable without throwing; mark its move constructor noexcept");
   static_assert(std::is_nothrow_destructible_v<T>,
                 "decouple: a message body must be destructible without throwing; mark its destructor noexcept");
+  static_assert(std::is_nothrow_move_constructible_v<T>,
+                "decouple: a message body must be movable without throwing; mark its move constructor noexcept");
 
   std::atomic<std::uint64_t> word{0};  // see slot_word.h; it guards all that follows
 

@@ -1,0 +1,138 @@
+// The cycle of a message beside what a bare lock-free queue does, in one binary and interleaved, as a ratio: above 1 we
+// are faster. Machines and neighbours differ, so a time alone says nothing.
+//
+//   bench/run                     all of it
+//   bench/run --benchmark_filter=one_to_one
+
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "peers/decouple.h"
+#include "peers/moodycamel.h"
+
+namespace {
+
+constexpr std::size_t kMessages = 400'000;
+
+// One thread sends and receives in turn.
+template <typename Peer>
+void OneThread(benchmark::State& state) {
+  Peer peer;
+  std::size_t number = 0;
+  for (auto _ : state) {
+    peer.Send(++number);
+    benchmark::DoNotOptimize(peer.Receive());
+  }
+}
+
+// `senders` threads send, `receivers` receive, as fast as each can.
+template <typename Peer, int senders, int receivers>
+void Between(benchmark::State& state) {
+  Peer peer;
+  for (auto _ : state) {
+    std::atomic<std::size_t> left{kMessages};
+    std::vector<std::thread> threads;
+    for (int i = 0; i < senders; ++i) {
+      threads.emplace_back([&] {
+        for (std::size_t number = 0; number < kMessages / senders; ++number) peer.Send(number);
+      });
+    }
+    for (int i = 0; i < receivers; ++i) {
+      threads.emplace_back([&] {
+        std::size_t got = 0;
+        while (left.load(std::memory_order_relaxed) > 0) {
+          const std::size_t now = peer.Receive();
+          got += now;
+          if (got >= 1000 || (now == 0 && got > 0)) {
+            left.fetch_sub(got, std::memory_order_relaxed);
+            got = 0;
+          }
+        }
+      });
+    }
+    for (auto& thread : threads) thread.join();
+  }
+}
+
+// A backlog, and then all of it.
+template <typename Peer>
+void Backlog(benchmark::State& state) {
+  Peer peer;
+  for (auto _ : state) {
+    for (std::size_t number = 0; number < kMessages; ++number) peer.Send(number);
+    for (std::size_t left = kMessages; left > 0;) left -= peer.Receive();
+  }
+}
+
+// Prints as usual and keeps the fastest run of each.
+class Ratios : public benchmark::ConsoleReporter {
+ public:
+  Ratios() : ConsoleReporter(OO_Tabular) {}
+
+  void ReportRuns(const std::vector<Run>& runs) override {
+    for (const Run& run : runs) {
+      if (run.run_type != Run::RT_Iteration) continue;
+      const std::string name = run.run_name.function_name;
+      const double seconds = run.real_accumulated_time / static_cast<double>(run.iterations);
+      const auto [entry, added] = fastest_.emplace(name, seconds);
+      if (!added) entry->second = std::min(entry->second, seconds);
+    }
+    ConsoleReporter::ReportRuns(runs);
+  }
+
+  void Print() const {
+    const std::string ours = std::string("/") + DecouplePeer<1>::kName;
+    const std::string theirs = std::string("/") + MoodycamelPeer<1>::kName;
+    for (const auto& [name, seconds] : fastest_) {
+      if (!name.ends_with(ours)) continue;
+      const std::string what = name.substr(0, name.size() - ours.size());
+      const auto peer = fastest_.find(what + theirs);
+      if (peer != fastest_.end()) std::printf("ratio %s %.2f\n", what.c_str(), peer->second / seconds);
+    }
+  }
+
+ private:
+  std::map<std::string, double> fastest_;
+};
+
+template <template <std::size_t> typename Peer>
+void Register() {
+  const auto add = [](const char* what, void (*run)(benchmark::State&), benchmark::TimeUnit unit) {
+    benchmark::RegisterBenchmark((std::string(what) + "/" + Peer<1>::kName).c_str(), run)->UseRealTime()->Unit(unit);
+  };
+  add("one_thread", OneThread<Peer<1>>, benchmark::kNanosecond);
+  add("one_thread_batch_10", OneThread<Peer<10>>, benchmark::kNanosecond);
+  add("one_to_one", Between<Peer<1>, 1, 1>, benchmark::kMillisecond);
+  add("two_to_two", Between<Peer<1>, 2, 2>, benchmark::kMillisecond);
+  add("backlog", Backlog<Peer<1>>, benchmark::kMillisecond);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::vector<char*> arguments(argv, argv + argc);
+  std::string interleaving = "--benchmark_enable_random_interleaving=true";
+  std::string repetitions = "--benchmark_repetitions=9";
+  std::string shortly = "--benchmark_min_time=0.1";
+  for (std::string* argument : {&interleaving, &repetitions, &shortly}) {
+    arguments.insert(arguments.begin() + 1, argument->data());  // what is given after them wins
+  }
+  int count = static_cast<int>(arguments.size());
+  benchmark::Initialize(&count, arguments.data());
+  if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 1;
+  Register<DecouplePeer>();
+  Register<MoodycamelPeer>();
+  Ratios ratios;
+  benchmark::RunSpecifiedBenchmarks(&ratios);
+  ratios.Print();
+  return 0;
+}

@@ -36,7 +36,13 @@ class QueueCore;
 
 template <typename T>
 class Delivery {
+  using Message = typename internal::MessageStore<T>::Message;
+
  public:
+  // For the library itself.
+  Delivery(internal::QueueCore<T>* core, Message message, std::uint32_t receive_count)
+      : core_(core), message_(message), receive_count_(receive_count) {}
+
   Delivery(Delivery&& other) noexcept
       : core_(std::exchange(other.core_, nullptr)), message_(other.message_), receive_count_(other.receive_count_) {}
   Delivery& operator=(Delivery&& other) noexcept {
@@ -76,12 +82,6 @@ class Delivery {
   absl::Status Release() { return ChangeVisibility(absl::ZeroDuration()); }
 
  private:
-  friend class internal::QueueCore<T>;
-  using Message = typename internal::MessageStore<T>::Message;
-
-  Delivery(internal::QueueCore<T>* core, Message message, std::uint32_t receive_count)
-      : core_(core), message_(message), receive_count_(receive_count) {}
-
   void Swap(Delivery& other) noexcept {
     std::swap(core_, other.core_);
     std::swap(message_, other.message_);

@@ -476,7 +476,7 @@ class QueueCore {
                                                             : settings_.visibility_timeout();
     typename Leasing<T>::Request request{static_cast<std::uint32_t>(options.max_messages), now, Later(now, timeout)};
     const auto sink = [&](Message message, std::uint32_t receive_count) {
-      deliveries.deliveries_.push_back(Delivery<T>(this, message, receive_count));
+      deliveries.deliveries_.emplace_back(this, message, receive_count);
     };
     for (int patience = kSweepsPerReceive;; --patience) {
       if (store_.earliest().get() <= now) [[unlikely]] sweep_.Steps(mine, now, kSweepStepsPerCall);

@@ -120,9 +120,11 @@ class TicketLane {
   // read within the ReadSection of the claim: lower it, Synchronize(), and no claim goes by its old value.
   template <typename Inspect>
   Run Claim(View& view, std::uint32_t most, const std::atomic<std::uint64_t>& gate, Inspect inspect) {
+    Run run;  // built where the caller wants it
     for (int patience = kPatience;;) {
       std::uint64_t head = 0;
-      Run run;
+      run.size = 0;
+      run.gated = false;
       {
         const ReadSection section;  // until the claim succeeds, others may pass and retire the segment
         head = head_.load(std::memory_order_acquire);
@@ -158,12 +160,12 @@ class TicketLane {
       }
       // The first slot is not published: nothing was sent, or its sender is at work, or it stalls.
       const std::uint64_t tail = tail_.load(std::memory_order_acquire);
-      if (tail <= head) return {};
+      if (tail <= head) return run;
       if (patience-- > 0) {
         Relax();
         continue;
       }
-      if (tail == head + 1 || run.segment == nullptr) return {};  // nothing behind it: not sent before the send returns
+      if (tail == head + 1 || run.segment == nullptr) return run;  // nothing behind it: not sent before the send returns
       Skip(run, head);
     }
   }

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -66,6 +67,27 @@ TEST_CASE("a backlog that expires or is purged leaves as little behind") {
   }
   REQUIRE(queue.Purge().ok());
   CHECK(ResidentBytes() - before <= 64 * kMebibyte);
+}
+
+TEST_CASE("a few messages that stay do not keep the memory of the many that went") {
+  ManualClock clock;
+  constexpr int kMessages = 200'000;
+  auto queue = Make<StandardQueue<std::array<char, 1000>>>(clock, {.visibility_timeout = Hours(1)});
+  const std::int64_t before = ResidentBytes();
+  std::vector<ReceiptHandle> stay;
+  for (int i = 0; i < kMessages; ++i) {
+    if (!queue.Send(std::array<char, 1000>()).ok()) std::abort();
+    auto delivery = ReceiveOne(queue);
+    if (i % 64 == 7) {
+      stay.push_back(delivery.receipt());
+    } else {
+      delivery.Delete().IgnoreError();
+    }
+  }
+  CHECK(queue.Counts() == MessageCounts{.in_flight = static_cast<std::int64_t>(stay.size())});
+  CHECK(ResidentBytes() - before <= 64 * kMebibyte);  // of the 200 MB that went through
+  for (const ReceiptHandle& receipt : stay) REQUIRE(queue.Delete(receipt).ok());
+  CHECK(queue.Counts().total() == 0);
 }
 
 TEST_CASE("in the steady state sending, receiving and deleting take no memory from the heap") {

@@ -253,8 +253,7 @@ class Comparison {
 
   void Drop(Held* held) {
     if (held->delivery.has_value()) Require(held->delivery->body() == held->body, "the body is readable to the end");
-    std::swap(*held, held_.back());
-    held_.pop_back();
+    held_.erase(held_.begin() + (held - held_.data()));
   }
 
   void Advance() {

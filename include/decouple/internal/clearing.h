@@ -12,7 +12,6 @@
 #include <limits>
 #include <optional>
 
-#include "decouple/internal/in_flight_limit.h"
 #include "decouple/internal/message_store.h"
 
 namespace decouple::internal {
@@ -47,7 +46,7 @@ class Clearing {
       }
     };
     while (most > 0) {
-      const auto run = store_.lane().Claim(mine.view, most, InFlightLimit<T>::open_gate(), inspect);
+      const auto run = store_.lane().Claim(mine.view, most, kOpenGate, inspect);
       if (run.size == 0) return;
       ForEachClaimed(run, mine, [&](Message message, SlotWord word) {
         if (word.phase() == Phase::kForward) {
@@ -65,11 +64,12 @@ class Clearing {
   // Removes every message that was sent before the call, in whatever state it is. O(messages).
   void Everything(Mine& mine) {
     ReadyBefore(mine, store_.lane().tail());
-    auto& pool = store_.lane().pool();
-    for (std::uint32_t chunk = 0; chunk < pool.chunk_numbers_end(); ++chunk) {
-      for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) AllOfSegment(mine, chunk * kSlotsPerSegment + i);
-      store_.lane().TryRetire(2 * kSlotsPerSegment);
-    }
+    store_.ForEachLane([&](Lane& lane) {
+      for (std::uint32_t chunk = 0; chunk < lane.pool().chunk_numbers_end(); ++chunk) {
+        for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) AllOfSegment(mine, lane, chunk * kSlotsPerSegment + i);
+        lane.TryRetire(2 * kSlotsPerSegment);
+      }
+    });
     DrainLine(mine);
     store_.lane().TryRetire(2 * kSlotsPerSegment);
   }
@@ -77,7 +77,7 @@ class Clearing {
   // When the message at the head will be past its retention, if it is a ready one; else for ever.
   std::int64_t HeadRetentionEnd(Mine& mine) {
     std::int64_t end = kForever;
-    store_.lane().Claim(mine.view, 1, InFlightLimit<T>::open_gate(), [&](const Slot& slot, SlotWord word) {
+    store_.lane().Claim(mine.view, 1, kOpenGate, [&](const Slot& slot, SlotWord word) {
       if (word.phase() == Phase::kReady) end = store_.RetentionEnd(slot);
       return Lane::Verdict::kStop;
     });
@@ -86,44 +86,47 @@ class Clearing {
 
   // When the oldest message was sent that was received fewer than three times; kForever if there is none. Beyond the
   // segment of the head all are younger than at its head, so: O(messages that the head has passed + segments).
-  std::int64_t OldestSentAt() const {
+  std::int64_t OldestSentAt() {
     std::int64_t oldest = kForever;
-    const std::uint64_t last = Lane::OrdinalOf(store_.lane().head()) + 1;
-    const auto& pool = store_.lane().pool();
-    for (std::uint32_t number = 0; number < pool.chunk_numbers_end() * kSlotsPerSegment; ++number) {
-      const ReadSection section;
-      const Segment* const segment = pool.Find(number);
-      if (segment == nullptr) continue;
-      const std::uint64_t ordinal = segment->ordinal.load(std::memory_order_acquire);
-      if (ordinal == 0 || ordinal > last) continue;
-      for (const Slot& slot : segment->slots) {
+    ForEachSegment([&](Lane& lane, Segment& segment, std::uint64_t ordinal) {
+      if (ordinal > Lane::OrdinalOf(lane.head()) + 1) return;
+      for (const Slot& slot : segment.slots) {
         const SlotWord word(slot.word.load(std::memory_order_acquire));
         const bool counts = word.IsPublished(ordinal) && word.phase() != Phase::kDone &&
                             word.phase() != Phase::kForward && word.phase() != Phase::kDeleted &&
                             word.receive_count() < Store::kReceivesBeforeTheBack;
         if (counts) oldest = std::min(oldest, slot.sent_at.load(std::memory_order_relaxed));
       }
-    }
+    });
     return oldest;
   }
 
-  // The next sweep looks at every message that the head has passed. O(segments).
+  // The next sweep looks at every message that a head has passed. O(segments).
   void LookAtAllAgain() {
-    const auto& pool = store_.lane().pool();
-    for (std::uint32_t number = 0; number < pool.chunk_numbers_end() * kSlotsPerSegment; ++number) {
-      const ReadSection section;
-      Segment* const segment = pool.Find(number);
-      if (segment != nullptr && segment->ordinal.load(std::memory_order_acquire) != 0) {
-        store_.LowerDeadline(*segment, std::numeric_limits<std::int64_t>::min());
-      }
-    }
+    ForEachSegment([&](Lane&, Segment& segment, std::uint64_t) {
+      store_.LowerDeadline(segment, std::numeric_limits<std::int64_t>::min());
+    });
   }
 
  private:
+  // Each segment in use, in a section: visit(lane, segment, ordinal).
+  template <typename Visit>
+  void ForEachSegment(Visit visit) {
+    store_.ForEachLane([&](Lane& lane) {
+      for (std::uint32_t number = 0; number < lane.pool().chunk_numbers_end() * kSlotsPerSegment; ++number) {
+        const ReadSection section;
+        Segment* const segment = lane.pool().Find(number);
+        if (segment == nullptr) continue;
+        const std::uint64_t ordinal = segment->ordinal.load(std::memory_order_acquire);
+        if (ordinal != 0) visit(lane, *segment, ordinal);
+      }
+    });
+  }
+
   void ReadyBefore(Mine& mine, std::uint64_t end) {
     Lane& lane = store_.lane();
     while (lane.head() < end) {
-      const auto run = lane.Claim(mine.view, kSlotsPerSegment, InFlightLimit<T>::open_gate(),
+      const auto run = lane.Claim(mine.view, kSlotsPerSegment, kOpenGate,
                                   [](const Slot&, SlotWord) { return Lane::Verdict::kTake; });
       if (run.size == 0) return;  // a sender has its ticket, but its message is not there yet
       ForEachClaimed(run, mine, [&](Message message, SlotWord word) {
@@ -147,19 +150,19 @@ class Clearing {
     }
   }
 
-  void AllOfSegment(Mine& mine, std::uint32_t number) {
-    while (!TryAllOfSegment(mine, number)) Relax();
+  void AllOfSegment(Mine& mine, Lane& lane, std::uint32_t number) {
+    while (!TryAllOfSegment(mine, lane, number)) Relax();
   }
 
   // False: somebody else owned a slot just then.
-  bool TryAllOfSegment(Mine& mine, std::uint32_t number) {
+  bool TryAllOfSegment(Mine& mine, Lane& lane, std::uint32_t number) {
     bool complete = true;
     std::uint64_t owned = 0;
     Segment* segment = nullptr;
     std::array<SlotWord, kSlotsPerSegment> before;
     {
       const ReadSection section;  // until we own a slot, the segment may go
-      segment = store_.lane().pool().Find(number);
+      segment = lane.pool().Find(number);
       if (segment == nullptr) return true;
       const std::uint64_t ordinal = segment->ordinal.load(std::memory_order_acquire);
       for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) {
@@ -195,7 +198,7 @@ class Clearing {
     if (line == nullptr) return;
     const std::uint64_t end = line->tail();
     while (line->head() < end) {
-      const auto run = line->Claim(mine.line_view, kSlotsPerSegment, InFlightLimit<T>::open_gate(),
+      const auto run = line->Claim(mine.line_view, kSlotsPerSegment, kOpenGate,
                                    [](const auto&, SlotWord) { return Line::Verdict::kTake; });
       if (run.size == 0) return;
       mine.counts.not_leased.Add(run.size);

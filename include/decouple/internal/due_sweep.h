@@ -79,7 +79,15 @@ class DueSweep {
 
   // Owns what is due in one segment, and returns the earliest instant of all others that were looked at.
   std::int64_t FindDue(std::int64_t now, Batch& batch) {
-    const auto& pool = store_.lane().pool();
+    std::int64_t rest = kForever;
+    store_.ForEachLane([&](Lane& lane) {
+      if (batch.slots == 0) rest = std::min(rest, FindDueIn(lane, now, batch));
+    });
+    return batch.slots != 0 ? kForever : rest;
+  }
+
+  std::int64_t FindDueIn(Lane& lane, std::int64_t now, Batch& batch) {
+    const auto& pool = lane.pool();
     const std::uint32_t end = pool.chunk_numbers_end();
     std::int64_t rest = kForever;
     for (std::uint32_t looked = 0; looked < end; ++looked) {
@@ -87,8 +95,8 @@ class DueSweep {
       const ReadSection section;
       Chunk* const chunk = pool.FindChunk(cursor_);
       if (chunk != nullptr) {
-        if (chunk->earliest.get() <= now) OwnDueIn(*chunk, now, batch);
-        if (batch.slots != 0) return kForever;
+        if (chunk->earliest.get() <= now) OwnDueIn(lane, *chunk, now, batch);
+        if (batch.slots != 0) break;
         rest = std::min(rest, chunk->earliest.get());
       }
       ++cursor_;
@@ -97,13 +105,13 @@ class DueSweep {
   }
 
   // In a section: of the first segment of `chunk` that has something due.
-  void OwnDueIn(Chunk& chunk, std::int64_t now, Batch& batch) {
+  void OwnDueIn(const Lane& lane, Chunk& chunk, std::int64_t now, Batch& batch) {
     chunk.earliest.TakeAway();
     std::int64_t rest = kForever;
     for (std::uint32_t i = 0; i < chunk.size; ++i) {
       if (batch.slots == 0 && chunk.earliest_of[i].get() <= now) {
         chunk.earliest_of[i].TakeAway();
-        chunk.earliest_of[i].Lower(OwnDueIn(chunk.segments[i], now, batch));
+        chunk.earliest_of[i].Lower(OwnDueIn(lane, chunk.segments[i], now, batch));
       }
       rest = std::min(rest, chunk.earliest_of[i].get());
     }
@@ -111,10 +119,10 @@ class DueSweep {
   }
 
   // In a section. Returns the earliest instant of the segment's other slots; `now` for those in transit.
-  std::int64_t OwnDueIn(Segment& segment, std::int64_t now, Batch& batch) {
+  std::int64_t OwnDueIn(const Lane& lane, Segment& segment, std::int64_t now, Batch& batch) {
     const std::uint64_t ordinal = segment.ordinal.load(std::memory_order_acquire);
     if (ordinal == 0) return kForever;
-    const std::uint64_t head = store_.lane().head();
+    const std::uint64_t head = lane.head();
     const std::uint64_t first_ticket = (ordinal - 1) * kSlotsPerSegment;
     std::int64_t rest = kForever;
     for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) {

@@ -25,7 +25,6 @@ class InFlightLimit {
   using Store = MessageStore<T>;
 
   static constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::max();
-  static constexpr std::uint64_t kOpen = std::numeric_limits<std::uint64_t>::max();
 
   enum class Claimant { kLane, kLine, kTenants };
 
@@ -46,11 +45,6 @@ class InFlightLimit {
 
   const std::atomic<std::uint64_t>& lane_gate() const { return lane_gate_; }
   const std::atomic<std::uint64_t>& line_gate() const { return line_gate_; }
-  // For claims that do not lead to a lease.
-  static const std::atomic<std::uint64_t>& open_gate() {
-    static constinit const std::atomic<std::uint64_t> open{kOpen};
-    return open;
-  }
 
   // To take one message of a tenant. False: the gate is closed.
   bool ClaimForTenant() {
@@ -66,7 +60,7 @@ class InFlightLimit {
   bool OpenFor(Claimant claimant) {
     const std::lock_guard lock(mutex_);
     if (most_ == kNone) {
-      for (auto* gate : {&lane_gate_, &line_gate_, &tenant_gate_}) gate->store(kOpen, std::memory_order_relaxed);
+      for (auto* gate : {&lane_gate_, &line_gate_, &tenant_gate_}) gate->store(kOpenUntil, std::memory_order_relaxed);
       return true;
     }
     CloseAll();

@@ -14,6 +14,7 @@
 
 #include "decouple/internal/in_flight_limit.h"
 #include "decouple/internal/message_store.h"
+#include "decouple/internal/straggler_move.h"
 
 namespace decouple::internal {
 
@@ -36,9 +37,12 @@ class Leasing {
     std::int64_t visible_at = 0;  // when what it gets becomes visible again
   };
 
-  explicit Leasing(Store& store) : store_(store), limit_(store) {}
+  explicit Leasing(Store& store) : store_(store), limit_(store), moves_(store) {}
 
   InFlightLimit<T>& limit() { return limit_; }
+
+  // Gives memory back, a little at a time. Lease() does it too, once in a segment.
+  void Tidy(Mine& mine) { moves_.Tidy(mine); }
 
   // Leases up to `request.most` messages and calls sink(message, receive_count) for each, held. Returns false if it
   // gave none only because the limit of messages in flight is reached.
@@ -98,7 +102,7 @@ class Leasing {
         return;
       }
       LeaseRun(mine, request, run, missing, sink);
-      if (run.reached_end) lane.TryRetire(2);
+      if (run.reached_end) moves_.Tidy(mine);
     }
   }
 
@@ -176,14 +180,14 @@ class Leasing {
   // Moves the head to the next message that is no tenant's, so that its place says how old that one is.
   void PassWhatIsListed(Mine& mine, const Request& request) {
     for (;;) {
-      const auto run = store_.lane().Claim(mine.view, kSlotsPerSegment, limit_.open_gate(),
+      const auto run = store_.lane().Claim(mine.view, kSlotsPerSegment, kOpenGate,
                                            [&](const Slot& slot, SlotWord word) {
                                              return IsForTaking(slot, word, request.now) ? Lane::Verdict::kStop
                                                                                          : Lane::Verdict::kPass;
                                            });
       if (run.size == 0) return;
       mine.counts.not_leased.Add(run.size);
-      if (run.reached_end) store_.lane().TryRetire(2);
+      if (run.reached_end) moves_.Tidy(mine);
     }
   }
 
@@ -196,7 +200,7 @@ class Leasing {
   bool IsSomethingVisible(Mine& mine, const Request& request) {
     Line* const line = store_.line();
     while (line != nullptr) {
-      const auto run = line->Claim(mine.line_view, 1, limit_.open_gate(),
+      const auto run = line->Claim(mine.line_view, 1, kOpenGate,
                                    [](const auto&, SlotWord) { return Line::Verdict::kTake; });
       if (run.size == 0) break;
       mine.counts.not_leased.Add(run.size);
@@ -207,7 +211,7 @@ class Leasing {
     bool is_something_ready = false;
     for (;;) {
       const auto run = store_.lane().Claim(
-          mine.view, 1, limit_.open_gate(), [&](const Slot& slot, SlotWord word) {
+          mine.view, 1, kOpenGate, [&](const Slot& slot, SlotWord word) {
             if (!IsForTaking(slot, word, request.now)) return Lane::Verdict::kPass;
             if (word.phase() == Phase::kForward) return Lane::Verdict::kTake;
             if (word.phase() == Phase::kReady && store_.RetentionEnd(slot) <= request.now) return Lane::Verdict::kTake;
@@ -226,7 +230,7 @@ class Leasing {
         mine.counts.not_leased.Add(1);
         if (word.phase() == Phase::kForward && IsListedStill(mine, Store::TakeForward(slot, word))) return true;
       }
-      if (run.reached_end) store_.lane().TryRetire(2);
+      if (run.reached_end) moves_.Tidy(mine);
     }
     return is_something_ready || (store_.tenants() != nullptr && store_.tenants()->IsAnyWaiting());
   }
@@ -272,6 +276,7 @@ class Leasing {
 
   Store& store_;
   InFlightLimit<T> limit_;
+  StragglerMove<T> moves_;
 };
 
 }  // namespace decouple::internal

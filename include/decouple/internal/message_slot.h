@@ -27,6 +27,9 @@ struct Tenant;
 struct Particulars {
   MessageAttributes attributes;
   std::string group;
+  // The ticket by which the message is known, if it was moved (see aside.h).
+  static constexpr std::uint64_t kNotMoved = UINT64_MAX;
+  std::uint64_t moved_from = kNotMoved;
   // All below: of messages with a group only.
   Tenant* tenant = nullptr;
   std::uint64_t place_in_line = 0;  // where it waits among its tenant's messages
@@ -79,6 +82,13 @@ struct MessageSlot {
   T& body() { return *std::launder(reinterpret_cast<T*>(body_bytes)); }
   void Construct(T&& body) { ::new (static_cast<void*>(body_bytes)) T(std::move(body)); }
   void DestroyBody() { body().~T(); }
+};
+
+// Names a slot that stays where it is as long as the caller holds or owns it, or a line names it.
+template <typename T>
+struct MessageAt {
+  typename SegmentPool<MessageSlot<T>>::Segment* segment = nullptr;
+  MessageSlot<T>* slot = nullptr;
 };
 
 // An entry of a line of messages that are visible again: names one message.

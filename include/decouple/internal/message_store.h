@@ -33,6 +33,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "decouple/clock.h"
+#include "decouple/internal/aside.h"
 #include "decouple/internal/event_count.h"
 #include "decouple/internal/message_slot.h"
 #include "decouple/internal/per_thread.h"
@@ -53,17 +54,14 @@ class MessageStore {
   using Line = TicketLane<LineSlot<T>>;
   using Segment = typename Lane::Segment;
 
-  // Names a slot that stays where it is as long as the caller holds or owns it, or a line names it.
-  struct Message {
-    Segment* segment = nullptr;
-    Slot* slot = nullptr;
-  };
+  using Message = MessageAt<T>;
 
   // What each thread keeps for itself.
   struct Mine {
     OwnedQueueCounts counts;
     typename Lane::View view;
     typename Line::View line_view;
+    typename Lane::View aside_view;
   };
 
   // A message received so often goes to the back of the queue when it becomes visible again (SQS).
@@ -75,14 +73,17 @@ class MessageStore {
 
   // Nobody uses the store any more, and no delivery is left.
   ~MessageStore() {
-    lane_.pool().ForEachInUse([this](Segment& segment) {
-      const std::uint64_t ordinal = segment.ordinal.load(std::memory_order_acquire);
-      for (Slot& slot : segment.slots) {
-        const SlotWord word(slot.word.load(std::memory_order_acquire));
-        if (!word.IsPublished(ordinal) || word.phase() == Phase::kDone || word.phase() == Phase::kForward) continue;
-        DestroyContent({&segment, &slot}, word);
-      }
+    ForEachLane([this](Lane& lane) {
+      lane.pool().ForEachInUse([this](Segment& segment) {
+        const std::uint64_t ordinal = segment.ordinal.load(std::memory_order_acquire);
+        for (Slot& slot : segment.slots) {
+          const SlotWord word(slot.word.load(std::memory_order_acquire));
+          if (!word.IsPublished(ordinal) || word.phase() == Phase::kDone || word.phase() == Phase::kForward) continue;
+          DestroyContent({&segment, &slot}, word);
+        }
+      });
     });
+    delete aside_.load(std::memory_order_acquire);
     delete line_.load(std::memory_order_acquire);
     delete tenants_.load(std::memory_order_acquire);
   }
@@ -100,7 +101,31 @@ class MessageStore {
   const Lane& lane() const { return lane_; }
   Line* line() const { return line_.load(std::memory_order_acquire); }  // null until something was listed
   TenantLines* tenants() const { return tenants_.load(std::memory_order_acquire); }  // null until the first group
+  Aside<T>* aside() const { return aside_.load(std::memory_order_acquire); }  // null until the first straggler
+  Aside<T>& AsideOrCreate() { return *GetOrCreate(aside_); }
   EarliestInstant& earliest() { return earliest_; }
+
+  // Wherever messages lie.
+  template <typename Visit>
+  void ForEachLane(Visit visit) {
+    visit(lane_);
+    if (Aside<T>* const moved = aside()) visit(moved->lane());
+  }
+
+  // By which a message is known, held or owned by the caller.
+  std::uint64_t TicketOf(Message message) const {
+    const Particulars* const particulars = ParticularsOf(message);
+    return particulars == nullptr || particulars->moved_from == Particulars::kNotMoved
+               ? Lane::TicketOf(*message.segment, *message.slot)
+               : particulars->moved_from;
+  }
+
+  // What a receipt says of its place.
+  std::uint32_t SegmentNumberOf(Message message) const {
+    const Particulars* const particulars = ParticularsOf(message);
+    return particulars == nullptr || particulars->moved_from == Particulars::kNotMoved ? message.segment->number()
+                                                                                       : Aside<T>::kSegmentNumber;
+  }
 
   // Announces messages that became visible.
   EventCount& visible() { return visible_; }
@@ -194,7 +219,7 @@ class MessageStore {
     LowerDeadline(*message.segment, RetentionEnd(*message.slot));
     if (Particulars* const particulars = GroupedParticulars(message, before)) {
       if (!in_line) {
-        const std::uint64_t ticket = Lane::TicketOf(*message.segment, *message.slot);
+        const std::uint64_t ticket = TicketOf(message);
         particulars->place_in_line = to_the_back ? lane_.tail() : ticket;
         // While we own the slot, so that it cannot end and be forgotten in between.
         tenants()->Join(particulars->tenant, particulars->place_in_line, ticket, {message.segment, message.slot});
@@ -377,14 +402,14 @@ class MessageStore {
     return word.Has(SlotWord::kHasParticulars) ? ParticularsAt(message).get() : nullptr;
   }
 
+  static std::unique_ptr<Particulars>& ParticularsAt(Message message) {
+    return message.segment->data.at(static_cast<std::size_t>(message.slot - message.segment->slots));
+  }
+
  private:
   static void Watch(std::atomic<int>& watchers, int change) {
     watchers.fetch_add(change, std::memory_order_relaxed);  // ordered by what follows, and by the section of the others
     if (change > 0) Synchronize();
-  }
-
-  static std::unique_ptr<Particulars>& ParticularsAt(Message message) {
-    return message.segment->data.at(static_cast<std::size_t>(message.slot - message.segment->slots));
   }
 
   static Particulars* GroupedParticulars(Message message, SlotWord word) {
@@ -430,7 +455,7 @@ class MessageStore {
   bool WithdrawFromTenant(Message message, SlotWord before) {
     Particulars* const particulars = GroupedParticulars(message, before);
     return particulars != nullptr && tenants()->Withdraw(particulars->tenant, particulars->place_in_line,
-                                                         Lane::TicketOf(*message.segment, *message.slot));
+                                                         TicketOf(message));
   }
 
   // The caller holds the body, and everybody else sees that the message is gone.
@@ -439,6 +464,7 @@ class MessageStore {
     if (before.Has(SlotWord::kHasParticulars)) [[unlikely]] {
       const Particulars& particulars = *ParticularsAt(message);
       bytes += particulars.attributes.bytes();
+      if (particulars.moved_from != Particulars::kNotMoved) aside()->Remove(particulars.moved_from);
       if (particulars.tenant != nullptr) {
         if (before.phase() == Phase::kInFlight) NoteUnleased(message, before);
         if (before.phase() == Phase::kListed && WithdrawFromTenant(message, before)) {
@@ -502,6 +528,7 @@ class MessageStore {
   std::atomic<int> receiver_watchers_{0};
   std::atomic<Line*> line_{nullptr};
   std::atomic<TenantLines*> tenants_{nullptr};
+  std::atomic<Aside<T>*> aside_{nullptr};
   EarliestInstant earliest_;
   EventCount visible_;
   EventCount room_;

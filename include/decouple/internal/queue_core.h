@@ -166,7 +166,7 @@ class QueueCore {
     }
     if (result.ok() && result.deliveries_.empty()) {
       mine.counts.empty_receives.Add(1);
-      store_.lane().TryRetire(2);
+      leasing_.Tidy(mine);
     }
     return result;
   }
@@ -182,7 +182,7 @@ class QueueCore {
     if (absl::Status status = CheckVisibility(timeout); !status.ok()) return status;
     for (;;) {
       SlotWord before;
-      const Found found = TryFind(message, Lane::OrdinalOf(TicketOf(message)), receive, before);
+      const Found found = TryFind(message, message.segment->ordinal.load(std::memory_order_relaxed), receive, before);
       if (found == Found::kBusy) {
         Relax();
         continue;
@@ -205,10 +205,10 @@ class QueueCore {
     if (outstanding_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;  // what others did comes before
   }
 
-  MessageId IdOf(Message message) const { return IdOf(TicketOf(message)); }
+  MessageId IdOf(Message message) const { return IdOf(store_.TicketOf(message)); }
 
   ReceiptHandle ReceiptOf(Message message, std::uint32_t receive) const {
-    return ReceiptHandle(identity_, TicketOf(message), message.segment->number(), receive);
+    return ReceiptHandle(identity_, store_.TicketOf(message), store_.SegmentNumberOf(message), receive);
   }
 
   const Particulars* ParticularsOf(Message message) const { return store_.ParticularsOf(message); }
@@ -341,7 +341,6 @@ class QueueCore {
 
   ~QueueCore() = default;
 
-  std::uint64_t TicketOf(Message message) const { return Lane::TicketOf(*message.segment, *message.slot); }
   MessageId IdOf(std::uint64_t ticket) const { return MessageId(identity_, ticket); }
 
   static std::size_t SizeOf(const SendBatchEntry<T>& entry) {
@@ -551,6 +550,12 @@ class QueueCore {
         if (place.slot != nullptr) {
           found = TryFind(message, Lane::OrdinalOf(receipt.ticket()), receipt.receive(), before);
         }
+      }
+      if (found == Found::kGone && store_.aside() != nullptr) {
+        store_.aside()->Find(receipt.ticket(), [&](Message moved) {
+          message = moved;
+          found = TryFind(moved, moved.segment->ordinal.load(std::memory_order_relaxed), receipt.receive(), before);
+        });
       }
       if (found != Found::kBusy) return found;
       Relax();  // outside of the section: the owner may be waiting for us to leave it

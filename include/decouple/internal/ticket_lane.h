@@ -24,10 +24,13 @@
 #ifndef DECOUPLE_INTERNAL_TICKET_LANE_H_
 #define DECOUPLE_INTERNAL_TICKET_LANE_H_
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -37,6 +40,10 @@
 #include "decouple/internal/thread_record.h"
 
 namespace decouple::internal {
+
+// A gate for claims that nothing limits.
+inline constexpr std::uint64_t kOpenUntil = std::numeric_limits<std::uint64_t>::max();
+inline constinit const std::atomic<std::uint64_t> kOpenGate{kOpenUntil};
 
 template <typename Slot>
 class TicketLane {
@@ -170,19 +177,29 @@ class TicketLane {
     }
   }
 
-  // Gives passed segments back whose slots are all free again: looks at most at `most` that are not. O(most + freed).
-  // Not inside a ReadSection.
-  void TryRetire(std::uint32_t most) {
+  // A passed segment that is nearly empty, while there are many; ordinal 0: there is none.
+  struct Sparse {
+    std::uint32_t number = 0;
+    std::uint64_t ordinal = 0;
+  };
+
+  // Gives passed segments back whose slots are all free again: looks at most at `most` that are not, and tells of one of
+  // these that is nearly empty. O(most + freed). Not inside a ReadSection.
+  Sparse TryRetire(std::uint32_t most) {
+    Sparse sparse;
     std::array<Chunk*, 4> unneeded{};
     std::size_t count = 0;
     {
       const std::unique_lock lock(structure_, std::try_to_lock);
-      if (!lock.owns_lock()) return;  // somebody else is at it
+      if (!lock.owns_lock()) return sparse;  // somebody else is at it
       CollectPassed();
       while (most > 0 && passed_first_ != nullptr && count < unneeded.size()) {
         Segment** const link = next_look_ != nullptr && *next_look_ != nullptr ? next_look_ : &passed_first_;
         Segment* const segment = *link;
         if (!AllFree(*segment)) {
+          if (passed_count_ > kSparseTolerated && IsNearlyEmpty(*segment)) {
+            sparse = {segment->number(), segment->ordinal.load(std::memory_order_relaxed)};
+          }
           next_look_ = &segment->next_passed;
           --most;
           if (segment->next_passed == nullptr) next_look_ = &passed_first_;
@@ -191,11 +208,13 @@ class TicketLane {
         *link = segment->next_passed;
         if (passed_end_ == &segment->next_passed) passed_end_ = link;
         next_look_ = link;
+        --passed_count_;
         unneeded[count] = Retire(segment);
         count += unneeded[count] != nullptr ? 1 : 0;
       }
     }
     for (std::size_t i = 0; i < count; ++i) Pool::Release(unneeded[i]);
+    return sparse;
   }
 
   // Inside a ReadSection: the slot of `ticket` in the segment of that number; null when it is long gone.
@@ -212,6 +231,9 @@ class TicketLane {
  private:
   // About 2 µs: longer than it takes to write a message, shorter than a time slice.
   static constexpr int kPatience = 50;
+  // So many passed segments are no matter: most messages in them will be over soon.
+  static constexpr std::uint32_t kSparseTolerated = 16;
+  static constexpr int kNearlyEmpty = 8;  // slots in use
 
   // A snapshot of pointers by ordinal; grown by copying. Old rings stay until the end: together they are smaller than
   // the newest, and a pointer read from one of them is still checked against the ordinal.
@@ -299,7 +321,15 @@ class TicketLane {
       segment->next_passed = nullptr;
       *passed_end_ = segment;
       passed_end_ = &segment->next_passed;
+      ++passed_count_;
     }
+  }
+
+  static bool IsNearlyEmpty(const Segment& segment) {
+    const std::uint64_t ordinal = segment.ordinal.load(std::memory_order_relaxed);
+    return std::count_if(std::begin(segment.slots), std::end(segment.slots), [&](const Slot& slot) {
+             return !SlotWord(slot.word.load(std::memory_order_relaxed)).IsFree(ordinal);
+           }) <= kNearlyEmpty;
   }
 
   static bool AllFree(Segment& segment) {
@@ -330,6 +360,7 @@ class TicketLane {
   std::vector<std::unique_ptr<Ring>> rings_;
   Segment* passed_first_ = nullptr;  // passed and not yet all free, in order
   Segment** passed_end_ = &passed_first_;
+  std::uint32_t passed_count_ = 0;
   Segment** next_look_ = nullptr;  // where looking goes on: takes turns, so that one straggler hides none behind it
   Pool pool_;
 };

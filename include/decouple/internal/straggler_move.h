@@ -1,0 +1,121 @@
+// Gives segments back whose messages are gone, and moves the last ones out of a segment that is nearly empty.
+
+#ifndef DECOUPLE_INTERNAL_STRAGGLER_MOVE_H_
+#define DECOUPLE_INTERNAL_STRAGGLER_MOVE_H_
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "decouple/internal/aside.h"
+#include "decouple/internal/message_store.h"
+
+namespace decouple::internal {
+
+template <typename T>
+class StragglerMove {
+ public:
+  using Store = MessageStore<T>;
+  using Slot = typename Store::Slot;
+  using Lane = typename Store::Lane;
+  using Segment = typename Store::Segment;
+  using Message = typename Store::Message;
+  using Mine = typename Store::Mine;
+
+  explicit StragglerMove(Store& store) : store_(store) {}
+
+  // Some of both, now and then. Outside of any section.
+  void Tidy(Mine& mine) {
+    store_.ForEachLane([&](Lane& lane) {
+      const typename Lane::Sparse sparse = lane.TryRetire(kSegmentsPerCall);
+      if (sparse.ordinal != 0) [[unlikely]] MoveAllOf(mine, lane, sparse);
+    });
+  }
+
+ private:
+  static constexpr std::uint32_t kSegmentsPerCall = 2;
+
+  struct Owned {
+    Segment* segment = nullptr;
+    std::uint64_t slots = 0;  // a bit each
+    std::array<SlotWord, kSlotsPerSegment> before;
+  };
+
+  void MoveAllOf(Mine& mine, Lane& lane, const typename Lane::Sparse& sparse) {
+    Owned owned;
+    {
+      const ReadSection section;  // until we own a slot, the segment may go
+      Segment* const segment = lane.pool().Find(sparse.number);
+      if (segment == nullptr || segment->ordinal.load(std::memory_order_acquire) != sparse.ordinal) return;
+      if (!IsWorthwhile(*segment, sparse.ordinal)) return;
+      owned.segment = segment;
+      for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) {
+        const SlotWord word(segment->slots[i].word.load(std::memory_order_acquire));
+        if (!word.IsOf(sparse.ordinal) || !IsMovable(word) || !Store::TryOwn(segment->slots[i], word)) continue;
+        owned.slots |= 1ULL << i;
+        owned.before[i] = word;
+      }
+    }
+    for (std::uint64_t bits = owned.slots; bits != 0; bits &= bits - 1) {
+      const int i = std::countr_zero(bits);
+      Move(mine, {owned.segment, &owned.segment->slots[i]}, owned.before[static_cast<std::size_t>(i)]);
+    }
+  }
+
+  // Nothing of the segment would stay.
+  static bool IsWorthwhile(Segment& segment, std::uint64_t ordinal) {
+    return std::all_of(std::begin(segment.slots), std::end(segment.slots), [&](const Slot& slot) {
+      const SlotWord word(slot.word.load(std::memory_order_acquire));
+      return word.IsFree(ordinal) || (word.IsOf(ordinal) && IsMovable(word));
+    });
+  }
+
+  static bool IsMovable(SlotWord word) {
+    return (word.phase() == Phase::kInFlight || word.phase() == Phase::kDelayed) &&
+           !word.Has(SlotWord::kHeld | SlotWord::kHeldByMore | SlotWord::kInLine);
+  }
+
+  // Of a slot that the caller owns. Who looks for the message by its ticket finds the slot owned, then over, and then
+  // looks aside, where the message is by then.
+  void Move(Mine& mine, Message from, SlotWord before) {
+    Aside<T>& aside = store_.AsideOrCreate();
+    const std::uint64_t ticket = aside.lane().TakeTickets(1);
+    const auto place = aside.lane().PlaceOf(ticket, mine.aside_view);
+    const Message to{place.segment, place.slot};
+    to.slot->Construct(std::move(from.slot->body()));
+    to.slot->sent_at.store(from.slot->sent_at.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    const std::int64_t visible_at = from.slot->visible_at.load(std::memory_order_relaxed);
+    to.slot->visible_at.store(visible_at, std::memory_order_relaxed);
+    to.slot->first_received_at = from.slot->first_received_at;
+
+    const std::uint64_t original = store_.TicketOf(from);
+    std::unique_ptr<Particulars> particulars = before.Has(SlotWord::kHasParticulars)
+                                                   ? std::move(Store::ParticularsAt(from))
+                                                   : std::make_unique<Particulars>();
+    particulars->moved_from = original;
+    Store::ParticularsAt(to) = std::move(particulars);
+    aside.Add(original, to);
+    {
+      const ReadSection section;  // once it is published, it may come to its end, and its segment too
+      const SlotWord moved(before.phase(), Lane::OrdinalOf(ticket), SlotWord::kHasParticulars, before.receive_count());
+      to.slot->word.exchange(moved.bits(), std::memory_order_seq_cst);
+      store_.LowerDeadline(*to.segment, std::min(visible_at, store_.RetentionEnd(*to.slot)));
+    }
+    while (aside.lane().Claim(mine.aside_view, kSlotsPerSegment, kOpenGate, PassAll).size != 0) {
+    }
+
+    Store::Disown(*from.slot, before.Without(SlotWord::kHasParticulars).With(Phase::kDeleted).With(SlotWord::kHeld));
+    store_.Drop(from);
+  }
+
+  static typename Lane::Verdict PassAll(const Slot&, SlotWord) { return Lane::Verdict::kPass; }
+
+  Store& store_;
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_STRAGGLER_MOVE_H_

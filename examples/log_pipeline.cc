@@ -1,6 +1,6 @@
 // Real logs through a queue into worker threads. Now and then a worker crashes: it ends without deleting what it holds,
-// and another takes its place. What it held is visible again after the visibility timeout and is processed by others, so
-// nothing is lost; and as every line is known by its number, nothing counts twice.
+// and another takes its place. What it held is visible again after the visibility timeout and is processed by others,
+// so nothing is lost; and as every line is known by its number, nothing counts twice.
 
 #include <sys/resource.h>
 #include <unistd.h>

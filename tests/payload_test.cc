@@ -121,7 +121,8 @@ TEST_CASE("deliveries may end on other threads than the queue's handles") {
   ManualClock clock;
   const auto counted = std::make_shared<int>(1);
   for (int round = 0; round < 200; ++round) {
-    auto queue = std::make_unique<StandardQueue<std::shared_ptr<int>>>(Make<StandardQueue<std::shared_ptr<int>>>(clock));
+    auto queue =
+        std::make_unique<StandardQueue<std::shared_ptr<int>>>(Make<StandardQueue<std::shared_ptr<int>>>(clock));
     for (int i = 0; i < 8; ++i) REQUIRE(queue->Send(counted).ok());
     auto first = queue->Receive({.max_messages = 3});
     auto second = queue->Receive({.max_messages = 3});

@@ -14,8 +14,8 @@
 
 namespace decouple::testing {
 
-// What SEMANTICS says of a standard queue, in the plainest way: a map of messages, and times compared with now. The order
-// of messages is the queue's own business.
+// What SEMANTICS says of a standard queue, in the plainest way: a map of messages, and times compared with now. The
+// order of messages is the queue's own business.
 class Model {
  public:
   enum class State { kGone, kReady, kInFlight, kDelayed };
@@ -224,7 +224,9 @@ class Comparison {
     }
   }
 
-  Held* PickHeld() { return held_.empty() ? nullptr : &held_[static_cast<std::size_t>(Pick(static_cast<int>(held_.size())))]; }
+  Held* PickHeld() {
+    return held_.empty() ? nullptr : &held_[static_cast<std::size_t>(Pick(static_cast<int>(held_.size())))];
+  }
 
   void Delete() {
     Held* const held = PickHeld();
@@ -240,8 +242,8 @@ class Comparison {
     if (held == nullptr) return;
     const absl::Duration timeout = PickTimeout();
     const bool by_delivery = held->delivery.has_value() && Pick(2) == 0;
-    const absl::Status status = by_delivery ? held->delivery->ChangeVisibility(timeout)
-                                            : queue_.ChangeVisibility(held->receipt, timeout);
+    const absl::Status status =
+        by_delivery ? held->delivery->ChangeVisibility(timeout) : queue_.ChangeVisibility(held->receipt, timeout);
     const auto expected = model_.ChangeVisibility(held->body, held->receive, clock_.Now(), timeout);
     INFO("status " << status.ToString() << ", expected " << (expected ? ErrorName(*expected) : "OK"));
     Require(ErrorIn(status) == expected, "change visibility");
@@ -287,7 +289,8 @@ class Comparison {
 
   void Purge() {
     const bool too_soon = clock_.Now() < purged_at_ + Minutes(1);
-    Require(ErrorIn(queue_.Purge()) == (too_soon ? std::optional(Error::kPurgeQueueInProgress) : std::nullopt), "purge");
+    Require(ErrorIn(queue_.Purge()) == (too_soon ? std::optional(Error::kPurgeQueueInProgress) : std::nullopt),
+            "purge");
     if (too_soon) {
       clock_.Advance(Minutes(1));
       model_.Forget(clock_.Now());

@@ -79,7 +79,8 @@ TEST_CASE("every message of many senders is received and deleted exactly once wh
   CHECK(queue.Statistics().number_of_messages_deleted == static_cast<std::uint64_t>(messages));
 }
 
-TEST_CASE("no message is lost or destroyed twice while timeouts end, receipts go stale and receivers change their mind") {
+TEST_CASE(
+    "no message is lost or destroyed twice while timeouts end, receipts go stale and receivers change their mind") {
   ForEachSeed(1, [](std::uint64_t seed) {
     const int messages = Messages(3'000'000);
     constexpr int kSenders = 2;
@@ -230,8 +231,7 @@ TEST_CASE("what is purged while all goes on is destroyed once, and the rest is d
 TEST_CASE("a bounded queue never holds more than its capacity, and loses nothing") {
   const int messages = Messages(300'000);
   constexpr std::int64_t kCapacity = 100;
-  auto queue =
-      StandardQueue<int>::Create({.capacity = Capacity{.messages = kCapacity, .when_full = Block{}}}).value();
+  auto queue = StandardQueue<int>::Create({.capacity = Capacity{.messages = kCapacity, .when_full = Block{}}}).value();
   std::atomic<std::int64_t> sum{0};
   std::atomic<std::int64_t> held{0};  // never more than the queue holds: counted up after a send, down before a delete
   std::atomic<bool> exceeded{false};
@@ -280,7 +280,8 @@ TEST_CASE("the limit in flight holds among many receivers") {
       for (;;) {
         auto deliveries = queue.Receive({.max_messages = 3, .wait = Seconds(20)});
         if (!deliveries.ok()) return;
-        const int now = in_flight.fetch_add(static_cast<int>(deliveries->size())) + static_cast<int>(deliveries->size());
+        const int now =
+            in_flight.fetch_add(static_cast<int>(deliveries->size())) + static_cast<int>(deliveries->size());
         for (int seen = most.load(); seen < now && !most.compare_exchange_weak(seen, now);) {
         }
         received.fetch_add(static_cast<int>(deliveries->size()));

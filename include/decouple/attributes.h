@@ -31,6 +31,14 @@
 
 namespace decouple {
 
+namespace internal {
+
+template <typename N>
+concept AttributeNumber =
+    (std::integral<N> && !std::same_as<N, bool> && !std::same_as<N, char>) || std::floating_point<N>;
+
+}  // namespace internal
+
 // A value with its type. Numbers are kept as text, so none loses a digit.
 class AttributeValue {
  public:
@@ -40,8 +48,7 @@ class AttributeValue {
   AttributeValue(std::string_view text) : AttributeValue(std::string(text)) {}
   AttributeValue(const char* text) : AttributeValue(std::string(text)) {}
 
-  template <typename N>
-    requires((std::integral<N> && !std::same_as<N, bool> && !std::same_as<N, char>) || std::floating_point<N>)
+  template <internal::AttributeNumber N>
   AttributeValue(N number) : type_("Number") {
     std::array<char, 64> digits;
     const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
@@ -133,7 +140,8 @@ inline absl::Status CheckAttributeName(const std::string& name) {
   };
   if (name.empty()) return refuse("is empty");
   if (name.size() > kMaxAttributeNameLength) return refuse("is too long");
-  if (!std::all_of(name.begin(), name.end(), IsAttributeCharacter)) return refuse("has a character that is not allowed");
+  if (!std::all_of(name.begin(), name.end(), IsAttributeCharacter))
+    return refuse("has a character that is not allowed");
   if (name.front() == '.' || name.back() == '.' || name.find("..") != std::string::npos) {
     return refuse("has a misplaced dot");
   }
@@ -170,8 +178,8 @@ inline absl::Status CheckAttributeValue(const std::string& name, const Attribute
 
 inline absl::Status CheckAttributes(const MessageAttributes& attributes, std::size_t most) {
   if (attributes.size() > most) {
-    return MakeError(Error::kInvalidParameterValue, absl::StrCat("a message with ", attributes.size(),
-                                                                 " attributes; allowed are at most ", most));
+    return MakeError(Error::kInvalidParameterValue,
+                     absl::StrCat("a message with ", attributes.size(), " attributes; allowed are at most ", most));
   }
   for (auto entry = attributes.begin(); entry != attributes.end(); ++entry) {
     if (absl::Status status = CheckAttributeName(entry->first); !status.ok()) return status;

@@ -75,9 +75,9 @@ absl::Status CheckBatch(std::span<Entry> entries, const Limits& limits) {
                      absl::StrCat("a batch without entries; allowed are 1 to ", limits.max_batch_entries));
   }
   if (entries.size() > limits.max_batch_entries) {
-    return MakeError(Error::kTooManyEntriesInBatchRequest, absl::StrCat("a batch of ", entries.size(),
-                                                                        " entries; allowed are 1 to ",
-                                                                        limits.max_batch_entries));
+    return MakeError(
+        Error::kTooManyEntriesInBatchRequest,
+        absl::StrCat("a batch of ", entries.size(), " entries; allowed are 1 to ", limits.max_batch_entries));
   }
   for (std::size_t i = 0; i < entries.size(); ++i) {
     if (!IsBatchEntryId(entries[i].id)) {

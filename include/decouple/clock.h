@@ -75,8 +75,7 @@ class SystemClock final : public Clock {
 class ManualClock final : public Clock {
  public:
   // Starts at `start`; by default at a fixed date, the same in every run.
-  explicit ManualClock(absl::Time start = absl::FromUnixSeconds(1'700'000'000))
-      : now_(absl::ToUnixNanos(start)) {}
+  explicit ManualClock(absl::Time start = absl::FromUnixSeconds(1'700'000'000)) : now_(absl::ToUnixNanos(start)) {}
 
   std::int64_t NowNanos() const override {
     return now_.load(std::memory_order_acquire);  // pairs with Show(): what was done before an advance is seen after
@@ -155,7 +154,8 @@ namespace internal {
 
 // Reads the clock of a queue: null is the system clock, so that its path is one predictable branch.
 inline std::int64_t NowNanos(const Clock* clock) {
-  if (clock == nullptr) [[likely]] return TickTimeline::NowUnordered();
+  if (clock == nullptr) [[likely]]
+    return TickTimeline::NowUnordered();
   return clock->NowNanos();
 }
 

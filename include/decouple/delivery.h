@@ -53,7 +53,7 @@ class Delivery {
     if (core_ != nullptr) core_->LetGo(message_);
   }
 
-  MessageId id() const { return core_->IdOf(message_); }
+  MessageId id() const { return core_->receipts().IdOf(message_); }
   const T& body() const { return message_.slot->body(); }
   const MessageAttributes& attributes() const;
   // This receive included. SQS's ApproximateReceiveCount; here it is exact.
@@ -66,16 +66,16 @@ class Delivery {
   std::string_view group() const;
   // Of FIFO queues only.
   std::optional<SequenceNumber> sequence_number() const { return std::nullopt; }
-  ReceiptHandle receipt() const { return core_->ReceiptOf(message_, receive_count_); }
+  ReceiptHandle receipt() const { return core_->receipts().ReceiptOf(message_, receive_count_); }
 
   // The message is done with. Succeeds, and does nothing, when it is gone already or was received again since.
-  absl::Status Delete() { return core_->DeleteHeld(message_, receive_count_); }
+  absl::Status Delete() { return core_->receipts().Delete(message_, receive_count_); }
 
   // Hides the message for `visibility_timeout` from now, 0 … 12 h, also when its timeout has ended meanwhile.
   // kMessageNotInflight: it was received again since. kInvalidParameterValue: out of range, or more than 12 h from its
   // first receive, or the message is gone.
   absl::Status ChangeVisibility(absl::Duration visibility_timeout) {
-    return core_->ChangeVisibilityHeld(message_, receive_count_, visibility_timeout);
+    return core_->receipts().ChangeVisibility(message_, receive_count_, visibility_timeout);
   }
 
   // Gives the message back: others can receive it at once. The same as ChangeVisibility of zero.
@@ -155,7 +155,8 @@ class [[nodiscard]] ReceiveResult {
   friend class internal::QueueCore<T>;
 
   Deliveries<T>& Checked() {
-    if (!status_.ok()) [[unlikely]] static_cast<void>(absl::StatusOr<bool>(status_).value());
+    if (!status_.ok()) [[unlikely]]
+      static_cast<void>(absl::StatusOr<bool>(status_).value());
     return deliveries_;
   }
 

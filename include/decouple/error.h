@@ -22,20 +22,20 @@
 namespace decouple {
 
 enum class Error {
-  kInvalidParameterValue,          // an argument is out of its range, or the message that a receipt names is gone
-  kInvalidAttributeValue,          // an option of a queue is out of its range
-  kMissingParameter,               // an empty string as a body
-  kReceiptHandleIsInvalid,         // malformed, or of another queue
-  kMessageNotInflight,             // its visibility cannot change: nobody holds it, or somebody else does
-  kOverLimit,                      // more in flight than the queue allows
-  kPurgeQueueInProgress,           // the second purge within 60 s
-  kEmptyBatchRequest,              // no entry
-  kTooManyEntriesInBatchRequest,   // more than 10 entries
-  kBatchRequestTooLong,            // the entries together are too large
-  kBatchEntryIdsNotDistinct,       // two entries of one id
-  kInvalidBatchEntryId,            // an id that is empty, too long or has a character that is not allowed
-  kQueueClosed,                    // ours: sending into a closed queue, receiving from one that is closed and drained
-  kQueueFull,                      // ours: the queue's capacity is used up
+  kInvalidParameterValue,         // an argument is out of its range, or the message that a receipt names is gone
+  kInvalidAttributeValue,         // an option of a queue is out of its range
+  kMissingParameter,              // an empty string as a body
+  kReceiptHandleIsInvalid,        // malformed, or of another queue
+  kMessageNotInflight,            // its visibility cannot change: nobody holds it, or somebody else does
+  kOverLimit,                     // more in flight than the queue allows
+  kPurgeQueueInProgress,          // the second purge within 60 s
+  kEmptyBatchRequest,             // no entry
+  kTooManyEntriesInBatchRequest,  // more than 10 entries
+  kBatchRequestTooLong,           // the entries together are too large
+  kBatchEntryIdsNotDistinct,      // two entries of one id
+  kInvalidBatchEntryId,           // an id that is empty, too long or has a character that is not allowed
+  kQueueClosed,                   // ours: sending into a closed queue, receiving from one that is closed and drained
+  kQueueFull,                     // ours: the queue's capacity is used up
 };
 
 namespace internal {
@@ -76,9 +76,7 @@ inline absl::Status MakeError(Error error, const std::string& message) {
 }  // namespace internal
 
 // The service's spelling: "ReceiptHandleIsInvalid". Valid for ever.
-constexpr std::string_view ErrorName(Error error) {
-  return internal::kErrors[static_cast<std::size_t>(error)].name;
-}
+constexpr std::string_view ErrorName(Error error) { return internal::kErrors[static_cast<std::size_t>(error)].name; }
 
 // The error that `status` carries; none for OK and for a status that is not of this library.
 inline std::optional<Error> ErrorOf(const absl::Status& status) {

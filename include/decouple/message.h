@@ -139,10 +139,13 @@ class SequenceNumber {
 //
 //   std::size_t DecoupleMessageSize(const Order& order);
 //
-// which must not use the queue. Otherwise what converts to a std::string_view or a span of bytes counts its length, and all else its sizeof.
+// which must not use the queue. Otherwise what converts to a std::string_view or a span of bytes counts its length, and
+// all else its sizeof.
 template <typename T>
 std::size_t MessageSize(const T& body) {
-  if constexpr (requires { { DecoupleMessageSize(body) } -> std::convertible_to<std::size_t>; }) {
+  if constexpr (requires {
+                  { DecoupleMessageSize(body) } -> std::convertible_to<std::size_t>;
+                }) {
     return DecoupleMessageSize(body);
   } else if constexpr (std::convertible_to<const T&, std::string_view>) {
     return std::string_view(body).size();

@@ -1,9 +1,8 @@
 // What a queue can be told: when it is created, while it lives, and with a single send or receive.
 //
-//   auto jobs = StandardQueue<Job>::Create({.visibility_timeout = absl::Minutes(5), .receive_wait = absl::Seconds(20)});
-//   jobs->SetAttributes({.retention = absl::Hours(1)});
-//   jobs->Send(Job{}, {.delay = absl::Seconds(5)});
-//   jobs->Receive({.max_messages = 10, .wait = absl::Seconds(1)});
+//   auto jobs = StandardQueue<Job>::Create({.visibility_timeout = absl::Minutes(5), .receive_wait =
+//   absl::Seconds(20)}); jobs->SetAttributes({.retention = absl::Hours(1)}); jobs->Send(Job{}, {.delay =
+//   absl::Seconds(5)}); jobs->Receive({.max_messages = 10, .wait = absl::Seconds(1)});
 //
 // Names, ranges and defaults are SQS's; the ranges are those of Limits::Service() and can be lifted by `limits`.
 

@@ -10,8 +10,8 @@
 // ends, or by a purge; all of these are counted.
 //
 // T is any type that can be moved and destroyed without throwing; it need not be copyable. A body is never copied, is
-// immutable once sent, and is destroyed on whichever thread is the last to need it: so its destructor may use the queue,
-// but must not be waited for by a thread that does.
+// immutable once sent, and is destroyed on whichever thread is the last to need it: so its destructor may use the
+// queue, but must not be waited for by a thread that does.
 //
 // A StandardQueue is a handle, as a std::shared_ptr is: copies are the same queue, which lives as long as one of them.
 // All members may be called from any thread at the same time. Send, Receive and Delete take no lock and, in the steady
@@ -63,21 +63,13 @@ class StandardQueue {
   absl::StatusOr<SendResult> Send(T&& body, SendOptions options) {
     return core_->Send(std::move(body), std::move(options));
   }
-  absl::StatusOr<SendResult> Send(const T& body)
-    requires std::copy_constructible<T>
-  {
-    return core_->Send(T(body));
-  }
-  absl::StatusOr<SendResult> Send(const T& body, SendOptions options)
-    requires std::copy_constructible<T>
-  {
+  absl::StatusOr<SendResult> Send(const T& body) requires std::copy_constructible<T> { return core_->Send(T(body)); }
+  absl::StatusOr<SendResult> Send(const T& body, SendOptions options) requires std::copy_constructible<T> {
     return core_->Send(T(body), std::move(options));
   }
 
   // Sends up to ten messages; see batch.h. The bodies and options of entries that were sent are moved from.
-  absl::StatusOr<SendBatchResults> SendBatch(std::span<SendBatchEntry<T>> entries) {
-    return core_->SendBatch(entries);
-  }
+  absl::StatusOr<SendBatchResults> SendBatch(std::span<SendBatchEntry<T>> entries) { return core_->SendBatch(entries); }
 
   // What is there, up to `max_messages`, at once; waits, if asked to, only while there is nothing. May give nothing.
   // kInvalidParameterValue: an option out of its range. kOverLimit: too many in flight (with a wait: nothing instead).
@@ -85,9 +77,9 @@ class StandardQueue {
   ReceiveResult<T> Receive(const ReceiveOptions& options = {}) { return core_->Receive(options); }
 
   // By receipt, as by the delivery itself (see Delivery). kReceiptHandleIsInvalid: it is of another queue.
-  absl::Status Delete(const ReceiptHandle& receipt) { return core_->Delete(receipt); }
+  absl::Status Delete(const ReceiptHandle& receipt) { return core_->receipts().Delete(receipt); }
   absl::Status ChangeVisibility(const ReceiptHandle& receipt, absl::Duration visibility_timeout) {
-    return core_->ChangeVisibility(receipt, visibility_timeout);
+    return core_->receipts().ChangeVisibility(receipt, visibility_timeout);
   }
   absl::StatusOr<StatusBatchResults> DeleteBatch(std::span<const DeleteBatchEntry> entries) {
     return core_->DeleteBatch(entries);

@@ -151,9 +151,7 @@ CONFORMANCE_TEST("deleting what is already deleted succeeds") {
   CHECK(delivery.Delete().ok());
   CHECK(delivery.Delete().ok());
   CHECK(queue.Delete(receipt).ok());
-  {
-    const auto gone = std::move(delivery);
-  }
+  { const auto gone = std::move(delivery); }
   CHECK(queue.Delete(receipt).ok());  // its slot is free again
   CHECK(queue.Statistics().number_of_messages_deleted == 1);
 }

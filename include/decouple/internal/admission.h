@@ -44,7 +44,8 @@ class Admission {
   bool TryAdmit(Mine& mine, std::uint32_t n, std::size_t bytes, std::uint64_t& ticket) {
     const ReadSection section;
     // Relaxed: the section and the other side's Synchronize() order it.
-    if (state_.load(std::memory_order_relaxed) != 0) [[unlikely]] return false;
+    if (state_.load(std::memory_order_relaxed) != 0) [[unlikely]]
+      return false;
     ticket = TakeTickets(mine, n, bytes);
     return true;
   }

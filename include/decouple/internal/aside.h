@@ -1,8 +1,8 @@
 // Where messages go that are the last in their segment, so that a few stragglers do not keep the memory of many.
 //
-// They lie in a lane of their own, one beside the other, and are found by the ticket that they had: a receipt names that.
-// Only messages move that nobody holds and no line names, which are in flight or delayed. The lane is but a place: its
-// head passes everything at once, and what becomes visible again is listed like any other message.
+// They lie in a lane of their own, one beside the other, and are found by the ticket that they had: a receipt names
+// that. Only messages move that nobody holds and no line names, which are in flight or delayed. The lane is but a
+// place: its head passes everything at once, and what becomes visible again is listed like any other message.
 //
 // A queue has one of these from its first straggler on. Finding, adding and removing take a mutex.
 

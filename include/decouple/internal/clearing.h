@@ -1,5 +1,5 @@
-// Going through many messages at once: to remove all (purge) or those at the head that are past their retention, to find
-// the oldest, and to have all looked at again when the retention has changed.
+// Going through many messages at once: to remove all (purge) or those at the head that are past their retention, to
+// find the oldest, and to have all looked at again when the retention has changed.
 
 #ifndef DECOUPLE_INTERNAL_CLEARING_H_
 #define DECOUPLE_INTERNAL_CLEARING_H_
@@ -146,7 +146,8 @@ class Clearing {
     mine.counts.not_leased.Add(run.size);
     for (std::uint32_t i = 0; i < run.size; ++i) {
       const SlotWord word(run.slot(i).word.load(std::memory_order_acquire));
-      if (word.phase() == Phase::kReady || word.phase() == Phase::kForward) take(Message{run.segment, &run.slot(i)}, word);
+      if (word.phase() == Phase::kReady || word.phase() == Phase::kForward)
+        take(Message{run.segment, &run.slot(i)}, word);
     }
   }
 
@@ -167,9 +168,9 @@ class Clearing {
       const std::uint64_t ordinal = segment->ordinal.load(std::memory_order_acquire);
       for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) {
         const SlotWord word(segment->slots[i].word.load(std::memory_order_acquire));
-        const bool has_message = word.IsPublished(ordinal) &&
-                                 (word.phase() == Phase::kInFlight || word.phase() == Phase::kListed ||
-                                  word.phase() == Phase::kDelayed || word.phase() == Phase::kBusy);
+        const bool has_message =
+            word.IsPublished(ordinal) && (word.phase() == Phase::kInFlight || word.phase() == Phase::kListed ||
+                                          word.phase() == Phase::kDelayed || word.phase() == Phase::kBusy);
         if (!has_message) continue;
         if (word.phase() == Phase::kBusy || !Store::TryOwn(segment->slots[i], word)) {
           complete = false;
@@ -185,9 +186,8 @@ class Clearing {
         visit(Message{segment, &segment->slots[i]}, before[static_cast<std::size_t>(i)]);
       }
     };
-    for_each_owned([&](Message message, SlotWord word) {
-      store_.Remove(mine, message, word, &OwnedQueueCounts::purged);
-    });
+    for_each_owned(
+        [&](Message message, SlotWord word) { store_.Remove(mine, message, word, &OwnedQueueCounts::purged); });
     for_each_owned([&](Message message, SlotWord) { store_.Drop(message); });  // bodies end while nothing is owned
     return complete;
   }

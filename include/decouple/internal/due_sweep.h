@@ -1,12 +1,12 @@
 // Works off what is due: visibility timeouts and delays that ended, and messages past their retention.
 //
-// Callers of the queue do it, a step at a time, when the store's earliest instant has passed. One step looks through one
-// segment, so it is short however much is due at once; one thread steps at a time, others go on without.
+// Callers of the queue do it, a step at a time, when the store's earliest instant has passed. One step looks through
+// one segment, so it is short however much is due at once; one thread steps at a time, others go on without.
 //
 // How a step finds its segment: it takes the store's instant away, looks for a chunk and in it for a segment whose
 // instant has passed, takes that away as well, settles the due slots, and puts back the earliest of what is left, level
-// by level. Whoever makes a new deadline known meanwhile finds the instant taken away and lowers it anew; one who did so
-// before is seen, by his deadline or as in transit (see EarliestInstant).
+// by level. Whoever makes a new deadline known meanwhile finds the instant taken away and lowers it anew; one who did
+// so before is seen, by his deadline or as in transit (see EarliestInstant).
 
 #ifndef DECOUPLE_INTERNAL_DUE_SWEEP_H_
 #define DECOUPLE_INTERNAL_DUE_SWEEP_H_

@@ -33,14 +33,13 @@ class EventCount {
   EventCount& operator=(const EventCount&) = delete;
 
   void Notify(std::uint32_t n) {
-    if (waiting_.load(std::memory_order_seq_cst) != 0) [[unlikely]] NotifySome(n);
+    if (waiting_.load(std::memory_order_seq_cst) != 0) [[unlikely]]
+      NotifySome(n);
   }
 
   class Waiter {
    public:
-    explicit Waiter(EventCount& event) : event_(event), sleeper_(ThreadRecords::Current().sleeper) {
-      Enter();
-    }
+    explicit Waiter(EventCount& event) : event_(event), sleeper_(ThreadRecords::Current().sleeper) { Enter(); }
     Waiter(const Waiter&) = delete;
     Waiter& operator=(const Waiter&) = delete;
     ~Waiter() {

@@ -1,7 +1,7 @@
 // How many messages may be in flight, kept without a counter that every receiver would fight for.
 //
-// Every lease begins with a claim: of a place in the lane, of one in the line of returned messages, or of a message of a
-// tenant. So each of these three has a gate, a number of claims up to which it is open; within it receivers only
+// Every lease begins with a claim: of a place in the lane, of one in the line of returned messages, or of a message of
+// a tenant. So each of these three has a gate, a number of claims up to which it is open; within it receivers only
 // compare. At a closed gate the limit is worked out anew from what all threads counted, and the room that is left is
 // dealt out again. As long as a claim has led neither to a lease nor to nothing it counts as a lease: so the limit is
 // never exceeded, and it is exact when nothing runs concurrently.
@@ -70,8 +70,7 @@ class InFlightLimit {
     const auto* line = store_.line();
     const std::uint64_t claims = store_.lane().head() + (line == nullptr ? 0 : line->head()) +
                                  tenant_claims_.load(std::memory_order_relaxed) + sums.hidden_again;
-    const auto in_flight =
-        static_cast<std::int64_t>(claims - sums.not_leased - sums.removed_in_flight - sums.returned);
+    const auto in_flight = static_cast<std::int64_t>(claims - sums.not_leased - sums.removed_in_flight - sums.returned);
     if (in_flight >= most_) return false;
     const auto room = static_cast<std::uint64_t>(most_ - in_flight);
     const std::uint64_t share_of_others = room / 4;

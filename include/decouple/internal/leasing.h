@@ -58,7 +58,8 @@ class Leasing {
         while (missing > 0 && !gated && OneFairly(mine, request, missing, gated, sink)) {
         }
       }
-      if (!gated || missing == 0) [[likely]] return true;
+      if (!gated || missing == 0) [[likely]]
+        return true;
       if (!limit_.OpenFor(*gated)) return missing < request.most || !IsSomethingVisible(mine, request);
     }
   }
@@ -68,7 +69,8 @@ class Leasing {
   void FromLine(Mine& mine, const Request& request, std::uint32_t& missing, std::optional<Claimant>& gated,
                 Sink& sink) {
     Line* const line = store_.line();
-    if (line == nullptr) [[likely]] return;
+    if (line == nullptr) [[likely]]
+      return;
     while (missing > 0) {
       const auto run = line->Claim(mine.line_view, missing, limit_.line_gate(),
                                    [](const auto&, SlotWord) { return Line::Verdict::kTake; });
@@ -107,8 +109,7 @@ class Leasing {
   }
 
   template <typename Sink>
-  void LeaseRun(Mine& mine, const Request& request, const typename Lane::Run& run, std::uint32_t& missing,
-                Sink& sink) {
+  void LeaseRun(Mine& mine, const Request& request, const typename Lane::Run& run, std::uint32_t& missing, Sink& sink) {
     // One deadline for the whole run, before any word is stored. What is no message may only make it too early.
     std::int64_t deadline = request.visible_at;
     for (std::uint32_t i = 0; i < run.size; ++i) {
@@ -136,8 +137,8 @@ class Leasing {
         sink(message, in_flight.receive_count());
       } else if (word.phase() == Phase::kForward) {
         LeaseListed(mine, request, Store::TakeForward(slot, word), missing, sink);
-      } else if (word.phase() == Phase::kDelayed &&
-                 slot.visible_at.load(std::memory_order_relaxed) <= request.now && Store::TryOwn(slot, word)) {
+      } else if (word.phase() == Phase::kDelayed && slot.visible_at.load(std::memory_order_relaxed) <= request.now &&
+                 Store::TryOwn(slot, word)) {
         LeaseOwned(mine, request, message, word, missing, sink);
       } else {
         mine.counts.not_leased.Add(1);
@@ -180,11 +181,10 @@ class Leasing {
   // Moves the head to the next message that is no tenant's, so that its place says how old that one is.
   void PassWhatIsListed(Mine& mine, const Request& request) {
     for (;;) {
-      const auto run = store_.lane().Claim(mine.view, kSlotsPerSegment, kOpenGate,
-                                           [&](const Slot& slot, SlotWord word) {
-                                             return IsForTaking(slot, word, request.now) ? Lane::Verdict::kStop
-                                                                                         : Lane::Verdict::kPass;
-                                           });
+      const auto run =
+          store_.lane().Claim(mine.view, kSlotsPerSegment, kOpenGate, [&](const Slot& slot, SlotWord word) {
+            return IsForTaking(slot, word, request.now) ? Lane::Verdict::kStop : Lane::Verdict::kPass;
+          });
       if (run.size == 0) return;
       mine.counts.not_leased.Add(run.size);
       if (run.reached_end) moves_.Tidy(mine);
@@ -200,8 +200,8 @@ class Leasing {
   bool IsSomethingVisible(Mine& mine, const Request& request) {
     Line* const line = store_.line();
     while (line != nullptr) {
-      const auto run = line->Claim(mine.line_view, 1, kOpenGate,
-                                   [](const auto&, SlotWord) { return Line::Verdict::kTake; });
+      const auto run =
+          line->Claim(mine.line_view, 1, kOpenGate, [](const auto&, SlotWord) { return Line::Verdict::kTake; });
       if (run.size == 0) break;
       mine.counts.not_leased.Add(run.size);
       const std::optional<Message> message = Store::TakeEntry(run.slot(0));
@@ -210,14 +210,13 @@ class Leasing {
     }
     bool is_something_ready = false;
     for (;;) {
-      const auto run = store_.lane().Claim(
-          mine.view, 1, kOpenGate, [&](const Slot& slot, SlotWord word) {
-            if (!IsForTaking(slot, word, request.now)) return Lane::Verdict::kPass;
-            if (word.phase() == Phase::kForward) return Lane::Verdict::kTake;
-            if (word.phase() == Phase::kReady && store_.RetentionEnd(slot) <= request.now) return Lane::Verdict::kTake;
-            is_something_ready = true;
-            return Lane::Verdict::kStop;
-          });
+      const auto run = store_.lane().Claim(mine.view, 1, kOpenGate, [&](const Slot& slot, SlotWord word) {
+        if (!IsForTaking(slot, word, request.now)) return Lane::Verdict::kPass;
+        if (word.phase() == Phase::kForward) return Lane::Verdict::kTake;
+        if (word.phase() == Phase::kReady && store_.RetentionEnd(slot) <= request.now) return Lane::Verdict::kTake;
+        is_something_ready = true;
+        return Lane::Verdict::kStop;
+      });
       if (run.size == 0) break;
       is_something_ready = false;  // somebody else may have taken what we saw
       for (std::uint32_t i = 0; i < run.size; ++i) {

@@ -15,8 +15,8 @@
 // meanwhile: a body is destroyed after the message is deleted, by the last one who holds it.
 //
 // Deadlines. Each segment, each chunk and the store keep the earliest instant at which one of theirs may be due; a new
-// deadline is made known by LowerDeadline() before the word that carries it is stored, so a slot that is not yet what it
-// is about to be (kReady behind the head, kBusy) counts as due to whoever recomputes (due_sweep.h).
+// deadline is made known by LowerDeadline() before the word that carries it is stored, so a slot that is not yet what
+// it is about to be (kReady behind the head, kBusy) counts as due to whoever recomputes (due_sweep.h).
 
 #ifndef DECOUPLE_INTERNAL_MESSAGE_STORE_H_
 #define DECOUPLE_INTERNAL_MESSAGE_STORE_H_
@@ -99,9 +99,9 @@ class MessageStore {
 
   Lane& lane() { return lane_; }
   const Lane& lane() const { return lane_; }
-  Line* line() const { return line_.load(std::memory_order_acquire); }  // null until something was listed
+  Line* line() const { return line_.load(std::memory_order_acquire); }               // null until something was listed
   TenantLines* tenants() const { return tenants_.load(std::memory_order_acquire); }  // null until the first group
-  Aside<T>* aside() const { return aside_.load(std::memory_order_acquire); }  // null until the first straggler
+  Aside<T>* aside() const { return aside_.load(std::memory_order_acquire); }         // null until the first straggler
   Aside<T>& AsideOrCreate() { return *GetOrCreate(aside_); }
   EarliestInstant& earliest() { return earliest_; }
 
@@ -209,7 +209,8 @@ class MessageStore {
     if (earliest_.Lower(deadline)) visible_.Notify(EventCount::kAll);  // sleepers wait for the earliest
   }
 
-  // ---- transitions of an owned slot; `before` is its word before that, with marks as they are to be ------------------
+  // ---- transitions of an owned slot; `before` is its word before that, with marks as they are to be
+  // ------------------
 
   // To visible again. The caller counts it and notifies visible().
   void MakeVisible(Mine& mine, Message message, SlotWord before) {
@@ -313,7 +314,8 @@ class MessageStore {
   }
 
   void DestroyContent(Message message, SlotWord word) {
-    if (word.Has(SlotWord::kHasParticulars)) [[unlikely]] ParticularsAt(message).reset();
+    if (word.Has(SlotWord::kHasParticulars)) [[unlikely]]
+      ParticularsAt(message).reset();
     message.slot->DestroyBody();
   }
 
@@ -335,7 +337,9 @@ class MessageStore {
       } else if (word.phase() == Phase::kDeleted) {
         DestroyContent(message, word);
         while (!atomic_word.compare_exchange_weak(
-            seen, SlotWord(Phase::kDone, word.generation(), SlotWord(seen).Has(SlotWord::kInLine) ? SlotWord::kInLine : 0).bits(),
+            seen,
+            SlotWord(Phase::kDone, word.generation(), SlotWord(seen).Has(SlotWord::kInLine) ? SlotWord::kInLine : 0)
+                .bits(),
             std::memory_order_acq_rel, std::memory_order_relaxed)) {
         }
         return;
@@ -365,7 +369,8 @@ class MessageStore {
     }
   }
 
-  // The message that an entry of the line, claimed by the caller, names; none if the entry was skipped. Frees the entry.
+  // The message that an entry of the line, claimed by the caller, names; none if the entry was skipped. Frees the
+  // entry.
   static std::optional<Message> TakeEntry(LineSlot<T>& entry) {
     const SlotWord word(entry.word.load(std::memory_order_acquire));
     if (word.phase() != Phase::kReady) return std::nullopt;
@@ -413,13 +418,15 @@ class MessageStore {
   }
 
   static Particulars* GroupedParticulars(Message message, SlotWord word) {
-    if (!word.Has(SlotWord::kHasParticulars)) [[likely]] return nullptr;
+    if (!word.Has(SlotWord::kHasParticulars)) [[likely]]
+      return nullptr;
     Particulars* const particulars = ParticularsAt(message).get();
     return particulars->tenant == nullptr ? nullptr : particulars;
   }
 
   void PublishReady(Message message, SlotWord ready) {
-    if (Lane::TryPublish(*message.slot, ready)) [[likely]] return;
+    if (Lane::TryPublish(*message.slot, ready)) [[likely]]
+      return;
     // No receiver will come for it here, so it is ours to list.
     Disown(*message.slot, ready.With(Phase::kBusy));
     MakeVisible(mine(), message, ready);
@@ -454,8 +461,8 @@ class MessageStore {
   // True: no line names the message any more.
   bool WithdrawFromTenant(Message message, SlotWord before) {
     Particulars* const particulars = GroupedParticulars(message, before);
-    return particulars != nullptr && tenants()->Withdraw(particulars->tenant, particulars->place_in_line,
-                                                         TicketOf(message));
+    return particulars != nullptr &&
+           tenants()->Withdraw(particulars->tenant, particulars->place_in_line, TicketOf(message));
   }
 
   // The caller holds the body, and everybody else sees that the message is gone.
@@ -485,8 +492,10 @@ class MessageStore {
       room_is_watched = room_watchers_.load(std::memory_order_relaxed) != 0;
       receivers_watch = receiver_watchers_.load(std::memory_order_relaxed) != 0;
     }
-    if (room_is_watched) [[unlikely]] room_.Notify(EventCount::kAll);
-    if (receivers_watch) [[unlikely]] visible_.Notify(EventCount::kAll);
+    if (room_is_watched) [[unlikely]]
+      room_.Notify(EventCount::kAll);
+    if (receivers_watch) [[unlikely]]
+      visible_.Notify(EventCount::kAll);
   }
 
   bool DropOneOfMany(Message message) {

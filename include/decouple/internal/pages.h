@@ -55,7 +55,7 @@ inline void* AllocatePages(std::size_t bytes, std::size_t alignment) {
     return memory;
   }
 #endif
-  return ::operator new(bytes, std::align_val_t{alignment});
+  return ::operator new (bytes, std::align_val_t{alignment});
 }
 
 inline void FreePages(void* memory, std::size_t bytes, std::size_t alignment) {
@@ -65,7 +65,7 @@ inline void FreePages(void* memory, std::size_t bytes, std::size_t alignment) {
     return;
   }
 #endif
-  ::operator delete(memory, std::align_val_t{alignment});
+  ::operator delete (memory, std::align_val_t{alignment});
 }
 
 }  // namespace decouple::internal

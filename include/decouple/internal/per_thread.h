@@ -40,7 +40,8 @@ class PerThread {
 
   Value& Local(ThreadRecord& record) {
     ThreadRecord::Shortcut& shortcut = record.shortcuts[id_ % record.shortcuts.size()];
-    if (shortcut.owner_id == id_) [[likely]] return static_cast<Node*>(shortcut.kept)->value;
+    if (shortcut.owner_id == id_) [[likely]]
+      return static_cast<Node*>(shortcut.kept)->value;
     return Find(record, shortcut);
   }
 

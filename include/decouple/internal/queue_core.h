@@ -36,6 +36,8 @@
 #include "decouple/internal/leasing.h"
 #include "decouple/internal/message_store.h"
 #include "decouple/internal/queue_settings.h"
+#include "decouple/internal/receipts.h"
+#include "decouple/internal/request_checks.h"
 #include "decouple/message.h"
 #include "decouple/queue_options.h"
 #include "decouple/statistics.h"
@@ -69,21 +71,27 @@ class QueueCore {
         identity_(QueueIdentity(seed, name_)),
         clock_(clock != nullptr ? *clock : SystemClock::Instance()),
         settings_(limits),
+        checks_(settings_),
         store_(ClockOrNull(clock)),
         sweep_(store_),
         leasing_(store_),
         clearing_(store_),
-        admission_(store_) {
+        admission_(store_),
+        receipts_(identity_, store_, leasing_.limit(), checks_) {
     Apply(attributes);
   }
 
   const std::string& name() const { return name_; }
 
+  // What is done with a delivery or a receipt.
+  Receipts<T>& receipts() { return receipts_; }
+
   // ---- sending ------------------------------------------------------------------------------------------------------
 
   absl::StatusOr<SendResult> Send(T&& body) {
     const std::size_t size = MessageSize(std::as_const(body));
-    if (absl::Status status = CheckBody(body, size); !status.ok()) [[unlikely]] return status;
+    if (absl::Status status = checks_.CheckBody(body, size); !status.ok()) [[unlikely]]
+      return status;
     Mine& mine = store_.mine();
     std::uint64_t ticket = 0;
     if (!admission_.TryAdmit(mine, 1, size, ticket)) [[unlikely]] {
@@ -92,14 +100,15 @@ class QueueCore {
     const std::int64_t now = store_.Now();
     store_.Publish(mine, ticket, std::move(body), nullptr, now, Later(now, settings_.delay()));
     store_.visible().Notify(1);
-    if (ticket % kSlotsPerSegment == 0) [[unlikely]] WorkOff(mine, now);
-    return SendResult{IdOf(ticket)};
+    if (ticket % kSlotsPerSegment == 0) [[unlikely]]
+      WorkOff(mine, now);
+    return SendResult{MessageId(identity_, ticket)};
   }
 
   absl::StatusOr<SendResult> Send(T&& body, SendOptions&& options) {
     const std::size_t size = MessageSize(std::as_const(body)) + options.attributes.bytes();
-    absl::Status status = CheckBody(body, size);
-    status.Update(CheckSendOptions(options));
+    absl::Status status = checks_.CheckBody(body, size);
+    status.Update(checks_.CheckSendOptions(options));
     if (!status.ok()) return status;
     Mine& mine = store_.mine();
     std::uint64_t ticket = 0;
@@ -111,7 +120,7 @@ class QueueCore {
     Publish(mine, ticket, std::move(body), std::move(options), now);
     store_.visible().Notify(1);
     if (ticket % kSlotsPerSegment == 0) WorkOff(mine, now);
-    return SendResult{IdOf(ticket)};
+    return SendResult{MessageId(identity_, ticket)};
   }
 
   absl::StatusOr<SendBatchResults> SendBatch(std::span<SendBatchEntry<T>> entries) {
@@ -119,17 +128,17 @@ class QueueCore {
     std::size_t all_bytes = 0;
     for (const auto& entry : entries) all_bytes += SizeOf(entry);
     if (all_bytes > settings_.limits().max_batch_bytes) {
-      return MakeError(Error::kBatchRequestTooLong,
-                       absl::StrCat("a batch of ", all_bytes, " bytes; allowed are at most ",
-                                    settings_.limits().max_batch_bytes));
+      return MakeError(
+          Error::kBatchRequestTooLong,
+          absl::StrCat("a batch of ", all_bytes, " bytes; allowed are at most ", settings_.limits().max_batch_bytes));
     }
     SendBatchResults results;
     results.reserve(entries.size());
     std::uint32_t valid = 0;
     std::size_t valid_bytes = 0;
     for (const auto& entry : entries) {
-      absl::Status status = CheckBody(entry.body, SizeOf(entry));
-      status.Update(CheckSendOptions(entry.options));
+      absl::Status status = checks_.CheckBody(entry.body, SizeOf(entry));
+      status.Update(checks_.CheckSendOptions(entry.options));
       if (status.ok()) {
         ++valid;
         valid_bytes += SizeOf(entry);
@@ -146,11 +155,13 @@ class QueueCore {
 
   ReceiveResult<T> Receive(const ReceiveOptions& options) {
     ReceiveResult<T> result;
-    result.status_ = CheckReceiveOptions(options);
-    if (!result.ok()) [[unlikely]] return result;
+    result.status_ = checks_.CheckReceiveOptions(options);
+    if (!result.ok()) [[unlikely]]
+      return result;
     Mine& mine = store_.mine();
     if (TryReceive(mine, options, store_.Now(), result.deliveries_)) {
-      if (!result.deliveries_.empty()) [[likely]] return result;
+      if (!result.deliveries_.empty()) [[likely]]
+        return result;
       const std::int64_t wait = WaitOf(options);
       if (wait != 0) {
         Await(mine, options, Later(store_.Now(), wait), result);
@@ -171,25 +182,8 @@ class QueueCore {
     return result;
   }
 
-  // ---- what is done with a delivery ---------------------------------------------------------------------------------
-
-  absl::Status DeleteHeld(Message message, std::uint32_t receive) {
-    store_.RemoveHeld(store_.mine(), message, receive);
-    return absl::OkStatus();
-  }
-
-  absl::Status ChangeVisibilityHeld(Message message, std::uint32_t receive, absl::Duration timeout) {
-    if (absl::Status status = CheckVisibility(timeout); !status.ok()) return status;
-    for (;;) {
-      SlotWord before;
-      const Found found = TryFind(message, message.segment->ordinal.load(std::memory_order_relaxed), receive, before);
-      if (found == Found::kBusy) {
-        Relax();
-        continue;
-      }
-      return found == Found::kOwned ? ChangeVisibilityOwned(message, before, timeout) : NotFound(found);
-    }
-  }
+  // ---- deliveries and receipts
+  // ---------------------------------------------------------------------------------------
 
   // A delivery is gone.
   void LetGo(Message message) {
@@ -205,48 +199,20 @@ class QueueCore {
     if (outstanding_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;  // what others did comes before
   }
 
-  MessageId IdOf(Message message) const { return IdOf(store_.TicketOf(message)); }
-
-  ReceiptHandle ReceiptOf(Message message, std::uint32_t receive) const {
-    return ReceiptHandle(identity_, store_.TicketOf(message), store_.SegmentNumberOf(message), receive);
-  }
-
   const Particulars* ParticularsOf(Message message) const { return store_.ParticularsOf(message); }
-
-  // ---- receipts -----------------------------------------------------------------------------------------------------
-
-  absl::Status Delete(const ReceiptHandle& receipt) {
-    if (receipt.queue() != identity_) return Foreign(receipt);
-    Mine& mine = store_.mine();
-    Message message;
-    SlotWord before;
-    if (Find(receipt, message, before) == Found::kOwned) {
-      store_.Remove(mine, message, before, &OwnedQueueCounts::deleted);
-      store_.Drop(message);
-    }
-    return absl::OkStatus();  // what is gone or belongs to another receive by now stays as it is
-  }
-
-  absl::Status ChangeVisibility(const ReceiptHandle& receipt, absl::Duration timeout) {
-    if (absl::Status status = CheckVisibility(timeout); !status.ok()) return status;
-    if (receipt.queue() != identity_) return Foreign(receipt);
-    Message message;
-    SlotWord before;
-    const Found found = Find(receipt, message, before);
-    return found == Found::kOwned ? ChangeVisibilityOwned(message, before, timeout) : NotFound(found);
-  }
 
   absl::StatusOr<StatusBatchResults> DeleteBatch(std::span<const DeleteBatchEntry> entries) {
     if (absl::Status status = CheckBatch(entries, settings_.limits()); !status.ok()) return status;
     StatusBatchResults results;
-    for (const auto& entry : entries) results.push_back(Delete(entry.receipt));
+    for (const auto& entry : entries) results.push_back(receipts_.Delete(entry.receipt));
     return results;
   }
 
   absl::StatusOr<StatusBatchResults> ChangeVisibilityBatch(std::span<const ChangeVisibilityBatchEntry> entries) {
     if (absl::Status status = CheckBatch(entries, settings_.limits()); !status.ok()) return status;
     StatusBatchResults results;
-    for (const auto& entry : entries) results.push_back(ChangeVisibility(entry.receipt, entry.visibility_timeout));
+    for (const auto& entry : entries)
+      results.push_back(receipts_.ChangeVisibility(entry.receipt, entry.visibility_timeout));
     return results;
   }
 
@@ -264,10 +230,10 @@ class QueueCore {
     {
       const std::lock_guard lock(purging_);
       if (purged_at_ != kNever && now < Later(purged_at_, interval)) {
-        return MakeError(Error::kPurgeQueueInProgress,
-                         absl::StrCat("the queue was purged ", absl::FormatDuration(absl::Nanoseconds(now - purged_at_)),
-                                      " ago; allowed is one purge in ",
-                                      absl::FormatDuration(settings_.limits().purge_interval)));
+        return MakeError(
+            Error::kPurgeQueueInProgress,
+            absl::StrCat("the queue was purged ", absl::FormatDuration(absl::Nanoseconds(now - purged_at_)),
+                         " ago; allowed is one purge in ", absl::FormatDuration(settings_.limits().purge_interval)));
       }
       purged_at_ = now;
     }
@@ -298,7 +264,8 @@ class QueueCore {
     statistics.approximate_number_of_messages_delayed = sums.waiting_for_delay();
     statistics.approximate_number_of_bytes = sums.bytes();
     const std::int64_t oldest = clearing_.OldestSentAt();
-    statistics.approximate_age_of_oldest_message = absl::Nanoseconds(std::max<std::int64_t>(0, now - std::min(now, oldest)));
+    statistics.approximate_age_of_oldest_message =
+        absl::Nanoseconds(std::max<std::int64_t>(0, now - std::min(now, oldest)));
     TenantLines::Counts tenants;
     if (store_.tenants() != nullptr) tenants = store_.tenants()->CountsAt(sums.in_flight(), now);
     statistics.approximate_number_of_noisy_groups = tenants.noisy_groups;
@@ -337,79 +304,10 @@ class QueueCore {
   static constexpr int kSweepsPerReceive = 100;
   static constexpr std::uint32_t kExpiredPerCall = 2 * kSlotsPerSegment;
 
-  enum class Found { kOwned, kBusy, kGone, kReceivedAgain };
-
   ~QueueCore() = default;
-
-  MessageId IdOf(std::uint64_t ticket) const { return MessageId(identity_, ticket); }
 
   static std::size_t SizeOf(const SendBatchEntry<T>& entry) {
     return MessageSize(entry.body) + entry.options.attributes.bytes();
-  }
-
-  // ---- checks -------------------------------------------------------------------------------------------------------
-
-  absl::Status CheckBody(const T& body, std::size_t size) const {
-    if constexpr (std::convertible_to<const T&, std::string_view>) {
-      if (std::string_view(body).empty()) [[unlikely]] {
-        return MakeError(Error::kMissingParameter, "an empty message body; it must have at least one character");
-      }
-    }
-    if (size > settings_.max_message_size()) [[unlikely]] {
-      return MakeError(Error::kInvalidParameterValue,
-                       absl::StrCat("a message of ", size, " bytes; allowed are at most ",
-                                    settings_.max_message_size(), ", attributes included"));
-    }
-    return absl::OkStatus();
-  }
-
-  absl::Status CheckSendOptions(const SendOptions& options) const {
-    const Limits& limits = settings_.limits();
-    absl::Status status;
-    if (options.delay) {
-      status.Update(CheckDuration(Error::kInvalidParameterValue, "delay", *options.delay, absl::ZeroDuration(),
-                                  limits.max_delay));
-    }
-    if (!options.attributes.empty()) {
-      status.Update(CheckAttributes(options.attributes, limits.max_message_attributes));
-    }
-    if (!options.group.empty()) status.Update(CheckGroup(options.group));
-    return status;
-  }
-
-  absl::Status CheckReceiveOptions(const ReceiveOptions& options) const {
-    const Limits& limits = settings_.limits();
-    if (options.max_messages < 1 || options.max_messages > limits.max_messages_per_receive) [[unlikely]] {
-      return CheckNumber(Error::kInvalidParameterValue, "maximum of messages", options.max_messages, std::size_t{1},
-                         limits.max_messages_per_receive);
-    }
-    if (options.visibility_timeout) {
-      if (absl::Status status = CheckVisibility(*options.visibility_timeout); !status.ok()) return status;
-    }
-    if (options.wait) {
-      return CheckDuration(Error::kInvalidParameterValue, "wait time", *options.wait, absl::ZeroDuration(),
-                           limits.max_wait);
-    }
-    return absl::OkStatus();
-  }
-
-  absl::Status CheckVisibility(absl::Duration timeout) const {
-    return CheckDuration(Error::kInvalidParameterValue, "visibility timeout", timeout, absl::ZeroDuration(),
-                         settings_.limits().max_visibility_timeout);
-  }
-
-  static absl::Status Foreign(const ReceiptHandle& receipt) {
-    return MakeError(Error::kReceiptHandleIsInvalid,
-                     absl::StrCat("the receipt handle ", receipt.ToString(), " is not of this queue"));
-  }
-
-  static absl::Status NotFound(Found found) {
-    if (found == Found::kReceivedAgain) {
-      return MakeError(Error::kMessageNotInflight,
-                       "the message was received again since; only the last receipt can change its visibility");
-    }
-    return MakeError(Error::kInvalidParameterValue,
-                     "the message is gone; only that of one that is still there can change");
   }
 
   static absl::Status Drained() {
@@ -455,7 +353,7 @@ class QueueCore {
         now = store_.Now();
       }
       Publish(mine, ticket, std::move(entries[i].body), std::move(entries[i].options), now);
-      results[i] = SendResult{IdOf(ticket)};
+      results[i] = SendResult{MessageId(identity_, ticket)};
       if (ticket % kSlotsPerSegment == 0) WorkOff(mine, now);
       ++ticket;
       ++sent;
@@ -478,13 +376,16 @@ class QueueCore {
       deliveries.deliveries_.emplace_back(this, message, receive_count);
     };
     for (int patience = kSweepsPerReceive;; --patience) {
-      if (store_.earliest().get() <= now) [[unlikely]] sweep_.Steps(mine, now, kSweepStepsPerCall);
+      if (store_.earliest().get() <= now) [[unlikely]]
+        sweep_.Steps(mine, now, kSweepStepsPerCall);
       request.most = static_cast<std::uint32_t>(options.max_messages - deliveries.size());
       const bool below_limit = leasing_.Lease(mine, request, sink);
       if (deliveries.size() == options.max_messages) return true;
-      if (timeout == 0 && !deliveries.empty()) return true;  // these are due again, and not to be given twice in one call
+      if (timeout == 0 && !deliveries.empty())
+        return true;  // these are due again, and not to be given twice in one call
       // More than what was there may come of what is still to be worked off.
-      if (store_.earliest().get() > now || patience == 0) [[likely]] return below_limit || !deliveries.empty();
+      if (store_.earliest().get() > now || patience == 0) [[likely]]
+        return below_limit || !deliveries.empty();
     }
   }
 
@@ -517,83 +418,6 @@ class QueueCore {
       }
     }
     if (watching) store_.WatchForReceivers(-1);
-  }
-
-  // ---- finding what a receipt names ---------------------------------------------------------------------------------
-
-  // One look. Owned: `before` is the word as it was. The slot must stay: held, or in a section.
-  Found TryFind(Message message, std::uint64_t ordinal, std::uint32_t receive, SlotWord& before) {
-    before = SlotWord(message.slot->word.load(std::memory_order_acquire));
-    if (!before.IsOf(ordinal) || before.receive_count() == 0) return Found::kGone;  // 0: not what was received
-    switch (before.phase()) {
-      case Phase::kBusy:
-        return Found::kBusy;
-      case Phase::kInFlight:
-      case Phase::kListed:
-        if (before.receive_count() != receive) {
-          const bool is_over = store_.RetentionEnd(*message.slot) <= store_.Now();  // and nothing noticed yet
-          return is_over ? Found::kGone : Found::kReceivedAgain;
-        }
-        return Store::TryOwn(*message.slot, before) ? Found::kOwned : Found::kBusy;
-      default:
-        return Found::kGone;
-    }
-  }
-
-  Found Find(const ReceiptHandle& receipt, Message& message, SlotWord& before) {
-    for (;;) {
-      Found found = Found::kGone;
-      {
-        const ReadSection section;
-        const auto place = store_.lane().FindByNumber(receipt.segment(), receipt.ticket());
-        message = {place.segment, place.slot};
-        if (place.slot != nullptr) {
-          found = TryFind(message, Lane::OrdinalOf(receipt.ticket()), receipt.receive(), before);
-        }
-      }
-      if (found == Found::kGone && store_.aside() != nullptr) {
-        store_.aside()->Find(receipt.ticket(), [&](Message moved) {
-          message = moved;
-          found = TryFind(moved, moved.segment->ordinal.load(std::memory_order_relaxed), receipt.receive(), before);
-        });
-      }
-      if (found != Found::kBusy) return found;
-      Relax();  // outside of the section: the owner may be waiting for us to leave it
-    }
-  }
-
-  absl::Status ChangeVisibilityOwned(Message message, SlotWord before, absl::Duration timeout) {
-    Mine& mine = store_.mine();
-    Slot& slot = *message.slot;
-    const std::int64_t now = store_.Now();
-    if (store_.RetentionEnd(slot) <= now) {
-      store_.Remove(mine, message, before, &OwnedQueueCounts::expired);
-      store_.Drop(message);
-      return NotFound(Found::kGone);
-    }
-    const std::int64_t visible_at = Later(now, absl::ToInt64Nanoseconds(timeout));
-    const absl::Duration most = settings_.limits().max_visibility_timeout;
-    const std::int64_t latest = Later(slot.first_received_at, absl::ToInt64Nanoseconds(most));
-    if (visible_at > latest) {
-      const std::int64_t left = latest - now;
-      Store::Disown(slot, before);
-      return MakeError(Error::kInvalidParameterValue,
-                       absl::StrCat("visibility timeout of ", absl::FormatDuration(timeout),
-                                    "; a message stays in flight at most ", absl::FormatDuration(most),
-                                    " from its first receive, of which ",
-                                    absl::FormatDuration(absl::Nanoseconds(std::max<std::int64_t>(0, left))), " are left"));
-    }
-    if (timeout != absl::ZeroDuration()) {
-      store_.Hide(mine, message, before, now, visible_at);
-      if (before.phase() == Phase::kListed) leasing_.limit().DealAnew();
-    } else if (before.phase() == Phase::kListed) {
-      Store::Disown(slot, before);  // visible already
-    } else {
-      store_.NoteReturned(mine, message, before);
-      store_.MakeVisible(mine, message, before);
-      store_.visible().Notify(1);
-    }
-    return absl::OkStatus();
   }
 
   // ---- housekeeping -------------------------------------------------------------------------------------------------
@@ -630,12 +454,14 @@ class QueueCore {
   const std::uint64_t identity_;
   Clock& clock_;
   QueueSettings settings_;
+  const RequestChecks checks_;
   std::atomic<std::int64_t> max_in_flight_{0};  // for messages
   Store store_;
   DueSweep<T> sweep_;
   Leasing<T> leasing_;
   Clearing<T> clearing_;
   Admission<T> admission_;
+  Receipts<T> receipts_;
 
   std::mutex purging_;
   std::int64_t purged_at_ = kNever;

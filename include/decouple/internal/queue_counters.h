@@ -17,15 +17,15 @@ namespace decouple::internal {
 // Counter: OwnedCounter in a thread's own, std::uint64_t in a sum.
 template <typename Counter>
 struct QueueCounts {
-  Counter sent{};        // counted when the ticket is taken
+  Counter sent{};  // counted when the ticket is taken
   Counter sent_bytes{};
-  Counter delayed{};     // of these, with a delay
+  Counter delayed{};  // of these, with a delay
   Counter delay_ended{};
 
   Counter received{};    // deliveries made
   Counter not_leased{};  // slots claimed that gave no delivery: expired, taken by somebody else, …
   Counter empty_receives{};
-  Counter let_go{};      // deliveries that are gone
+  Counter let_go{};        // deliveries that are gone
   Counter returned{};      // from in flight to visible: timed out or released
   Counter hidden_again{};  // from visible to in flight without a receive
 
@@ -64,9 +64,7 @@ struct QueueSums : QueueCounts<std::uint64_t> {
   std::int64_t bytes() const { return AtLeastZero(sent_bytes - removed_bytes); }
   std::int64_t in_flight() const { return AtLeastZero(received + hidden_again - removed_in_flight - returned); }
   std::int64_t waiting_for_delay() const { return AtLeastZero(delayed - delay_ended - removed_delayed); }
-  std::int64_t visible() const {
-    return std::max<std::int64_t>(0, messages() - in_flight() - waiting_for_delay());
-  }
+  std::int64_t visible() const { return std::max<std::int64_t>(0, messages() - in_flight() - waiting_for_delay()); }
   std::int64_t deliveries() const { return AtLeastZero(received - let_go); }
 
  private:

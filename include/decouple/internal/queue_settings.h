@@ -90,9 +90,9 @@ inline absl::Status CheckGroup(const std::string& group) {
     valid = valid && (absl::ascii_isalnum(byte) || absl::ascii_ispunct(byte));
   }
   if (valid) return absl::OkStatus();
-  return MakeError(Error::kInvalidParameterValue,
-                   absl::StrCat("message group \"", group,
-                                "\"; allowed are 1 to 128 letters, digits and punctuation characters"));
+  return MakeError(
+      Error::kInvalidParameterValue,
+      absl::StrCat("message group \"", group, "\"; allowed are 1 to 128 letters, digits and punctuation characters"));
 }
 
 class QueueSettings {

@@ -1,8 +1,8 @@
 // Segments: runs of 64 slots, and where they come from. They are allocated in chunks that double in size up to 64
 // segments, so a queue that never held much is small and a large backlog goes back to the system in large pieces.
 //
-// A chunk also keeps what one looks for across many segments in one place: the earliest deadline of each of its segments
-// side by side, and the earliest of those.
+// A chunk also keeps what one looks for across many segments in one place: the earliest deadline of each of its
+// segments side by side, and the earliest of those.
 //
 // Threading: Take(), Put() and Release() are called under the lane's structure mutex. Everybody else reads: a chunk is
 // found by its number inside a ReadSection, and freed only after Synchronize().
@@ -67,7 +67,7 @@ class SegmentPool {
   struct Segment {
     // Which run of 64 tickets lives here; 0 while none does. Set and cleared under the structure mutex.
     std::atomic<std::uint64_t> ordinal{0};
-    std::uint64_t last_ordinal = 0;  // under the structure mutex: what its slots' words still carry
+    std::uint64_t last_ordinal = 0;      // under the structure mutex: what its slots' words still carry
     std::uint32_t first_unfinished = 0;  // under the structure mutex: all slots before it are free again
     std::uint32_t place = 0;             // in its chunk
     Chunk* chunk = nullptr;
@@ -81,7 +81,7 @@ class SegmentPool {
 
   struct Chunk {
     std::uint32_t number = 0;
-    std::uint32_t size = 0;          // segments
+    std::uint32_t size = 0;           // segments
     std::uint64_t free_segments = 0;  // under the structure mutex: a bit a segment
     EarliestInstant earliest;
     EarliestInstant earliest_of[64];

@@ -7,14 +7,16 @@
 // an old idea of what is here never matches. Receive count and generation together are what a receipt names.
 //
 //   phase        who leaves it, and to what
-//   kDone        free or over. The sender that holds the ticket: kReady, kForward, kDelayed, kBusy. A receiver that will
+//   kDone        free or over. The sender that holds the ticket: kReady, kForward, kDelayed, kBusy. A receiver that
+//   will
 //                not wait for the sender: kSkipped
 //   kSkipped     the same sender, when it arrives at last: kBusy and then kListed, kDelayed, or kDone
 //   kReady       the one receiver that moved the head past it: kInFlight, or kDone when it expired. Nobody else, so a
 //                plain store does
 //   kForward     the same; the slot holds no message, but names the one that takes this place in the line
 //   kDelayed     anybody, through kBusy, when the delay is over: kListed; the receiver at the head: kInFlight
-//   kInFlight    anybody with the right receipt, or anybody when it is due, through kBusy: kListed, kInFlight, kDeleted,
+//   kInFlight    anybody with the right receipt, or anybody when it is due, through kBusy: kListed, kInFlight,
+//   kDeleted,
 //                kDone; with the delivery's own receipt: kDeleted at once
 //   kListed      visible again, and named by a line elsewhere: as kInFlight
 //   kBusy        one thread owns the slot for a few instructions; others wait
@@ -74,9 +76,7 @@ class SlotWord {
     return static_cast<std::uint32_t>(bits_) == SlotWord(Phase::kDone, ordinal).bits_;
   }
   // The sender that holds the ticket has written a message here.
-  constexpr bool IsPublished(std::uint64_t ordinal) const {
-    return IsOf(ordinal) && phase() != Phase::kSkipped;
-  }
+  constexpr bool IsPublished(std::uint64_t ordinal) const { return IsOf(ordinal) && phase() != Phase::kSkipped; }
 
   constexpr SlotWord With(Phase phase) const { return SlotWord((bits_ & ~0xFULL) | static_cast<std::uint64_t>(phase)); }
   constexpr SlotWord With(std::uint32_t marks) const { return SlotWord(bits_ | marks); }

@@ -31,7 +31,8 @@ class StragglerMove {
   void Tidy(Mine& mine) {
     store_.ForEachLane([&](Lane& lane) {
       const typename Lane::Sparse sparse = lane.TryRetire(kSegmentsPerCall);
-      if (sparse.ordinal != 0) [[unlikely]] MoveAllOf(mine, lane, sparse);
+      if (sparse.ordinal != 0) [[unlikely]]
+        MoveAllOf(mine, lane, sparse);
     });
   }
 
@@ -92,9 +93,8 @@ class StragglerMove {
     to.slot->first_received_at = from.slot->first_received_at;
 
     const std::uint64_t original = store_.TicketOf(from);
-    std::unique_ptr<Particulars> particulars = before.Has(SlotWord::kHasParticulars)
-                                                   ? std::move(Store::ParticularsAt(from))
-                                                   : std::make_unique<Particulars>();
+    std::unique_ptr<Particulars> particulars =
+        before.Has(SlotWord::kHasParticulars) ? std::move(Store::ParticularsAt(from)) : std::make_unique<Particulars>();
     particulars->moved_from = original;
     Store::ParticularsAt(to) = std::move(particulars);
     aside.Add(original, to);

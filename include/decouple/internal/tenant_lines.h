@@ -35,11 +35,11 @@ struct LinePlace {
 struct Tenant {
   std::string group;
   absl::btree_map<std::pair<std::uint64_t, std::uint64_t>, LinePlace> waiting;  // by the place in line, then ticket
-  std::int64_t messages = 0;  // in any state
+  std::int64_t messages = 0;                                                    // in any state
   std::int64_t in_flight = 0;
-  std::int64_t busy = 0;           // nanoseconds of processing in this period
-  std::int64_t busy_before = 0;    // and in the one before
-  std::int64_t period = 0;         // that `busy` counts for
+  std::int64_t busy = 0;         // nanoseconds of processing in this period
+  std::int64_t busy_before = 0;  // and in the one before
+  std::int64_t period = 0;       // that `busy` counts for
   std::int64_t last_sent_at = 0;
   bool noisy = false;
 
@@ -156,9 +156,9 @@ class TenantLines {
   }
 
  private:
-  static constexpr std::int64_t kPeriod = 300'000'000'000;        // five minutes
+  static constexpr std::int64_t kPeriod = 300'000'000'000;  // five minutes
   static constexpr std::int64_t kNoisyInFlight = 30;
-  static constexpr std::int64_t kNoisyShare = 10;                 // a tenth
+  static constexpr std::int64_t kNoisyShare = 10;  // a tenth
 
   using PlaceInLine = std::pair<std::uint64_t, std::uint64_t>;
 
@@ -196,8 +196,8 @@ class TenantLines {
   void Review(std::int64_t all_in_flight, std::int64_t now) {
     for (bool changed = true; changed;) {
       changed = false;
-      for (Tenant* tenant : {quiet_.empty() ? nullptr : quiet_.begin()->second,
-                             noisy_.empty() ? nullptr : noisy_.begin()->second}) {
+      for (Tenant* tenant :
+           {quiet_.empty() ? nullptr : quiet_.begin()->second, noisy_.empty() ? nullptr : noisy_.begin()->second}) {
         if (tenant == nullptr) continue;
         Unqueue(tenant);
         const bool was = tenant->noisy;
@@ -211,8 +211,7 @@ class TenantLines {
   void Judge(Tenant& tenant, std::int64_t all_in_flight, std::int64_t now) {
     Turn(tenant, now);
     TurnTotal(now);
-    const bool many_in_flight =
-        tenant.in_flight >= kNoisyInFlight && tenant.in_flight * kNoisyShare > all_in_flight;
+    const bool many_in_flight = tenant.in_flight >= kNoisyInFlight && tenant.in_flight * kNoisyShare > all_in_flight;
     const bool much_time = tenant.recent_busy() * kNoisyShare > total_.recent_busy();
     const bool sends = now - tenant.last_sent_at < kPeriod;
     tenant.noisy = sends && !tenant.waiting.empty() && (tenant.noisy || many_in_flight || much_time);

@@ -67,7 +67,8 @@ struct alignas(kCacheLine) ThreadRecord {
 class ThreadRecords {
  public:
   static ThreadRecord& Current() {
-    if (current_ != nullptr) [[likely]] return *current_;
+    if (current_ != nullptr) [[likely]]
+      return *current_;
     return Enlist();
   }
 
@@ -99,7 +100,8 @@ class ThreadRecords {
       }
     }
     current_ = record;
-    thread_local Return give_back;  // in a thread that is past its destructors this is a no-op, and the record stays taken
+    thread_local Return
+        give_back;  // in a thread that is past its destructors this is a no-op, and the record stays taken
     give_back.armed = true;
     return *record;
   }

@@ -1,8 +1,8 @@
 // The system clock's timeline in nanoseconds since the Unix epoch: steady (it never runs back, also when the wall clock
 // is set), anchored to wall time once when the process starts.
 //
-// Reading time is the largest single cost of a send or a receive, so three sources were measured side by side (AMD EPYC,
-// Linux 6.18, KVM; nanoseconds a read; bench/clock_bench.cc repeats it):
+// Reading time is the largest single cost of a send or a receive, so three sources were measured side by side (AMD
+// EPYC, Linux 6.18, KVM; nanoseconds a read; bench/clock_bench.cc repeats it):
 //
 //   steady_clock (clock_gettime)    23.8
 //   CLOCK_MONOTONIC_COARSE           4.7   but steps by 4 ms: coarser than the 1 ms that timestamps need
@@ -10,9 +10,9 @@
 //   the same after an lfence        18.8   plus about 2
 //
 // So the processor's counter is used where the kernel itself trusts it (clock source "tsc", which implies that it is
-// invariant and the same on all cores), and steady_clock elsewhere. The processor may read the counter before loads that
-// stand before it in the program. So Now() puts a fence in between, and never runs back, whichever thread compares with
-// what it heard from another. The queues themselves use NowUnordered(): it never runs back on one thread, and lags
+// invariant and the same on all cores), and steady_clock elsewhere. The processor may read the counter before loads
+// that stand before it in the program. So Now() puts a fence in between, and never runs back, whichever thread compares
+// with what it heard from another. The queues themselves use NowUnordered(): it never runs back on one thread, and lags
 // behind what was heard from others by some ten nanoseconds at most, which no timestamp or timeout needs.
 //
 // Time is a line through an anchor:
@@ -58,9 +58,9 @@ class TickTimeline {
   static constexpr int kSlopeBits = 32;  // the slope is in nanoseconds a tick, times 2^32
 
   TickTimeline() {
-    const std::int64_t wall = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                                  std::chrono::system_clock::now().time_since_epoch())
-                                  .count();
+    const std::int64_t wall =
+        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+            .count();
     wall_minus_steady_ = wall - SteadyNow();
     if (TicksAreTrusted()) Calibrate();
   }
@@ -134,7 +134,8 @@ class TickTimeline {
         Relax();
         continue;
       }
-      if (passed < span) [[likely]] return anchor_nanos + Along(passed, slope) + wall_minus_steady_;
+      if (passed < span) [[likely]]
+        return anchor_nanos + Along(passed, slope) + wall_minus_steady_;
       DrawNextLine(version);
     }
   }

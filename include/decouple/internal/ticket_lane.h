@@ -4,8 +4,8 @@
 //   auto place = lane.PlaceOf(first + i, view);                   // where the message goes
 //   …write the message…; if (!lane.TryPublish(*place.slot, ready)) …  // skipped: nobody waits here any more
 //
-//   auto run = lane.Claim(view, 10, inspect);                     // the receiver: some consecutive slots are now its own
-//   for (i …) if (run.slot(i) is ready) …                         // to flip, each with one store
+//   auto run = lane.Claim(view, 10, inspect);                     // the receiver: some consecutive slots are now its
+//   own for (i …) if (run.slot(i) is ready) …                         // to flip, each with one store
 //
 // head ≤ tail, both only grow. Slot `t` for t < head has been passed; whoever moved the head past it is the only one to
 // take it out of kReady. A sender that stalls between its ticket and its publication holds nobody up: a receiver that
@@ -105,7 +105,8 @@ class TicketLane {
       view.send_segment = FindOrInstall(ordinal);
       view.send_ordinal = ordinal;
     }
-    if (place == kSlotsPerSegment / 2) [[unlikely]] InstallAhead(ordinal + 1);
+    if (place == kSlotsPerSegment / 2) [[unlikely]]
+      InstallAhead(ordinal + 1);
     return {view.send_segment, &view.send_segment->slots[place]};
   }
 
@@ -144,13 +145,12 @@ class TicketLane {
         run.segment = view.receive_segment;
         const std::uint64_t open_until = gate.load(std::memory_order_relaxed);  // ordered by the section
         bool stopped = false;
-        for (std::uint32_t taken = 0;
-             run.segment != nullptr && taken < most && run.first + run.size < kSlotsPerSegment; ++run.size) {
+        for (std::uint32_t taken = 0; run.segment != nullptr && taken < most && run.first + run.size < kSlotsPerSegment;
+             ++run.size) {
           // Acquire: pairs with the sender's publication, for `inspect` and for the caller who reads the message.
           const SlotWord word(run.slot(run.size).word.load(std::memory_order_acquire));
           if (!word.IsOf(run.ordinal)) break;
-          const Verdict verdict =
-              word.phase() == Phase::kSkipped ? Verdict::kPass : inspect(run.slot(run.size), word);
+          const Verdict verdict = word.phase() == Phase::kSkipped ? Verdict::kPass : inspect(run.slot(run.size), word);
           run.gated = verdict == Verdict::kTake && head + run.size >= open_until;
           stopped = verdict == Verdict::kStop;
           if (stopped || run.gated) break;
@@ -172,7 +172,8 @@ class TicketLane {
         Relax();
         continue;
       }
-      if (tail == head + 1 || run.segment == nullptr) return run;  // nothing behind it: not sent before the send returns
+      if (tail == head + 1 || run.segment == nullptr)
+        return run;  // nothing behind it: not sent before the send returns
       Skip(run, head);
     }
   }
@@ -183,8 +184,8 @@ class TicketLane {
     std::uint64_t ordinal = 0;
   };
 
-  // Gives passed segments back whose slots are all free again: looks at most at `most` that are not, and tells of one of
-  // these that is nearly empty. O(most + freed). Not inside a ReadSection.
+  // Gives passed segments back whose slots are all free again: looks at most at `most` that are not, and tells of one
+  // of these that is nearly empty. O(most + freed). Not inside a ReadSection.
   Sparse TryRetire(std::uint32_t most) {
     Sparse sparse;
     std::array<Chunk*, 4> unneeded{};
@@ -293,8 +294,8 @@ class TicketLane {
     while (rings_.empty() || ordinal - next_uncollected_ > rings_.back()->mask) Grow();
     Segment* const segment = pool_.Take(ordinal);
     segment->first_unfinished = 0;
-    segment->ordinal.store(ordinal, std::memory_order_release);                    // publishes its words
-    rings_.back()->at(ordinal).store(segment, std::memory_order_release);          // pairs with Find()
+    segment->ordinal.store(ordinal, std::memory_order_release);            // publishes its words
+    rings_.back()->at(ordinal).store(segment, std::memory_order_release);  // pairs with Find()
     return segment;
   }
 

@@ -70,7 +70,8 @@ class Model {
     if (StateOf(body, now) == State::kGone) return Error::kInvalidParameterValue;
     Message& message = messages_.at(body);
     if (message.receive_count != receive) return Error::kMessageNotInflight;
-    if (now + timeout > message.first_received_at + Hours(12)) return Error::kInvalidParameterValue;
+    const bool releases = timeout == absl::ZeroDuration();
+    if (!releases && now + timeout > message.first_received_at + Hours(12)) return Error::kInvalidParameterValue;
     message.visible_at = now + timeout;
     return std::nullopt;
   }

@@ -69,17 +69,17 @@ class Delivery {
   ReceiptHandle receipt() const { return core_->receipts().ReceiptOf(message_, receive_count_); }
 
   // The message is done with. Succeeds, and does nothing, when it is gone already or was received again since.
-  absl::Status Delete() { return core_->receipts().Delete(message_, receive_count_); }
+  absl::Status Delete() noexcept { return core_->receipts().Delete(message_, receive_count_); }
 
   // Hides the message for `visibility_timeout` from now, 0 … 12 h, also when its timeout has ended meanwhile.
   // kMessageNotInflight: it was received again since. kInvalidParameterValue: out of range, or more than 12 h from its
   // first receive, or the message is gone.
-  absl::Status ChangeVisibility(absl::Duration visibility_timeout) {
+  absl::Status ChangeVisibility(absl::Duration visibility_timeout) noexcept {
     return core_->receipts().ChangeVisibility(message_, receive_count_, visibility_timeout);
   }
 
   // Gives the message back: others can receive it at once. The same as ChangeVisibility of zero.
-  absl::Status Release() { return ChangeVisibility(absl::ZeroDuration()); }
+  absl::Status Release() noexcept { return ChangeVisibility(absl::ZeroDuration()); }
 
  private:
   void Swap(Delivery& other) noexcept {

@@ -16,7 +16,7 @@
 // A StandardQueue is a handle, as a std::shared_ptr is: copies are the same queue, which lives as long as one of them.
 // All members may be called from any thread at the same time. Send, Receive and Delete take no lock and, in the steady
 // state, no memory; they cost O(messages concerned), and now and then a bounded share of what timeouts have left to do.
-// When memory runs out the process ends.
+// Nothing throws: when memory runs out the process ends.
 
 #ifndef DECOUPLE_STANDARD_QUEUE_H_
 #define DECOUPLE_STANDARD_QUEUE_H_
@@ -59,8 +59,8 @@ class StandardQueue {
   // Sends a message. With options: a delay, attributes, a group.
   // kInvalidParameterValue: too large, or an option out of its range. kMissingParameter: an empty string.
   // kQueueClosed. kQueueFull: there was no room (in the time that Block gives). The body is consumed only on success.
-  absl::StatusOr<SendResult> Send(T&& body) { return core_->Send(std::move(body)); }
-  absl::StatusOr<SendResult> Send(T&& body, SendOptions options) {
+  absl::StatusOr<SendResult> Send(T&& body) noexcept { return core_->Send(std::move(body)); }
+  absl::StatusOr<SendResult> Send(T&& body, SendOptions options) noexcept {
     return core_->Send(std::move(body), std::move(options));
   }
   absl::StatusOr<SendResult> Send(const T& body) requires std::copy_constructible<T> { return core_->Send(T(body)); }
@@ -69,43 +69,46 @@ class StandardQueue {
   }
 
   // Sends up to ten messages; see batch.h. The bodies and options of entries that were sent are moved from.
-  absl::StatusOr<SendBatchResults> SendBatch(std::span<SendBatchEntry<T>> entries) { return core_->SendBatch(entries); }
+  absl::StatusOr<SendBatchResults> SendBatch(std::span<SendBatchEntry<T>> entries) noexcept {
+    return core_->SendBatch(entries);
+  }
 
   // What is there, up to `max_messages`, at once; waits, if asked to, only while there is nothing. May give nothing.
   // kInvalidParameterValue: an option out of its range. kOverLimit: too many in flight (with a wait: nothing instead).
   // kQueueClosed: closed and drained. Closing the queue ends a wait.
-  ReceiveResult<T> Receive(const ReceiveOptions& options = {}) { return core_->Receive(options); }
+  ReceiveResult<T> Receive(const ReceiveOptions& options = {}) noexcept { return core_->Receive(options); }
 
   // By receipt, as by the delivery itself (see Delivery). kReceiptHandleIsInvalid: it is of another queue.
-  absl::Status Delete(const ReceiptHandle& receipt) { return core_->receipts().Delete(receipt); }
-  absl::Status ChangeVisibility(const ReceiptHandle& receipt, absl::Duration visibility_timeout) {
+  absl::Status Delete(const ReceiptHandle& receipt) noexcept { return core_->receipts().Delete(receipt); }
+  absl::Status ChangeVisibility(const ReceiptHandle& receipt, absl::Duration visibility_timeout) noexcept {
     return core_->receipts().ChangeVisibility(receipt, visibility_timeout);
   }
-  absl::StatusOr<StatusBatchResults> DeleteBatch(std::span<const DeleteBatchEntry> entries) {
+  absl::StatusOr<StatusBatchResults> DeleteBatch(std::span<const DeleteBatchEntry> entries) noexcept {
     return core_->DeleteBatch(entries);
   }
-  absl::StatusOr<StatusBatchResults> ChangeVisibilityBatch(std::span<const ChangeVisibilityBatchEntry> entries) {
+  absl::StatusOr<StatusBatchResults> ChangeVisibilityBatch(
+      std::span<const ChangeVisibilityBatchEntry> entries) noexcept {
     return core_->ChangeVisibilityBatch(entries);
   }
 
   // Removes every message that was sent before, in flight and delayed ones too. O(messages).
   // kPurgeQueueInProgress: the last purge was less than 60 s ago.
-  absl::Status Purge() { return core_->Purge(); }
+  absl::Status Purge() noexcept { return core_->Purge(); }
 
   // Changes options; all, or on kInvalidAttributeValue none.
-  absl::Status SetAttributes(const QueueAttributes& attributes) { return core_->SetAttributes(attributes); }
+  absl::Status SetAttributes(const QueueAttributes& attributes) noexcept { return core_->SetAttributes(attributes); }
 
   // First works off all timeouts that are due: O(threads + what is due).
-  MessageCounts Counts() const { return core_->Counts(); }
+  MessageCounts Counts() const noexcept { return core_->Counts(); }
   // O(messages in flight or delayed + segments).
-  QueueStatistics Statistics() const { return core_->Statistics(); }
+  QueueStatistics Statistics() const noexcept { return core_->Statistics(); }
 
   // No more sends from now on: they fail with kQueueClosed. Who waits for a message wakes at once. What is there can
   // still be received and deleted. Closing twice is closing once.
-  void Close() { core_->Close(); }
-  bool closed() const { return core_->closed(); }
+  void Close() noexcept { core_->Close(); }
+  bool closed() const noexcept { return core_->closed(); }
   // Closed, and every message is gone.
-  bool drained() const { return core_->drained(); }
+  bool drained() const noexcept { return core_->drained(); }
 
   const std::string& name() const { return core_->name(); }
 

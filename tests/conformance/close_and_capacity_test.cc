@@ -1,6 +1,8 @@
 // Closing and draining, and queues that hold only so much.
 
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "queue_testing.h"
 
@@ -157,6 +159,28 @@ CONFORMANCE_TEST("a blocked sender goes on when a message is deleted") {
   sender.join();
   CHECK(sent == clock.Now());
   CHECK(ReceiveOne(queue).body() == 2);
+}
+
+CONFORMANCE_TEST("receivers get what a batch has sent so far while the rest of it is blocked") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.capacity = Capacity{.messages = 2, .when_full = Block{}}});
+  std::vector<int> received;
+  std::thread receiver([&] {
+    while (received.size() < 5) {
+      for (auto& delivery : queue.Receive({.wait = Seconds(20)}).value()) {
+        received.push_back(delivery.body());
+        CHECK(delivery.Delete().ok());
+      }
+    }
+  });
+  clock.AwaitSleepers(1);
+  std::vector<SendBatchEntry<int>> entries;
+  for (int i = 0; i < 5; ++i) entries.push_back({"id-" + std::to_string(i), i, {}});
+  const auto results = queue.SendBatch(entries);
+  receiver.join();
+  REQUIRE(results.ok());
+  for (const auto& result : *results) CHECK(result.ok());
+  CHECK(received == std::vector{0, 1, 2, 3, 4});
 }
 
 CONFORMANCE_TEST("a blocked sender goes on when the retention of a message ends") {

@@ -68,6 +68,18 @@ CONFORMANCE_TEST("a message stays in flight at most 12 hours from its first rece
   CHECK(queue.Counts().ready == 1);
 }
 
+CONFORMANCE_TEST("a message can be released however long ago its first receive was") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  SendAll(queue, 1);
+  ReceiveOne(queue);
+  clock.Advance(Hours(13));
+  auto again = ReceiveOne(queue);
+  CHECK(ErrorIn(again.ChangeVisibility(Seconds(1))) == Error::kInvalidParameterValue);
+  CHECK(again.Release().ok());
+  CHECK(queue.Counts().ready == 1);
+}
+
 CONFORMANCE_TEST("the visibility of a message that is gone cannot change") {
   ManualClock clock;
   auto queue = Make<TestType>(clock);

@@ -71,7 +71,10 @@ class DueSweep {
     std::int64_t rest = FindDue(now, batch);
     if (batch.slots != 0) rest = std::min(rest, taken);  // there may be more
     const std::uint64_t over = SettleAll(mine, now, batch);
-    store_.earliest().Lower(rest);
+    if (store_.earliest().Lower(rest)) {  // who looked in between knows of no deadline
+      store_.visible().Notify(EventCount::kAll);
+      store_.room().Notify(EventCount::kAll);
+    }
     stepping_.store(false, std::memory_order_release);
     ForEachBit(over, [&](std::size_t i) { store_.Drop({batch.segment, &batch.segment->slots[i]}); });
     return batch.slots != 0;

@@ -335,30 +335,26 @@ class QueueCore {
     store_.Publish(mine, ticket, std::move(body), std::move(particulars), now, Later(now, delay));
   }
 
-  // Those whose result is not an error: with one ticket for all, or one by one if the queue is not open.
+  // Those whose result is not an error: with one ticket for all, or one by one if the queue is not open to everybody.
   void SendValid(std::span<SendBatchEntry<T>> entries, std::uint32_t valid, std::size_t valid_bytes,
                  SendBatchResults& results) {
     Mine& mine = store_.mine();
     std::uint64_t ticket = 0;
-    const bool together = admission_.TryAdmit(mine, valid, valid_bytes, ticket);
-    std::int64_t now = store_.Now();
-    std::uint32_t sent = 0;
+    if (!admission_.TryAdmit(mine, valid, valid_bytes, ticket)) {
+      for (std::size_t i = 0; i < entries.size(); ++i) {
+        if (results[i].ok()) results[i] = Send(std::move(entries[i].body), std::move(entries[i].options));
+      }
+      return;
+    }
+    const std::int64_t now = store_.Now();
     for (std::size_t i = 0; i < entries.size(); ++i) {
       if (!results[i].ok()) continue;
-      if (!together) {
-        if (absl::Status status = Admit(mine, SizeOf(entries[i]), ticket); !status.ok()) {
-          results[i] = std::move(status);
-          continue;
-        }
-        now = store_.Now();
-      }
       Publish(mine, ticket, std::move(entries[i].body), std::move(entries[i].options), now);
       results[i] = SendResult{MessageId(identity_, ticket)};
       if (ticket % kSlotsPerSegment == 0) WorkOff(mine, now);
       ++ticket;
-      ++sent;
     }
-    store_.visible().Notify(sent);
+    store_.visible().Notify(valid);
   }
 
   // ---- receiving ----------------------------------------------------------------------------------------------------
@@ -441,6 +437,7 @@ class QueueCore {
       Settle(store_.Now());  // what is over stays so, even if it would not be by the new one
       store_.set_retention(absl::ToInt64Nanoseconds(*attributes.retention));
       clearing_.LookAtAllAgain();
+      store_.room().Notify(EventCount::kAll);  // there may be some sooner
     }
     if (attributes.max_in_flight) {
       max_in_flight_.store(*attributes.max_in_flight, std::memory_order_relaxed);

@@ -43,7 +43,7 @@ void Between(benchmark::State& state) {
     std::vector<std::thread> threads;
     for (int i = 0; i < senders; ++i) {
       threads.emplace_back([&] {
-        for (std::size_t number = 0; number < kMessages / senders; ++number) peer.Send(number);
+        for (std::size_t number = 0; number < kMessages / senders; number += Peer::kAtOnce) peer.Send(number);
       });
     }
     for (int i = 0; i < receivers; ++i) {
@@ -112,6 +112,7 @@ void Register() {
   add("one_thread", OneThread<Peer<1>>, benchmark::kNanosecond);
   add("one_thread_batch_10", OneThread<Peer<10>>, benchmark::kNanosecond);
   add("one_to_one", Between<Peer<1>, 1, 1>, benchmark::kMillisecond);
+  add("one_to_one_batch_10", Between<Peer<10>, 1, 1>, benchmark::kMillisecond);
   add("two_to_two", Between<Peer<1>, 2, 2>, benchmark::kMillisecond);
   add("backlog", Backlog<Peer<1>>, benchmark::kMillisecond);
 }

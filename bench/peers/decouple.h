@@ -2,9 +2,7 @@
 #ifndef DECOUPLE_BENCH_PEERS_DECOUPLE_H_
 #define DECOUPLE_BENCH_PEERS_DECOUPLE_H_
 
-#include <array>
 #include <cstddef>
-#include <span>
 
 #include "decouple/standard_queue.h"
 
@@ -12,13 +10,10 @@ template <std::size_t kBatch>
 class DecouplePeer {
  public:
   static constexpr const char* kName = "decouple";
+  static constexpr std::size_t kAtOnce = kBatch;
 
   void Send(std::size_t number) {
-    if constexpr (kBatch == 1) {
-      queue_.Send(number).IgnoreError();
-    } else {
-      for (std::size_t i = 0; i < kBatch; ++i) queue_.Send(number + i).IgnoreError();
-    }
+    for (std::size_t i = 0; i < kBatch; ++i) queue_.Send(number + i).IgnoreError();
   }
 
   // Returns how many were there.

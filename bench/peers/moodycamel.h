@@ -11,6 +11,7 @@ template <std::size_t kBatch>
 class MoodycamelPeer {
  public:
   static constexpr const char* kName = "moodycamel";
+  static constexpr std::size_t kAtOnce = kBatch;
 
   void Send(std::size_t number) {
     for (std::size_t i = 0; i < kBatch; ++i) queue_.enqueue(number + i);

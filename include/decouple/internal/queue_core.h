@@ -177,7 +177,8 @@ class QueueCore {
     }
     if (result.ok() && result.deliveries_.empty()) {
       mine.counts.empty_receives.Add(1);
-      leasing_.Tidy(mine);
+      // Not each time: one who polls an empty queue would get in the senders' way.
+      if (mine.counts.empty_receives.value() % kEmptyReceivesPerTidy == 1) leasing_.Tidy(mine);
     }
     return result;
   }
@@ -302,6 +303,7 @@ class QueueCore {
   static constexpr std::int64_t kNever = -1;
   static constexpr int kSweepStepsPerCall = 4;
   static constexpr int kSweepsPerReceive = 100;
+  static constexpr std::uint64_t kEmptyReceivesPerTidy = 64;
   static constexpr std::uint32_t kExpiredPerCall = 2 * kSlotsPerSegment;
 
   ~QueueCore() = default;

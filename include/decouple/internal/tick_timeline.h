@@ -4,10 +4,10 @@
 // Reading time is the largest single cost of a send or a receive, so three sources were measured side by side (AMD
 // EPYC, Linux 6.18, KVM; nanoseconds a read; bench/clock_bench.cc repeats it):
 //
-//   steady_clock (clock_gettime)    23.8
-//   CLOCK_MONOTONIC_COARSE           4.7   but steps by 4 ms: coarser than the 1 ms that timestamps need
-//   calibrated TSC                   9.6   plus about 2 for the line below
-//   the same after an lfence        18.8   plus about 2
+//   steady_clock (clock_gettime)    23.5
+//   CLOCK_MONOTONIC_COARSE           4.9   but steps by 4 ms: coarser than the 1 ms that timestamps need
+//   calibrated TSC                   9.6   with the line below
+//   the same after an lfence        21.6
 //
 // So the processor's counter is used where the kernel itself trusts it (clock source "tsc", which implies that it is
 // invariant and the same on all cores), and steady_clock elsewhere. The processor may read the counter before loads

@@ -248,8 +248,9 @@ class TicketLane {
   // Marks the unpublished slot at the head, so that the head can pass it. Its sender finds the mark.
   void Skip(const Run& run, std::uint64_t head) {
     const ReadSection section;
-    // If somebody else passed it meanwhile, its word has changed, or will fail the exchange: a slot gets its old word
-    // back only after 2^24 uses of its segment.
+    // While the head is here the segment is; and if it still is after we read the word, that is the unpublished one. If
+    // somebody passes it then, the exchange fails: a slot gets its old word back only after 2^24 uses of its segment.
+    if (head_.load(std::memory_order_acquire) != head) return;
     std::uint64_t unpublished = run.slot(0).word.load(std::memory_order_acquire);
     if (head_.load(std::memory_order_acquire) != head || SlotWord(unpublished).IsOf(run.ordinal)) return;
     run.slot(0).word.compare_exchange_strong(unpublished, SlotWord(Phase::kSkipped, run.ordinal).bits(),

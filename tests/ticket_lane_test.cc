@@ -19,7 +19,7 @@ using Lane = TicketLane<NumberSlot>;
 
 const std::atomic<std::uint64_t> open_gate{~std::uint64_t{0}};
 
-Lane::Verdict TakeAll(const NumberSlot&, SlotWord) { return Lane::Verdict::kTake; }
+bool TakeAll(const NumberSlot&, SlotWord) { return true; }
 
 bool Publish(Lane& lane, Lane::View& view, std::uint64_t ticket) {
   const auto place = lane.PlaceOf(ticket, view);
@@ -75,20 +75,30 @@ TEST_CASE("a stalled sender is skipped once there is something behind it, and fi
   CHECK_FALSE(Publish(lane, view, stalled));
 }
 
-TEST_CASE("inspection passes, takes and stops") {
+TEST_CASE("what is for the claimant is taken or stops it, all else is passed") {
   Lane lane;
   Lane::View view;
-  for (int i = 0; i < 10; ++i) Send(lane, view);
-  const auto inspect = [](const NumberSlot& slot, SlotWord) {
-    if (slot.number == 7) return Lane::Verdict::kStop;
-    return slot.number % 2 == 0 ? Lane::Verdict::kPass : Lane::Verdict::kTake;
+  for (int i = 0; i < 10; ++i) {
+    const std::uint64_t ticket = lane.TakeTickets(1);
+    const Phase phase = ticket % 2 == 0 ? Phase::kDone : ticket == 9 ? Phase::kForward : Phase::kReady;
+    const auto place = lane.PlaceOf(ticket, view);
+    place.slot->number = ticket;
+    REQUIRE(Lane::TryPublish(*place.slot, SlotWord(phase, Lane::OrdinalOf(ticket))));
+  }
+  const auto wants = [](const NumberSlot& slot, SlotWord) { return slot.number != 7; };
+  const auto taken = [](const Lane::Run& run) {
+    std::vector<std::uint64_t> numbers;
+    run.ForEachTaken([&](const NumberSlot& slot, SlotWord) { numbers.push_back(slot.number); });
+    return numbers;
   };
-  const auto two = lane.Claim(view, 2, open_gate, inspect);  // 1 and 3
+  const auto two = lane.Claim(view, 2, open_gate, wants);
   CHECK(two.size == 4);
-  const auto rest = lane.Claim(view, 10, open_gate, inspect);
-  CHECK(rest.size == 3);
-  CHECK(lane.head() == 7);
-  CHECK(lane.Claim(view, 10, open_gate, inspect).size == 0);
+  CHECK(taken(two) == std::vector<std::uint64_t>{1, 3});
+  const auto up_to_seven = lane.Claim(view, 10, open_gate, wants);
+  CHECK(up_to_seven.size == 3);
+  CHECK(taken(up_to_seven) == std::vector<std::uint64_t>{5});
+  CHECK(lane.Claim(view, 10, open_gate, wants).size == 0);
+  CHECK(taken(lane.Claim(view, 10, open_gate, TakeAll)) == std::vector<std::uint64_t>{7, 9});
 }
 
 TEST_CASE("nothing is taken from the gate on") {
@@ -167,14 +177,13 @@ TEST_CASE("every ticket of many senders is claimed by exactly one of many receiv
       Lane::View view;
       while (left.load() > 0) {
         const auto run = lane.Claim(view, i == 0 ? 1 : 10, open_gate, TakeAll);
-        for (std::uint32_t n = 0; n < run.size; ++n) {
-          if (SlotWord(run.slot(n).word.load(std::memory_order_acquire)).phase() != Phase::kReady) continue;
-          const std::uint64_t ticket = run.slot(n).number;
-          Free(run, n);
-          if (ticket >= kTickets) continue;
+        run.ForEachTaken([&](NumberSlot& slot, SlotWord) {
+          const std::uint64_t ticket = slot.number;
+          slot.word.store(SlotWord(Phase::kDone, run.ordinal).bits(), std::memory_order_release);
+          if (ticket >= kTickets) return;
           claimed[ticket].fetch_add(1);
           left.fetch_sub(1);
-        }
+        });
         if (run.reached_end) lane.TryRetire(2);
       }
     });

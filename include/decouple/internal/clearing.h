@@ -10,7 +10,6 @@
 #include <bit>
 #include <cstdint>
 #include <limits>
-#include <optional>
 
 #include "decouple/internal/message_store.h"
 
@@ -32,28 +31,19 @@ class Clearing {
   // Removes ready messages that are past their retention from the head on, at most `most` of them. They lie in the
   // order of sending, so the first that is not ends it. In other states the sweep finds them.
   void ExpiredAtHead(Mine& mine, std::int64_t now, std::uint32_t most) {
-    const auto inspect = [&](const Slot& slot, SlotWord word) {
-      switch (word.phase()) {
-        case Phase::kReady:
-          return store_.RetentionEnd(slot) <= now ? Lane::Verdict::kTake : Lane::Verdict::kStop;
-        case Phase::kForward:
-          return Lane::Verdict::kTake;
-        case Phase::kDelayed:  // the head passes it when it is due
-        case Phase::kBusy:
-          return Lane::Verdict::kStop;
-        default:
-          return Lane::Verdict::kPass;
-      }
+    const auto wants = [&](const Slot& slot, SlotWord word) {
+      return word.phase() == Phase::kForward || store_.RetentionEnd(slot) <= now;
     };
     while (most > 0) {
-      const auto run = store_.lane().Claim(mine.view, most, kOpenGate, inspect);
+      const auto run = store_.lane().Claim(mine.view, most, kOpenGate, wants);
       if (run.size == 0) return;
-      ForEachClaimed(run, mine, [&](Message message, SlotWord word) {
+      mine.counts.not_leased.Add(run.size);
+      run.ForEachTaken([&](Slot& slot, SlotWord word) {
         if (word.phase() == Phase::kForward) {
           // Next in any case, as it is at the head: there it waits for the receiver.
-          store_.Enlist(mine, Store::TakeForward(*message.slot, word));
+          store_.Enlist(mine, Store::TakeForward(slot, word));
         } else {
-          RemoveOwned(mine, message, word, &OwnedQueueCounts::expired);
+          RemoveOwned(mine, {run.segment, &slot}, word, &OwnedQueueCounts::expired);
         }
       });
       most -= std::min(most, run.size);
@@ -77,10 +67,11 @@ class Clearing {
   // When the message at the head will be past its retention, if it is a ready one; else for ever.
   std::int64_t HeadRetentionEnd(Mine& mine) {
     std::int64_t end = kForever;
-    store_.lane().Claim(mine.view, 1, kOpenGate, [&](const Slot& slot, SlotWord word) {
+    const auto run = store_.lane().Claim(mine.view, 1, kOpenGate, [&](const Slot& slot, SlotWord word) {
       if (word.phase() == Phase::kReady) end = store_.RetentionEnd(slot);
-      return Lane::Verdict::kStop;
+      return false;
     });
+    mine.counts.not_leased.Add(run.size);
     return end;
   }
 
@@ -126,28 +117,17 @@ class Clearing {
   void ReadyBefore(Mine& mine, std::uint64_t end) {
     Lane& lane = store_.lane();
     while (lane.head() < end) {
-      const auto run = lane.Claim(mine.view, kSlotsPerSegment, kOpenGate,
-                                  [](const Slot&, SlotWord) { return Lane::Verdict::kTake; });
+      const auto run = lane.Claim(mine.view, kSlotsPerSegment, kOpenGate, WantAll());
       if (run.size == 0) return;  // a sender has its ticket, but its message is not there yet
-      ForEachClaimed(run, mine, [&](Message message, SlotWord word) {
+      mine.counts.not_leased.Add(run.size);
+      run.ForEachTaken([&](Slot& slot, SlotWord word) {
         if (word.phase() == Phase::kForward) {
-          Unlist(mine, Store::TakeForward(*message.slot, word));
+          Unlist(mine, Store::TakeForward(slot, word));
         } else {
-          RemoveOwned(mine, message, word, &OwnedQueueCounts::purged);
+          RemoveOwned(mine, {run.segment, &slot}, word, &OwnedQueueCounts::purged);
         }
       });
       if (run.reached_end) lane.TryRetire(2);
-    }
-  }
-
-  // Calls take(message, word) for what only the claimant may take.
-  template <typename Take>
-  void ForEachClaimed(const typename Lane::Run& run, Mine& mine, Take take) {
-    mine.counts.not_leased.Add(run.size);
-    for (std::uint32_t i = 0; i < run.size; ++i) {
-      const SlotWord word(run.slot(i).word.load(std::memory_order_acquire));
-      if (word.phase() == Phase::kReady || word.phase() == Phase::kForward)
-        take(Message{run.segment, &run.slot(i)}, word);
     }
   }
 
@@ -198,13 +178,10 @@ class Clearing {
     if (line == nullptr) return;
     const std::uint64_t end = line->tail();
     while (line->head() < end) {
-      const auto run = line->Claim(mine.line_view, kSlotsPerSegment, kOpenGate,
-                                   [](const auto&, SlotWord) { return Line::Verdict::kTake; });
+      const auto run = line->Claim(mine.line_view, kSlotsPerSegment, kOpenGate, WantAll());
       if (run.size == 0) return;
       mine.counts.not_leased.Add(run.size);
-      for (std::uint32_t i = 0; i < run.size; ++i) {
-        if (const std::optional<Message> message = Store::TakeEntry(run.slot(i))) Unlist(mine, *message);
-      }
+      run.ForEachTaken([&](auto& entry, SlotWord word) { Unlist(mine, Store::TakeEntry(entry, word)); });
       if (run.reached_end) line->TryRetire(2);
     }
   }

@@ -72,20 +72,15 @@ class Leasing {
     if (line == nullptr) [[likely]]
       return;
     while (missing > 0) {
-      const auto run = line->Claim(mine.line_view, missing, limit_.line_gate(),
-                                   [](const auto&, SlotWord) { return Line::Verdict::kTake; });
+      const auto run = line->Claim(mine.line_view, missing, limit_.line_gate(), WantAll());
       if (run.size == 0) {
         if (run.gated) gated = Claimant::kLine;
         return;
       }
-      for (std::uint32_t i = 0; i < run.size; ++i) {
-        const std::optional<Message> message = Store::TakeEntry(run.slot(i));
-        if (message) {
-          LeaseListed(mine, request, *message, missing, sink);
-        } else {
-          mine.counts.not_leased.Add(1);
-        }
-      }
+      mine.counts.not_leased.Add(run.size - run.taken_count());
+      run.ForEachTaken([&](auto& entry, SlotWord word) {
+        LeaseListed(mine, request, Store::TakeEntry(entry, word), missing, sink);
+      });
       if (run.reached_end) line->TryRetire(2);
     }
   }
@@ -94,16 +89,14 @@ class Leasing {
   void FromLane(Mine& mine, const Request& request, std::uint32_t& missing, std::optional<Claimant>& gated,
                 Sink& sink) {
     Lane& lane = store_.lane();
-    const auto inspect = [&](const Slot& slot, SlotWord word) {
-      return IsForTaking(slot, word, request.now) ? Lane::Verdict::kTake : Lane::Verdict::kPass;
-    };
     while (missing > 0) {
-      const auto run = lane.Claim(mine.view, missing, limit_.lane_gate(), inspect);
+      const auto run = lane.Claim(mine.view, missing, limit_.lane_gate(), WantAll());
       if (run.size == 0) {
         if (run.gated) gated = Claimant::kLane;
         return;
       }
-      LeaseRun(mine, request, run, missing, sink);
+      mine.counts.not_leased.Add(run.size - run.taken_count());
+      if (run.taken != 0) LeaseRun(mine, request, run, missing, sink);
       if (run.reached_end) moves_.Tidy(mine);
     }
   }
@@ -112,22 +105,20 @@ class Leasing {
   void LeaseRun(Mine& mine, const Request& request, const typename Lane::Run& run, std::uint32_t& missing, Sink& sink) {
     // One deadline for the whole run, before any word is stored. What is no message may only make it too early.
     std::int64_t deadline = request.visible_at;
-    for (std::uint32_t i = 0; i < run.size; ++i) {
-      const std::int64_t end = store_.RetentionEnd(run.slot(i));
+    run.ForEachTaken([&](const Slot& slot, SlotWord) {
+      const std::int64_t end = store_.RetentionEnd(slot);
       if (end > request.now) deadline = std::min(deadline, end);
-    }
+    });
     store_.LowerDeadline(*run.segment, deadline);
 
     std::uint32_t leased = 0;
-    for (std::uint32_t i = 0; i < run.size; ++i) {
-      Slot& slot = run.slot(i);
+    run.ForEachTaken([&](Slot& slot, SlotWord word) {
       const Message message{run.segment, &slot};
-      const SlotWord word(slot.word.load(std::memory_order_acquire));
-      if (word.phase() == Phase::kReady) [[likely]] {
-        if (store_.RetentionEnd(slot) <= request.now) [[unlikely]] {
-          RemoveExpired(mine, message, word);
-          continue;
-        }
+      if (word.phase() == Phase::kForward) [[unlikely]] {
+        LeaseListed(mine, request, Store::TakeForward(slot, word), missing, sink);
+      } else if (store_.RetentionEnd(slot) <= request.now) [[unlikely]] {
+        RemoveExpired(mine, message, word);
+      } else {
         slot.first_received_at = request.now;
         slot.visible_at.store(request.visible_at, std::memory_order_relaxed);
         // Nobody else leaves kReady, so a store does. Release: pairs with whoever takes the slot over next.
@@ -135,15 +126,8 @@ class Leasing {
         slot.word.store(in_flight.bits(), std::memory_order_release);
         ++leased;
         sink(message, in_flight.receive_count());
-      } else if (word.phase() == Phase::kForward) {
-        LeaseListed(mine, request, Store::TakeForward(slot, word), missing, sink);
-      } else if (word.phase() == Phase::kDelayed && slot.visible_at.load(std::memory_order_relaxed) <= request.now &&
-                 Store::TryOwn(slot, word)) {
-        LeaseOwned(mine, request, message, word, missing, sink);
-      } else {
-        mine.counts.not_leased.Add(1);
       }
-    }
+    });
     mine.counts.received.Add(leased);
     missing -= leased;
   }
@@ -165,7 +149,7 @@ class Leasing {
                   sink);
       return true;
     };
-    PassWhatIsListed(mine, request);
+    PassWhatIsListed(mine);
     if (lease(tenants.NextQuiet(store_.lane().head(), in_flight, request.now, may_take))) return true;
     if (gated) return false;
     std::uint32_t one = 1;
@@ -179,59 +163,49 @@ class Leasing {
   }
 
   // Moves the head to the next message that is no tenant's, so that its place says how old that one is.
-  void PassWhatIsListed(Mine& mine, const Request& request) {
+  void PassWhatIsListed(Mine& mine) {
     for (;;) {
-      const auto run =
-          store_.lane().Claim(mine.view, kSlotsPerSegment, kOpenGate, [&](const Slot& slot, SlotWord word) {
-            return IsForTaking(slot, word, request.now) ? Lane::Verdict::kStop : Lane::Verdict::kPass;
-          });
+      const auto run = store_.lane().Claim(mine.view, kSlotsPerSegment, kOpenGate, WantNone);
       if (run.size == 0) return;
       mine.counts.not_leased.Add(run.size);
       if (run.reached_end) moves_.Tidy(mine);
     }
   }
 
-  static bool IsForTaking(const Slot& slot, SlotWord word, std::int64_t now) {
-    return word.phase() == Phase::kReady || word.phase() == Phase::kForward ||
-           (word.phase() == Phase::kDelayed && slot.visible_at.load(std::memory_order_relaxed) <= now);
-  }
+  static bool WantNone(const Slot&, SlotWord) { return false; }
 
   // Whether the limit keeps us from anything: a gate is closed to what only seems to be there, too.
   bool IsSomethingVisible(Mine& mine, const Request& request) {
-    Line* const line = store_.line();
-    while (line != nullptr) {
-      const auto run =
-          line->Claim(mine.line_view, 1, kOpenGate, [](const auto&, SlotWord) { return Line::Verdict::kTake; });
+    bool found = false;
+    for (Line* const line = store_.line(); line != nullptr && !found;) {
+      const auto run = line->Claim(mine.line_view, 1, kOpenGate, WantAll());
       if (run.size == 0) break;
       mine.counts.not_leased.Add(run.size);
-      const std::optional<Message> message = Store::TakeEntry(run.slot(0));
-      if (message && IsListedStill(mine, *message)) return true;
+      run.ForEachTaken([&](auto& entry, SlotWord word) { found = IsListedStill(mine, Store::TakeEntry(entry, word)); });
       if (run.reached_end) line->TryRetire(2);
     }
-    bool is_something_ready = false;
-    for (;;) {
+    while (!found) {
+      bool saw_ready = false;
       const auto run = store_.lane().Claim(mine.view, 1, kOpenGate, [&](const Slot& slot, SlotWord word) {
-        if (!IsForTaking(slot, word, request.now)) return Lane::Verdict::kPass;
-        if (word.phase() == Phase::kForward) return Lane::Verdict::kTake;
-        if (word.phase() == Phase::kReady && store_.RetentionEnd(slot) <= request.now) return Lane::Verdict::kTake;
-        is_something_ready = true;
-        return Lane::Verdict::kStop;
+        saw_ready = word.phase() == Phase::kReady && store_.RetentionEnd(slot) > request.now;
+        return !saw_ready;
       });
-      if (run.size == 0) break;
-      is_something_ready = false;  // somebody else may have taken what we saw
-      for (std::uint32_t i = 0; i < run.size; ++i) {
-        Slot& slot = run.slot(i);
-        const SlotWord word(slot.word.load(std::memory_order_acquire));
+      if (run.size == 0) {
+        found = saw_ready;
+        break;
+      }
+      mine.counts.not_leased.Add(run.size - run.taken_count());
+      run.ForEachTaken([&](Slot& slot, SlotWord word) {
         if (word.phase() == Phase::kReady) {
           RemoveExpired(mine, {run.segment, &slot}, word);
-          continue;
+        } else {
+          mine.counts.not_leased.Add(1);
+          found = IsListedStill(mine, Store::TakeForward(slot, word));
         }
-        mine.counts.not_leased.Add(1);
-        if (word.phase() == Phase::kForward && IsListedStill(mine, Store::TakeForward(slot, word))) return true;
-      }
+      });
       if (run.reached_end) moves_.Tidy(mine);
     }
-    return is_something_ready || (store_.tenants() != nullptr && store_.tenants()->IsAnyWaiting());
+    return found || (store_.tenants() != nullptr && store_.tenants()->IsAnyWaiting());
   }
 
   // Of a message that a line named until now; if it is visible a line names it again.

@@ -28,7 +28,6 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -369,17 +368,14 @@ class MessageStore {
     }
   }
 
-  // The message that an entry of the line, claimed by the caller, names; none if the entry was skipped. Frees the
-  // entry.
-  static std::optional<Message> TakeEntry(LineSlot<T>& entry) {
-    const SlotWord word(entry.word.load(std::memory_order_acquire));
-    if (word.phase() != Phase::kReady) return std::nullopt;
+  // The message that an entry of the line, taken by the caller, names. Frees the entry.
+  static Message TakeEntry(LineSlot<T>& entry, SlotWord word) {
     const Message message{entry.segment, entry.message};
     entry.word.store(SlotWord(Phase::kDone, word.generation()).bits(), std::memory_order_release);  // after our reads
     return message;
   }
 
-  // The message that a slot in phase kForward, claimed by the caller, stands for. Frees the slot.
+  // The message that a slot in phase kForward, taken by the caller, stands for. Frees the slot.
   static Message TakeForward(Slot& slot, SlotWord word) {
     const Message message{std::bit_cast<Segment*>(slot.first_received_at),
                           std::bit_cast<Slot*>(slot.visible_at.load(std::memory_order_relaxed))};

@@ -14,7 +14,7 @@
 //   kReady       the one receiver that moved the head past it: kInFlight, or kDone when it expired. Nobody else, so a
 //                plain store does
 //   kForward     the same; the slot holds no message, but names the one that takes this place in the line
-//   kDelayed     anybody, through kBusy, when the delay is over: kListed; the receiver at the head: kInFlight
+//   kDelayed     anybody, through kBusy, when the delay is over: kListed
 //   kInFlight    anybody with the right receipt, or anybody when it is due, through kBusy: kListed, kInFlight,
 //   kDeleted,
 //                kDone; with the delivery's own receipt: kDeleted at once
@@ -75,6 +75,8 @@ class SlotWord {
   constexpr bool IsFree(std::uint64_t ordinal) const {
     return static_cast<std::uint32_t>(bits_) == SlotWord(Phase::kDone, ordinal).bits_;
   }
+  // Nobody but the one who moves the head past the slot takes it out of this phase.
+  constexpr bool IsForClaimant() const { return phase() == Phase::kReady || phase() == Phase::kForward; }
   // The sender that holds the ticket has written a message here.
   constexpr bool IsPublished(std::uint64_t ordinal) const { return IsOf(ordinal) && phase() != Phase::kSkipped; }
 

@@ -104,14 +104,12 @@ class StragglerMove {
       to.slot->word.exchange(moved.bits(), std::memory_order_seq_cst);
       store_.LowerDeadline(*to.segment, std::min(visible_at, store_.RetentionEnd(*to.slot)));
     }
-    while (aside.lane().Claim(mine.aside_view, kSlotsPerSegment, kOpenGate, PassAll).size != 0) {
+    while (aside.lane().Claim(mine.aside_view, kSlotsPerSegment, kOpenGate, WantAll()).size != 0) {
     }
 
     Store::Disown(*from.slot, before.Without(SlotWord::kHasParticulars).With(Phase::kDeleted).With(SlotWord::kHeld));
     store_.Drop(from);
   }
-
-  static typename Lane::Verdict PassAll(const Slot&, SlotWord) { return Lane::Verdict::kPass; }
 
   Store& store_;
 };

@@ -2,10 +2,11 @@
 //
 //   const auto first = lane.TakeTickets(n);                       // the sender
 //   auto place = lane.PlaceOf(first + i, view);                   // where the message goes
-//   …write the message…; if (!lane.TryPublish(*place.slot, ready)) …  // skipped: nobody waits here any more
+//   …write the message…;
+//   if (!lane.TryPublish(*place.slot, ready)) …                   // skipped: nobody waits here any more
 //
-//   auto run = lane.Claim(view, 10, inspect);                     // the receiver: some consecutive slots are now its
-//   own for (i …) if (run.slot(i) is ready) …                         // to flip, each with one store
+//   auto run = lane.Claim(view, 10, gate, wants);                 // the receiver: some slots are now its own
+//   run.ForEachTaken([](Slot& slot, SlotWord word) { … });        // to flip, each with one store
 //
 // head ≤ tail, both only grow. Slot `t` for t < head has been passed; whoever moved the head past it is the only one to
 // take it out of kReady. A sender that stalls between its ticket and its publication holds nobody up: a receiver that
@@ -27,6 +28,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
@@ -44,6 +46,14 @@ namespace decouple::internal {
 // A gate for claims that nothing limits.
 inline constexpr std::uint64_t kOpenUntil = std::numeric_limits<std::uint64_t>::max();
 inline constinit const std::atomic<std::uint64_t> kOpenGate{kOpenUntil};
+
+// For claims that take whatever they may.
+struct WantAll {
+  template <typename Slot>
+  bool operator()(const Slot&, SlotWord) const {
+    return true;
+  }
+};
 
 template <typename Slot>
 class TicketLane {
@@ -65,16 +75,29 @@ class TicketLane {
     Slot* slot;
   };
 
-  // Consecutive slots of one segment that the head has just been moved past.
+  // Consecutive slots of one segment that the head has just been moved past. Only those that were taken are the
+  // claimant's, and keep the segment in use until the last of them is given another word.
   struct Run {
     Segment* segment = nullptr;
     std::uint64_t ordinal = 0;
     std::uint32_t first = 0;
     std::uint32_t size = 0;
+    std::uint64_t taken = 0;   // a bit each, from `first` on
     bool reached_end = false;  // of the segment: time to retire some
     bool gated = false;        // empty, but only because the gate is closed
 
     Slot& slot(std::uint32_t i) const { return segment->slots[first + i]; }
+
+    std::uint32_t taken_count() const { return static_cast<std::uint32_t>(std::popcount(taken)); }
+
+    // Calls visit(slot, word) for what was taken, in order.
+    template <typename Visit>
+    void ForEachTaken(Visit visit) const {
+      for (std::uint64_t bits = taken; bits != 0; bits &= bits - 1) {
+        Slot& own = slot(static_cast<std::uint32_t>(std::countr_zero(bits)));
+        visit(own, SlotWord(own.word.load(std::memory_order_relaxed)));  // as Claim() acquired it
+      }
+    }
   };
 
   static constexpr std::uint64_t OrdinalOf(std::uint64_t ticket) { return ticket / kSlotsPerSegment + 1; }
@@ -119,19 +142,18 @@ class TicketLane {
                                              std::memory_order_relaxed);
   }
 
-  // What the claiming thread thinks of a published slot that the head would pass.
-  enum class Verdict { kTake, kPass, kStop };
-
-  // Claims consecutive slots at the head: up to `most` that `inspect(slot, word)` wants to take and those it wants to
-  // pass, up to the first that stops it. An empty run: there is nothing. `inspect` only looks; it may look at a slot
-  // that somebody else claims at the same time, and is then asked again. Nothing is taken from `gate` on, which is
-  // read within the ReadSection of the claim: lower it, Synchronize(), and no claim goes by its old value.
-  template <typename Inspect>
-  Run Claim(View& view, std::uint32_t most, const std::atomic<std::uint64_t>& gate, Inspect inspect) {
+  // Moves the head past consecutive slots: up to `most` that are for the claimant (kReady, kForward) are taken, the
+  // others passed, up to the first for the claimant that wants(slot, word) does not want. An empty run: there is
+  // nothing. `wants` only looks; it may look at a slot that somebody else claims at the same time, and is then asked
+  // again. Nothing is taken from `gate` on, which is read within the ReadSection of the claim: lower it, Synchronize(),
+  // and no claim goes by its old value.
+  template <typename Wants>
+  Run Claim(View& view, std::uint32_t most, const std::atomic<std::uint64_t>& gate, Wants wants) {
     Run run;  // built where the caller wants it
     for (int patience = kPatience;;) {
       std::uint64_t head = 0;
       run.size = 0;
+      run.taken = 0;
       run.gated = false;
       {
         const ReadSection section;  // until the claim succeeds, others may pass and retire the segment
@@ -145,16 +167,17 @@ class TicketLane {
         run.segment = view.receive_segment;
         const std::uint64_t open_until = gate.load(std::memory_order_relaxed);  // ordered by the section
         bool stopped = false;
-        for (std::uint32_t taken = 0; run.segment != nullptr && taken < most && run.first + run.size < kSlotsPerSegment;
-             ++run.size) {
-          // Acquire: pairs with the sender's publication, for `inspect` and for the caller who reads the message.
+        for (std::uint32_t missing = most;
+             run.segment != nullptr && missing > 0 && run.first + run.size < kSlotsPerSegment; ++run.size) {
+          // Acquire: pairs with the sender's publication, for `wants` and for the caller who reads the message.
           const SlotWord word(run.slot(run.size).word.load(std::memory_order_acquire));
           if (!word.IsOf(run.ordinal)) break;
-          const Verdict verdict = word.phase() == Phase::kSkipped ? Verdict::kPass : inspect(run.slot(run.size), word);
-          run.gated = verdict == Verdict::kTake && head + run.size >= open_until;
-          stopped = verdict == Verdict::kStop;
+          if (!word.IsForClaimant()) continue;
+          stopped = !wants(run.slot(run.size), word);
+          run.gated = !stopped && head + run.size >= open_until;
           if (stopped || run.gated) break;
-          taken += verdict == Verdict::kTake ? 1 : 0;
+          run.taken |= 1ULL << run.size;
+          --missing;
         }
         run.reached_end = run.first + run.size == kSlotsPerSegment;
         if (run.size != 0) {

@@ -208,8 +208,7 @@ class MessageStore {
     if (earliest_.Lower(deadline)) visible_.Notify(EventCount::kAll);  // sleepers wait for the earliest
   }
 
-  // ---- transitions of an owned slot; `before` is its word before that, with marks as they are to be
-  // ------------------
+  // ---- transitions of an owned slot; `before` is its word before that, with marks as they are to be -----------------
 
   // To visible again. The caller counts it and notifies visible().
   void MakeVisible(Mine& mine, Message message, SlotWord before) {

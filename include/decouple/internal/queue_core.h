@@ -183,8 +183,7 @@ class QueueCore {
     return result;
   }
 
-  // ---- deliveries and receipts
-  // ---------------------------------------------------------------------------------------
+  // ---- deliveries and receipts --------------------------------------------------------------------------------------
 
   // A delivery is gone.
   void LetGo(Message message) {

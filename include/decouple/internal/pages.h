@@ -58,7 +58,7 @@ inline void* AllocatePages(std::size_t bytes, std::size_t alignment) {
   return ::operator new (bytes, std::align_val_t{alignment});
 }
 
-inline void FreePages(void* memory, std::size_t bytes, std::size_t alignment) {
+inline void FreePages(void* memory, [[maybe_unused]] std::size_t bytes, std::size_t alignment) {
 #if DECOUPLE_INTERNAL_MAPS_PAGES
   if (IsMapped(bytes, alignment)) {
     munmap(memory, bytes);

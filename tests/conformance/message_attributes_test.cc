@@ -1,0 +1,54 @@
+// Attributes on their way through a queue.
+
+#include <string>
+
+#include "queue_testing.h"
+
+namespace decouple::testing {
+
+CONFORMANCE_TEST("attributes travel with their message") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  const MessageAttributes attributes = {{"store", "oslo"}, {"price", 120}, {"blob", AttributeValue::Binary("\x01")}};
+  REQUIRE(queue.Send(1, {.attributes = attributes}).ok());
+  SendAll(queue, 2);
+  auto with = ReceiveOne(queue);
+  const auto without = ReceiveOne(queue);
+  CHECK(with.attributes() == attributes);
+  CHECK(without.attributes().empty());
+  REQUIRE(with.Delete().ok());
+  CHECK(with.attributes().Find("price")->value() == "120");  // readable as long as the delivery
+  clock.Advance(Seconds(30));
+  CHECK(ReceiveOne(queue).attributes().empty());
+}
+
+CONFORMANCE_TEST("attributes survive a return to the queue") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  REQUIRE(queue.Send(1, {.attributes = {{"store", "oslo"}}}).ok());
+  for (int i = 0; i < 5; ++i) {
+    auto delivery = ReceiveOne(queue);
+    CHECK(delivery.attributes().Find("store")->value() == "oslo");
+    REQUIRE(delivery.Release().ok());
+  }
+}
+
+CONFORMANCE_TEST("a message has at most ten attributes") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  MessageAttributes attributes;
+  for (int i = 0; i < 10; ++i) attributes.Set("a" + std::to_string(i), i);
+  CHECK(queue.Send(1, {.attributes = attributes}).ok());
+  attributes.Set("a10", 10);
+  CHECK(ErrorIn(queue.Send(1, {.attributes = attributes})) == Error::kInvalidParameterValue);
+  CHECK(queue.Counts().ready == 1);
+}
+
+CONFORMANCE_TEST("a message with an invalid attribute is refused") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  CHECK(ErrorIn(queue.Send(1, {.attributes = {{"AWS.x", "y"}}})) == Error::kInvalidParameterValue);
+  CHECK(queue.Counts().total() == 0);
+}
+
+}  // namespace decouple::testing

@@ -7,12 +7,14 @@
 //                 MakeVisible │                  │
 //                             └──────────────────┘ lease, Hide
 //
-// A message stays in its slot from its publication to its end. Ready messages are found by the lane's head; those that
+// A message stays in its slot from its publication to its end, unless it is the last but few in its segment and nobody
+// holds it: then it may be moved once in a while (straggler_move.h). Ready messages are found by the lane's head; those that
 // are visible again are listed: a second, normally empty lane names them, and receivers look there first. Messages with
 // a group are listed with their tenant instead. Which phase may follow which, and who may change it: slot_word.h.
 //
 // To change what is not his alone, a thread owns the slot for a few instructions (kBusy). Nothing of the user's runs
-// meanwhile: a body is destroyed after the message is deleted, by the last one who holds it.
+// meanwhile but the body's move when it is moved aside: a body is destroyed after the message is deleted, by the last
+// one who holds it.
 //
 // Deadlines. Each segment, each chunk and the store keep the earliest instant at which one of theirs may be due; a new
 // deadline is made known by LowerDeadline() before the word that carries it is stored, so a slot that is not yet what

@@ -12,6 +12,8 @@
 // T is any type that can be moved and destroyed without throwing; it need not be copyable. A body is never copied, is
 // immutable once sent, and is destroyed on whichever thread is the last to need it: so its destructor may use the
 // queue, but must not be waited for by a thread that does.
+// Its move must use no queue: a body is moved when it is sent, and when it is one of few that stay while those around it
+// went.
 //
 // A StandardQueue is a handle, as a std::shared_ptr is: copies are the same queue, which lives as long as one of them.
 // All members may be called from any thread at the same time. Send, Receive and Delete take no lock and, in the steady

@@ -3,6 +3,7 @@
 #ifndef DECOUPLE_TESTS_QUEUE_TESTING_H_
 #define DECOUPLE_TESTS_QUEUE_TESTING_H_
 
+#include <atomic>
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@
 #include "catch.h"
 #include "decouple/clock.h"
 #include "decouple/error.h"
+#include "decouple/fifo_queue.h"
 #include "decouple/standard_queue.h"
 
 namespace decouple::testing {
@@ -30,14 +32,29 @@ struct QueueKind;
 
 template <typename T>
 struct QueueKind<StandardQueue<T>> {
-  using Options = StandardQueueOptions;
-  using SendOptions = decouple::SendOptions;
   template <typename U>
   using Of = StandardQueue<U>;
+
+  static SendOptions Complete(SendOptions options) { return options; }
+};
+
+template <typename T>
+struct QueueKind<FifoQueue<T>> {
+  template <typename U>
+  using Of = FifoQueue<U>;
+
+  // A group and an id of its own for each message, so that none waits for another and none is a duplicate.
+  static SendOptions Complete(SendOptions options) {
+    static std::atomic<int> sent{0};
+    const std::string number = std::to_string(sent++);
+    if (options.group.empty()) options.group = "group-" + number;
+    if (options.deduplication_id.empty()) options.deduplication_id = "id-" + number;
+    return options;
+  }
 };
 
 // Every test named so runs for each type of queue.
-#define CONFORMANCE_TEST(name) TEMPLATE_TEST_CASE(name, "", ::decouple::StandardQueue<int>)
+#define CONFORMANCE_TEST(name) TEMPLATE_TEST_CASE(name, "", ::decouple::StandardQueue<int>, ::decouple::FifoQueue<int>)
 
 // What failed; none if nothing did. Takes a status or what carries one.
 inline std::optional<Error> ErrorIn(const absl::Status& status) { return ErrorOf(status); }
@@ -47,16 +64,32 @@ std::optional<Error> ErrorIn(const Result& result) {
 }
 
 template <typename Queue>
-Queue Make(ManualClock& clock, typename QueueKind<Queue>::Options options = {}) {
+Queue Make(ManualClock& clock, QueueOptions options = {}) {
   options.clock = &clock;
   auto queue = Queue::Create(std::move(options));
   REQUIRE(queue.ok());
   return *std::move(queue);
 }
 
+// With what the queue's kind requires beside.
+template <typename Queue, typename Body>
+auto Send(Queue& queue, Body&& body, SendOptions options = {}) {
+  return queue.Send(std::forward<Body>(body), QueueKind<Queue>::Complete(std::move(options)));
+}
+template <typename T, typename Body>
+auto Send(StandardQueue<T>& queue, Body&& body) {
+  return queue.Send(std::forward<Body>(body));
+}
+
+template <typename Queue, typename Entries>
+auto SendBatch(Queue& queue, Entries& entries) {
+  for (auto& entry : entries) entry.options = QueueKind<Queue>::Complete(std::move(entry.options));
+  return queue.SendBatch(entries);
+}
+
 template <typename Queue, typename... Bodies>
 void SendAll(Queue& queue, Bodies... bodies) {
-  (..., [&] { REQUIRE(queue.Send(typename Queue::Body(bodies)).ok()); }());
+  (..., [&] { REQUIRE(Send(queue, typename Queue::Body(bodies)).ok()); }());
 }
 
 // The next message, which must be there.

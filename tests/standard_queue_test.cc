@@ -11,6 +11,32 @@ namespace decouple::testing {
 
 using Queue = StandardQueue<int>;
 
+TEST_CASE("deleting with a receipt from before the last receive succeeds and does nothing") {
+  ManualClock clock;
+  auto queue = Make<StandardQueue<int>>(clock);
+  SendAll(queue, 1);
+  auto old = ReceiveOne(queue);
+  clock.Advance(Seconds(30));
+  const auto again = ReceiveOne(queue);
+  CHECK(queue.Delete(old.receipt()).ok());
+  CHECK(old.Delete().ok());
+  CHECK(queue.Counts() == MessageCounts{.in_flight = 1});
+}
+
+TEST_CASE("a standard queue refuses what only a FIFO queue understands") {
+  ManualClock clock;
+  auto queue = Make<StandardQueue<int>>(clock);
+  CHECK(ErrorIn(queue.Send(1, {.deduplication_id = "1"})) == Error::kInvalidParameterValue);
+  CHECK(ErrorIn(queue.Receive({.attempt_id = "1"})) == Error::kInvalidParameterValue);
+  CHECK(ErrorIn(queue.SetAttributes({.content_based_deduplication = false})) == Error::kInvalidAttributeValue);
+  CHECK(ErrorIn(queue.SetAttributes({.deduplication_scope = DeduplicationScope::kQueue})) ==
+        Error::kInvalidAttributeValue);
+  CHECK(ErrorIn(queue.SetAttributes({.max_calls_per_second = 300})) == Error::kInvalidAttributeValue);
+  CHECK(ErrorIn(StandardQueue<int>::Create({.fifo_throughput_limit = FifoThroughputLimit::kPerQueue})) ==
+        Error::kInvalidAttributeValue);
+  CHECK(queue.Counts().total() == 0);
+}
+
 TEST_CASE("messages are received in the order of sending") {
   ManualClock clock;
   auto queue = Make<Queue>(clock);

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -31,6 +32,8 @@ namespace decouple {
 
 struct SendResult {
   MessageId message_id;
+  // Of FIFO queues only. That and the id of the first send, if this one was a duplicate.
+  std::optional<SequenceNumber> sequence_number = std::nullopt;
 };
 
 template <typename T>

@@ -54,7 +54,7 @@ class Delivery {
   }
 
   MessageId id() const { return core_->receipts().IdOf(message_); }
-  const T& body() const { return message_.slot->body(); }
+  const T& body() const { return core_->BodyOf(message_); }
   const MessageAttributes& attributes() const;
   // This receive included. SQS's ApproximateReceiveCount; here it is exact.
   std::uint32_t receive_count() const { return receive_count_; }
@@ -62,17 +62,26 @@ class Delivery {
     return absl::FromUnixNanos(message_.slot->sent_at.load(std::memory_order_relaxed));  // ours since we received it
   }
   absl::Time first_received_at() const { return absl::FromUnixNanos(message_.slot->first_received_at); }
+  // When its visibility timeout ends, as it was set last.
+  absl::Time visible_at() const {
+    return absl::FromUnixNanos(message_.slot->visible_at.load(std::memory_order_relaxed));
+  }
   // Empty if the message was sent without one.
   std::string_view group() const;
-  // Of FIFO queues only.
-  std::optional<SequenceNumber> sequence_number() const { return std::nullopt; }
+  // Both of FIFO queues only; empty in others.
+  std::string_view deduplication_id() const;
+  std::optional<SequenceNumber> sequence_number() const { return core_->SequenceNumberOf(message_); }
+  // The name of the queue whose dead letter it is (SQS's DeadLetterQueueSource); empty if it is none.
+  std::string_view dead_letter_source() const;
   ReceiptHandle receipt() const { return core_->receipts().ReceiptOf(message_, receive_count_); }
 
-  // The message is done with. Succeeds, and does nothing, when it is gone already or was received again since.
-  absl::Status Delete() noexcept { return core_->receipts().Delete(message_, receive_count_); }
+  // The message is done with. Succeeds, and does nothing, when it is gone already. When its visibility timeout has
+  // ended a standard queue deletes it, or does nothing if it was received again since; a FIFO queue says in both cases
+  // kInvalidParameterValue, as others may have it. kRequestThrottled: the queue's quota of calls is used up.
+  absl::Status Delete() noexcept { return core_->Delete(message_, receive_count_); }
 
-  // Hides the message for `visibility_timeout` from now, 0 … 12 h, also when its timeout has ended meanwhile.
-  // kMessageNotInflight: it was received again since. kInvalidParameterValue: out of range, or more than 12 h from its
+  // Hides the message for `visibility_timeout` from now, 0 … 12 h, in a standard queue also when its timeout has ended.
+  // kMessageNotInflight: it was received again since, or in a FIFO queue, its timeout has ended. kInvalidParameterValue: out of range, or more than 12 h from its
   // first receive, or the message is gone.
   absl::Status ChangeVisibility(absl::Duration visibility_timeout) noexcept {
     return core_->receipts().ChangeVisibility(message_, receive_count_, visibility_timeout);
@@ -104,6 +113,19 @@ template <typename T>
 std::string_view Delivery<T>::group() const {
   const internal::Particulars* const particulars = core_->ParticularsOf(message_);
   return particulars == nullptr ? std::string_view() : std::string_view(particulars->group);
+}
+
+template <typename T>
+std::string_view Delivery<T>::deduplication_id() const {
+  const internal::Particulars* const particulars = core_->ParticularsOf(message_);
+  return particulars == nullptr ? std::string_view() : std::string_view(particulars->deduplication_id);
+}
+
+template <typename T>
+std::string_view Delivery<T>::dead_letter_source() const {
+  const internal::Particulars* const particulars = core_->ParticularsOf(message_);
+  if (particulars == nullptr || particulars->origin == nullptr) return {};
+  return particulars->origin->source_name;
 }
 
 // The deliveries of one receive. Up to ten take no memory from the heap.

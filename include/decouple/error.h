@@ -34,6 +34,7 @@ enum class Error {
   kBatchRequestTooLong,           // the entries together are too large
   kBatchEntryIdsNotDistinct,      // two entries of one id
   kInvalidBatchEntryId,           // an id that is empty, too long or has a character that is not allowed
+  kRequestThrottled,              // more calls in a second than the queue's options allow
   kQueueClosed,                   // ours: sending into a closed queue, receiving from one that is closed and drained
   kQueueFull,                     // ours: the queue's capacity is used up
 };
@@ -48,7 +49,7 @@ struct ErrorEntry {
 };
 
 // In the order of the enumerators.
-inline constexpr std::array<ErrorEntry, 14> kErrors = {{
+inline constexpr std::array<ErrorEntry, 15> kErrors = {{
     {"InvalidParameterValue", absl::StatusCode::kInvalidArgument},
     {"InvalidAttributeValue", absl::StatusCode::kInvalidArgument},
     {"MissingParameter", absl::StatusCode::kInvalidArgument},
@@ -61,6 +62,7 @@ inline constexpr std::array<ErrorEntry, 14> kErrors = {{
     {"BatchRequestTooLong", absl::StatusCode::kInvalidArgument},
     {"BatchEntryIdsNotDistinct", absl::StatusCode::kInvalidArgument},
     {"InvalidBatchEntryId", absl::StatusCode::kInvalidArgument},
+    {"RequestThrottled", absl::StatusCode::kResourceExhausted},
     {"QueueClosed", absl::StatusCode::kFailedPrecondition},
     {"QueueFull", absl::StatusCode::kResourceExhausted},
 }};

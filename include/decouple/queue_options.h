@@ -4,7 +4,9 @@
 //   absl::Seconds(20)}); jobs->SetAttributes({.retention = absl::Hours(1)}); jobs->Send(Job{}, {.delay =
 //   absl::Seconds(5)}); jobs->Receive({.max_messages = 10, .wait = absl::Seconds(1)});
 //
-// Names, ranges and defaults are SQS's; the ranges are those of Limits::Service() and can be lifted by `limits`.
+// Names, ranges and defaults are SQS's; the ranges are those of Limits::Service() and can be lifted by `limits`. As with
+// the service both kinds of queue are told in the same words, and a standard queue refuses those that only a FIFO queue
+// understands.
 
 #ifndef DECOUPLE_QUEUE_OPTIONS_H_
 #define DECOUPLE_QUEUE_OPTIONS_H_
@@ -14,12 +16,14 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 
 #include "absl/time/time.h"
 #include "decouple/attributes.h"
 #include "decouple/clock.h"
 #include "decouple/limits.h"
+#include "decouple/redrive.h"
 
 namespace decouple {
 
@@ -40,7 +44,13 @@ struct Capacity {
   std::variant<Reject, Block> when_full = Reject{};
 };
 
-struct StandardQueueOptions {
+// What FIFO queues look at to tell a duplicate: all messages, or those of the same group.
+enum class DeduplicationScope { kQueue, kMessageGroup };
+
+// What QueueOptions::max_calls_per_second counts together in a FIFO queue: all calls, or those of one message group.
+enum class FifoThroughputLimit { kPerQueue, kPerMessageGroupId };
+
+struct QueueOptions {
   // How long a received message stays hidden from others. 0 … 12 h.
   absl::Duration visibility_timeout = absl::Seconds(30);
   // How long a message is kept, from its sending. 60 s … 14 days.
@@ -55,6 +65,20 @@ struct StandardQueueOptions {
   std::optional<std::int64_t> max_in_flight = std::nullopt;
   // By default there is none.
   std::optional<Capacity> capacity = std::nullopt;
+  // Where messages go that were received too often. By default nowhere.
+  std::optional<Redrive> redrive = std::nullopt;
+  // Whose dead-letter queue this may be. By default everybody's.
+  std::optional<RedriveAllowPolicy> redrive_allow = std::nullopt;
+
+  // Of FIFO queues only, all four. A message sent without a deduplication id gets the SHA-256 of its body as one. The
+  // body's type must have a content: see content_hash.h.
+  std::optional<bool> content_based_deduplication = std::nullopt;
+  std::optional<DeduplicationScope> deduplication_scope = std::nullopt;     // by default kQueue
+  std::optional<FifoThroughputLimit> fifo_throughput_limit = std::nullopt;  // by default kPerQueue
+  // How many sends, and how many receives and deletes, are taken in a second; a batch is one. The rest fails with
+  // kRequestThrottled. The service's quota is kServiceCallsPerSecond. By default, and with 0, there is none.
+  std::optional<std::int64_t> max_calls_per_second = std::nullopt;
+  static constexpr std::int64_t kServiceCallsPerSecond = 300;
 
   Limits limits = Limits::Service();
 
@@ -76,14 +100,23 @@ struct QueueAttributes {
   std::optional<std::size_t> max_message_size = std::nullopt;
   std::optional<std::int64_t> max_in_flight = std::nullopt;
   std::optional<Capacity> capacity = std::nullopt;  // Capacity{} lifts it
+  std::optional<Redrive> redrive = std::nullopt;    // Redrive{} ends it
+  std::optional<RedriveAllowPolicy> redrive_allow = std::nullopt;
+  std::optional<bool> content_based_deduplication = std::nullopt;
+  std::optional<DeduplicationScope> deduplication_scope = std::nullopt;
+  std::optional<FifoThroughputLimit> fifo_throughput_limit = std::nullopt;
+  std::optional<std::int64_t> max_calls_per_second = std::nullopt;
 };
 
 struct SendOptions {
-  // Overrides the queue's, 0 included.
+  // Overrides the queue's, 0 included. A FIFO queue takes only 0 here, and that means its own.
   std::optional<absl::Duration> delay = std::nullopt;
   MessageAttributes attributes = {};
-  // A tenant of a fair queue: 1 … 128 letters, digits and punctuation. Empty: none.
+  // MessageGroupId: 1 … 128 letters, digits and punctuation. A FIFO queue keeps the order within a group and needs one;
+  // to a standard queue it names a tenant. Empty: none.
   std::string group = {};
+  // MessageDeduplicationId, of FIFO queues only: 1 … 128 letters, digits and punctuation. Empty: none.
+  std::string deduplication_id = {};
 };
 
 struct ReceiveOptions {
@@ -92,6 +125,9 @@ struct ReceiveOptions {
   // Both override the queue's, 0 included.
   std::optional<absl::Duration> visibility_timeout = std::nullopt;
   std::optional<absl::Duration> wait = std::nullopt;
+  // ReceiveRequestAttemptId, of FIFO queues only: 1 … 128 letters, digits and punctuation. The same again within five
+  // minutes gives the same messages. Empty: none. Need not outlive the call.
+  std::string_view attempt_id = {};
 };
 
 }  // namespace decouple

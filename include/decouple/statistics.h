@@ -33,6 +33,13 @@ struct QueueStatistics {
   std::uint64_t number_of_messages_deleted = 0;  // messages, not calls: deleting one twice counts once
   std::uint64_t number_of_messages_expired = 0;  // ours: by retention
   std::uint64_t number_of_messages_purged = 0;   // ours
+  // Ours: moved to the dead-letter queue, moved elsewhere by a move task, and taken over from another queue by either.
+  // Those taken over are not among those sent.
+  std::uint64_t number_of_messages_redriven = 0;
+  std::uint64_t number_of_messages_moved = 0;
+  std::uint64_t number_of_messages_taken_over = 0;
+  // Ours: attempts to move a message to a dead-letter queue that did not take it.
+  std::uint64_t number_of_messages_failed_to_redrive = 0;
 
   std::int64_t approximate_number_of_messages_visible = 0;
   std::int64_t approximate_number_of_messages_not_visible = 0;
@@ -57,6 +64,10 @@ struct QueueStatistics {
     number("NumberOfMessagesDeleted", number_of_messages_deleted);
     number("NumberOfMessagesExpired", number_of_messages_expired);
     number("NumberOfMessagesPurged", number_of_messages_purged);
+    number("NumberOfMessagesRedriven", number_of_messages_redriven);
+    number("NumberOfMessagesMoved", number_of_messages_moved);
+    number("NumberOfMessagesTakenOver", number_of_messages_taken_over);
+    number("NumberOfMessagesFailedToRedrive", number_of_messages_failed_to_redrive);
     number("ApproximateNumberOfMessagesVisible", approximate_number_of_messages_visible);
     number("ApproximateNumberOfMessagesNotVisible", approximate_number_of_messages_not_visible);
     number("ApproximateNumberOfMessagesDelayed", approximate_number_of_messages_delayed);

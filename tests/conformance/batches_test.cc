@@ -22,7 +22,7 @@ CONFORMANCE_TEST("a batch sends its entries in order, each with a result") {
   ManualClock clock;
   auto queue = Make<TestType>(clock);
   auto entries = NumberedEntries<TestType>(10);
-  const auto results = queue.SendBatch(entries);
+  const auto results = SendBatch(queue, entries);
   REQUIRE(results.ok());
   REQUIRE(results->size() == 10);
   auto received = queue.Receive({.max_messages = 10});
@@ -40,7 +40,7 @@ CONFORMANCE_TEST("an entry of a batch fails by itself") {
   auto entries = NumberedEntries<TestType>(4);
   entries[1].options.delay = Hours(1);
   entries[2].options.attributes = {{"", "no name"}};
-  const auto results = queue.SendBatch(entries);
+  const auto results = SendBatch(queue, entries);
   REQUIRE(results.ok());
   CHECK((*results)[0].ok());
   CHECK(ErrorIn((*results)[1]) == Error::kInvalidParameterValue);
@@ -54,7 +54,7 @@ CONFORMANCE_TEST("an entry of a batch has options of its own") {
   auto queue = Make<TestType>(clock);
   auto entries = NumberedEntries<TestType>(2);
   entries[1].options.attributes = {{"store", "oslo"}};
-  REQUIRE(queue.SendBatch(entries).ok());
+  REQUIRE(SendBatch(queue, entries).ok());
   auto received = queue.Receive({.max_messages = 10});
   CHECK((*received)[0].attributes().empty());
   CHECK((*received)[1].attributes().Find("store")->value() == "oslo");
@@ -65,8 +65,8 @@ CONFORMANCE_TEST("a batch has 1 to 10 entries") {
   auto queue = Make<TestType>(clock);
   auto none = NumberedEntries<TestType>(0);
   auto eleven = NumberedEntries<TestType>(11);
-  CHECK(ErrorIn(queue.SendBatch(none)) == Error::kEmptyBatchRequest);
-  CHECK(ErrorIn(queue.SendBatch(eleven)) == Error::kTooManyEntriesInBatchRequest);
+  CHECK(ErrorIn(SendBatch(queue, none)) == Error::kEmptyBatchRequest);
+  CHECK(ErrorIn(SendBatch(queue, eleven)) == Error::kTooManyEntriesInBatchRequest);
   CHECK(queue.Counts().total() == 0);
 }
 
@@ -75,7 +75,7 @@ CONFORMANCE_TEST("the ids of a batch's entries differ") {
   auto queue = Make<TestType>(clock);
   auto entries = NumberedEntries<TestType>(3);
   entries[2].id = entries[0].id;
-  CHECK(ErrorIn(queue.SendBatch(entries)) == Error::kBatchEntryIdsNotDistinct);
+  CHECK(ErrorIn(SendBatch(queue, entries)) == Error::kBatchEntryIdsNotDistinct);
   CHECK(queue.Counts().total() == 0);
 }
 
@@ -84,11 +84,11 @@ CONFORMANCE_TEST("the id of a batch's entry is 1 to 80 letters, digits, hyphens 
   auto queue = Make<TestType>(clock);
   for (const std::string& id : {std::string(), std::string(81, 'a'), std::string("a b"), std::string("a.b")}) {
     Entries<TestType> entries = {{.id = id, .body = 1}};
-    CHECK(ErrorIn(queue.SendBatch(entries)) == Error::kInvalidBatchEntryId);
+    CHECK(ErrorIn(SendBatch(queue, entries)) == Error::kInvalidBatchEntryId);
   }
   for (const std::string& id : {std::string("Az0-_"), std::string(80, 'a')}) {
     Entries<TestType> entries = {{.id = id, .body = 1}};
-    CHECK(queue.SendBatch(entries).ok());
+    CHECK(SendBatch(queue, entries).ok());
   }
   CHECK(queue.Counts().ready == 2);
 }
@@ -99,11 +99,11 @@ CONFORMANCE_TEST("the entries of a batch are together at most 1048576 bytes") {
   auto queue = Make<Strings>(clock);
   std::vector<SendBatchEntry<std::string>> entries = {{"a", std::string(600'000, 'x'), {}},
                                                       {"b", std::string(448'577, 'x'), {}}};
-  CHECK(ErrorIn(queue.SendBatch(entries)) == Error::kBatchRequestTooLong);
+  CHECK(ErrorIn(SendBatch(queue, entries)) == Error::kBatchRequestTooLong);
   CHECK(entries[0].body.size() == 600'000);
   CHECK(queue.Counts().total() == 0);
   entries[1].body.pop_back();
-  CHECK(queue.SendBatch(entries).ok());
+  CHECK(SendBatch(queue, entries).ok());
   CHECK(queue.Counts().ready == 2);
 }
 
@@ -157,7 +157,7 @@ CONFORMANCE_TEST("a batch into a closed queue fails entry by entry") {
   auto queue = Make<TestType>(clock);
   queue.Close();
   auto entries = NumberedEntries<TestType>(2);
-  const auto results = queue.SendBatch(entries);
+  const auto results = SendBatch(queue, entries);
   REQUIRE(results.ok());
   CHECK(ErrorIn((*results)[0]) == Error::kQueueClosed);
   CHECK(ErrorIn((*results)[1]) == Error::kQueueClosed);
@@ -167,7 +167,7 @@ CONFORMANCE_TEST("a batch fills a bounded queue as far as there is room") {
   ManualClock clock;
   auto queue = Make<TestType>(clock, {.capacity = Capacity{.messages = 3}});
   auto entries = NumberedEntries<TestType>(5);
-  const auto results = queue.SendBatch(entries);
+  const auto results = SendBatch(queue, entries);
   REQUIRE(results.ok());
   CHECK((*results)[2].ok());
   CHECK(ErrorIn((*results)[3]) == Error::kQueueFull);

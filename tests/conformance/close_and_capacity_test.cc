@@ -14,8 +14,8 @@ CONFORMANCE_TEST("nothing can be sent to a closed queue") {
   CHECK_FALSE(queue.closed());
   queue.Close();
   CHECK(queue.closed());
-  CHECK(ErrorIn(queue.Send(1)) == Error::kQueueClosed);
-  CHECK(ErrorIn(queue.Send(1, {.attributes = {{"a", "b"}}})) == Error::kQueueClosed);
+  CHECK(ErrorIn(Send(queue, 1)) == Error::kQueueClosed);
+  CHECK(ErrorIn(Send(queue, 1, {.attributes = {{"a", "b"}}})) == Error::kQueueClosed);
   CHECK(queue.Counts().total() == 0);
   queue.Close();
   CHECK(queue.closed());
@@ -73,12 +73,12 @@ CONFORMANCE_TEST("a full queue refuses a message, and takes it once there is roo
   ManualClock clock;
   auto queue = Make<TestType>(clock, {.capacity = Capacity{.messages = 2}});
   SendAll(queue, 1, 2);
-  CHECK(ErrorIn(queue.Send(3)) == Error::kQueueFull);
+  CHECK(ErrorIn(Send(queue, 3)) == Error::kQueueFull);
   auto delivery = ReceiveOne(queue);
-  CHECK(ErrorIn(queue.Send(3)) == Error::kQueueFull);  // what is in flight still takes its room
+  CHECK(ErrorIn(Send(queue, 3)) == Error::kQueueFull);  // what is in flight still takes its room
   REQUIRE(delivery.Delete().ok());
-  CHECK(queue.Send(3).ok());
-  CHECK(ErrorIn(queue.Send(4)) == Error::kQueueFull);
+  CHECK(Send(queue, 3).ok());
+  CHECK(ErrorIn(Send(queue, 4)) == Error::kQueueFull);
   CHECK(queue.Counts() == MessageCounts{.ready = 2});
 }
 
@@ -86,20 +86,20 @@ CONFORMANCE_TEST("a capacity in bytes counts bodies and attributes") {
   ManualClock clock;
   using Strings = typename QueueKind<TestType>::template Of<std::string>;
   auto queue = Make<Strings>(clock, {.capacity = Capacity{.bytes = 100}});
-  REQUIRE(queue.Send(std::string(80, 'x'), {.attributes = {{"name", "value"}}}).ok());  // 15 bytes
-  CHECK(ErrorIn(queue.Send(std::string(6, 'x'))) == Error::kQueueFull);
-  CHECK(queue.Send(std::string(5, 'x')).ok());
+  REQUIRE(Send(queue, std::string(80, 'x'), {.attributes = {{"name", "value"}}}).ok());  // 15 bytes
+  CHECK(ErrorIn(Send(queue, std::string(6, 'x'))) == Error::kQueueFull);
+  CHECK(Send(queue, std::string(5, 'x')).ok());
   REQUIRE(ReceiveOne(queue).Delete().ok());
-  CHECK(queue.Send(std::string(95, 'x')).ok());
-  CHECK(ErrorIn(queue.Send("x")) == Error::kQueueFull);
+  CHECK(Send(queue, std::string(95, 'x')).ok());
+  CHECK(ErrorIn(Send(queue, "x")) == Error::kQueueFull);
 }
 
 CONFORMANCE_TEST("a message that no empty queue of the capacity would hold is refused for good") {
   ManualClock clock;
   using Strings = typename QueueKind<TestType>::template Of<std::string>;
   auto queue = Make<Strings>(clock, {.capacity = Capacity{.bytes = 100, .when_full = Block{}}});
-  CHECK(ErrorIn(queue.Send(std::string(101, 'x'))) == Error::kInvalidParameterValue);
-  CHECK(queue.Send(std::string(100, 'x')).ok());
+  CHECK(ErrorIn(Send(queue, std::string(101, 'x'))) == Error::kInvalidParameterValue);
+  CHECK(Send(queue, std::string(100, 'x')).ok());
 }
 
 CONFORMANCE_TEST("retention and purging make room") {
@@ -109,10 +109,10 @@ CONFORMANCE_TEST("retention and purging make room") {
   ReceiveOne(queue);
   clock.Advance(Minutes(1));
   SendAll(queue, 3, 4);
-  CHECK(ErrorIn(queue.Send(5)) == Error::kQueueFull);
+  CHECK(ErrorIn(Send(queue, 5)) == Error::kQueueFull);
   REQUIRE(queue.Purge().ok());
   SendAll(queue, 6, 7);
-  CHECK(ErrorIn(queue.Send(8)) == Error::kQueueFull);
+  CHECK(ErrorIn(Send(queue, 8)) == Error::kQueueFull);
 }
 
 CONFORMANCE_TEST("a capacity can be set, changed and lifted while the queue lives") {
@@ -122,15 +122,15 @@ CONFORMANCE_TEST("a capacity can be set, changed and lifted while the queue live
   REQUIRE(ReceiveOne(queue).Delete().ok());
   REQUIRE(queue.SetAttributes({.capacity = Capacity{.messages = 3}}).ok());
   SendAll(queue, 4);
-  CHECK(ErrorIn(queue.Send(5)) == Error::kQueueFull);
+  CHECK(ErrorIn(Send(queue, 5)) == Error::kQueueFull);
   REQUIRE(queue.SetAttributes({.capacity = Capacity{.messages = 1}}).ok());  // below what is there: nothing goes
   CHECK(queue.Counts().ready == 3);
-  CHECK(ErrorIn(queue.Send(5)) == Error::kQueueFull);
+  CHECK(ErrorIn(Send(queue, 5)) == Error::kQueueFull);
   REQUIRE(queue.SetAttributes({.capacity = Capacity{}}).ok());
   for (int i = 0; i < 100; ++i) SendAll(queue, i);
   REQUIRE(queue.SetAttributes({.capacity = Capacity{.messages = 104}}).ok());
   SendAll(queue, 6);
-  CHECK(ErrorIn(queue.Send(7)) == Error::kQueueFull);
+  CHECK(ErrorIn(Send(queue, 7)) == Error::kQueueFull);
 }
 
 CONFORMANCE_TEST("a sender that may block waits for room until its time is over") {
@@ -138,7 +138,7 @@ CONFORMANCE_TEST("a sender that may block waits for room until its time is over"
   auto queue = Make<TestType>(clock, {.capacity = Capacity{.messages = 1, .when_full = Block{Seconds(5)}}});
   SendAll(queue, 1);
   std::optional<Error> error;
-  std::thread sender([&] { error = ErrorIn(queue.Send(2)); });
+  std::thread sender([&] { error = ErrorIn(Send(queue, 2)); });
   clock.AwaitSleepers(1);
   clock.Advance(Seconds(5) - kOneNanosecond);
   CHECK(clock.sleepers() == 1);
@@ -153,7 +153,7 @@ CONFORMANCE_TEST("a blocked sender goes on when a message is deleted") {
   auto queue = Make<TestType>(clock, {.capacity = Capacity{.messages = 1, .when_full = Block{}}});
   SendAll(queue, 1);
   absl::Time sent;
-  std::thread sender([&] { sent = queue.Send(2).ok() ? clock.Now() : absl::InfinitePast(); });
+  std::thread sender([&] { sent = Send(queue, 2).ok() ? clock.Now() : absl::InfinitePast(); });
   clock.AwaitSleepers(1);
   REQUIRE(ReceiveOne(queue).Delete().ok());
   sender.join();
@@ -176,7 +176,7 @@ CONFORMANCE_TEST("receivers get what a batch has sent so far while the rest of i
   clock.AwaitSleepers(1);
   std::vector<SendBatchEntry<int>> entries;
   for (int i = 0; i < 5; ++i) entries.push_back({"id-" + std::to_string(i), i, {}});
-  const auto results = queue.SendBatch(entries);
+  const auto results = SendBatch(queue, entries);
   receiver.join();
   REQUIRE(results.ok());
   for (const auto& result : *results) CHECK(result.ok());
@@ -188,7 +188,7 @@ CONFORMANCE_TEST("a blocked sender goes on when the retention of a message ends"
   auto queue = Make<TestType>(
       clock, {.retention = Minutes(1), .capacity = Capacity{.messages = 1, .when_full = Block{Hours(1)}}});
   SendAll(queue, 1);
-  std::thread sender([&] { CHECK(queue.Send(2).ok()); });
+  std::thread sender([&] { CHECK(Send(queue, 2).ok()); });
   clock.AwaitSleepers(1);
   clock.Advance(Minutes(1));
   sender.join();
@@ -199,11 +199,11 @@ CONFORMANCE_TEST("a blocked sender goes on when the capacity grows, and fails wh
   ManualClock clock;
   auto queue = Make<TestType>(clock, {.capacity = Capacity{.messages = 1, .when_full = Block{}}});
   SendAll(queue, 1);
-  std::thread first([&] { CHECK(queue.Send(2).ok()); });
+  std::thread first([&] { CHECK(Send(queue, 2).ok()); });
   clock.AwaitSleepers(1);
   REQUIRE(queue.SetAttributes({.capacity = Capacity{.messages = 2, .when_full = Block{}}}).ok());
   first.join();
-  std::thread second([&] { CHECK(ErrorIn(queue.Send(3)) == Error::kQueueClosed); });
+  std::thread second([&] { CHECK(ErrorIn(Send(queue, 3)) == Error::kQueueClosed); });
   clock.AwaitSleepers(1);
   queue.Close();
   second.join();

@@ -143,7 +143,7 @@ CONFORMANCE_TEST("a body is destroyed once, however its message ends") {
   {
     auto queue = Make<Pointers>(clock, {.retention = Minutes(1)});
     const auto send = [&](int n) {
-      for (int i = 0; i < n; ++i) REQUIRE(queue.Send(counted).ok());
+      for (int i = 0; i < n; ++i) REQUIRE(Send(queue, counted).ok());
     };
     send(2);
     CHECK(counted.use_count() == 3);

@@ -83,7 +83,7 @@ CONFORMANCE_TEST("a batch ends as many long polls as it has messages") {
   LongPoll second(queue, {.wait = Seconds(20)});
   clock.AwaitSleepers(2);
   std::vector<SendBatchEntry<int>> entries = {{"a", 1, {}}, {"b", 2, {}}};
-  REQUIRE(queue.SendBatch(entries).ok());
+  REQUIRE(SendBatch(queue, entries).ok());
   CHECK(first.result()->size() == 1);
   CHECK(second.result()->size() == 1);
 }

@@ -10,7 +10,7 @@ CONFORMANCE_TEST("attributes travel with their message") {
   ManualClock clock;
   auto queue = Make<TestType>(clock);
   const MessageAttributes attributes = {{"store", "oslo"}, {"price", 120}, {"blob", AttributeValue::Binary("\x01")}};
-  REQUIRE(queue.Send(1, {.attributes = attributes}).ok());
+  REQUIRE(Send(queue, 1, {.attributes = attributes}).ok());
   SendAll(queue, 2);
   auto with = ReceiveOne(queue);
   const auto without = ReceiveOne(queue);
@@ -25,7 +25,7 @@ CONFORMANCE_TEST("attributes travel with their message") {
 CONFORMANCE_TEST("attributes survive a return to the queue") {
   ManualClock clock;
   auto queue = Make<TestType>(clock);
-  REQUIRE(queue.Send(1, {.attributes = {{"store", "oslo"}}}).ok());
+  REQUIRE(Send(queue, 1, {.attributes = {{"store", "oslo"}}}).ok());
   for (int i = 0; i < 5; ++i) {
     auto delivery = ReceiveOne(queue);
     CHECK(delivery.attributes().Find("store")->value() == "oslo");
@@ -38,16 +38,16 @@ CONFORMANCE_TEST("a message has at most ten attributes") {
   auto queue = Make<TestType>(clock);
   MessageAttributes attributes;
   for (int i = 0; i < 10; ++i) attributes.Set("a" + std::to_string(i), i);
-  CHECK(queue.Send(1, {.attributes = attributes}).ok());
+  CHECK(Send(queue, 1, {.attributes = attributes}).ok());
   attributes.Set("a10", 10);
-  CHECK(ErrorIn(queue.Send(1, {.attributes = attributes})) == Error::kInvalidParameterValue);
+  CHECK(ErrorIn(Send(queue, 1, {.attributes = attributes})) == Error::kInvalidParameterValue);
   CHECK(queue.Counts().ready == 1);
 }
 
 CONFORMANCE_TEST("a message with an invalid attribute is refused") {
   ManualClock clock;
   auto queue = Make<TestType>(clock);
-  CHECK(ErrorIn(queue.Send(1, {.attributes = {{"AWS.x", "y"}}})) == Error::kInvalidParameterValue);
+  CHECK(ErrorIn(Send(queue, 1, {.attributes = {{"AWS.x", "y"}}})) == Error::kInvalidParameterValue);
   CHECK(queue.Counts().total() == 0);
 }
 

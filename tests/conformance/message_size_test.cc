@@ -18,8 +18,8 @@ CONFORMANCE_TEST("a string of up to 1048576 bytes is a message, a longer one is 
   ManualClock clock;
   using Strings = typename QueueKind<TestType>::template Of<std::string>;
   auto queue = Make<Strings>(clock);
-  CHECK(queue.Send(std::string(1'048'576, 'x')).ok());
-  CHECK(ErrorIn(queue.Send(std::string(1'048'577, 'x'))) == Error::kInvalidParameterValue);
+  CHECK(Send(queue, std::string(1'048'576, 'x')).ok());
+  CHECK(ErrorIn(Send(queue, std::string(1'048'577, 'x'))) == Error::kInvalidParameterValue);
   CHECK(queue.Counts().ready == 1);
 }
 
@@ -28,16 +28,16 @@ CONFORMANCE_TEST("attribute names, types and values count towards the size") {
   using Strings = typename QueueKind<TestType>::template Of<std::string>;
   auto queue = Make<Strings>(clock, {.max_message_size = 1024});
   const MessageAttributes attributes = {{"name", "value"}};  // 4 + 6 of "String" + 5
-  CHECK(queue.Send(std::string(1009, 'x'), {.attributes = attributes}).ok());
-  CHECK(ErrorIn(queue.Send(std::string(1010, 'x'), {.attributes = attributes})) == Error::kInvalidParameterValue);
+  CHECK(Send(queue, std::string(1009, 'x'), {.attributes = attributes}).ok());
+  CHECK(ErrorIn(Send(queue, std::string(1010, 'x'), {.attributes = attributes})) == Error::kInvalidParameterValue);
 }
 
 CONFORMANCE_TEST("an empty string is no message") {
   ManualClock clock;
   using Strings = typename QueueKind<TestType>::template Of<std::string>;
   auto queue = Make<Strings>(clock);
-  CHECK(ErrorIn(queue.Send("")) == Error::kMissingParameter);
-  CHECK(ErrorIn(queue.Send("", {.delay = Seconds(1)})) == Error::kMissingParameter);
+  CHECK(ErrorIn(Send(queue, "")) == Error::kMissingParameter);
+  CHECK(ErrorIn(Send(queue, "", {.delay = Seconds(1)})) == Error::kMissingParameter);
   CHECK(queue.Counts().total() == 0);
 }
 
@@ -45,8 +45,8 @@ CONFORMANCE_TEST("a body of one's own type has the size that its function says")
   ManualClock clock;
   using Documents = typename QueueKind<TestType>::template Of<Document>;
   auto queue = Make<Documents>(clock, {.max_message_size = 2000});
-  CHECK(queue.Send(Document{2}).ok());
-  CHECK(ErrorIn(queue.Send(Document{3})) == Error::kInvalidParameterValue);
+  CHECK(Send(queue, Document{2}).ok());
+  CHECK(ErrorIn(Send(queue, Document{3})) == Error::kInvalidParameterValue);
   CHECK(queue.Statistics().sent_message_size == 2000);
 }
 
@@ -61,7 +61,7 @@ CONFORMANCE_TEST("a vector of bytes counts its length") {
   ManualClock clock;
   using Bytes = typename QueueKind<TestType>::template Of<std::vector<std::byte>>;
   auto queue = Make<Bytes>(clock);
-  REQUIRE(queue.Send(std::vector<std::byte>(777)).ok());
+  REQUIRE(Send(queue, std::vector<std::byte>(777)).ok());
   CHECK(queue.Statistics().sent_message_size == 777);
 }
 
@@ -70,11 +70,11 @@ CONFORMANCE_TEST("a body is consumed only if it is sent") {
   using Strings = typename QueueKind<TestType>::template Of<std::string>;
   auto queue = Make<Strings>(clock, {.max_message_size = 1024});
   std::string body(2000, 'x');
-  CHECK_FALSE(queue.Send(std::move(body)).ok());
+  CHECK_FALSE(Send(queue, std::move(body)).ok());
   CHECK(body.size() == 2000);  // NOLINT(bugprone-use-after-move): this is what is tested
   queue.Close();
   std::string small(10, 'x');
-  CHECK(ErrorIn(queue.Send(std::move(small))) == Error::kQueueClosed);
+  CHECK(ErrorIn(Send(queue, std::move(small))) == Error::kQueueClosed);
   CHECK(small.size() == 10);  // NOLINT(bugprone-use-after-move)
 }
 

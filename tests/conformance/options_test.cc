@@ -7,7 +7,7 @@
 namespace decouple::testing {
 
 template <typename Queue>
-bool Refuses(typename QueueKind<Queue>::Options options) {
+bool Refuses(QueueOptions options) {
   const auto queue = Queue::Create(std::move(options));
   return ErrorIn(queue) == Error::kInvalidAttributeValue;
 }
@@ -113,9 +113,9 @@ CONFORMANCE_TEST("a changed maximum message size counts for later sends") {
   ManualClock clock;
   using Strings = typename QueueKind<TestType>::template Of<std::string>;
   auto queue = Make<Strings>(clock);
-  REQUIRE(queue.Send(std::string(2000, 'x')).ok());
+  REQUIRE(Send(queue, std::string(2000, 'x')).ok());
   REQUIRE(queue.SetAttributes({.max_message_size = 1999}).ok());
-  CHECK(ErrorIn(queue.Send(std::string(2000, 'x'))) == Error::kInvalidParameterValue);
+  CHECK(ErrorIn(Send(queue, std::string(2000, 'x'))) == Error::kInvalidParameterValue);
   CHECK(queue.Counts().ready == 1);
 }
 
@@ -134,7 +134,7 @@ CONFORMANCE_TEST("one seed gives one run, and another seed another") {
   ManualClock clock;
   const auto id_of_first = [&](std::uint64_t seed, const char* name) {
     auto queue = Make<TestType>(clock, {.name = name, .seed = seed});
-    return queue.Send(1)->message_id;
+    return Send(queue, 1)->message_id;
   };
   CHECK(id_of_first(1, "a") == id_of_first(1, "a"));
   CHECK(id_of_first(1, "a") != id_of_first(2, "a"));

@@ -50,11 +50,25 @@ class Admission {
     return true;
   }
 
+  // One message, in a queue in any state, without waiting. False: closed, or no room.
+  bool TryAdmitOne(Mine& mine, std::size_t bytes, std::uint64_t& ticket) {
+    if (Attempt(mine, bytes, ticket)) return true;
+    if (closed()) return false;
+    RecountRemovals();
+    return Attempt(mine, bytes, ticket);
+  }
+
   // One message, in a queue in any state. Waits if the capacity says so; `make_room` is called before it does, and
   // returns the earliest instant at which there may be room by itself.
   template <typename MakeRoom>
   absl::Status Admit(Mine& mine, std::size_t bytes, Clock& clock, std::uint64_t& ticket, MakeRoom make_room) {
-    if (Attempt(mine, bytes, ticket)) return absl::OkStatus();
+    return Admit(bytes, clock, make_room, [&] { return Attempt(mine, bytes, ticket); });
+  }
+
+  // The same where the caller makes the attempts, by TryAdmit() or TryAdmitOne().
+  template <typename MakeRoom, typename Attempt>
+  absl::Status Admit(std::size_t bytes, Clock& clock, MakeRoom make_room, Attempt attempt) {
+    if (attempt()) return absl::OkStatus();
     if (closed()) return Closed();
     if (static_cast<std::int64_t>(bytes) > most_bytes_.load(std::memory_order_relaxed)) {
       return MakeError(Error::kInvalidParameterValue,
@@ -66,7 +80,7 @@ class Admission {
     for (;;) {
       const std::int64_t room_at = make_room();
       RecountRemovals();
-      if (Attempt(mine, bytes, ticket)) return absl::OkStatus();
+      if (attempt()) return absl::OkStatus();
       if (closed()) return Closed();
       if (clock.NowNanos() >= deadline) return Full();
       waiter.Sleep(clock, std::min(deadline, room_at));

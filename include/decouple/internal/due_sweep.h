@@ -185,7 +185,7 @@ class DueSweep {
         ++visible;
       } else {  // it was received anew between the look and the claim
         store_.LowerDeadline(*message.segment, DueAt(*message.slot, before));
-        Store::Disown(*message.slot, before);
+        store_.Restore(mine, message, before);
       }
     });
     if (visible != 0) store_.visible().Notify(visible);

@@ -1,7 +1,7 @@
 // How many messages may be in flight, kept without a counter that every receiver would fight for.
 //
-// Every lease begins with a claim: of a place in the lane, of one in the line of returned messages, or of a message of
-// a tenant. So each of these three has a gate, a number of claims up to which it is open; within it receivers only
+// Every lease begins with a claim: of a place in the lane, of one in the line of returned messages, or of a single
+// message that is found in another way (those of tenants, all of a FIFO queue). So each of these three has a gate, a number of claims up to which it is open; within it receivers only
 // compare. At a closed gate the limit is worked out anew from what all threads counted, and the room that is left is
 // dealt out again. As long as a claim has led neither to a lease nor to nothing it counts as a lease: so the limit is
 // never exceeded, and it is exact when nothing runs concurrently.
@@ -26,7 +26,7 @@ class InFlightLimit {
 
   static constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::max();
 
-  enum class Claimant { kLane, kLine, kTenants };
+  enum class Claimant { kLane, kLine, kSingle };
 
   explicit InFlightLimit(Store& store) : store_(store) {}
 
@@ -46,13 +46,13 @@ class InFlightLimit {
   const std::atomic<std::uint64_t>& lane_gate() const { return lane_gate_; }
   const std::atomic<std::uint64_t>& line_gate() const { return line_gate_; }
 
-  // To take one message of a tenant. False: the gate is closed.
-  bool ClaimForTenant() {
+  // To take one message that is found in another way. False: the gate is closed.
+  bool ClaimOne() {
     const ReadSection section;  // orders the look at the gate, as in TicketLane::Claim()
-    std::uint64_t claims = tenant_claims_.load(std::memory_order_relaxed);
+    std::uint64_t claims = single_claims_.load(std::memory_order_relaxed);
     do {
-      if (claims >= tenant_gate_.load(std::memory_order_relaxed)) return false;
-    } while (!tenant_claims_.compare_exchange_weak(claims, claims + 1, std::memory_order_relaxed));
+      if (claims >= single_gate_.load(std::memory_order_relaxed)) return false;
+    } while (!single_claims_.compare_exchange_weak(claims, claims + 1, std::memory_order_relaxed));
     return true;
   }
 
@@ -60,7 +60,7 @@ class InFlightLimit {
   bool OpenFor(Claimant claimant) {
     const std::lock_guard lock(mutex_);
     if (most_ == kNone) {
-      for (auto* gate : {&lane_gate_, &line_gate_, &tenant_gate_}) gate->store(kOpenUntil, std::memory_order_relaxed);
+      for (auto* gate : {&lane_gate_, &line_gate_, &single_gate_}) gate->store(kOpenUntil, std::memory_order_relaxed);
       return true;
     }
     CloseAll();
@@ -69,7 +69,7 @@ class InFlightLimit {
     const QueueSums sums = store_.Sums();
     const auto* line = store_.line();
     const std::uint64_t claims = store_.lane().head() + (line == nullptr ? 0 : line->head()) +
-                                 tenant_claims_.load(std::memory_order_relaxed) + sums.hidden_again;
+                                 single_claims_.load(std::memory_order_relaxed) + sums.hidden_again;
     const auto in_flight = static_cast<std::int64_t>(claims - sums.not_leased - sums.removed_in_flight - sums.returned);
     if (in_flight >= most_) return false;
     const auto room = static_cast<std::uint64_t>(most_ - in_flight);
@@ -77,14 +77,14 @@ class InFlightLimit {
     const auto share = [&](Claimant of) { return of == claimant ? room - 2 * share_of_others : share_of_others; };
     lane_gate_.store(store_.lane().head() + share(Claimant::kLane), std::memory_order_relaxed);
     line_gate_.store((line == nullptr ? 0 : line->head()) + share(Claimant::kLine), std::memory_order_relaxed);
-    tenant_gate_.store(tenant_claims_.load(std::memory_order_relaxed) + share(Claimant::kTenants),
+    single_gate_.store(single_claims_.load(std::memory_order_relaxed) + share(Claimant::kSingle),
                        std::memory_order_relaxed);
     return true;
   }
 
  private:
   void CloseAll() {
-    for (auto* gate : {&lane_gate_, &line_gate_, &tenant_gate_}) gate->store(0, std::memory_order_relaxed);
+    for (auto* gate : {&lane_gate_, &line_gate_, &single_gate_}) gate->store(0, std::memory_order_relaxed);
   }
 
   Store& store_;
@@ -93,8 +93,8 @@ class InFlightLimit {
   // Read by every claim, written here alone. Relaxed: what a claim publishes, it publishes by other words.
   alignas(kCacheLine) std::atomic<std::uint64_t> lane_gate_{0};
   std::atomic<std::uint64_t> line_gate_{0};
-  std::atomic<std::uint64_t> tenant_gate_{0};
-  alignas(kCacheLine) std::atomic<std::uint64_t> tenant_claims_{0};
+  std::atomic<std::uint64_t> single_gate_{0};
+  alignas(kCacheLine) std::atomic<std::uint64_t> single_claims_{0};
 };
 
 }  // namespace decouple::internal

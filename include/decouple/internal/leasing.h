@@ -12,6 +12,7 @@
 #include <limits>
 #include <optional>
 
+#include "decouple/internal/handover.h"
 #include "decouple/internal/in_flight_limit.h"
 #include "decouple/internal/message_store.h"
 #include "decouple/internal/straggler_move.h"
@@ -30,19 +31,10 @@ class Leasing {
   using Mine = typename Store::Mine;
   using Claimant = typename InFlightLimit<T>::Claimant;
 
-  // What a receive asks for.
-  struct Request {
-    std::uint32_t most = 1;
-    std::int64_t now = 0;
-    std::int64_t visible_at = 0;  // when what it gets becomes visible again
-  };
+  using Request = LeaseRequest;
 
-  explicit Leasing(Store& store) : store_(store), limit_(store), moves_(store) {}
-
-  InFlightLimit<T>& limit() { return limit_; }
-
-  // Gives memory back, a little at a time. Lease() does it too, once in a segment.
-  void Tidy(Mine& mine) { moves_.Tidy(mine); }
+  Leasing(Store& store, InFlightLimit<T>& limit, Handover<T>& handover, StragglerMove<T>& moves)
+      : store_(store), limit_(limit), handover_(handover), moves_(moves) {}
 
   // Leases up to `request.most` messages and calls sink(message, receive_count) for each, held. Returns false if it
   // gave none only because the limit of messages in flight is reached.
@@ -117,7 +109,7 @@ class Leasing {
       if (word.phase() == Phase::kForward) [[unlikely]] {
         LeaseListed(mine, request, Store::TakeForward(slot, word), missing, sink);
       } else if (store_.RetentionEnd(slot) <= request.now) [[unlikely]] {
-        RemoveExpired(mine, message, word);
+        handover_.RemoveExpired(mine, message, word);
       } else {
         slot.first_received_at = request.now;
         slot.visible_at.store(request.visible_at, std::memory_order_relaxed);
@@ -139,8 +131,8 @@ class Leasing {
     TenantLines& tenants = *store_.tenants();
     const std::int64_t in_flight = store_.Sums().in_flight();
     const auto may_take = [&] {
-      if (limit_.ClaimForTenant()) return true;
-      gated = Claimant::kTenants;
+      if (limit_.ClaimOne()) return true;
+      gated = Claimant::kSingle;
       return false;
     };
     const auto lease = [&](const std::optional<LinePlace>& place) {
@@ -197,7 +189,7 @@ class Leasing {
       mine.counts.not_leased.Add(run.size - run.taken_count());
       run.ForEachTaken([&](Slot& slot, SlotWord word) {
         if (word.phase() == Phase::kReady) {
-          RemoveExpired(mine, {run.segment, &slot}, word);
+          handover_.RemoveExpired(mine, {run.segment, &slot}, word);
         } else {
           mine.counts.not_leased.Add(1);
           found = IsListedStill(mine, Store::TakeForward(slot, word));
@@ -222,34 +214,16 @@ class Leasing {
   void LeaseListed(Mine& mine, const Request& request, Message message, std::uint32_t& missing, Sink& sink) {
     SlotWord before;
     if (store_.TakeFromLine(message, before)) {
-      LeaseOwned(mine, request, message, before, missing, sink);
+      if (handover_.Give(mine, request, message, before, sink)) --missing;
     } else {
       mine.counts.not_leased.Add(1);
     }
   }
 
-  template <typename Sink>
-  void LeaseOwned(Mine& mine, const Request& request, Message message, SlotWord before, std::uint32_t& missing,
-                  Sink& sink) {
-    if (store_.RetentionEnd(*message.slot) <= request.now) {
-      RemoveExpired(mine, message, before);
-      return;
-    }
-    store_.Lease(mine, message, before, request.now, request.visible_at);
-    sink(message, before.ReceivedOnceMore().receive_count());
-    --missing;
-  }
-
-  // Of a slot that the caller owns, or is the only one to take from kReady.
-  void RemoveExpired(Mine& mine, Message message, SlotWord before) {
-    mine.counts.not_leased.Add(1);
-    store_.Remove(mine, message, before, &OwnedQueueCounts::expired);
-    store_.Drop(message);
-  }
-
   Store& store_;
-  InFlightLimit<T> limit_;
-  StragglerMove<T> moves_;
+  InFlightLimit<T>& limit_;
+  Handover<T>& handover_;
+  StragglerMove<T>& moves_;
 };
 
 }  // namespace decouple::internal

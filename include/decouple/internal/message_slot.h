@@ -1,7 +1,7 @@
 // One message where it lies: 32 bytes of state, and the body.
 //
-// What few messages have (attributes, a group) is kept beside, in a table of the segment that exists only once one of
-// its messages needs it.
+// What few messages have (attributes, a group, a past in another queue) is kept beside, in a table of the segment that
+// exists only once one of its messages needs it.
 
 #ifndef DECOUPLE_INTERNAL_MESSAGE_SLOT_H_
 #define DECOUPLE_INTERNAL_MESSAGE_SLOT_H_
@@ -12,25 +12,61 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
 
 #include "decouple/attributes.h"
+#include "decouple/internal/get_or_create.h"
 #include "decouple/internal/segment_pool.h"
 #include "decouple/internal/slot_word.h"
+#include "decouple/message.h"
 
 namespace decouple::internal {
 
+class AnyQueue;
+struct FifoGroup;
+struct Particulars;
 struct Tenant;
 
+// What a message brought along from another queue.
+struct Origin {
+  std::optional<MessageId> id;         // kept
+  std::string source_name;             // of the queue whose dead letter it is
+  std::weak_ptr<AnyQueue> source;      // that queue
+  std::shared_ptr<const void> shared;  // the body, if it is not in the slot
+};
+
+// Names a slot for those who do not know the body's type.
+struct LinePlace {
+  void* segment = nullptr;
+  void* slot = nullptr;
+};
+
+// Where a message of a FIFO queue is in the order of its group. Guarded by the group's mutex.
+struct PlaceInGroup {
+  FifoGroup* group = nullptr;  // null: in no group's order (any more)
+  Particulars* earlier = nullptr;
+  Particulars* later = nullptr;
+  LinePlace place;
+  std::atomic<std::uint64_t>* word = nullptr;  // the slot's
+};
+
 struct Particulars {
+  // Where the body is, if it is not in the slot; else null.
+  const void* shared_body() const { return origin == nullptr ? nullptr : origin->shared.get(); }
+
   MessageAttributes attributes;
   std::string group;
+  std::string deduplication_id;
+  std::unique_ptr<Origin> origin;  // null: it was sent here
   // The ticket by which the message is known, if it was moved (see aside.h).
   static constexpr std::uint64_t kNotMoved = UINT64_MAX;
   std::uint64_t moved_from = kNotMoved;
-  // All below: of messages with a group only.
+  // Of messages of FIFO queues.
+  PlaceInGroup in_group;
+  // All below: of messages of standard queues with a group.
   Tenant* tenant = nullptr;
   std::uint64_t place_in_line = 0;  // where it waits among its tenant's messages
   std::int64_t leased_at = 0;       // when it was received last
@@ -45,14 +81,7 @@ class ParticularsTable {
   ParticularsTable& operator=(const ParticularsTable&) = delete;
   ~ParticularsTable() { delete table_.load(std::memory_order_acquire); }
 
-  std::unique_ptr<Particulars>& at(std::size_t place) {
-    Table* table = table_.load(std::memory_order_acquire);  // pairs with the exchange below: publishes an empty table
-    if (table == nullptr) {
-      auto fresh = std::make_unique<Table>();
-      if (table_.compare_exchange_strong(table, fresh.get(), std::memory_order_acq_rel)) table = fresh.release();
-    }
-    return (*table)[place];
-  }
+  std::unique_ptr<Particulars>& at(std::size_t place) { return (*GetOrCreate(table_))[place]; }
 
  private:
   using Table = std::array<std::unique_ptr<Particulars>, kSlotsPerSegment>;

@@ -10,7 +10,8 @@
 // A message stays in its slot from its publication to its end, unless it is the last but few in its segment and nobody
 // holds it: then it may be moved once in a while (straggler_move.h). Ready messages are found by the lane's head; those that
 // are visible again are listed: a second, normally empty lane names them, and receivers look there first. Messages with
-// a group are listed with their tenant instead. Which phase may follow which, and who may change it: slot_word.h.
+// a group are listed with their tenant instead; those of a FIFO queue are never ready but listed from the start, by way
+// of their group (fifo_groups.h). Which phase may follow which, and who may change it: slot_word.h.
 //
 // To change what is not his alone, a thread owns the slot for a few instructions (kBusy). Nothing of the user's runs
 // meanwhile but the body's move when it is moved aside: a body is destroyed after the message is deleted, by the last
@@ -30,12 +31,15 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "decouple/clock.h"
 #include "decouple/internal/aside.h"
 #include "decouple/internal/event_count.h"
+#include "decouple/internal/fifo_groups.h"
+#include "decouple/internal/get_or_create.h"
 #include "decouple/internal/message_slot.h"
 #include "decouple/internal/per_thread.h"
 #include "decouple/internal/queue_counters.h"
@@ -68,7 +72,8 @@ class MessageStore {
   // A message received so often goes to the back of the queue when it becomes visible again (SQS).
   static constexpr std::uint32_t kReceivesBeforeTheBack = 3;
 
-  explicit MessageStore(Clock* clock) : clock_(clock) {}
+  // `groups`: of a FIFO queue; null: of a standard one.
+  MessageStore(Clock* clock, std::unique_ptr<FifoGroups> groups) : clock_(clock), groups_(std::move(groups)) {}
   MessageStore(const MessageStore&) = delete;
   MessageStore& operator=(const MessageStore&) = delete;
 
@@ -104,6 +109,7 @@ class MessageStore {
   TenantLines* tenants() const { return tenants_.load(std::memory_order_acquire); }  // null until the first group
   Aside<T>* aside() const { return aside_.load(std::memory_order_acquire); }         // null until the first straggler
   Aside<T>& AsideOrCreate() { return *GetOrCreate(aside_); }
+  FifoGroups* groups() const { return groups_.get(); }  // null unless of a FIFO queue
   EarliestInstant& earliest() { return earliest_; }
 
   // Wherever messages lie.
@@ -144,6 +150,10 @@ class MessageStore {
     return Later(slot.sent_at.load(std::memory_order_relaxed), retention());
   }
 
+  // Some messages were sent earlier than those that have earlier tickets: they came from another queue.
+  bool has_older_ones() const { return has_older_ones_.load(std::memory_order_relaxed); }
+  void set_has_older_ones() { has_older_ones_.store(true, std::memory_order_relaxed); }
+
   // ---- sending ------------------------------------------------------------------------------------------------------
 
   // Writes the message of the caller's own ticket; visible from `visible_at` on. The caller then notifies visible().
@@ -165,11 +175,7 @@ class MessageStore {
     if (particulars != nullptr) ParticularsAt(message) = std::move(particulars);
     if (visible_at > sent_at) {
       mine.counts.delayed.Add(1);
-      place.slot->visible_at.store(visible_at, std::memory_order_relaxed);
-      const std::int64_t due = std::min(visible_at, RetentionEnd(*place.slot));
-      const ReadSection section;  // once it is published, it may come to its end, and its segment too
-      place.slot->word.exchange(SlotWord(Phase::kDelayed, ordinal, marks).bits(), std::memory_order_seq_cst);
-      LowerDeadline(*place.segment, due);
+      PublishUnderDeadline(message, SlotWord(Phase::kDelayed, ordinal, marks), visible_at);
     } else if (has_group) {
       const SlotWord owned(Phase::kBusy, ordinal, marks);
       place.slot->word.exchange(owned.bits(), std::memory_order_seq_cst);
@@ -177,6 +183,50 @@ class MessageStore {
     } else {
       PublishReady(message, SlotWord(Phase::kReady, ordinal, marks));
     }
+  }
+
+  // The same for a message that is another queue's no more: listed at once, as it may be older than those before it.
+  // Writes all but the body, which `construct` does: construct(slot), if particulars.shared_body() is null.
+  template <typename Construct>
+  void PublishListed(Mine& mine, std::uint64_t ticket, std::unique_ptr<Particulars> particulars, std::int64_t sent_at,
+                     Construct construct) {
+    const auto place = lane_.PlaceOf(ticket, mine.view);
+    const Message message{place.segment, place.slot};
+    const SlotWord owned(Phase::kBusy, Lane::OrdinalOf(ticket), SlotWord::kHasParticulars);
+    if (particulars->shared_body() == nullptr) construct(*place.slot);
+    place.slot->sent_at.store(sent_at, std::memory_order_relaxed);
+    if (!particulars->group.empty()) particulars->tenant = TenantsOrCreate().Enrol(particulars->group, sent_at);
+    ParticularsAt(message) = std::move(particulars);
+    set_has_older_ones();
+    place.slot->word.exchange(owned.bits(), std::memory_order_seq_cst);
+    MakeVisible(mine, message, owned);
+  }
+
+  // The same for a message of a FIFO queue, in the entrance of its group. Returns it if the caller has to list it, once
+  // he has left the entrance.
+  template <typename Construct>
+  std::optional<Message> PublishInGroup(Mine& mine, FifoGroups::Entrance& entrance, std::uint64_t ticket,
+                                        std::unique_ptr<Particulars> owned_particulars, std::int64_t sent_at,
+                                        std::int64_t visible_at, Construct construct) {
+    const auto place = lane_.PlaceOf(ticket, mine.view);
+    const Message message{place.segment, place.slot};
+    Particulars& particulars = *owned_particulars;
+    if (particulars.shared_body() == nullptr) construct(*place.slot);
+    place.slot->sent_at.store(sent_at, std::memory_order_relaxed);
+    ParticularsAt(message) = std::move(owned_particulars);
+    SetPlace(particulars, message);
+    SlotWord word(Phase::kListed, Lane::OrdinalOf(ticket), SlotWord::kHasParticulars);
+    const bool is_first = entrance.Append(particulars);
+    const bool is_delayed = visible_at > sent_at;
+    if (is_delayed) {
+      mine.counts.delayed.Add(1);
+      word = word.With(Phase::kDelayed);
+    } else if (is_first) {
+      word = word.With(SlotWord::kInLine);
+    }
+    PublishUnderDeadline(message, word, is_delayed ? visible_at : kForever);
+    if (!is_first || is_delayed) return std::nullopt;
+    return message;
   }
 
   // ---- owning a slot ------------------------------------------------------------------------------------------------
@@ -191,16 +241,17 @@ class MessageStore {
   // Gives an owned slot back with another word. Release: pairs with whoever takes it over next.
   static void Disown(Slot& slot, SlotWord word) { slot.word.store(word.bits(), std::memory_order_release); }
 
-  // The same where the caller's hold on the body comes on top of the holds that are there.
-  void DisownHeld(Slot& slot, SlotWord word) {
-    if (!word.Has(SlotWord::kHeld)) [[likely]] {
-      Disown(slot, word.With(SlotWord::kHeld));
-      return;
-    }
+  // The caller's hold on the body of a slot that he owns comes on top of the holds that are there. Returns the word that
+  // says so.
+  SlotWord Hold(Slot& slot, SlotWord word) {
+    if (!word.Has(SlotWord::kHeld)) [[likely]]
+      return word.With(SlotWord::kHeld);
     const std::lock_guard lock(holders_mutex_);
     ++further_holders_[&slot];
-    Disown(slot, word.With(SlotWord::kHeldByMore));
+    return word.With(SlotWord::kHeldByMore);
   }
+
+  void DisownHeld(Slot& slot, SlotWord word) { Disown(slot, Hold(slot, word)); }
 
   // Every deadline is made known here before the word that carries it. When the segment's instant is no later already,
   // whoever lowered it sees to the rest.
@@ -218,6 +269,10 @@ class MessageStore {
     const SlotWord listed = before.With(Phase::kListed).With(SlotWord::kInLine);
     const bool to_the_back = before.receive_count() >= kReceivesBeforeTheBack;
     LowerDeadline(*message.segment, RetentionEnd(*message.slot));
+    if (groups_ != nullptr) {
+      if (FifoGroups::GiveBackVisible(*ParticularsAt(message), before.With(Phase::kListed))) Enlist(mine, message);
+      return;
+    }
     if (Particulars* const particulars = GroupedParticulars(message, before)) {
       if (!in_line) {
         const std::uint64_t ticket = TicketOf(message);
@@ -259,10 +314,24 @@ class MessageStore {
     Disown(slot, before.With(Phase::kInFlight));
   }
 
+  // Back to what it was.
+  void Restore(Mine& mine, Message message, SlotWord before) {
+    if (groups_ == nullptr || before.phase() != Phase::kListed) {
+      Disown(*message.slot, before);
+    } else if (FifoGroups::GiveBackVisible(*ParticularsAt(message), before)) {
+      Enlist(mine, message);
+      visible_.Notify(1);
+    }
+  }
+
   // To deleted, held by the caller, who lets go of it by Drop().
   void Remove(Mine& mine, Message message, SlotWord before, OwnedCounter OwnedQueueCounts::*how) {
+    Remove(mine, message, before, how, BytesOf(message, before));
+  }
+  // The same where the body has left the slot; it counted `bytes`.
+  void Remove(Mine& mine, Message message, SlotWord before, OwnedCounter OwnedQueueCounts::*how, std::size_t bytes) {
     DisownHeld(*message.slot, before.With(Phase::kDeleted));
-    CountRemoval(mine, message, before, how);
+    CountRemoval(mine, message, before, how, bytes);
   }
 
   // Before MakeVisible(): what ends by it, a delay or a time in flight.
@@ -291,7 +360,7 @@ class MessageStore {
         return false;
       } else if (message.slot->word.compare_exchange_strong(seen, word.With(Phase::kDeleted).bits(),
                                                             std::memory_order_acq_rel, std::memory_order_relaxed)) {
-        CountRemoval(mine, message, word, &OwnedQueueCounts::deleted);
+        CountRemoval(mine, message, word, &OwnedQueueCounts::deleted, BytesOf(message, word));
         return true;
       }
     }
@@ -314,8 +383,10 @@ class MessageStore {
   }
 
   void DestroyContent(Message message, SlotWord word) {
-    if (word.Has(SlotWord::kHasParticulars)) [[unlikely]]
-      ParticularsAt(message).reset();
+    if (word.Has(SlotWord::kHasParticulars)) [[unlikely]] {
+      const std::unique_ptr<Particulars> particulars = std::move(ParticularsAt(message));
+      if (particulars->shared_body() != nullptr) return;
+    }
     message.slot->DestroyBody();
   }
 
@@ -398,10 +469,29 @@ class MessageStore {
     }
   }
 
-  // The attributes and group of a message that the caller holds or owns; null if it has none.
+  // Of a message that the caller holds or owns.
+  const T& BodyOf(Message message) const {
+    const Particulars* const particulars = ParticularsOf(message);
+    if (particulars != nullptr && particulars->shared_body() != nullptr) [[unlikely]]
+      return *static_cast<const T*>(particulars->shared_body());
+    return message.slot->body();
+  }
+
+  // What such a message counts towards sizes. `word`: as it is, or was before the caller owned it.
+  std::size_t BytesOf(Message message, SlotWord word) const {
+    if (!word.Has(SlotWord::kHasParticulars)) [[likely]]
+      return MessageSize(std::as_const(message.slot->body()));
+    return MessageSize(BodyOf(message)) + ParticularsAt(message)->attributes.bytes();
+  }
+
+  // The attributes, group and more of a message that the caller holds or owns; null if it has none.
   const Particulars* ParticularsOf(Message message) const {
     const SlotWord word(message.slot->word.load(std::memory_order_acquire));
     return word.Has(SlotWord::kHasParticulars) ? ParticularsAt(message).get() : nullptr;
+  }
+
+  static Message MessageAtPlace(LinePlace place) {
+    return {static_cast<Segment*>(place.segment), static_cast<Slot*>(place.slot)};
   }
 
   static std::unique_ptr<Particulars>& ParticularsAt(Message message) {
@@ -412,6 +502,21 @@ class MessageStore {
   static void Watch(std::atomic<int>& watchers, int change) {
     watchers.fetch_add(change, std::memory_order_relaxed);  // ordered by what follows, and by the section of the others
     if (change > 0) Synchronize();
+  }
+
+  // Where those find the message who come by the order of its group.
+  static void SetPlace(Particulars& particulars, Message message) {
+    particulars.in_group.place = {message.segment, message.slot};
+    particulars.in_group.word = &message.slot->word;
+  }
+
+  // A message that becomes somebody's at `visible_at`, or when its retention ends, which is seen to from then on.
+  void PublishUnderDeadline(Message message, SlotWord word, std::int64_t visible_at) {
+    message.slot->visible_at.store(visible_at, std::memory_order_relaxed);
+    const std::int64_t due = std::min(visible_at, RetentionEnd(*message.slot));
+    const ReadSection section;  // once it is published, it may come to its end, and its segment too
+    message.slot->word.exchange(word.bits(), std::memory_order_seq_cst);
+    LowerDeadline(*message.segment, due);
   }
 
   static Particulars* GroupedParticulars(Message message, SlotWord word) {
@@ -463,11 +568,16 @@ class MessageStore {
   }
 
   // The caller holds the body, and everybody else sees that the message is gone.
-  void CountRemoval(Mine& mine, Message message, SlotWord before, OwnedCounter OwnedQueueCounts::*how) {
-    std::size_t bytes = MessageSize(std::as_const(message.slot->body()));
+  void CountRemoval(Mine& mine, Message message, SlotWord before, OwnedCounter OwnedQueueCounts::*how,
+                    std::size_t bytes) {
     if (before.Has(SlotWord::kHasParticulars)) [[unlikely]] {
-      const Particulars& particulars = *ParticularsAt(message);
-      bytes += particulars.attributes.bytes();
+      Particulars& particulars = *ParticularsAt(message);
+      if (groups_ != nullptr) {
+        if (const auto next = groups_->Leave(particulars)) {
+          Enlist(mine, MessageAtPlace(*next));
+          visible_.Notify(1);
+        }
+      }
       if (particulars.moved_from != Particulars::kNotMoved) aside()->Remove(particulars.moved_from);
       if (particulars.tenant != nullptr) {
         if (before.phase() == Phase::kInFlight) NoteUnleased(message, before);
@@ -518,17 +628,9 @@ class MessageStore {
   Line& LineOrCreate() { return *GetOrCreate(line_); }
   TenantLines& TenantsOrCreate() { return *GetOrCreate(tenants_); }
 
-  // Publishes one object to all; the acquires pair with the winner's release.
-  template <typename Object>
-  static Object* GetOrCreate(std::atomic<Object*>& pointer) {
-    Object* object = pointer.load(std::memory_order_acquire);
-    if (object != nullptr) return object;
-    auto fresh = std::make_unique<Object>();
-    if (pointer.compare_exchange_strong(object, fresh.get(), std::memory_order_acq_rel)) object = fresh.release();
-    return object;
-  }
-
   Clock* const clock_;  // null: the system clock
+  const std::unique_ptr<FifoGroups> groups_;
+  std::atomic<bool> has_older_ones_{false};
   std::atomic<std::int64_t> retention_{kForever};
   std::atomic<int> room_watchers_{0};
   std::atomic<int> receiver_watchers_{0};

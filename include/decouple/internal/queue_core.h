@@ -15,6 +15,7 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <span>
 #include <string>
@@ -31,15 +32,25 @@
 #include "decouple/delivery.h"
 #include "decouple/error.h"
 #include "decouple/internal/admission.h"
+#include "decouple/internal/any_queue.h"
+#include "decouple/internal/call_quota.h"
 #include "decouple/internal/clearing.h"
+#include "decouple/internal/dead_letter_linking.h"
 #include "decouple/internal/due_sweep.h"
-#include "decouple/internal/leasing.h"
+#include "decouple/internal/fifo_groups.h"
+#include "decouple/internal/handover.h"
+#include "decouple/internal/in_flight_limit.h"
 #include "decouple/internal/message_store.h"
+#include "decouple/internal/queue_rules.h"
 #include "decouple/internal/queue_settings.h"
 #include "decouple/internal/receipts.h"
+#include "decouple/internal/redriving.h"
 #include "decouple/internal/request_checks.h"
+#include "decouple/internal/straggler_move.h"
+#include "decouple/internal/transfer.h"
 #include "decouple/message.h"
 #include "decouple/queue_options.h"
+#include "decouple/redrive.h"
 #include "decouple/statistics.h"
 
 namespace decouple::internal {
@@ -57,7 +68,7 @@ inline std::uint64_t QueueIdentity(std::uint64_t seed, std::string_view name) {
 }
 
 template <typename T>
-class QueueCore {
+class QueueCore : public AnyQueue {
  public:
   using Store = MessageStore<T>;
   using Lane = typename Store::Lane;
@@ -65,123 +76,21 @@ class QueueCore {
   using Mine = typename Store::Mine;
   using Slot = typename Store::Slot;
 
-  // `options` have been checked.
-  QueueCore(const QueueAttributes& attributes, const Limits& limits, std::string name, std::uint64_t seed, Clock* clock)
-      : name_(std::move(name)),
-        identity_(QueueIdentity(seed, name_)),
-        clock_(clock != nullptr ? *clock : SystemClock::Instance()),
-        settings_(limits),
-        checks_(settings_),
-        store_(ClockOrNull(clock)),
-        sweep_(store_),
-        leasing_(store_),
-        clearing_(store_),
-        admission_(store_),
-        receipts_(identity_, store_, leasing_.limit(), checks_) {
-    Apply(attributes);
-  }
-
-  const std::string& name() const { return name_; }
-
   // What is done with a delivery or a receipt.
   Receipts<T>& receipts() { return receipts_; }
 
-  // ---- sending ------------------------------------------------------------------------------------------------------
+  // ---- sending: what the kinds of queue do each in their own way ----------------------------------------------------
 
-  absl::StatusOr<SendResult> Send(T&& body) {
-    const std::size_t size = MessageSize(std::as_const(body));
-    if (absl::Status status = checks_.CheckBody(body, size); !status.ok()) [[unlikely]]
-      return status;
-    Mine& mine = store_.mine();
-    std::uint64_t ticket = 0;
-    if (!admission_.TryAdmit(mine, 1, size, ticket)) [[unlikely]] {
-      if (absl::Status status = Admit(mine, size, ticket); !status.ok()) return status;
-    }
-    const std::int64_t now = store_.Now();
-    store_.Publish(mine, ticket, std::move(body), nullptr, now, Later(now, settings_.delay()));
-    store_.visible().Notify(1);
-    if (ticket % kSlotsPerSegment == 0) [[unlikely]]
-      WorkOff(mine, now);
-    return SendResult{MessageId(identity_, ticket)};
-  }
+  virtual absl::StatusOr<SendResult> Send(T&& body, SendOptions&& options) = 0;
+  virtual absl::StatusOr<SendBatchResults> SendBatch(std::span<SendBatchEntry<T>> entries) = 0;
 
-  absl::StatusOr<SendResult> Send(T&& body, SendOptions&& options) {
-    const std::size_t size = MessageSize(std::as_const(body)) + options.attributes.bytes();
-    absl::Status status = checks_.CheckBody(body, size);
-    status.Update(checks_.CheckSendOptions(options));
-    if (!status.ok()) return status;
-    Mine& mine = store_.mine();
-    std::uint64_t ticket = 0;
-    if (!admission_.TryAdmit(mine, 1, size, ticket)) {
-      status = Admit(mine, size, ticket);
-      if (!status.ok()) return status;
-    }
-    const std::int64_t now = store_.Now();
-    Publish(mine, ticket, std::move(body), std::move(options), now);
-    store_.visible().Notify(1);
-    if (ticket % kSlotsPerSegment == 0) WorkOff(mine, now);
-    return SendResult{MessageId(identity_, ticket)};
-  }
-
-  absl::StatusOr<SendBatchResults> SendBatch(std::span<SendBatchEntry<T>> entries) {
-    if (absl::Status status = CheckBatch(entries, settings_.limits()); !status.ok()) return status;
-    std::size_t all_bytes = 0;
-    for (const auto& entry : entries) all_bytes += SizeOf(entry);
-    if (all_bytes > settings_.limits().max_batch_bytes) {
-      return MakeError(
-          Error::kBatchRequestTooLong,
-          absl::StrCat("a batch of ", all_bytes, " bytes; allowed are at most ", settings_.limits().max_batch_bytes));
-    }
-    SendBatchResults results;
-    results.reserve(entries.size());
-    std::uint32_t valid = 0;
-    std::size_t valid_bytes = 0;
-    for (const auto& entry : entries) {
-      absl::Status status = checks_.CheckBody(entry.body, SizeOf(entry));
-      status.Update(checks_.CheckSendOptions(entry.options));
-      if (status.ok()) {
-        ++valid;
-        valid_bytes += SizeOf(entry);
-        results.emplace_back(SendResult());  // filled in when it is sent
-      } else {
-        results.emplace_back(std::move(status));
-      }
-    }
-    if (valid != 0) SendValid(entries, valid, valid_bytes, results);
-    return results;
-  }
+  // Takes over a message that another queue gives up; it is visible at once. False: the queue is closed or full, and
+  // nothing has happened. Runs no code of the user's but the body's move.
+  virtual bool TakeOver(Transfer<T>& transfer) = 0;
 
   // ---- receiving ----------------------------------------------------------------------------------------------------
 
-  ReceiveResult<T> Receive(const ReceiveOptions& options) {
-    ReceiveResult<T> result;
-    result.status_ = checks_.CheckReceiveOptions(options);
-    if (!result.ok()) [[unlikely]]
-      return result;
-    Mine& mine = store_.mine();
-    if (TryReceive(mine, options, store_.Now(), result.deliveries_)) {
-      if (!result.deliveries_.empty()) [[likely]]
-        return result;
-      const std::int64_t wait = WaitOf(options);
-      if (wait != 0) {
-        Await(mine, options, Later(store_.Now(), wait), result);
-      } else if (drained()) {
-        result.status_ = Drained();
-      }
-    } else if (const std::int64_t wait = WaitOf(options); wait != 0) {
-      Await(mine, options, Later(store_.Now(), wait), result);
-    } else {
-      result.status_ = MakeError(Error::kOverLimit, absl::StrCat("the queue's maximum of messages in flight, ",
-                                                                 max_in_flight_.load(std::memory_order_relaxed),
-                                                                 ", is reached; delete some first"));
-    }
-    if (result.ok() && result.deliveries_.empty()) {
-      mine.counts.empty_receives.Add(1);
-      // Not each time: one who polls an empty queue would get in the senders' way.
-      if (mine.counts.empty_receives.value() % kEmptyReceivesPerTidy == 1) leasing_.Tidy(mine);
-    }
-    return result;
-  }
+  virtual ReceiveResult<T> Receive(const ReceiveOptions& options) = 0;
 
   // ---- deliveries and receipts --------------------------------------------------------------------------------------
 
@@ -199,10 +108,32 @@ class QueueCore {
     if (outstanding_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;  // what others did comes before
   }
 
+  const T& BodyOf(Message message) const { return store_.BodyOf(message); }
+
+  // Tickets are taken in the order of a group's messages; the step says that nothing else may be read from it.
+  std::optional<SequenceNumber> SequenceNumberOf(Message message) const {
+    if (store_.groups() == nullptr) return std::nullopt;
+    return SequenceNumberOf(store_.TicketOf(message));
+  }
+
   const Particulars* ParticularsOf(Message message) const { return store_.ParticularsOf(message); }
 
+  absl::Status Delete(Message message, std::uint32_t receive) {
+    if (absl::Status status = TakeDelete(); !status.ok()) [[unlikely]]
+      return status;
+    return receipts_.Delete(message, receive);
+  }
+
+  absl::Status Delete(const ReceiptHandle& receipt) {
+    if (absl::Status status = TakeDelete(); !status.ok()) [[unlikely]]
+      return status;
+    return receipts_.Delete(receipt);
+  }
+
   absl::StatusOr<StatusBatchResults> DeleteBatch(std::span<const DeleteBatchEntry> entries) {
-    if (absl::Status status = CheckBatch(entries, settings_.limits()); !status.ok()) return status;
+    absl::Status status = CheckBatch(entries, settings_.limits());
+    if (status.ok()) status = TakeDelete();
+    if (!status.ok()) return status;
     StatusBatchResults results;
     for (const auto& entry : entries) results.push_back(receipts_.Delete(entry.receipt));
     return results;
@@ -219,9 +150,21 @@ class QueueCore {
   // ---- the queue as a whole -----------------------------------------------------------------------------------------
 
   absl::Status SetAttributes(const QueueAttributes& attributes) {
-    if (absl::Status status = CheckQueueAttributes(attributes, settings_.limits()); !status.ok()) return status;
+    const std::lock_guard lock(setting_);  // what goes together is checked and changed together
+    absl::Status status = CheckQueueAttributes(attributes, settings_.limits());
+    if (status.ok()) status = CheckOwnAttributes(attributes);
+    if (status.ok() && attributes.redrive) status = LinkDeadLetters(*this, *attributes.redrive);
+    if (!status.ok()) return status;
     Apply(attributes);
+    ApplyOwnAttributes(attributes);
     return absl::OkStatus();
+  }
+
+  // None if messages go nowhere.
+  std::optional<Redrive> redrive() const {
+    QueueReference to(dead_letters().target());
+    if (!to) return std::nullopt;
+    return Redrive{std::move(to), static_cast<int>(dead_letters().max_receives())};
   }
 
   absl::Status Purge() {
@@ -238,6 +181,7 @@ class QueueCore {
       purged_at_ = now;
     }
     clearing_.Everything(store_.mine());
+    ForgetSends();
     return absl::OkStatus();
   }
 
@@ -252,13 +196,17 @@ class QueueCore {
     Settle(now);
     const QueueSums sums = store_.Sums();
     QueueStatistics statistics;
-    statistics.number_of_messages_sent = sums.sent;
-    statistics.sent_message_size = sums.sent_bytes;
+    statistics.number_of_messages_sent = sums.sent - sums.taken_over;
+    statistics.sent_message_size = sums.sent_bytes - sums.taken_over_bytes;
     statistics.number_of_messages_received = sums.received;
     statistics.number_of_empty_receives = sums.empty_receives;
     statistics.number_of_messages_deleted = sums.deleted;
     statistics.number_of_messages_expired = sums.expired;
     statistics.number_of_messages_purged = sums.purged;
+    statistics.number_of_messages_redriven = sums.redriven;
+    statistics.number_of_messages_moved = sums.moved;
+    statistics.number_of_messages_taken_over = sums.taken_over;
+    statistics.number_of_messages_failed_to_redrive = sums.failed_to_redrive;
     statistics.approximate_number_of_messages_visible = sums.visible();
     statistics.approximate_number_of_messages_not_visible = sums.in_flight();
     statistics.approximate_number_of_messages_delayed = sums.waiting_for_delay();
@@ -291,12 +239,147 @@ class QueueCore {
 
   // The last handle is gone: the core goes with the last delivery.
   void Abandon() {
+    LinkDeadLetters(*this, Redrive{}).IgnoreError();    // nobody receives any more
     abandoned_.store(true, std::memory_order_relaxed);  // ordered by the next line; pairs with LetGo()
     Synchronize();
     const std::int64_t deliveries = store_.Sums().deliveries();
     // Those that went since subtracted themselves before or will; whoever reaches zero deletes.
     if (outstanding_.fetch_add(deliveries, std::memory_order_acq_rel) + deliveries == 0) delete this;
   }
+
+  // A little of what is due, for those who only send.
+  void WorkOff() { WorkOff(store_.mine(), store_.Now()); }
+
+ protected:
+  // `groups`: as for MessageStore. Attributes are set by SetAttributes() before first use, once a handle exists.
+  QueueCore(const QueueRules& rules, std::unique_ptr<FifoGroups> groups, const Limits& limits, std::string name,
+            std::uint64_t seed, Clock* clock)
+      : AnyQueue(rules.kind, &kBodyType<T>, name, QueueIdentity(seed, name)),
+        rules_(rules),
+        clock_(clock != nullptr ? *clock : SystemClock::Instance()),
+        settings_(limits),
+        checks_(settings_),
+        store_(ClockOrNull(clock), std::move(groups)),
+        sweep_(store_),
+        moves_(store_),
+        redriving_(*this, store_),
+        handover_(store_, redriving_),
+        limit_(store_),
+        clearing_(store_),
+        admission_(store_),
+        receipts_(rules_, identity(), store_, limit_, checks_) {}
+  ~QueueCore() override = default;
+
+  // What only one kind of queue has. Under the mutex of SetAttributes().
+  virtual absl::Status CheckOwnAttributes(const QueueAttributes& attributes) = 0;
+  virtual void ApplyOwnAttributes(const QueueAttributes& attributes) = 0;
+  // After a purge.
+  virtual void ForgetSends() = 0;
+
+  // ---- sending ------------------------------------------------------------------------------------------------------
+
+  static SequenceNumber SequenceNumberOf(std::uint64_t ticket) { return SequenceNumber((ticket + 1) * 256); }
+
+  static std::size_t SizeOf(const T& body, const SendOptions& options) {
+    return MessageSize(body) + options.attributes.bytes();
+  }
+
+  // What fails a batch of sends as a whole, or a result an entry: its error, or one to be filled in when it is sent.
+  template <typename CheckOptions>
+  absl::StatusOr<SendBatchResults> CheckSendBatch(std::span<SendBatchEntry<T>> entries, CheckOptions check_options) {
+    if (absl::Status status = CheckBatch(entries, settings_.limits()); !status.ok()) return status;
+    std::size_t all_bytes = 0;
+    for (const auto& entry : entries) all_bytes += SizeOf(entry.body, entry.options);
+    if (all_bytes > settings_.limits().max_batch_bytes) {
+      return MakeError(
+          Error::kBatchRequestTooLong,
+          absl::StrCat("a batch of ", all_bytes, " bytes; allowed are at most ", settings_.limits().max_batch_bytes));
+    }
+    SendBatchResults results;
+    results.reserve(entries.size());
+    for (const auto& entry : entries) {
+      absl::Status status = checks_.CheckBody(entry.body, SizeOf(entry.body, entry.options));
+      status.Update(check_options(entry.options));
+      if (status.ok()) {
+        results.emplace_back(SendResult());
+      } else {
+        results.emplace_back(std::move(status));
+      }
+    }
+    return results;
+  }
+
+  // Of a queue that may be full: what has to go goes. The earliest instant at which there may be room by itself.
+  std::int64_t MakeRoom(Mine& mine) {
+    const std::int64_t now = store_.Now();
+    Settle(now);
+    return std::max(now, std::min(store_.earliest().get(), clearing_.HeadRetentionEnd(mine)));
+  }
+
+  // A little of what is due.
+  void WorkOff(Mine& mine, std::int64_t now) {
+    if (store_.earliest().get() <= now) sweep_.Steps(mine, now, kSweepStepsPerCall);
+    clearing_.ExpiredAtHead(mine, now, kExpiredPerCall);
+  }
+
+  // ---- receiving ----------------------------------------------------------------------------------------------------
+
+  std::int64_t VisibilityTimeoutOf(const ReceiveOptions& options) const {
+    return options.visibility_timeout ? absl::ToInt64Nanoseconds(*options.visibility_timeout)
+                                      : settings_.visibility_timeout();
+  }
+
+  // Makes deliveries of held messages.
+  auto SinkTo(ReceiveResult<T>& result) {
+    return [this, &result](Message message, std::uint32_t receive_count) {
+      result.deliveries_.deliveries_.emplace_back(this, message, receive_count);
+    };
+  }
+
+  // `options` have been checked; `leasing` is that of the queue's kind.
+  template <typename Leasing>
+  ReceiveResult<T> Receive(Leasing& leasing, const ReceiveOptions& options) {
+    ReceiveResult<T> result;
+    Mine& mine = store_.mine();
+    if (TryReceive(leasing, mine, options, store_.Now(), result.deliveries_)) {
+      if (!result.deliveries_.empty()) [[likely]]
+        return result;
+      const std::int64_t wait = WaitOf(options);
+      if (wait != 0) {
+        Await(leasing, mine, options, Later(store_.Now(), wait), result);
+      } else if (drained()) {
+        result.status_ = Drained();
+      }
+    } else if (const std::int64_t wait = WaitOf(options); wait != 0) {
+      Await(leasing, mine, options, Later(store_.Now(), wait), result);
+    } else if (rules_.over_limit_fails) {
+      result.status_ = MakeError(Error::kOverLimit, absl::StrCat("the queue's maximum of messages in flight, ",
+                                                                 max_in_flight_.load(std::memory_order_relaxed),
+                                                                 ", is reached; delete some first"));
+    }
+    if (result.ok() && result.deliveries_.empty()) {
+      mine.counts.empty_receives.Add(1);
+      // Not each time: one who polls an empty queue would get in the senders' way.
+      if (mine.counts.empty_receives.value() % kEmptyReceivesPerTidy == 1) moves_.Tidy(mine);
+    }
+    return result;
+  }
+
+ protected:
+  const QueueRules& rules_;
+  Clock& clock_;
+  QueueSettings settings_;
+  const RequestChecks checks_;
+  Store store_;
+  DueSweep<T> sweep_;
+  StragglerMove<T> moves_;
+  Redriving<T> redriving_;
+  Handover<T> handover_;
+  InFlightLimit<T> limit_;
+  Clearing<T> clearing_;
+  Admission<T> admission_;
+  Receipts<T> receipts_;
+  std::unique_ptr<CallQuota> quota_;  // null: calls are not counted
 
  private:
   static constexpr std::int64_t kNever = -1;
@@ -305,57 +388,14 @@ class QueueCore {
   static constexpr std::uint64_t kEmptyReceivesPerTidy = 64;
   static constexpr std::uint32_t kExpiredPerCall = 2 * kSlotsPerSegment;
 
-  ~QueueCore() = default;
-
-  static std::size_t SizeOf(const SendBatchEntry<T>& entry) {
-    return MessageSize(entry.body) + entry.options.attributes.bytes();
+  absl::Status TakeDelete() {
+    if (quota_ == nullptr) [[likely]]
+      return absl::OkStatus();
+    return quota_->TakeDelete(store_.Now());
   }
 
   static absl::Status Drained() {
     return MakeError(Error::kQueueClosed, "the queue is closed and drained; nothing will come any more");
-  }
-
-  // ---- sending ------------------------------------------------------------------------------------------------------
-
-  absl::Status Admit(Mine& mine, std::size_t size, std::uint64_t& ticket) {
-    return admission_.Admit(mine, size, clock_, ticket, [&] {
-      const std::int64_t now = store_.Now();
-      Settle(now);
-      return std::max(now, std::min(store_.earliest().get(), clearing_.HeadRetentionEnd(mine)));
-    });
-  }
-
-  void Publish(Mine& mine, std::uint64_t ticket, T&& body, SendOptions&& options, std::int64_t now) {
-    const std::int64_t delay = options.delay ? absl::ToInt64Nanoseconds(*options.delay) : settings_.delay();
-    std::unique_ptr<Particulars> particulars;
-    if (!options.attributes.empty() || !options.group.empty()) {
-      particulars = std::make_unique<Particulars>();
-      particulars->attributes = std::move(options.attributes);
-      particulars->group = std::move(options.group);
-    }
-    store_.Publish(mine, ticket, std::move(body), std::move(particulars), now, Later(now, delay));
-  }
-
-  // Those whose result is not an error: with one ticket for all, or one by one if the queue is not open to everybody.
-  void SendValid(std::span<SendBatchEntry<T>> entries, std::uint32_t valid, std::size_t valid_bytes,
-                 SendBatchResults& results) {
-    Mine& mine = store_.mine();
-    std::uint64_t ticket = 0;
-    if (!admission_.TryAdmit(mine, valid, valid_bytes, ticket)) {
-      for (std::size_t i = 0; i < entries.size(); ++i) {
-        if (results[i].ok()) results[i] = Send(std::move(entries[i].body), std::move(entries[i].options));
-      }
-      return;
-    }
-    const std::int64_t now = store_.Now();
-    for (std::size_t i = 0; i < entries.size(); ++i) {
-      if (!results[i].ok()) continue;
-      Publish(mine, ticket, std::move(entries[i].body), std::move(entries[i].options), now);
-      results[i] = SendResult{MessageId(identity_, ticket)};
-      if (ticket % kSlotsPerSegment == 0) WorkOff(mine, now);
-      ++ticket;
-    }
-    store_.visible().Notify(valid);
   }
 
   // ---- receiving ----------------------------------------------------------------------------------------------------
@@ -365,10 +405,11 @@ class QueueCore {
   }
 
   // What there is at `now`. False: there may be something, but too much is in flight.
-  bool TryReceive(Mine& mine, const ReceiveOptions& options, std::int64_t now, Deliveries<T>& deliveries) {
-    const std::int64_t timeout = options.visibility_timeout ? absl::ToInt64Nanoseconds(*options.visibility_timeout)
-                                                            : settings_.visibility_timeout();
-    typename Leasing<T>::Request request{static_cast<std::uint32_t>(options.max_messages), now, Later(now, timeout)};
+  template <typename Leasing>
+  bool TryReceive(Leasing& leasing, Mine& mine, const ReceiveOptions& options, std::int64_t now,
+                  Deliveries<T>& deliveries) {
+    const std::int64_t timeout = VisibilityTimeoutOf(options);
+    LeaseRequest request{static_cast<std::uint32_t>(options.max_messages), now, Later(now, timeout)};
     const auto sink = [&](Message message, std::uint32_t receive_count) {
       deliveries.deliveries_.emplace_back(this, message, receive_count);
     };
@@ -376,7 +417,7 @@ class QueueCore {
       if (store_.earliest().get() <= now) [[unlikely]]
         sweep_.Steps(mine, now, kSweepStepsPerCall);
       request.most = static_cast<std::uint32_t>(options.max_messages - deliveries.size());
-      const bool below_limit = leasing_.Lease(mine, request, sink);
+      const bool below_limit = leasing.Lease(mine, request, sink);
       if (deliveries.size() == options.max_messages) return true;
       if (timeout == 0 && !deliveries.empty())
         return true;  // these are due again, and not to be given twice in one call
@@ -387,14 +428,16 @@ class QueueCore {
   }
 
   // The long poll: until there is something, the deadline, or the queue's closing.
-  void Await(Mine& mine, const ReceiveOptions& options, std::int64_t deadline, ReceiveResult<T>& result) {
+  template <typename Leasing>
+  void Await(Leasing& leasing, Mine& mine, const ReceiveOptions& options, std::int64_t deadline,
+             ReceiveResult<T>& result) {
     const bool was_closed = closed();
     bool watching = false;
     {
       EventCount::Waiter waiter(store_.visible());
       for (;;) {
         const std::int64_t now = store_.Now();
-        const bool below_limit = TryReceive(mine, options, now, result.deliveries_);
+        const bool below_limit = TryReceive(leasing, mine, options, now, result.deliveries_);
         if (!result.deliveries_.empty()) break;
         if (drained()) {
           result.status_ = Drained();
@@ -419,12 +462,6 @@ class QueueCore {
 
   // ---- housekeeping -------------------------------------------------------------------------------------------------
 
-  // A little, for those who only send.
-  void WorkOff(Mine& mine, std::int64_t now) {
-    if (store_.earliest().get() <= now) sweep_.Steps(mine, now, kSweepStepsPerCall);
-    clearing_.ExpiredAtHead(mine, now, kExpiredPerCall);
-  }
-
   // All that is due, so that counts are exact.
   void Settle(std::int64_t now) {
     Mine& mine = store_.mine();
@@ -442,25 +479,15 @@ class QueueCore {
     }
     if (attributes.max_in_flight) {
       max_in_flight_.store(*attributes.max_in_flight, std::memory_order_relaxed);
-      leasing_.limit().Set(*attributes.max_in_flight);
+      limit_.Set(*attributes.max_in_flight);
       store_.visible().Notify(EventCount::kAll);
     }
     if (attributes.capacity) admission_.SetCapacity(*attributes.capacity);
+    if (attributes.redrive_allow) ApplyAllowPolicy(*this, *attributes.redrive_allow);
   }
 
-  const std::string name_;
-  const std::uint64_t identity_;
-  Clock& clock_;
-  QueueSettings settings_;
-  const RequestChecks checks_;
   std::atomic<std::int64_t> max_in_flight_{0};  // for messages
-  Store store_;
-  DueSweep<T> sweep_;
-  Leasing<T> leasing_;
-  Clearing<T> clearing_;
-  Admission<T> admission_;
-  Receipts<T> receipts_;
-
+  std::mutex setting_;
   std::mutex purging_;
   std::int64_t purged_at_ = kNever;
 

@@ -25,16 +25,23 @@ struct QueueCounts {
   Counter received{};    // deliveries made
   Counter not_leased{};  // slots claimed that gave no delivery: expired, taken by somebody else, …
   Counter empty_receives{};
-  Counter let_go{};        // deliveries that are gone
+  Counter held_again{};    // further holds on a body: the same receive given again, a body shared with another queue
+  Counter let_go{};        // deliveries and other holds that are gone
   Counter returned{};      // from in flight to visible: timed out or released
   Counter hidden_again{};  // from visible to in flight without a receive
 
-  Counter deleted{};  // these three are how a message leaves
+  Counter deleted{};  // these five are how a message leaves
   Counter expired{};
   Counter purged{};
+  Counter redriven{};  // to the dead-letter queue
+  Counter moved{};     // by a move task
   Counter removed_bytes{};
   Counter removed_in_flight{};  // of these, by where they were
   Counter removed_delayed{};
+
+  Counter taken_over{};  // of those sent, from another queue
+  Counter taken_over_bytes{};
+  Counter failed_to_redrive{};  // attempts at messages that the dead-letter queue did not take
 };
 
 using OwnedQueueCounts = QueueCounts<OwnedCounter>;
@@ -48,24 +55,30 @@ struct QueueSums : QueueCounts<std::uint64_t> {
     received += own.received.value();
     not_leased += own.not_leased.value();
     empty_receives += own.empty_receives.value();
+    held_again += own.held_again.value();
     let_go += own.let_go.value();
     returned += own.returned.value();
     hidden_again += own.hidden_again.value();
     deleted += own.deleted.value();
     expired += own.expired.value();
     purged += own.purged.value();
+    redriven += own.redriven.value();
+    moved += own.moved.value();
     removed_bytes += own.removed_bytes.value();
     removed_in_flight += own.removed_in_flight.value();
     removed_delayed += own.removed_delayed.value();
+    taken_over += own.taken_over.value();
+    taken_over_bytes += own.taken_over_bytes.value();
+    failed_to_redrive += own.failed_to_redrive.value();
   }
 
-  std::uint64_t removed() const { return deleted + expired + purged; }
+  std::uint64_t removed() const { return deleted + expired + purged + redriven + moved; }
   std::int64_t messages() const { return AtLeastZero(sent - removed()); }
   std::int64_t bytes() const { return AtLeastZero(sent_bytes - removed_bytes); }
   std::int64_t in_flight() const { return AtLeastZero(received + hidden_again - removed_in_flight - returned); }
   std::int64_t waiting_for_delay() const { return AtLeastZero(delayed - delay_ended - removed_delayed); }
   std::int64_t visible() const { return std::max<std::int64_t>(0, messages() - in_flight() - waiting_for_delay()); }
-  std::int64_t deliveries() const { return AtLeastZero(received - let_go); }
+  std::int64_t deliveries() const { return AtLeastZero(received + held_again - let_go); }
 
  private:
   static std::int64_t AtLeastZero(std::uint64_t difference) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
@@ -18,6 +19,7 @@
 #include "decouple/internal/sleeper.h"
 #include "decouple/limits.h"
 #include "decouple/queue_options.h"
+#include "decouple/redrive.h"
 
 namespace decouple::internal {
 
@@ -51,6 +53,20 @@ inline absl::Status CheckCapacity(const Capacity& capacity) {
   return CheckDuration(kError, "Block timeout", block->timeout, absl::Nanoseconds(1), absl::InfiniteDuration());
 }
 
+inline constexpr std::size_t kMostAllowedSources = 10;  // SQS
+
+inline absl::Status CheckAllowPolicy(const RedriveAllowPolicy& policy) {
+  const auto* const by_queue = std::get_if<AllowSources>(&policy);
+  if (by_queue == nullptr) return absl::OkStatus();
+  for (const QueueReference& source : by_queue->sources) {
+    if (!source) {
+      return MakeError(Error::kInvalidAttributeValue, "a redrive allow policy with a source that refers to no queue");
+    }
+  }
+  return CheckNumber(Error::kInvalidAttributeValue, "number of allowed sources", by_queue->sources.size(),
+                     std::size_t{1}, kMostAllowedSources);
+}
+
 inline absl::Status CheckQueueAttributes(const QueueAttributes& attributes, const Limits& limits) {
   constexpr auto kError = Error::kInvalidAttributeValue;
   absl::Status status;
@@ -78,21 +94,23 @@ inline absl::Status CheckQueueAttributes(const QueueAttributes& attributes, cons
                               limits.max_in_flight));
   }
   if (attributes.capacity) status.Update(CheckCapacity(*attributes.capacity));
+  if (attributes.redrive_allow) status.Update(CheckAllowPolicy(*attributes.redrive_allow));
   return status;
 }
 
-inline constexpr std::size_t kMaxGroupLength = 128;  // SQS
+inline constexpr std::size_t kMaxTokenLength = 128;  // SQS
 
-inline absl::Status CheckGroup(const std::string& group) {
-  bool valid = group.size() <= kMaxGroupLength;
-  for (const char c : group) {
+// The ids that users give: groups, deduplication ids, receive attempts. `what` is one of these.
+inline absl::Status CheckToken(const char* what, std::string_view token) {
+  bool valid = token.size() <= kMaxTokenLength;
+  for (const char c : token) {
     const auto byte = static_cast<unsigned char>(c);
     valid = valid && (absl::ascii_isalnum(byte) || absl::ascii_ispunct(byte));
   }
   if (valid) return absl::OkStatus();
-  return MakeError(
-      Error::kInvalidParameterValue,
-      absl::StrCat("message group \"", group, "\"; allowed are 1 to 128 letters, digits and punctuation characters"));
+  return MakeError(Error::kInvalidParameterValue,
+                   absl::StrCat(what, " \"", std::string(token),
+                                "\"; allowed are 1 to 128 letters, digits and punctuation characters"));
 }
 
 class QueueSettings {

@@ -1,8 +1,9 @@
 // What is done with a message that was received: deleting it and changing its visibility, by the delivery that holds it
 // or by a receipt that only names it.
 //
-// A receipt names one receive. When the message was received again since it is stale: deleting does nothing, and
-// changing visibility fails, so that the newer receive is never touched.
+// A receipt names one receive. When the message was received again since it is stale: it never touches the newer
+// receive. What a receipt can do whose visibility timeout has ended, or that is stale, the queue's kind says: in a
+// standard queue deleting succeeds, in a FIFO queue it fails.
 
 #ifndef DECOUPLE_INTERNAL_RECEIPTS_H_
 #define DECOUPLE_INTERNAL_RECEIPTS_H_
@@ -16,6 +17,7 @@
 #include "decouple/error.h"
 #include "decouple/internal/in_flight_limit.h"
 #include "decouple/internal/message_store.h"
+#include "decouple/internal/queue_rules.h"
 #include "decouple/internal/request_checks.h"
 #include "decouple/message.h"
 
@@ -30,10 +32,16 @@ class Receipts {
   using Mine = typename Store::Mine;
   using Slot = typename Store::Slot;
 
-  Receipts(std::uint64_t identity, Store& store, InFlightLimit<T>& limit, const RequestChecks& checks)
-      : identity_(identity), store_(store), limit_(limit), checks_(checks) {}
+  Receipts(const QueueRules& rules, std::uint64_t identity, Store& store, InFlightLimit<T>& limit,
+           const RequestChecks& checks)
+      : rules_(rules), identity_(identity), store_(store), limit_(limit), checks_(checks) {}
 
-  MessageId IdOf(Message message) const { return MessageId(identity_, store_.TicketOf(message)); }
+  MessageId IdOf(Message message) const {
+    const Particulars* const particulars = store_.ParticularsOf(message);
+    if (particulars != nullptr && particulars->origin != nullptr && particulars->origin->id) [[unlikely]]
+      return *particulars->origin->id;
+    return MessageId(identity_, store_.TicketOf(message));
+  }
 
   ReceiptHandle ReceiptOf(Message message, std::uint32_t receive) const {
     return ReceiptHandle(identity_, store_.TicketOf(message), store_.SegmentNumberOf(message), receive);
@@ -42,35 +50,29 @@ class Receipts {
   // ---- of a message that the caller holds ---------------------------------------------------------------------------
 
   absl::Status Delete(Message message, std::uint32_t receive) {
-    store_.RemoveHeld(store_.mine(), message, receive);
-    return absl::OkStatus();
+    if (rules_.expired_receipts_work) [[likely]] {
+      store_.RemoveHeld(store_.mine(), message, receive);
+      return absl::OkStatus();
+    }
+    SlotWord before;
+    return DeleteFound(Find(message, receive, before), message, before);
   }
 
   absl::Status ChangeVisibility(Message message, std::uint32_t receive, absl::Duration timeout) {
     if (absl::Status status = checks_.CheckVisibility(timeout); !status.ok()) return status;
-    for (;;) {
-      SlotWord before;
-      const Found found = TryFind(message, message.segment->ordinal.load(std::memory_order_relaxed), receive, before);
-      if (found == Found::kBusy) {
-        Relax();
-        continue;
-      }
-      return found == Found::kOwned ? ChangeVisibilityOwned(message, before, timeout) : NotFound(found);
-    }
+    SlotWord before;
+    const Found found = Find(message, receive, before);
+    return found == Found::kOwned ? ChangeVisibilityOwned(message, before, timeout) : NotFound(found);
   }
 
   // ---- of one that a receipt names ----------------------------------------------------------------------------------
 
   absl::Status Delete(const ReceiptHandle& receipt) {
     if (receipt.queue() != identity_) return Foreign(receipt);
-    Mine& mine = store_.mine();
     Message message;
     SlotWord before;
-    if (Find(receipt, message, before) == Found::kOwned) {
-      store_.Remove(mine, message, before, &OwnedQueueCounts::deleted);
-      store_.Drop(message);
-    }
-    return absl::OkStatus();  // what is gone or belongs to another receive by now stays as it is
+    const Found found = Find(receipt, message, before);
+    return DeleteFound(found, message, before);
   }
 
   absl::Status ChangeVisibility(const ReceiptHandle& receipt, absl::Duration timeout) {
@@ -82,42 +84,9 @@ class Receipts {
     return found == Found::kOwned ? ChangeVisibilityOwned(message, before, timeout) : NotFound(found);
   }
 
- private:
-  enum class Found { kOwned, kBusy, kGone, kReceivedAgain };
+  enum class Found { kOwned, kBusy, kGone, kExpired, kReceivedAgain };
 
-  static absl::Status Foreign(const ReceiptHandle& receipt) {
-    return MakeError(Error::kReceiptHandleIsInvalid,
-                     absl::StrCat("the receipt handle ", receipt.ToString(), " is not of this queue"));
-  }
-
-  static absl::Status NotFound(Found found) {
-    if (found == Found::kReceivedAgain) {
-      return MakeError(Error::kMessageNotInflight,
-                       "the message was received again since; only the last receipt can change its visibility");
-    }
-    return MakeError(Error::kInvalidParameterValue,
-                     "the message is gone; only that of one that is still there can change");
-  }
-
-  // One look. Owned: `before` is the word as it was. The slot must stay: held, or in a section.
-  Found TryFind(Message message, std::uint64_t ordinal, std::uint32_t receive, SlotWord& before) {
-    before = SlotWord(message.slot->word.load(std::memory_order_acquire));
-    if (!before.IsOf(ordinal) || before.receive_count() == 0) return Found::kGone;  // 0: not what was received
-    switch (before.phase()) {
-      case Phase::kBusy:
-        return Found::kBusy;
-      case Phase::kInFlight:
-      case Phase::kListed:
-        if (before.receive_count() != receive) {
-          const bool is_over = store_.RetentionEnd(*message.slot) <= store_.Now();  // and nothing noticed yet
-          return is_over ? Found::kGone : Found::kReceivedAgain;
-        }
-        return Store::TryOwn(*message.slot, before) ? Found::kOwned : Found::kBusy;
-      default:
-        return Found::kGone;
-    }
-  }
-
+  // Looks for the message of a receipt. Owned: it is the caller's, who gives it back; `before` is the word as it was.
   Found Find(const ReceiptHandle& receipt, Message& message, SlotWord& before) {
     for (;;) {
       Found found = Found::kGone;
@@ -140,6 +109,90 @@ class Receipts {
     }
   }
 
+ private:
+  static absl::Status Foreign(const ReceiptHandle& receipt) {
+    return MakeError(Error::kReceiptHandleIsInvalid,
+                     absl::StrCat("the receipt handle ", receipt.ToString(), " is not of this queue"));
+  }
+
+  static absl::Status NotFound(Found found) {
+    if (found == Found::kExpired) {
+      return MakeError(Error::kMessageNotInflight,
+                       "the receipt's visibility timeout has ended; only that of a message in flight can change");
+    }
+    if (found == Found::kReceivedAgain) {
+      return MakeError(Error::kMessageNotInflight,
+                       "the message was received again since; only the last receipt can change its visibility");
+    }
+    return MakeError(Error::kInvalidParameterValue,
+                     "the message is gone; only that of one that is still there can change");
+  }
+
+  // One look. Owned: `before` is the word as it was. The slot must stay: held, or in a section.
+  Found TryFind(Message message, std::uint64_t ordinal, std::uint32_t receive, SlotWord& before) {
+    before = SlotWord(message.slot->word.load(std::memory_order_acquire));
+    if (!before.IsOf(ordinal) || before.receive_count() == 0) return Found::kGone;  // 0: not what was received
+    switch (before.phase()) {
+      case Phase::kBusy:
+        return Found::kBusy;
+      case Phase::kInFlight:
+      case Phase::kListed:
+        if (before.receive_count() != receive) {
+          return IsPastRetention(message) ? Found::kGone : Found::kReceivedAgain;
+        }
+        if (before.phase() == Phase::kListed && !rules_.expired_receipts_work) {
+          return IsPastRetention(message) ? Found::kGone : Found::kExpired;
+        }
+        return Store::TryOwn(*message.slot, before) ? Found::kOwned : Found::kBusy;
+      default:
+        return Found::kGone;
+    }
+  }
+
+  // The same for a message that the caller holds.
+  Found Find(Message message, std::uint32_t receive, SlotWord& before) {
+    for (;;) {
+      const Found found = TryFind(message, message.segment->ordinal.load(std::memory_order_relaxed), receive, before);
+      if (found != Found::kBusy) return found;
+      Relax();
+    }
+  }
+
+  absl::Status DeleteFound(Found found, Message message, SlotWord before) {
+    if (found == Found::kOwned) {
+      Mine& mine = store_.mine();
+      if (!rules_.expired_receipts_work && IsTimeUp(message) && !IsPastRetention(message)) {
+        GiveBackExpired(mine, message, before);
+        found = Found::kExpired;
+      } else {
+        store_.Remove(mine, message, before, &OwnedQueueCounts::deleted);
+        store_.Drop(message);
+      }
+    }
+    const bool is_expired = found == Found::kExpired || found == Found::kReceivedAgain;
+    if (is_expired && !rules_.expired_receipts_work) {
+      return MakeError(
+          Error::kInvalidParameterValue,
+          "the receipt handle has expired: its visibility timeout has ended, so its message is or was given "
+          "to others; only the receipt of one that is in flight can delete");
+    }
+    return absl::OkStatus();  // what is gone or belongs to another receive by now stays as it is
+  }
+
+  // And nobody noticed yet.
+  bool IsPastRetention(Message message) const { return store_.RetentionEnd(*message.slot) <= store_.Now(); }
+
+  bool IsTimeUp(Message message) const {
+    return message.slot->visible_at.load(std::memory_order_relaxed) <= store_.Now();
+  }
+
+  // Of a message in flight whose timeout has ended, and nobody noticed yet.
+  void GiveBackExpired(Mine& mine, Message message, SlotWord before) {
+    store_.NoteReturned(mine, message, before);
+    store_.MakeVisible(mine, message, before);
+    store_.visible().Notify(1);
+  }
+
   absl::Status ChangeVisibilityOwned(Message message, SlotWord before, absl::Duration timeout) {
     Mine& mine = store_.mine();
     Slot& slot = *message.slot;
@@ -148,6 +201,10 @@ class Receipts {
       store_.Remove(mine, message, before, &OwnedQueueCounts::expired);
       store_.Drop(message);
       return NotFound(Found::kGone);
+    }
+    if (!rules_.expired_receipts_work && slot.visible_at.load(std::memory_order_relaxed) <= now) {
+      GiveBackExpired(mine, message, before);
+      return NotFound(Found::kExpired);
     }
     const std::int64_t visible_at = Later(now, absl::ToInt64Nanoseconds(timeout));
     const absl::Duration most = checks_.limits().max_visibility_timeout;
@@ -174,6 +231,7 @@ class Receipts {
     return absl::OkStatus();
   }
 
+  const QueueRules& rules_;
   const std::uint64_t identity_;
   Store& store_;
   InFlightLimit<T>& limit_;

@@ -40,17 +40,40 @@ class RequestChecks {
     return absl::OkStatus();
   }
 
-  absl::Status CheckSendOptions(const SendOptions& options) const {
-    const Limits& limits = settings_.limits();
+  absl::Status CheckStandardSendOptions(const SendOptions& options) const {
     absl::Status status;
     if (options.delay) {
       status.Update(CheckDuration(Error::kInvalidParameterValue, "delay", *options.delay, absl::ZeroDuration(),
-                                  limits.max_delay));
+                                  settings_.limits().max_delay));
     }
-    if (!options.attributes.empty()) {
-      status.Update(CheckAttributes(options.attributes, limits.max_message_attributes));
+    status.Update(CheckAttributesAndGroup(options));
+    if (!options.deduplication_id.empty()) {
+      status.Update(
+          MakeError(Error::kInvalidParameterValue, absl::StrCat("message deduplication id \"", options.deduplication_id,
+                                                                "\" for a standard queue; only FIFO queues take one")));
     }
-    if (!options.group.empty()) status.Update(CheckGroup(options.group));
+    return status;
+  }
+
+  // `needs_id`: nothing else gives the message a deduplication id.
+  absl::Status CheckFifoSendOptions(const SendOptions& options, bool needs_id) const {
+    if (options.group.empty()) {
+      return MakeError(Error::kMissingParameter, "a message without a group; in a FIFO queue each must have one");
+    }
+    absl::Status status;
+    if (options.delay && *options.delay != absl::ZeroDuration()) {
+      status.Update(MakeError(Error::kInvalidParameterValue,
+                              absl::StrCat("delay of ", absl::FormatDuration(*options.delay),
+                                           " for one message; in a FIFO queue only the queue itself has a delay")));
+    }
+    status.Update(CheckAttributesAndGroup(options));
+    if (!options.deduplication_id.empty()) {
+      status.Update(CheckToken("message deduplication id", options.deduplication_id));
+    } else if (needs_id) {
+      status.Update(MakeError(Error::kInvalidParameterValue,
+                              "a message without a deduplication id; it must have one unless content-based "
+                              "deduplication is on"));
+    }
     return status;
   }
 
@@ -64,9 +87,14 @@ class RequestChecks {
       if (absl::Status status = CheckVisibility(*options.visibility_timeout); !status.ok()) return status;
     }
     if (options.wait) {
-      return CheckDuration(Error::kInvalidParameterValue, "wait time", *options.wait, absl::ZeroDuration(),
-                           limits.max_wait);
+      if (absl::Status status = CheckDuration(Error::kInvalidParameterValue, "wait time", *options.wait,
+                                              absl::ZeroDuration(), limits.max_wait);
+          !status.ok()) {
+        return status;
+      }
     }
+    if (!options.attempt_id.empty()) [[unlikely]]
+      return CheckToken("receive request attempt id", options.attempt_id);
     return absl::OkStatus();
   }
 
@@ -76,6 +104,15 @@ class RequestChecks {
   }
 
  private:
+  absl::Status CheckAttributesAndGroup(const SendOptions& options) const {
+    absl::Status status;
+    if (!options.attributes.empty()) {
+      status.Update(CheckAttributes(options.attributes, settings_.limits().max_message_attributes));
+    }
+    if (!options.group.empty()) status.Update(CheckToken("message group", options.group));
+    return status;
+  }
+
   const QueueSettings& settings_;
 };
 

@@ -67,16 +67,18 @@ class StragglerMove {
   }
 
   // Nothing of the segment would stay.
-  static bool IsWorthwhile(Segment& segment, std::uint64_t ordinal) {
+  bool IsWorthwhile(Segment& segment, std::uint64_t ordinal) const {
     return std::all_of(std::begin(segment.slots), std::end(segment.slots), [&](const Slot& slot) {
       const SlotWord word(slot.word.load(std::memory_order_acquire));
       return word.IsFree(ordinal) || (word.IsOf(ordinal) && IsMovable(word));
     });
   }
 
-  static bool IsMovable(SlotWord word) {
-    return (word.phase() == Phase::kInFlight || word.phase() == Phase::kDelayed) &&
-           !word.Has(SlotWord::kHeld | SlotWord::kHeldByMore | SlotWord::kInLine);
+  // Visible ones only of FIFO queues, where those that no line names lie behind another of their group.
+  bool IsMovable(SlotWord word) const {
+    const bool is_waiting = word.phase() == Phase::kInFlight || word.phase() == Phase::kDelayed ||
+                            (word.phase() == Phase::kListed && store_.groups() != nullptr);
+    return is_waiting && !word.Has(SlotWord::kHeld | SlotWord::kHeldByMore | SlotWord::kInLine);
   }
 
   // Of a slot that the caller owns. Who looks for the message by its ticket finds the slot owned, then over, and then
@@ -86,7 +88,6 @@ class StragglerMove {
     const std::uint64_t ticket = aside.lane().TakeTickets(1);
     const auto place = aside.lane().PlaceOf(ticket, mine.aside_view);
     const Message to{place.segment, place.slot};
-    to.slot->Construct(std::move(from.slot->body()));
     to.slot->sent_at.store(from.slot->sent_at.load(std::memory_order_relaxed), std::memory_order_relaxed);
     const std::int64_t visible_at = from.slot->visible_at.load(std::memory_order_relaxed);
     to.slot->visible_at.store(visible_at, std::memory_order_relaxed);
@@ -96,19 +97,29 @@ class StragglerMove {
     std::unique_ptr<Particulars> particulars =
         before.Has(SlotWord::kHasParticulars) ? std::move(Store::ParticularsAt(from)) : std::make_unique<Particulars>();
     particulars->moved_from = original;
+    const bool body_is_here = particulars->shared_body() == nullptr;
+    if (body_is_here) to.slot->Construct(std::move(from.slot->body()));
     Store::ParticularsAt(to) = std::move(particulars);
     aside.Add(original, to);
-    {
-      const ReadSection section;  // once it is published, it may come to its end, and its segment too
-      const SlotWord moved(before.phase(), Lane::OrdinalOf(ticket), SlotWord::kHasParticulars, before.receive_count());
-      to.slot->word.exchange(moved.bits(), std::memory_order_seq_cst);
-      store_.LowerDeadline(*to.segment, std::min(visible_at, store_.RetentionEnd(*to.slot)));
+    const SlotWord moved(before.phase(), Lane::OrdinalOf(ticket), SlotWord::kHasParticulars, before.receive_count());
+    to.slot->word.exchange(moved.With(Phase::kBusy).bits(), std::memory_order_seq_cst);  // it cannot end meanwhile
+    store_.LowerDeadline(*to.segment, std::min(visible_at, store_.RetentionEnd(*to.slot)));
+    if (store_.groups() == nullptr) {
+      Store::Disown(*to.slot, moved);
+    } else if (FifoGroups::Relocate(*Store::ParticularsAt(to), {to.segment, to.slot}, to.slot->word, moved)) {
+      store_.Enlist(mine, to);
+      store_.visible().Notify(1);
     }
     while (aside.lane().Claim(mine.aside_view, kSlotsPerSegment, kOpenGate, WantAll()).size != 0) {
     }
 
-    Store::Disown(*from.slot, before.Without(SlotWord::kHasParticulars).With(Phase::kDeleted).With(SlotWord::kHeld));
-    store_.Drop(from);
+    const SlotWord over = before.Without(SlotWord::kHasParticulars);
+    if (body_is_here) {
+      Store::Disown(*from.slot, over.With(Phase::kDeleted).With(SlotWord::kHeld));
+      store_.Drop(from);
+    } else {
+      Store::FreeLast(from, over);  // there never was a body
+    }
   }
 
   Store& store_;

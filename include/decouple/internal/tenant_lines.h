@@ -23,14 +23,9 @@
 #include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
+#include "decouple/internal/message_slot.h"
 
 namespace decouple::internal {
-
-// Names a slot of the store that owns the lines.
-struct LinePlace {
-  void* segment = nullptr;
-  void* slot = nullptr;
-};
 
 struct Tenant {
   std::string group;

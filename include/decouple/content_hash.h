@@ -1,0 +1,114 @@
+// The content of a body, for content-based deduplication: what its SHA-256 is taken of.
+//
+// Strings and spans of bytes are their own content. For a type of one's own, define beside it
+//
+//   void DecoupleHashContent(const Order& order, decouple::ContentHash& hash) {
+//     hash.Add(order.id).Add(order.customer);
+//   }
+//
+// which must add all that makes two orders different, and must not use the queue.
+
+#ifndef DECOUPLE_CONTENT_HASH_H_
+#define DECOUPLE_CONTENT_HASH_H_
+
+#include <openssl/evp.h>
+
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace decouple {
+
+// A SHA-256 in the making. Used by one thread at a time.
+class ContentHash {
+ public:
+  ContentHash() { Check(EVP_DigestInit_ex(context_.get(), Algorithm(), nullptr)); }
+
+  // Each string is added with its length, so that "ab", "c" differs from "a", "bc".
+  ContentHash& Add(std::string_view text) { return Add(std::uint64_t{text.size()}).AddBytes(text.data(), text.size()); }
+  ContentHash& Add(const std::string& text) { return Add(std::string_view(text)); }
+  ContentHash& Add(const char* text) { return Add(std::string_view(text)); }
+  ContentHash& Add(std::span<const std::byte> bytes) {
+    return Add(std::uint64_t{bytes.size()}).AddBytes(bytes.data(), bytes.size());
+  }
+
+  // By value, whatever the type: 7 is 7.
+  template <typename Number>
+  requires std::integral<Number> ContentHash& Add(Number number) {
+    const auto value = static_cast<std::uint64_t>(number);
+    std::array<unsigned char, 8> bytes{};
+    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<unsigned char>(value >> 8 * i);
+    return AddBytes(bytes.data(), bytes.size());
+  }
+
+  // As they are, without a length.
+  ContentHash& AddBytes(const void* bytes, std::size_t size) {
+    Check(EVP_DigestUpdate(context_.get(), bytes, size));
+    return *this;
+  }
+
+  // 64 lower-case hexadecimal digits. Ends the hash.
+  std::string Finish() {
+    std::array<unsigned char, 32> digest{};
+    Check(EVP_DigestFinal_ex(context_.get(), digest.data(), nullptr));
+    constexpr char kDigits[] = "0123456789abcdef";
+    std::string text;
+    text.reserve(2 * digest.size());
+    for (const unsigned char byte : digest) {
+      text.push_back(kDigits[byte >> 4]);
+      text.push_back(kDigits[byte & 0xF]);
+    }
+    return text;
+  }
+
+ private:
+  struct Free {
+    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+  };
+
+  static const EVP_MD* Algorithm() {
+    // Looked up once: that is what costs most of a short hash.
+    static const EVP_MD* const sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+    return sha256;
+  }
+
+  // It fails for want of memory only, or where OpenSSL was configured without SHA-256.
+  static void Check(int result) {
+    if (result != 1) std::abort();
+  }
+
+  const std::unique_ptr<EVP_MD_CTX, Free> context_{EVP_MD_CTX_new()};
+};
+
+// Whether T has a content.
+template <typename T>
+concept HasContent = std::convertible_to<const T&, std::string_view> ||
+    std::convertible_to<const T&, std::span<const std::byte>> || requires(const T& body, ContentHash& hash) {
+  DecoupleHashContent(body, hash);
+};
+
+// The SHA-256 of the body's content, in hexadecimal: of a string or bytes just these, as the service takes it.
+template <HasContent T>
+std::string ContentHashOf(const T& body) {
+  ContentHash hash;
+  if constexpr (requires { DecoupleHashContent(body, hash); }) {
+    DecoupleHashContent(body, hash);
+  } else if constexpr (std::convertible_to<const T&, std::string_view>) {
+    const std::string_view text(body);
+    hash.AddBytes(text.data(), text.size());
+  } else {
+    const std::span<const std::byte> bytes(body);
+    hash.AddBytes(bytes.data(), bytes.size());
+  }
+  return hash.Finish();
+}
+
+}  // namespace decouple
+
+#endif  // DECOUPLE_CONTENT_HASH_H_

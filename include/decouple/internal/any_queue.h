@@ -1,0 +1,52 @@
+// A queue of either kind and any body, as others know it that only point to it.
+
+#ifndef DECOUPLE_INTERNAL_ANY_QUEUE_H_
+#define DECOUPLE_INTERNAL_ANY_QUEUE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "decouple/internal/dead_letter_links.h"
+
+namespace decouple::internal {
+
+enum class QueueKind { kStandard, kFifo };
+
+constexpr const char* NameOf(QueueKind kind) { return kind == QueueKind::kStandard ? "standard" : "FIFO"; }
+
+// Its address names the type T, without RTTI.
+template <typename T>
+inline constexpr char kBodyType = 0;
+
+class AnyQueue : public std::enable_shared_from_this<AnyQueue> {
+ public:
+  AnyQueue(const AnyQueue&) = delete;
+  AnyQueue& operator=(const AnyQueue&) = delete;
+
+  const std::string& name() const { return name_; }
+  std::uint64_t identity() const { return identity_; }
+  QueueKind kind() const { return kind_; }
+  // Queues of one body type can take over each other's messages.
+  const char* body_type() const { return body_type_; }
+
+  DeadLetterLinks& dead_letters() { return dead_letters_; }
+  const DeadLetterLinks& dead_letters() const { return dead_letters_; }
+
+ protected:
+  AnyQueue(QueueKind kind, const char* body_type, std::string name, std::uint64_t identity)
+      : kind_(kind), body_type_(body_type), name_(std::move(name)), identity_(identity) {}
+  virtual ~AnyQueue() = default;
+
+ private:
+  const QueueKind kind_;
+  const char* const body_type_;
+  const std::string name_;
+  const std::uint64_t identity_;
+  DeadLetterLinks dead_letters_;
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_ANY_QUEUE_H_

@@ -1,0 +1,243 @@
+// A FIFO queue: how it takes messages in, each deduplication id once, and keeps the order of their groups.
+//
+// The locks of a send, in this order: the shard of its deduplication id, then the shard of its group (fifo_groups.h).
+// Two sends wait for each other only if they fall into the same of the 32 shards of either. Then the message is
+// written and published as in a standard queue.
+
+#ifndef DECOUPLE_INTERNAL_FIFO_CORE_H_
+#define DECOUPLE_INTERNAL_FIFO_CORE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "decouple/batch.h"
+#include "decouple/clock.h"
+#include "decouple/content_hash.h"
+#include "decouple/delivery.h"
+#include "decouple/error.h"
+#include "decouple/internal/call_quota.h"
+#include "decouple/internal/deduplication.h"
+#include "decouple/internal/fifo_groups.h"
+#include "decouple/internal/fifo_leasing.h"
+#include "decouple/internal/message_slot.h"
+#include "decouple/internal/queue_core.h"
+#include "decouple/internal/queue_rules.h"
+#include "decouple/internal/receive_attempts.h"
+#include "decouple/internal/sleeper.h"
+#include "decouple/internal/transfer.h"
+#include "decouple/message.h"
+#include "decouple/queue_options.h"
+
+namespace decouple::internal {
+
+template <typename T>
+class FifoCore final : public QueueCore<T> {
+  using Base = QueueCore<T>;
+  using typename Base::Message;
+  using typename Base::Mine;
+  using typename Base::Slot;
+
+ public:
+  FifoCore(const Limits& limits, std::string name, std::uint64_t seed, Clock* clock)
+      : Base(kFifoRules, std::make_unique<FifoGroups>(), limits, std::move(name), seed, clock) {
+    this->quota_ = std::make_unique<CallQuota>();
+  }
+
+  absl::StatusOr<SendResult> Send(T&& body, SendOptions&& options) override {
+    absl::Status status = checks_.CheckBody(body, Base::SizeOf(body, options));
+    status.Update(CheckOptions(options));
+    if (status.ok()) status = this->quota_->TakeSend(options.group, store_.Now());
+    if (!status.ok()) return status;
+    return SendChecked(std::move(body), std::move(options));
+  }
+
+  absl::StatusOr<SendBatchResults> SendBatch(std::span<SendBatchEntry<T>> entries) override {
+    auto results = this->CheckSendBatch(entries, [this](const SendOptions& options) { return CheckOptions(options); });
+    if (!results.ok()) return results;
+    if (this->quota_->counted() == FifoThroughputLimit::kPerQueue) {
+      if (absl::Status status = this->quota_->TakeSend({}, store_.Now()); !status.ok()) return status;
+    }
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      auto& result = (*results)[i];
+      if (!result.ok()) continue;
+      if (this->quota_->counted() == FifoThroughputLimit::kPerMessageGroupId) {
+        if (absl::Status status = this->quota_->TakeSend(entries[i].options.group, store_.Now()); !status.ok()) {
+          result = std::move(status);
+          continue;
+        }
+      }
+      result = SendChecked(std::move(entries[i].body), std::move(entries[i].options));
+    }
+    return results;
+  }
+
+  // Without regard to its deduplication id: what was moved here is not lost for having been sent here before.
+  bool TakeOver(Transfer<T>& transfer) override {
+    Mine& mine = store_.mine();
+    std::optional<Message> to_list;
+    {
+      FifoGroups::Entrance entrance(*store_.groups(), transfer.particulars->group);
+      std::uint64_t ticket = 0;
+      if (!admission_.TryAdmitOne(mine, transfer.bytes, ticket)) return false;
+      mine.counts.taken_over.Add(1);
+      mine.counts.taken_over_bytes.Add(transfer.bytes);
+      const std::int64_t now = store_.Now();
+      to_list = store_.PublishInGroup(mine, entrance, ticket, std::move(transfer.particulars), now, now,
+                                      transfer.ConstructBody());
+    }
+    List(mine, to_list);
+    return true;
+  }
+
+  ReceiveResult<T> Receive(const ReceiveOptions& options) override {
+    const std::int64_t now = store_.Now();
+    absl::Status status = checks_.CheckReceiveOptions(options);
+    if (status.ok()) status = this->quota_->TakeReceive(now);
+    if (!status.ok()) return ReceiveResult<T>(std::move(status));
+    deduplication_.DropSome(now);
+    return options.attempt_id.empty() ? Base::Receive(leasing_, options) : ReceiveAttempt(options, now);
+  }
+
+ private:
+  using Base::admission_;
+  using Base::checks_;
+  using Base::settings_;
+  using Base::store_;
+
+  // ---- sending ------------------------------------------------------------------------------------------------------
+
+  absl::Status CheckOptions(const SendOptions& options) const {
+    return checks_.CheckFifoSendOptions(options, !is_content_based_.load(std::memory_order_relaxed));
+  }
+
+  absl::StatusOr<SendResult> SendChecked(T&& body, SendOptions&& options) {
+    if (options.deduplication_id.empty()) {
+      if constexpr (HasContent<T>) options.deduplication_id = ContentHashOf(std::as_const(body));
+    }
+    const std::size_t bytes = Base::SizeOf(body, options);
+    auto particulars = std::make_unique<Particulars>();
+    particulars->attributes = std::move(options.attributes);
+    particulars->group = std::move(options.group);
+    particulars->deduplication_id = std::move(options.deduplication_id);
+
+    Mine& mine = store_.mine();
+    std::optional<std::uint64_t> ticket = TrySend(mine, body, bytes, particulars);
+    if (!ticket) {
+      absl::Status status = admission_.Admit(
+          bytes, this->clock_, [&] { return this->MakeRoom(mine); },
+          [&] {
+            ticket = TrySend(mine, body, bytes, particulars);
+            return ticket.has_value();
+          });
+      if (!status.ok()) {
+        options.attributes = std::move(particulars->attributes);
+        options.group = std::move(particulars->group);
+        options.deduplication_id = std::move(particulars->deduplication_id);
+        return status;
+      }
+    }
+    return SendResult{MessageId(this->identity(), *ticket), Base::SequenceNumberOf(*ticket)};
+  }
+
+  // The ticket of the message, or of the first send of its deduplication id; none if the queue is closed or full.
+  std::optional<std::uint64_t> TrySend(Mine& mine, T& body, std::size_t bytes,
+                                       std::unique_ptr<Particulars>& particulars) {
+    if (this->closed()) return std::nullopt;  // to duplicates as well
+    std::optional<Message> to_list;
+    bool is_sent = false;
+    const auto send = [&](std::int64_t now) -> std::optional<std::uint64_t> {
+      FifoGroups::Entrance entrance(*store_.groups(), particulars->group);
+      std::uint64_t ticket = 0;
+      if (!admission_.TryAdmit(mine, 1, bytes, ticket) && !admission_.TryAdmitOne(mine, bytes, ticket)) {
+        return std::nullopt;
+      }
+      to_list =
+          store_.PublishInGroup(mine, entrance, ticket, std::move(particulars), now, Later(now, settings_.delay()),
+                                [&](Slot& slot) { slot.Construct(std::move(body)); });
+      is_sent = true;
+      return ticket;
+    };
+    const Particulars& sent = *particulars;
+    const std::optional<std::uint64_t> ticket = deduplication_.Once(
+        sent.group, sent.deduplication_id, [&] { return store_.Now(); }, send);
+    if (is_sent) {
+      List(mine, to_list);
+      if (*ticket % kSlotsPerSegment == 0) this->WorkOff(mine, store_.Now());
+    }
+    return ticket;
+  }
+
+  // The new first message of a group, which can be received.
+  void List(Mine& mine, const std::optional<Message>& message) {
+    if (!message) return;
+    store_.Enlist(mine, *message);
+    store_.visible().Notify(1);
+  }
+
+  // ---- receiving ----------------------------------------------------------------------------------------------------
+
+  ReceiveResult<T> ReceiveAttempt(const ReceiveOptions& options, std::int64_t now) {
+    ReceiveResult<T> result;
+    const std::int64_t visible_at = Later(now, this->VisibilityTimeoutOf(options));
+    if (!attempts_.Repeat(store_.mine(), options.attempt_id, now, visible_at, this->SinkTo(result))) {
+      result = Base::Receive(leasing_, options);
+      if (result.ok() && !result->empty()) attempts_.Remember(options.attempt_id, store_.Now(), *result);
+    }
+    return result;
+  }
+
+  // ---- attributes ---------------------------------------------------------------------------------------------------
+
+  absl::Status CheckOwnAttributes(const QueueAttributes& attributes) override {
+    constexpr auto kError = Error::kInvalidAttributeValue;
+    if (attributes.content_based_deduplication.value_or(false) && !HasContent<T>) {
+      return MakeError(kError,
+                       "content-based deduplication of bodies without a content; strings and spans of bytes have one, "
+                       "and types with a DecoupleHashContent() of their own");
+    }
+    if (attributes.max_calls_per_second) {
+      const std::int64_t calls = *attributes.max_calls_per_second;
+      absl::Status status =
+          CheckNumber(kError, "maximum of calls per second", calls, std::int64_t{0}, TokenBucket::kSecond);
+      if (!status.ok()) return status;
+    }
+    const auto scope = attributes.deduplication_scope.value_or(deduplication_.scope());
+    const auto counted = attributes.fifo_throughput_limit.value_or(this->quota_->counted());
+    if (counted == FifoThroughputLimit::kPerMessageGroupId && scope != DeduplicationScope::kMessageGroup) {
+      return MakeError(kError,
+                       "a throughput limit per message group with deduplication in the whole queue; it is allowed only "
+                       "where the deduplication scope is the message group");
+    }
+    return absl::OkStatus();
+  }
+
+  void ApplyOwnAttributes(const QueueAttributes& attributes) override {
+    // Relaxed: in force for calls that begin later.
+    if (attributes.content_based_deduplication) {
+      is_content_based_.store(*attributes.content_based_deduplication, std::memory_order_relaxed);
+    }
+    if (attributes.deduplication_scope) deduplication_.SetScope(*attributes.deduplication_scope);
+    if (attributes.fifo_throughput_limit) this->quota_->Set(*attributes.fifo_throughput_limit);
+    if (attributes.max_calls_per_second) this->quota_->Set(*attributes.max_calls_per_second);
+  }
+
+  void ForgetSends() override { deduplication_.Clear(); }
+
+  std::atomic<bool> is_content_based_{false};
+  Deduplication deduplication_;
+  FifoLeasing<T> leasing_{store_, this->limit_, this->handover_, this->moves_};
+  ReceiveAttempts<T> attempts_{store_, this->receipts_};
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_FIFO_CORE_H_

@@ -1,0 +1,25 @@
+// Where the two kinds of queue differ in what they answer.
+
+#ifndef DECOUPLE_INTERNAL_QUEUE_RULES_H_
+#define DECOUPLE_INTERNAL_QUEUE_RULES_H_
+
+#include "decouple/internal/any_queue.h"
+
+namespace decouple::internal {
+
+struct QueueRules {
+  QueueKind kind;
+  // A receipt whose visibility timeout has ended still deletes and hides its message, until that is received again.
+  bool expired_receipts_work;
+  // A short poll over the limit of messages in flight fails; else it gives nothing.
+  bool over_limit_fails;
+};
+
+inline constexpr QueueRules kStandardRules = {
+    .kind = QueueKind::kStandard, .expired_receipts_work = true, .over_limit_fails = true};
+inline constexpr QueueRules kFifoRules = {
+    .kind = QueueKind::kFifo, .expired_receipts_work = false, .over_limit_fails = false};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_QUEUE_RULES_H_

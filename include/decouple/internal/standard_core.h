@@ -1,0 +1,171 @@
+// A standard queue: how it takes messages in.
+
+#ifndef DECOUPLE_INTERNAL_STANDARD_CORE_H_
+#define DECOUPLE_INTERNAL_STANDARD_CORE_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "decouple/batch.h"
+#include "decouple/clock.h"
+#include "decouple/error.h"
+#include "decouple/internal/leasing.h"
+#include "decouple/internal/message_slot.h"
+#include "decouple/internal/queue_core.h"
+#include "decouple/internal/queue_rules.h"
+#include "decouple/internal/transfer.h"
+#include "decouple/message.h"
+#include "decouple/queue_options.h"
+
+namespace decouple::internal {
+
+template <typename T>
+class StandardCore final : public QueueCore<T> {
+  using Base = QueueCore<T>;
+  using typename Base::Mine;
+
+ public:
+  StandardCore(const Limits& limits, std::string name, std::uint64_t seed, Clock* clock)
+      : Base(kStandardRules, nullptr, limits, std::move(name), seed, clock) {}
+
+  absl::StatusOr<SendResult> Send(T&& body) {
+    const std::size_t size = MessageSize(std::as_const(body));
+    if (absl::Status status = checks_.CheckBody(body, size); !status.ok()) [[unlikely]]
+      return status;
+    Mine& mine = store_.mine();
+    std::uint64_t ticket = 0;
+    if (!admission_.TryAdmit(mine, 1, size, ticket)) [[unlikely]] {
+      if (absl::Status status = Admit(mine, size, ticket); !status.ok()) return status;
+    }
+    const std::int64_t now = store_.Now();
+    store_.Publish(mine, ticket, std::move(body), nullptr, now, Later(now, settings_.delay()));
+    store_.visible().Notify(1);
+    if (ticket % kSlotsPerSegment == 0) [[unlikely]]
+      this->WorkOff(mine, now);
+    return SendResult{MessageId(this->identity(), ticket)};
+  }
+
+  absl::StatusOr<SendResult> Send(T&& body, SendOptions&& options) override {
+    const std::size_t size = Base::SizeOf(body, options);
+    absl::Status status = checks_.CheckBody(body, size);
+    status.Update(checks_.CheckStandardSendOptions(options));
+    if (!status.ok()) return status;
+    Mine& mine = store_.mine();
+    std::uint64_t ticket = 0;
+    if (!admission_.TryAdmit(mine, 1, size, ticket)) {
+      status = Admit(mine, size, ticket);
+      if (!status.ok()) return status;
+    }
+    const std::int64_t now = store_.Now();
+    Publish(mine, ticket, std::move(body), std::move(options), now);
+    store_.visible().Notify(1);
+    if (ticket % kSlotsPerSegment == 0) this->WorkOff(mine, now);
+    return SendResult{MessageId(this->identity(), ticket)};
+  }
+
+  absl::StatusOr<SendBatchResults> SendBatch(std::span<SendBatchEntry<T>> entries) override {
+    auto results = this->CheckSendBatch(
+        entries, [this](const SendOptions& options) { return checks_.CheckStandardSendOptions(options); });
+    if (results.ok()) SendValid(entries, *results);
+    return results;
+  }
+
+  bool TakeOver(Transfer<T>& transfer) override {
+    Mine& mine = store_.mine();
+    std::uint64_t ticket = 0;
+    if (!admission_.TryAdmitOne(mine, transfer.bytes, ticket)) return false;
+    mine.counts.taken_over.Add(1);
+    mine.counts.taken_over_bytes.Add(transfer.bytes);
+    const std::int64_t sent_at = transfer.is_dead_letter ? transfer.sent_at : store_.Now();
+    store_.PublishListed(mine, ticket, std::move(transfer.particulars), sent_at, transfer.ConstructBody());
+    store_.visible().Notify(1);
+    return true;
+  }
+
+  ReceiveResult<T> Receive(const ReceiveOptions& options) override {
+    absl::Status status = checks_.CheckReceiveOptions(options);
+    if (!options.attempt_id.empty()) [[unlikely]] {
+      status.Update(MakeError(Error::kInvalidParameterValue,
+                              "a receive request attempt id for a standard queue; only FIFO queues take one"));
+    }
+    if (!status.ok()) [[unlikely]]
+      return ReceiveResult<T>(std::move(status));
+    return Base::Receive(leasing_, options);
+  }
+
+ private:
+  using Base::admission_;
+  using Base::checks_;
+  using Base::settings_;
+  using Base::store_;
+
+  absl::Status Admit(Mine& mine, std::size_t size, std::uint64_t& ticket) {
+    return admission_.Admit(mine, size, this->clock_, ticket, [&] { return this->MakeRoom(mine); });
+  }
+
+  void Publish(Mine& mine, std::uint64_t ticket, T&& body, SendOptions&& options, std::int64_t now) {
+    const std::int64_t delay = options.delay ? absl::ToInt64Nanoseconds(*options.delay) : settings_.delay();
+    std::unique_ptr<Particulars> particulars;
+    if (!options.attributes.empty() || !options.group.empty()) {
+      particulars = std::make_unique<Particulars>();
+      particulars->attributes = std::move(options.attributes);
+      particulars->group = std::move(options.group);
+    }
+    store_.Publish(mine, ticket, std::move(body), std::move(particulars), now, Later(now, delay));
+  }
+
+  // Those whose result is not an error: with one ticket for all, or one by one if the queue is not open to everybody.
+  void SendValid(std::span<SendBatchEntry<T>> entries, SendBatchResults& results) {
+    std::uint32_t valid = 0;
+    std::size_t valid_bytes = 0;
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      if (!results[i].ok()) continue;
+      ++valid;
+      valid_bytes += Base::SizeOf(entries[i].body, entries[i].options);
+    }
+    if (valid == 0) return;
+    Mine& mine = store_.mine();
+    std::uint64_t ticket = 0;
+    if (!admission_.TryAdmit(mine, valid, valid_bytes, ticket)) {
+      for (std::size_t i = 0; i < entries.size(); ++i) {
+        if (results[i].ok()) results[i] = Send(std::move(entries[i].body), std::move(entries[i].options));
+      }
+      return;
+    }
+    const std::int64_t now = store_.Now();
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      if (!results[i].ok()) continue;
+      Publish(mine, ticket, std::move(entries[i].body), std::move(entries[i].options), now);
+      results[i] = SendResult{MessageId(this->identity(), ticket)};
+      if (ticket % kSlotsPerSegment == 0) this->WorkOff(mine, now);
+      ++ticket;
+    }
+    store_.visible().Notify(valid);
+  }
+
+  absl::Status CheckOwnAttributes(const QueueAttributes& attributes) override {
+    const bool has_fifo_ones = attributes.content_based_deduplication || attributes.deduplication_scope ||
+                               attributes.fifo_throughput_limit || attributes.max_calls_per_second;
+    if (!has_fifo_ones) return absl::OkStatus();
+    return MakeError(Error::kInvalidAttributeValue,
+                     "deduplication, a throughput limit or a quota of calls for a standard queue; only FIFO queues "
+                     "have them");
+  }
+
+  void ApplyOwnAttributes(const QueueAttributes&) override {}
+  void ForgetSends() override {}
+
+  Leasing<T> leasing_{store_, this->limit_, this->handover_, this->moves_};
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_STANDARD_CORE_H_

@@ -1,0 +1,157 @@
+// What queues of both kinds can do; StandardQueue and FifoQueue say what is particular to each.
+//
+//   template <typename T>
+//   void DrainInto(decouple::Queue<T> from, decouple::Queue<T> to);  // any queues with such bodies
+//
+// T is any type that can be moved and destroyed without throwing; it need not be copyable. A body is never copied, is
+// immutable once sent, and is destroyed on whichever thread is the last to need it: so its destructor may use the
+// queue, but must not be waited for by a thread that does.
+// Its move must use no queue: a body is moved when it is sent, when it becomes a dead letter or is moved back, and when
+// it is one of few that stay while those around it went.
+//
+// A queue is a handle, as a std::shared_ptr is: copies are the same queue, which lives as long as one of them.
+// All members may be called from any thread at the same time. Nothing throws: when memory runs out the process ends.
+
+#ifndef DECOUPLE_QUEUE_H_
+#define DECOUPLE_QUEUE_H_
+
+#include <concepts>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "decouple/batch.h"
+#include "decouple/delivery.h"
+#include "decouple/error.h"
+#include "decouple/internal/any_queue.h"
+#include "decouple/internal/queue_core.h"
+#include "decouple/message.h"
+#include "decouple/queue_options.h"
+#include "decouple/redrive.h"
+#include "decouple/statistics.h"
+
+namespace decouple {
+
+template <typename T>
+class Queue {
+ public:
+  using Body = T;
+
+  // The queue that `reference` refers to, if its bodies are T.
+  static std::optional<Queue> From(const QueueReference& reference) {
+    if (!reference || reference.any()->body_type() != &internal::kBodyType<T>) return std::nullopt;
+    return Queue(std::static_pointer_cast<internal::QueueCore<T>>(reference.any()));
+  }
+
+  // Sends a message.
+  // kInvalidParameterValue: too large, or an option out of its range or not for this kind of queue. kMissingParameter:
+  // an empty string, or no group for a FIFO queue. kQueueClosed. kQueueFull: there was no room (in the time that Block
+  // gives). kRequestThrottled: the queue's quota of calls is used up. The body is consumed only on success.
+  absl::StatusOr<SendResult> Send(T&& body, SendOptions options) noexcept {
+    return core_->Send(std::move(body), std::move(options));
+  }
+  absl::StatusOr<SendResult> Send(const T& body, SendOptions options) requires std::copy_constructible<T> {
+    return core_->Send(T(body), std::move(options));
+  }
+
+  // Sends up to ten messages; see batch.h. The bodies and options of entries that were sent are moved from.
+  absl::StatusOr<SendBatchResults> SendBatch(std::span<SendBatchEntry<T>> entries) noexcept {
+    return core_->SendBatch(entries);
+  }
+
+  // What is there, up to `max_messages`, at once; waits, if asked to, only while there is nothing. May give nothing.
+  // kInvalidParameterValue: an option out of its range. kOverLimit: too many in flight (with a wait, and in a FIFO
+  // queue: nothing instead). kQueueClosed: closed and drained. Closing the queue ends a wait.
+  ReceiveResult<T> Receive(const ReceiveOptions& options = {}) noexcept { return core_->Receive(options); }
+
+  // By receipt, as by the delivery itself (see Delivery). kReceiptHandleIsInvalid: it is of another queue.
+  absl::Status Delete(const ReceiptHandle& receipt) noexcept { return core_->Delete(receipt); }
+  absl::Status ChangeVisibility(const ReceiptHandle& receipt, absl::Duration visibility_timeout) noexcept {
+    return core_->receipts().ChangeVisibility(receipt, visibility_timeout);
+  }
+  absl::StatusOr<StatusBatchResults> DeleteBatch(std::span<const DeleteBatchEntry> entries) noexcept {
+    return core_->DeleteBatch(entries);
+  }
+  absl::StatusOr<StatusBatchResults> ChangeVisibilityBatch(
+      std::span<const ChangeVisibilityBatchEntry> entries) noexcept {
+    return core_->ChangeVisibilityBatch(entries);
+  }
+
+  // Removes every message that was sent before, in flight and delayed ones too, and forgets deduplication ids.
+  // O(messages). kPurgeQueueInProgress: the last purge was less than 60 s ago.
+  absl::Status Purge() noexcept { return core_->Purge(); }
+
+  // Changes options; all, or on kInvalidAttributeValue none.
+  absl::Status SetAttributes(const QueueAttributes& attributes) noexcept { return core_->SetAttributes(attributes); }
+
+  // First works off all timeouts that are due: O(threads + what is due).
+  MessageCounts Counts() const noexcept { return core_->Counts(); }
+  // O(messages in flight or delayed + segments); in a dead-letter queue O(messages).
+  QueueStatistics Statistics() const noexcept { return core_->Statistics(); }
+
+  // No more sends from now on: they fail with kQueueClosed. Who waits for a message wakes at once. What is there can
+  // still be received and deleted. Closing twice is closing once.
+  void Close() noexcept { core_->Close(); }
+  bool closed() const noexcept { return core_->closed(); }
+  // Closed, and every message is gone.
+  bool drained() const noexcept { return core_->drained(); }
+
+  const std::string& name() const { return core_->name(); }
+
+  // Where messages go that were received too often; none if nowhere.
+  std::optional<Redrive> redrive() const { return core_->redrive(); }
+
+  // The queues whose dead-letter queue this is (SQS's ListDeadLetterSourceQueues). O(sources).
+  std::vector<Queue> DeadLetterSources() const {
+    std::vector<Queue> sources;
+    for (const auto& source : core_->dead_letters().sources()) {
+      sources.push_back(Queue(std::static_pointer_cast<internal::QueueCore<T>>(source)));
+    }
+    return sources;
+  }
+
+  // Whether both are handles of one queue.
+  friend bool operator==(const Queue&, const Queue&) = default;
+
+  // For the library itself.
+  std::shared_ptr<internal::AnyQueue> any() const { return core_; }
+
+ protected:
+  using Core = internal::QueueCore<T>;
+
+  explicit Queue(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+
+  // The handle of a new core, which has no attributes yet.
+  template <typename NewCore>
+  static std::shared_ptr<Core> Own(NewCore* core) {
+    return std::shared_ptr<Core>(core, [](Core* abandoned) { abandoned->Abandon(); });
+  }
+
+  static QueueAttributes AttributesOf(const QueueOptions& options) {
+    return {.visibility_timeout = options.visibility_timeout,
+            .retention = options.retention,
+            .delay = options.delay,
+            .receive_wait = options.receive_wait,
+            .max_message_size = options.max_message_size.value_or(options.limits.largest_max_message_size),
+            .max_in_flight = options.max_in_flight.value_or(options.limits.max_in_flight),
+            .capacity = options.capacity,
+            .redrive = options.redrive,
+            .redrive_allow = options.redrive_allow,
+            .content_based_deduplication = options.content_based_deduplication,
+            .deduplication_scope = options.deduplication_scope,
+            .fifo_throughput_limit = options.fifo_throughput_limit,
+            .max_calls_per_second = options.max_calls_per_second};
+  }
+
+  std::shared_ptr<Core> core_;
+};
+
+}  // namespace decouple
+
+#endif  // DECOUPLE_QUEUE_H_

@@ -4,11 +4,11 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "model_testing.h"
 #include "queue_testing.h"
 #include "seed.h"
 
@@ -103,7 +103,7 @@ class Model {
 class Comparison {
  public:
   explicit Comparison(std::uint64_t seed)
-      : random_(seed), queue_(Make<StandardQueue<int>>(clock_, {.name = "model", .seed = seed | 1})) {}
+      : chance_(seed), held_(chance_), queue_(Make<StandardQueue<int>>(clock_, {.name = "model", .seed = seed | 1})) {}
 
   void Run(int operations) {
     for (int i = 0; i < operations; ++i) {
@@ -116,27 +116,8 @@ class Comparison {
  private:
   using Queue = StandardQueue<int>;
 
-  struct Held {
-    std::optional<Delivery<int>> delivery;  // none: only the receipt was kept
-    ReceiptHandle receipt;
-    int body;
-    std::uint32_t receive;
-  };
-
-  int Pick(int n) { return static_cast<int>(random_() % static_cast<std::uint64_t>(n)); }
-
-  // Mostly round numbers, so that things fall on the same instant.
-  absl::Duration PickTimeout() {
-    constexpr int kSeconds[] = {0, 1, 5, 30, 30, 30, 60, 600, 3600, 43'200};
-    return Seconds(kSeconds[Pick(10)]);
-  }
-
-  void Require(bool condition, const char* what) {
-    if (!condition) FAIL(what);
-  }
-
   void Step() {
-    const int dice = Pick(100);
+    const int dice = chance_.Pick(100);
     if (dice < 25) {
       Send();
     } else if (dice < 30) {
@@ -153,7 +134,7 @@ class Comparison {
       Advance();
     } else if (dice < 98) {
       SetAttributes();
-    } else if (Pick(10) == 0) {
+    } else if (chance_.Pick(10) == 0) {
       Purge();
     } else {
       CompareCounts();
@@ -162,16 +143,16 @@ class Comparison {
 
   SendOptions PickOptions() {
     SendOptions options;
-    if (Pick(4) == 0) options.delay = Seconds(Pick(900));
-    if (Pick(4) == 0) options.attributes = {{"n", Pick(100)}};
-    if (with_groups_ && Pick(2) == 0) options.group = "tenant-" + std::to_string(Pick(3));
+    if (chance_.Pick(4) == 0) options.delay = Seconds(chance_.Pick(900));
+    if (chance_.Pick(4) == 0) options.attributes = {{"n", chance_.Pick(100)}};
+    if (with_groups_ && chance_.Pick(2) == 0) options.group = "tenant-" + std::to_string(chance_.Pick(3));
     return options;
   }
 
   void Send() {
     if (model_.size() > 300) return Purge();
     const int body = next_body_++;
-    if (Pick(2) == 0) {
+    if (chance_.Pick(2) == 0) {
       Require(queue_.Send(body).ok(), "send");
       model_.Send(body, clock_.Now(), absl::ZeroDuration());
       return;
@@ -183,7 +164,7 @@ class Comparison {
 
   void SendBatch() {
     std::vector<SendBatchEntry<int>> entries;
-    for (int n = Pick(10) + 1; n > 0; --n) {
+    for (int n = chance_.Pick(10) + 1; n > 0; --n) {
       entries.push_back({std::to_string(n), next_body_++, PickOptions()});
       model_.Send(entries.back().body, clock_.Now(), entries.back().options.delay.value_or(absl::ZeroDuration()));
     }
@@ -194,8 +175,8 @@ class Comparison {
 
   void Receive() {
     const absl::Time now = clock_.Now();
-    const int most = Pick(10) + 1;
-    const absl::Duration timeout = PickTimeout();
+    const int most = chance_.Pick(10) + 1;
+    const absl::Duration timeout = chance_.PickTimeout();
     const MessageCounts counts = model_.Counts(now);
     const std::int64_t room = model_.max_in_flight - counts.in_flight;
     auto received = queue_.Receive({.max_messages = static_cast<std::size_t>(most), .visibility_timeout = timeout});
@@ -219,72 +200,46 @@ class Comparison {
       Require(delivery.receive_count() == model_.Receive(body, now, timeout), "receive count");
       Require(delivery.sent_at() == model_.at(body).sent_at, "sent at");
       Require(delivery.first_received_at() == model_.at(body).first_received_at, "first received at");
-      Held held{std::nullopt, delivery.receipt(), body, delivery.receive_count()};
-      if (Pick(4) != 0) held.delivery = std::move(delivery);
-      held_.push_back(std::move(held));
+      held_.Add(std::move(delivery));
     }
   }
 
-  Held* PickHeld() {
-    return held_.empty() ? nullptr : &held_[static_cast<std::size_t>(Pick(static_cast<int>(held_.size())))];
-  }
-
   void Delete() {
-    Held* const held = PickHeld();
+    Held* const held = held_.Pick();
     if (held == nullptr) return;
-    const bool by_delivery = held->delivery.has_value() && Pick(2) == 0;
-    Require((by_delivery ? held->delivery->Delete() : queue_.Delete(held->receipt)).ok(), "delete");
+    Require(held_.Delete(queue_, *held).ok(), "delete");
     model_.Delete(held->body, held->receive, clock_.Now());
-    if (Pick(2) == 0) Drop(held);
+    if (chance_.Pick(2) == 0) held_.Drop(held);
   }
 
   void ChangeVisibility() {
-    Held* const held = PickHeld();
+    Held* const held = held_.Pick();
     if (held == nullptr) return;
-    const absl::Duration timeout = PickTimeout();
-    const bool by_delivery = held->delivery.has_value() && Pick(2) == 0;
-    const absl::Status status =
-        by_delivery ? held->delivery->ChangeVisibility(timeout) : queue_.ChangeVisibility(held->receipt, timeout);
+    const absl::Duration timeout = chance_.PickTimeout();
+    const absl::Status status = held_.ChangeVisibility(queue_, *held, timeout);
     const auto expected = model_.ChangeVisibility(held->body, held->receive, clock_.Now(), timeout);
     INFO("status " << status.ToString() << ", expected " << (expected ? ErrorName(*expected) : "OK"));
     Require(ErrorIn(status) == expected, "change visibility");
   }
 
   void Drop() {
-    if (Held* const held = PickHeld()) Drop(held);
-  }
-
-  void Drop(Held* held) {
-    if (held->delivery.has_value()) Require(held->delivery->body() == held->body, "the body is readable to the end");
-    held_.erase(held_.begin() + (held - held_.data()));
+    if (Held* const held = held_.Pick()) held_.Drop(held);
   }
 
   void Advance() {
-    const absl::Time now = clock_.Now();
-    const absl::Time next = model_.NextEvent(now);
-    switch (Pick(5)) {
-      case 0:
-        clock_.Advance(Seconds(Pick(120)));
-        break;
-      case 1:
-        clock_.Advance(Pick(20) == 0 ? Hours(Pick(100)) : Minutes(Pick(30)));
-        break;
-      default:
-        if (next == absl::InfiniteFuture()) break;
-        clock_.AdvanceTo(next - Nanoseconds(Pick(2)));
-    }
+    chance_.Advance(clock_, model_.NextEvent(clock_.Now()));
     model_.Forget(clock_.Now());
   }
 
   void SetAttributes() {
     QueueAttributes attributes;
-    if (Pick(2) == 0) {
-      attributes.retention = model_.retention = Pick(2) == 0 ? Hours(96) : Minutes(Pick(60) + 1);
+    if (chance_.Pick(2) == 0) {
+      attributes.retention = model_.retention = chance_.Pick(2) == 0 ? Hours(96) : Minutes(chance_.Pick(60) + 1);
       model_.Forget(clock_.Now());
     } else {
-      attributes.max_in_flight = model_.max_in_flight = Pick(2) == 0 ? 120'000 : Pick(20) + 1;
+      attributes.max_in_flight = model_.max_in_flight = chance_.Pick(2) == 0 ? 120'000 : chance_.Pick(20) + 1;
     }
-    with_groups_ = with_groups_ || Pick(4) == 0;
+    with_groups_ = with_groups_ || chance_.Pick(4) == 0;
     Require(queue_.SetAttributes(attributes).ok(), "set attributes");
   }
 
@@ -301,19 +256,13 @@ class Comparison {
     model_.Purge();
   }
 
-  void CompareCounts() {
-    const MessageCounts counts = queue_.Counts();
-    const MessageCounts expected = model_.Counts(clock_.Now());
-    INFO("ready " << counts.ready << " in flight " << counts.in_flight << " delayed " << counts.delayed);
-    INFO("expected " << expected.ready << ", " << expected.in_flight << ", " << expected.delayed);
-    Require(counts == expected, "counts");
-  }
+  void CompareCounts() { testing::CompareCounts(queue_.Counts(), model_.Counts(clock_.Now())); }
 
-  std::mt19937_64 random_;
+  Chance chance_;
   ManualClock clock_;
+  HeldReceives held_;
   Queue queue_;
   Model model_;
-  std::vector<Held> held_;
   int next_body_ = 0;
   bool with_groups_ = false;
   absl::Time purged_at_ = absl::InfinitePast();

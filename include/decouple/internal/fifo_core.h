@@ -234,7 +234,7 @@ class FifoCore final : public QueueCore<T> {
 
   std::atomic<bool> is_content_based_{false};
   Deduplication deduplication_;
-  FifoLeasing<T> leasing_{store_, this->limit_, this->handover_, this->moves_};
+  FifoLeasing<T> leasing_{store_, this->limit_, this->sweep_, this->handover_, this->moves_};
   ReceiveAttempts<T> attempts_{store_, this->receipts_};
 };
 

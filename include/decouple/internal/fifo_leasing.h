@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <mutex>
 
+#include "decouple/internal/due_sweep.h"
 #include "decouple/internal/handover.h"
 #include "decouple/internal/in_flight_limit.h"
 #include "decouple/internal/message_store.h"
@@ -27,33 +28,54 @@ class FifoLeasing {
   using Line = typename Store::Line;
   using Limit = InFlightLimit<T>;
 
-  FifoLeasing(Store& store, Limit& limit, Handover<T>& handover, StragglerMove<T>& moves)
-      : store_(store), limit_(limit), handover_(handover), moves_(moves) {}
+  FifoLeasing(Store& store, Limit& limit, DueSweep<T>& sweep, Handover<T>& handover, StragglerMove<T>& moves)
+      : store_(store), limit_(limit), sweep_(sweep), handover_(handover), moves_(moves) {}
 
   // Leases up to `request.most` messages and calls sink(message, receive_count) for each, held. Returns false if it
   // gave none only because the limit of messages in flight is reached.
   template <typename Sink>
   bool Lease(Mine& mine, const LeaseRequest& request, Sink& sink) {
-    std::uint32_t missing = request.most;
-    while (missing > 0) {
-      Line* const line = store_.line();
-      if (line == nullptr || line->head() >= line->tail()) return true;
-      if (!Claim()) return missing < request.most;
+    std::uint32_t given = 0;
+    while (given < request.most && !IsNothingListed()) {
+      // All that may be given, before a group is touched: what is not given of it now waits until the rest comes back.
+      std::uint32_t claimed = Claim(request.most - given);
+      if (claimed < request.most && given == 0 && store_.earliest().get() <= request.now) {
+        sweep_.All(mine, request.now);  // what is in flight only until somebody works it off makes room
+        claimed += Claim(request.most - claimed);
+      }
+      if (claimed == 0) return given > 0;
       Message first;
       SlotWord before;
-      if (!TakeFirst(mine, *line, first, before)) {
-        mine.counts.not_leased.Add(1);
-        return true;
+      std::uint32_t used = 0;
+      if (!TakeFirst(mine, *store_.line(), first, before)) {
+        given = request.most;  // there is no more
+      } else if (handover_.IsOver(mine, request.now, first, before)) {
+        used = 1;
+      } else {
+        used = LeaseGroup(mine, request, first, before, claimed, sink);
+        given += used;
       }
-      if (handover_.IsOver(mine, request.now, first, before)) continue;
-      if (!LeaseGroup(mine, request, first, before, missing, sink)) return true;
+      mine.counts.not_leased.Add(claimed - used);
     }
     return true;
   }
 
  private:
-  // To take one message, whichever.
-  bool Claim() { return limit_.ClaimOne() || (limit_.OpenFor(Limit::Claimant::kSingle) && limit_.ClaimOne()); }
+  bool IsNothingListed() const {
+    const Line* const line = store_.line();
+    return line == nullptr || line->head() >= line->tail();
+  }
+
+  // As many of the limit as are asked for, or as there are.
+  std::uint32_t Claim(std::uint32_t most) {
+    std::uint32_t claimed = 0;
+    while (claimed < most) {
+      const std::uint32_t more = limit_.ClaimSingle(most - claimed);
+      claimed += more;
+      if (more == 0 && !limit_.OpenFor(Limit::Claimant::kSingle)) break;
+    }
+    return claimed;
+  }
 
   // The next that a line names and that is still visible; it is the caller's then.
   bool TakeFirst(Mine& mine, Line& line, Message& first, SlotWord& before) {
@@ -74,26 +96,22 @@ class FifoLeasing {
     }
   }
 
-  // The first of a group, and as many behind it as there are and may be given. False: the limit ended it.
+  // The first of a group, and as many behind it as there are, up to `most`. Returns how many.
   template <typename Sink>
-  bool LeaseGroup(Mine& mine, const LeaseRequest& request, Message first, SlotWord before, std::uint32_t& missing,
-                  Sink& sink) {
+  std::uint32_t LeaseGroup(Mine& mine, const LeaseRequest& request, Message first, SlotWord before, std::uint32_t most,
+                           Sink& sink) {
     const Particulars& particulars = *Store::ParticularsAt(first);
     const std::lock_guard lock(*particulars.in_group.group->mutex);
     // Its group's order is locked, so what is next stays: whoever deletes the first has to take it out of the order.
     const Particulars* next = particulars.in_group.later;
     handover_.Lease(mine, request, first, before, sink);
-    for (--missing; missing > 0 && next != nullptr; --missing, next = next->in_group.later) {
+    std::uint32_t leased = 1;
+    for (; leased < most && next != nullptr; ++leased, next = next->in_group.later) {
       const Message message = Store::MessageAtPlace(next->in_group.place);
-      if (!MayFollow(request.now, message)) return true;
-      if (!Claim()) return false;
-      if (!TryOwnVisible(mine, request.now, message, before)) {
-        mine.counts.not_leased.Add(1);
-        return true;
-      }
+      if (!MayFollow(request.now, message) || !TryOwnVisible(mine, request.now, message, before)) break;
       handover_.Lease(mine, request, message, before, sink);
     }
-    return true;
+    return leased;
   }
 
   // A look ahead: a message behind the first that is visible, or due to be. (One that is past its retention, or was
@@ -126,6 +144,7 @@ class FifoLeasing {
 
   Store& store_;
   Limit& limit_;
+  DueSweep<T>& sweep_;
   Handover<T>& handover_;
   StragglerMove<T>& moves_;
 };

@@ -9,6 +9,7 @@
 #ifndef DECOUPLE_INTERNAL_IN_FLIGHT_LIMIT_H_
 #define DECOUPLE_INTERNAL_IN_FLIGHT_LIMIT_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <limits>
@@ -46,14 +47,17 @@ class InFlightLimit {
   const std::atomic<std::uint64_t>& lane_gate() const { return lane_gate_; }
   const std::atomic<std::uint64_t>& line_gate() const { return line_gate_; }
 
-  // To take one message that is found in another way. False: the gate is closed.
-  bool ClaimOne() {
+  // To take up to `most` messages that are found in another way. Returns for how many; 0: the gate is closed.
+  std::uint32_t ClaimSingle(std::uint32_t most) {
     const ReadSection section;  // orders the look at the gate, as in TicketLane::Claim()
     std::uint64_t claims = single_claims_.load(std::memory_order_relaxed);
+    std::uint64_t claimed = 0;
     do {
-      if (claims >= single_gate_.load(std::memory_order_relaxed)) return false;
-    } while (!single_claims_.compare_exchange_weak(claims, claims + 1, std::memory_order_relaxed));
-    return true;
+      const std::uint64_t gate = single_gate_.load(std::memory_order_relaxed);
+      if (claims >= gate) return 0;
+      claimed = std::min<std::uint64_t>(most, gate - claims);
+    } while (!single_claims_.compare_exchange_weak(claims, claims + claimed, std::memory_order_relaxed));
+    return static_cast<std::uint32_t>(claimed);
   }
 
   // At a closed gate: opens it again if there is room. O(threads).

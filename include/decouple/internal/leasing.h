@@ -131,7 +131,7 @@ class Leasing {
     TenantLines& tenants = *store_.tenants();
     const std::int64_t in_flight = store_.Sums().in_flight();
     const auto may_take = [&] {
-      if (limit_.ClaimOne()) return true;
+      if (limit_.ClaimSingle(1) != 0) return true;
       gated = Claimant::kSingle;
       return false;
     };

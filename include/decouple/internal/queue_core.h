@@ -110,7 +110,6 @@ class QueueCore : public AnyQueue {
 
   const T& BodyOf(Message message) const { return store_.BodyOf(message); }
 
-  // Tickets are taken in the order of a group's messages; the step says that nothing else may be read from it.
   std::optional<SequenceNumber> SequenceNumberOf(Message message) const {
     if (store_.groups() == nullptr) return std::nullopt;
     return SequenceNumberOf(store_.TicketOf(message));
@@ -278,6 +277,7 @@ class QueueCore : public AnyQueue {
 
   // ---- sending ------------------------------------------------------------------------------------------------------
 
+  // Tickets are taken in the order of a group's messages. In steps, so that nobody reads a count from it.
   static SequenceNumber SequenceNumberOf(std::uint64_t ticket) { return SequenceNumber((ticket + 1) * 256); }
 
   static std::size_t SizeOf(const T& body, const SendOptions& options) {

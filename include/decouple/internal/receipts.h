@@ -173,8 +173,8 @@ class Receipts {
     if (is_expired && !rules_.expired_receipts_work) {
       return MakeError(
           Error::kInvalidParameterValue,
-          "the receipt handle has expired: its visibility timeout has ended, so its message is or was given "
-          "to others; only the receipt of one that is in flight can delete");
+          "The receipt handle has expired: its visibility timeout has ended, and others may have its message; "
+          "only the receipt of a message in flight deletes");
     }
     return absl::OkStatus();  // what is gone or belongs to another receive by now stays as it is
   }

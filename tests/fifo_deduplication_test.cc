@@ -1,0 +1,338 @@
+// FIFO queues: what is a duplicate, and what a repeated receive gives.
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "decouple/content_hash.h"
+#include "queue_testing.h"
+
+namespace decouple::testing {
+
+using Fifo = FifoQueue<std::string>;
+
+auto SendId(Fifo& queue, const char* body, const char* group, const char* id) {
+  return queue.Send(body, {.group = group, .deduplication_id = id});
+}
+
+TEST_CASE("a duplicate is accepted, not enqueued, and answers with the first one's id and sequence number") {
+  ManualClock clock;
+  auto queue = Make<Fifo>(clock);
+  const auto first = SendId(queue, "first", "a", "1");
+  const auto second = SendId(queue, "second", "a", "1");
+  REQUIRE(second.ok());
+  CHECK(second->message_id == first->message_id);
+  CHECK(second->sequence_number == first->sequence_number);
+  CHECK(queue.Counts() == MessageCounts{.ready = 1});
+  CHECK(queue.Statistics().number_of_messages_sent == 1);
+  auto only = ReceiveOne(queue);
+  CHECK(only.body() == "first");
+  CHECK(only.id() == first->message_id);
+  CHECK(only.sequence_number() == first->sequence_number);
+}
+
+TEST_CASE("it stays a duplicate when the first is received and deleted, for five minutes from the first send") {
+  ManualClock clock;
+  auto queue = Make<Fifo>(clock);
+  const auto first = SendId(queue, "x", "a", "1");
+  REQUIRE(ReceiveOne(queue).Delete().ok());
+  clock.Advance(Minutes(4));
+  CHECK(SendId(queue, "x", "a", "1")->message_id == first->message_id);  // which prolongs nothing
+  clock.Advance(Minutes(1) - kOneNanosecond);
+  CHECK(SendId(queue, "x", "a", "1")->message_id == first->message_id);
+  CHECK(queue.Counts().total() == 0);
+  clock.Advance(kOneNanosecond);
+  const auto anew = SendId(queue, "x", "a", "1");
+  CHECK(anew->message_id != first->message_id);
+  CHECK(anew->sequence_number > first->sequence_number);
+  CHECK(queue.Counts().ready == 1);
+  clock.Advance(Minutes(5) - kOneNanosecond);
+  CHECK(SendId(queue, "x", "a", "1")->message_id == anew->message_id);
+}
+
+TEST_CASE("deduplication ids count in the whole queue, or in a group if the scope says so") {
+  ManualClock clock;
+  auto queue = Make<Fifo>(clock);
+  const auto in_a = SendId(queue, "x", "a", "1");
+  CHECK(SendId(queue, "x", "b", "1")->message_id == in_a->message_id);
+
+  auto by_group = Make<Fifo>(clock, {.deduplication_scope = DeduplicationScope::kMessageGroup});
+  const auto first = SendId(by_group, "x", "a", "1");
+  CHECK(SendId(by_group, "x", "b", "1")->message_id != first->message_id);
+  CHECK(SendId(by_group, "x", "a", "1")->message_id == first->message_id);
+}
+
+TEST_CASE("what was sent before a change of scope counts by the new one") {
+  ManualClock clock;
+  auto queue = Make<Fifo>(clock, {.deduplication_scope = DeduplicationScope::kMessageGroup});
+  const auto in_a = SendId(queue, "x", "a", "1");
+  clock.Advance(Seconds(1));
+  const auto in_b = SendId(queue, "x", "b", "1");
+  CHECK(in_b->message_id != in_a->message_id);
+  REQUIRE(queue.SetAttributes({.deduplication_scope = DeduplicationScope::kQueue}).ok());
+  CHECK(SendId(queue, "x", "c", "1")->message_id == in_a->message_id);  // the first of the two
+  REQUIRE(queue.SetAttributes({.deduplication_scope = DeduplicationScope::kMessageGroup}).ok());
+  CHECK(SendId(queue, "x", "a", "1")->message_id == in_a->message_id);
+  clock.Advance(Minutes(5) - Seconds(1));
+  CHECK(SendId(queue, "x", "a", "1")->message_id != in_a->message_id);
+}
+
+TEST_CASE("a purge forgets all deduplication ids") {
+  ManualClock clock;
+  auto queue = Make<Fifo>(clock);
+  const auto first = SendId(queue, "x", "a", "1");
+  REQUIRE(queue.Purge().ok());
+  CHECK(SendId(queue, "x", "a", "1")->message_id != first->message_id);
+  CHECK(queue.Counts().ready == 1);
+}
+
+TEST_CASE("a send that failed is not remembered") {
+  ManualClock clock;
+  auto queue = Make<Fifo>(clock, {.capacity = Capacity{.messages = 1}});
+  const auto full = SendId(queue, "x", "a", "1");
+  CHECK(ErrorIn(SendId(queue, "y", "a", "2")) == Error::kQueueFull);
+  CHECK(SendId(queue, "x", "a", "1")->message_id == full->message_id);  // a duplicate needs no room
+  REQUIRE(ReceiveOne(queue).Delete().ok());
+  CHECK(SendId(queue, "y", "a", "2")->message_id != full->message_id);
+  CHECK(ReceiveOne(queue).body() == "y");
+  queue.Close();
+  CHECK(ErrorIn(SendId(queue, "x", "a", "1")) == Error::kQueueClosed);
+}
+
+TEST_CASE("a deduplication id is 1 to 128 letters, digits and punctuation, and must be there") {
+  ManualClock clock;
+  auto queue = Make<Fifo>(clock);
+  CHECK(ErrorIn(queue.Send("x", {.group = "a"})) == Error::kInvalidParameterValue);
+  CHECK(ErrorIn(SendId(queue, "x", "a", "with space")) == Error::kInvalidParameterValue);
+  CHECK(ErrorIn(SendId(queue, "x", "a", std::string(129, 'i').c_str())) == Error::kInvalidParameterValue);
+  CHECK(SendId(queue, "x", "a", std::string(128, '~').c_str()).ok());
+}
+
+TEST_CASE("duplicates in a batch are accepted one by one") {
+  ManualClock clock;
+  auto queue = Make<Fifo>(clock);
+  std::vector<SendBatchEntry<std::string>> entries;
+  entries.push_back({"one", "x", {.group = "a", .deduplication_id = "1"}});
+  entries.push_back({"two", "y", {.group = "a", .deduplication_id = "1"}});
+  entries.push_back({"three", "z", {.deduplication_id = "3"}});
+  const auto results = queue.SendBatch(entries);
+  REQUIRE(results.ok());
+  CHECK((*results)[1]->message_id == (*results)[0]->message_id);
+  CHECK(ErrorIn((*results)[2]) == Error::kMissingParameter);
+  CHECK(queue.Counts().ready == 1);
+}
+
+// ---- content-based ---------------------------------------------------------------------------------------------------
+
+TEST_CASE("with content-based deduplication the id is the SHA-256 of the body, never of the attributes") {
+  ManualClock clock;
+  auto queue = Make<Fifo>(clock, {.content_based_deduplication = true});
+  const auto first = queue.Send("abc", {.attributes = {{"n", 1}}, .group = "a"});
+  CHECK(queue.Send("abc", {.attributes = {{"n", 2}}, .group = "b"})->message_id == first->message_id);
+  CHECK(queue.Send("abd", {.group = "a"})->message_id != first->message_id);
+  // FIPS 180-2, appendix B.1
+  CHECK(ReceiveOne(queue).deduplication_id() == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+TEST_CASE("an explicit deduplication id wins over the content") {
+  ManualClock clock;
+  auto queue = Make<Fifo>(clock, {.content_based_deduplication = true});
+  const auto first = SendId(queue, "abc", "a", "1");
+  CHECK(SendId(queue, "abc", "a", "2")->message_id != first->message_id);
+  CHECK(queue.Send("abc", {.group = "a"})->message_id != first->message_id);
+  CHECK(SendId(queue, "other", "a", "1")->message_id == first->message_id);
+}
+
+TEST_CASE("content-based deduplication can be switched while the queue lives") {
+  ManualClock clock;
+  auto queue = Make<Fifo>(clock);
+  CHECK_FALSE(queue.Send("abc", {.group = "a"}).ok());
+  REQUIRE(queue.SetAttributes({.content_based_deduplication = true}).ok());
+  CHECK(queue.Send("abc", {.group = "a"}).ok());
+  REQUIRE(queue.SetAttributes({.content_based_deduplication = false}).ok());
+  CHECK_FALSE(queue.Send("abc", {.group = "a"}).ok());
+}
+
+struct Order {
+  int id;
+  std::string customer;
+  double not_hashed;
+
+  friend void DecoupleHashContent(const Order& order, ContentHash& hash) { hash.Add(order.id).Add(order.customer); }
+};
+
+TEST_CASE("a type of one's own says what its content is") {
+  ManualClock clock;
+  auto queue = Make<FifoQueue<Order>>(clock, {.content_based_deduplication = true});
+  const auto first = queue.Send(Order{1, "ann", 0.5}, {.group = "a"});
+  CHECK(queue.Send(Order{1, "ann", 0.7}, {.group = "a"})->message_id == first->message_id);
+  CHECK(queue.Send(Order{1, "bob", 0.5}, {.group = "a"})->message_id != first->message_id);
+  CHECK(queue.Send(Order{2, "ann", 0.5}, {.group = "a"})->message_id != first->message_id);
+}
+
+TEST_CASE("bytes have a content; a type without one cannot have content-based deduplication") {
+  const std::vector<std::byte> bytes = {std::byte{'a'}, std::byte{'b'}, std::byte{'c'}};
+  CHECK(ContentHashOf(bytes) == ContentHashOf(std::string("abc")));
+  CHECK(ErrorIn(FifoQueue<int>::Create({.content_based_deduplication = true})) == Error::kInvalidAttributeValue);
+  CHECK(FifoQueue<int>::Create({.content_based_deduplication = false}).ok());
+}
+
+TEST_CASE("parts of a content do not run into each other") {
+  const auto hash = [](const char* a, const char* b) { return ContentHash().Add(a).Add(b).Finish(); };
+  CHECK(hash("ab", "c") != hash("a", "bc"));
+  CHECK(ContentHash().Add(7).Finish() == ContentHash().Add(7L).Finish());
+}
+
+// ---- receive attempts ------------------------------------------------------------------------------------------------
+
+TEST_CASE("the same attempt gives the same messages and receipts, with visibility restarted") {
+  ManualClock clock;
+  auto queue = Make<Fifo>(clock);
+  for (const char* id : {"1", "2", "3"}) REQUIRE(SendId(queue, id, "a", id).ok());
+  const ReceiveOptions attempt = {.max_messages = 2, .attempt_id = "attempt"};
+  const auto first = queue.Receive(attempt);
+  REQUIRE(first->size() == 2);
+  clock.Advance(Seconds(20));
+  const auto again = queue.Receive(attempt);
+  REQUIRE(again->size() == 2);
+  for (std::size_t i = 0; i < 2; ++i) {
+    CHECK((*again)[i].body() == (*first)[i].body());
+    CHECK((*again)[i].receipt() == (*first)[i].receipt());
+    CHECK((*again)[i].receive_count() == 1);
+  }
+  CHECK(queue.Counts() == MessageCounts{.ready = 1, .in_flight = 2});
+  clock.Advance(Seconds(30) - kOneNanosecond);
+  CHECK(queue.Counts().in_flight == 2);
+  clock.Advance(kOneNanosecond);
+  CHECK(queue.Counts().in_flight == 0);
+}
+
+TEST_CASE("both deliveries of a repeated attempt can go, in any order") {
+  ManualClock clock;
+  auto queue = Make<Fifo>(clock);
+  REQUIRE(SendId(queue, "x", "a", "1").ok());
+  auto first = queue.Receive({.attempt_id = "attempt"});
+  auto again = queue.Receive({.attempt_id = "attempt"});
+  first = {};
+  CHECK(again->front().body() == "x");
+  CHECK(again->front().Delete().ok());
+  CHECK(queue.Counts().total() == 0);
+  CHECK(queue.Receive({.attempt_id = "attempt"})->empty());
+}
+
+TEST_CASE("an attempt of which one message changed its state is made anew") {
+  ManualClock clock;
+  auto queue = Make<Fifo>(clock);
+  for (const char* id : {"1", "2"}) REQUIRE(SendId(queue, id, id, id).ok());
+  const ReceiveOptions attempt = {.max_messages = 10, .attempt_id = "attempt"};
+  auto first = queue.Receive(attempt);
+  SECTION("deleted") {
+    REQUIRE((*first)[0].Delete().ok());
+    CHECK(queue.Receive(attempt)->empty());
+    CHECK(queue.Counts() == MessageCounts{.in_flight = 1});
+  }
+  SECTION("extended") {
+    REQUIRE((*first)[1].ChangeVisibility(Minutes(1)).ok());
+    CHECK(queue.Receive(attempt)->empty());
+    clock.Advance(Seconds(30));
+    CHECK(queue.Counts() == MessageCounts{.ready = 1, .in_flight = 1});  // the first was left as it was
+  }
+  SECTION("released") {
+    REQUIRE((*first)[0].Release().ok());
+    const auto anew = queue.Receive(attempt);
+    REQUIRE(anew->size() == 1);
+    CHECK(anew->front().receive_count() == 2);
+  }
+  SECTION("timed out") {
+    clock.Advance(Seconds(30));
+    const auto anew = queue.Receive(attempt);
+    REQUIRE(anew->size() == 2);
+    CHECK(anew->front().receive_count() == 2);
+  }
+}
+
+TEST_CASE("another attempt id, or the same after five minutes, is another attempt") {
+  ManualClock clock;
+  auto queue = Make<Fifo>(clock, {.visibility_timeout = Hours(1)});
+  for (const char* id : {"1", "2", "3"}) REQUIRE(SendId(queue, id, id, id).ok());
+  CHECK(queue.Receive({.attempt_id = "one"})->front().body() == "1");
+  CHECK(queue.Receive({.attempt_id = "two"})->front().body() == "2");
+  clock.Advance(Minutes(5) - kOneNanosecond);
+  CHECK(queue.Receive({.attempt_id = "one"})->front().body() == "1");
+  clock.Advance(kOneNanosecond);
+  CHECK(queue.Receive({.attempt_id = "one"})->front().body() == "3");
+  CHECK(ErrorIn(queue.Receive({.attempt_id = "with space"})) == Error::kInvalidParameterValue);
+}
+
+// ---- quota -----------------------------------------------------------------------------------------------------------
+
+TEST_CASE("a quota of calls refuses what is beyond it, each kind of call for itself") {
+  ManualClock clock;
+  auto queue = Make<FifoQueue<int>>(clock, {.max_calls_per_second = QueueOptions::kServiceCallsPerSecond});
+  for (int i = 0; i < 300; ++i) REQUIRE(Send(queue, i).ok());
+  CHECK(ErrorIn(Send(queue, 300)) == Error::kRequestThrottled);
+  auto received = ReceiveAll(queue);
+  CHECK(received.size() == 300);
+  clock.Advance(absl::Microseconds(3'333));
+  CHECK(ErrorIn(Send(queue, 300)) == Error::kRequestThrottled);
+  clock.Advance(absl::Microseconds(1));
+  CHECK(Send(queue, 300).ok());
+  CHECK(ErrorIn(Send(queue, 301)) == Error::kRequestThrottled);
+  clock.Advance(Seconds(1));
+  int deleted = 0;
+  clock.Advance(Seconds(30));
+  for (int i = 0; i < 301; ++i) {
+    auto one = queue.Receive();
+    if (!one.ok()) {
+      CHECK(i == 300);
+      CHECK(ErrorIn(one) == Error::kRequestThrottled);
+      break;
+    }
+    REQUIRE(one->size() == 1);
+    deleted += one->front().Delete().ok() ? 1 : 0;
+  }
+  CHECK(deleted == 300);
+  REQUIRE(queue.SetAttributes({.max_calls_per_second = 0}).ok());
+  CHECK(queue.Receive().ok());
+}
+
+TEST_CASE("a batch is one call") {
+  ManualClock clock;
+  auto queue = Make<FifoQueue<int>>(clock, {.max_calls_per_second = 1});
+  std::vector<SendBatchEntry<int>> entries;
+  for (int i = 0; i < 10; ++i) entries.push_back({std::to_string(i), i});
+  REQUIRE(SendBatch(queue, entries).ok());
+  CHECK(queue.Counts().ready == 10);
+  CHECK(ErrorIn(SendBatch(queue, entries)) == Error::kRequestThrottled);
+  const auto received = queue.Receive({.max_messages = 10});
+  std::vector<DeleteBatchEntry> deletes;
+  for (const auto& delivery : *received) deletes.push_back({std::to_string(deletes.size()), delivery.receipt()});
+  CHECK(queue.DeleteBatch(deletes).ok());
+  CHECK(queue.Counts().total() == 0);
+}
+
+TEST_CASE("a quota by message group counts the sends of each, and needs deduplication by group") {
+  ManualClock clock;
+  const QueueOptions by_group = {.fifo_throughput_limit = FifoThroughputLimit::kPerMessageGroupId,
+                                 .max_calls_per_second = 2};
+  CHECK(ErrorIn(FifoQueue<int>::Create(by_group)) == Error::kInvalidAttributeValue);
+  QueueOptions options = by_group;
+  options.deduplication_scope = DeduplicationScope::kMessageGroup;
+  auto queue = Make<FifoQueue<int>>(clock, options);
+  for (const char* group : {"a", "b"}) {
+    CHECK(Send(queue, 1, {.group = group}).ok());
+    CHECK(Send(queue, 2, {.group = group}).ok());
+    CHECK(ErrorIn(Send(queue, 3, {.group = group})) == Error::kRequestThrottled);
+  }
+  CHECK(ReceiveAll(queue).size() == 4);
+  CHECK(ErrorIn(queue.SetAttributes({.deduplication_scope = DeduplicationScope::kQueue})) ==
+        Error::kInvalidAttributeValue);
+  CHECK(queue
+            .SetAttributes({.deduplication_scope = DeduplicationScope::kQueue,
+                            .fifo_throughput_limit = FifoThroughputLimit::kPerQueue})
+            .ok());
+}
+
+}  // namespace decouple::testing

@@ -12,6 +12,7 @@
 #include "decouple/fifo_queue.h"
 #include "decouple/limits.h"
 #include "decouple/message.h"
+#include "decouple/message_move_task.h"
 #include "decouple/queue.h"
 #include "decouple/queue_options.h"
 #include "decouple/redrive.h"

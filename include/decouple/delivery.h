@@ -91,6 +91,8 @@ class Delivery {
   absl::Status Release() noexcept { return ChangeVisibility(absl::ZeroDuration()); }
 
  private:
+  friend class internal::QueueCore<T>;
+
   void Swap(Delivery& other) noexcept {
     std::swap(core_, other.core_);
     std::swap(message_, other.message_);

@@ -32,6 +32,7 @@
 #include "decouple/internal/any_queue.h"
 #include "decouple/internal/queue_core.h"
 #include "decouple/message.h"
+#include "decouple/message_move_task.h"
 #include "decouple/queue_options.h"
 #include "decouple/redrive.h"
 #include "decouple/statistics.h"
@@ -114,6 +115,23 @@ class Queue {
       sources.push_back(Queue(std::static_pointer_cast<internal::QueueCore<T>>(source)));
     }
     return sources;
+  }
+
+  // Moves what is in this queue, which must be somebody's dead-letter queue, elsewhere: see message_move_task.h. It does
+  // not begin by itself.
+  // kInvalidParameterValue: it is nobody's, a task is active already, the rate is out of its range, or the destination is
+  // this queue, or of another kind or body type.
+  absl::StatusOr<MessageMoveTask> StartMessageMoveTask(const MessageMoveOptions& options = {}) {
+    auto move = internal::StartMessageMove(core_, options, Counts().ready);
+    if (!move.ok()) return move.status();
+    return MessageMoveTask(*std::move(move));
+  }
+
+  // The last ten, the latest first.
+  std::vector<MessageMoveTask> ListMessageMoveTasks() const {
+    std::vector<MessageMoveTask> tasks;
+    for (auto& move : core_->moves().List()) tasks.push_back(MessageMoveTask(std::move(move)));
+    return tasks;
   }
 
   // Whether both are handles of one queue.

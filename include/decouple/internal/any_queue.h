@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "decouple/clock.h"
 #include "decouple/internal/dead_letter_links.h"
 
 namespace decouple::internal {
@@ -20,6 +21,11 @@ constexpr const char* NameOf(QueueKind kind) { return kind == QueueKind::kStanda
 template <typename T>
 inline constexpr char kBodyType = 0;
 
+// What came of moving a message to another queue.
+enum class MoveOutcome { kMoved, kNothing, kNoRoom, kClosed, kNoSource };
+
+class MessageMoves;
+
 class AnyQueue : public std::enable_shared_from_this<AnyQueue> {
  public:
   AnyQueue(const AnyQueue&) = delete;
@@ -30,6 +36,14 @@ class AnyQueue : public std::enable_shared_from_this<AnyQueue> {
   QueueKind kind() const { return kind_; }
   // Queues of one body type can take over each other's messages.
   const char* body_type() const { return body_type_; }
+
+  virtual Clock& clock() const = 0;
+  virtual bool closed() const = 0;
+
+  // Moves the next visible message to `to`, or if that is null to the queue whose dead letter it is.
+  virtual MoveOutcome MoveOne(AnyQueue* to) = 0;
+  // The tasks that do so.
+  virtual MessageMoves& moves() = 0;
 
   DeadLetterLinks& dead_letters() { return dead_letters_; }
   const DeadLetterLinks& dead_letters() const { return dead_letters_; }

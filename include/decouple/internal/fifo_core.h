@@ -231,6 +231,9 @@ class FifoCore final : public QueueCore<T> {
   }
 
   void ForgetSends() override { deduplication_.Clear(); }
+  bool TryReceiveOne(Deliveries<T>& delivery) override {
+    return this->TryReceive(leasing_, store_.mine(), Base::kToMove, store_.Now(), delivery);
+  }
 
   std::atomic<bool> is_content_based_{false};
   Deduplication deduplication_;

@@ -40,7 +40,9 @@
 #include "decouple/internal/fifo_groups.h"
 #include "decouple/internal/handover.h"
 #include "decouple/internal/in_flight_limit.h"
+#include "decouple/internal/message_move.h"
 #include "decouple/internal/message_store.h"
+#include "decouple/internal/moving.h"
 #include "decouple/internal/queue_rules.h"
 #include "decouple/internal/queue_settings.h"
 #include "decouple/internal/receipts.h"
@@ -87,6 +89,21 @@ class QueueCore : public AnyQueue {
   // Takes over a message that another queue gives up; it is visible at once. False: the queue is closed or full, and
   // nothing has happened. Runs no code of the user's but the body's move.
   virtual bool TakeOver(Transfer<T>& transfer) = 0;
+
+  Clock& clock() const override { return clock_; }
+  MessageMoves& moves() override { return moves_of_messages_; }
+
+  MoveOutcome MoveOne(AnyQueue* to) override {
+    ReceiveResult<T> one;
+    if (!TryReceiveOne(one.deliveries_)) return MoveOutcome::kNoRoom;
+    if (one->empty()) return MoveOutcome::kNothing;
+    const Delivery<T>& delivery = one->front();
+    SlotWord before;
+    if (receipts_.Find(delivery.message_, delivery.receive_count_, before) != Receipts<T>::Found::kOwned) {
+      return MoveOutcome::kNoRoom;  // purged, or over, just now
+    }
+    return moving_.Move(store_.mine(), delivery.message_, before, to);
+  }
 
   // ---- receiving ----------------------------------------------------------------------------------------------------
 
@@ -197,7 +214,7 @@ class QueueCore : public AnyQueue {
     QueueStatistics statistics;
     statistics.number_of_messages_sent = sums.sent - sums.taken_over;
     statistics.sent_message_size = sums.sent_bytes - sums.taken_over_bytes;
-    statistics.number_of_messages_received = sums.received;
+    statistics.number_of_messages_received = sums.received - sums.received_to_move;
     statistics.number_of_empty_receives = sums.empty_receives;
     statistics.number_of_messages_deleted = sums.deleted;
     statistics.number_of_messages_expired = sums.expired;
@@ -228,7 +245,7 @@ class QueueCore : public AnyQueue {
     store_.visible().Notify(EventCount::kAll);
   }
 
-  bool closed() const { return admission_.closed(); }
+  bool closed() const override { return admission_.closed(); }
 
   bool drained() {
     if (!closed()) return false;
@@ -266,14 +283,20 @@ class QueueCore : public AnyQueue {
         limit_(store_),
         clearing_(store_),
         admission_(store_),
-        receipts_(rules_, identity(), store_, limit_, checks_) {}
+        receipts_(rules_, identity(), store_, limit_, checks_),
+        moving_(*this, store_) {}
   ~QueueCore() override = default;
 
   // What only one kind of queue has. Under the mutex of SetAttributes().
   virtual absl::Status CheckOwnAttributes(const QueueAttributes& attributes) = 0;
   virtual void ApplyOwnAttributes(const QueueAttributes& attributes) = 0;
+  // Long enough for a move, whatever the queue's is.
+  static constexpr ReceiveOptions kToMove = {.visibility_timeout = absl::Seconds(30)};
+
   // After a purge.
   virtual void ForgetSends() = 0;
+  // The next message, if there is one, as for kToMove. False: there may be one, but too many are in flight.
+  virtual bool TryReceiveOne(Deliveries<T>& delivery) = 0;
 
   // ---- sending ------------------------------------------------------------------------------------------------------
 
@@ -336,6 +359,29 @@ class QueueCore : public AnyQueue {
     };
   }
 
+  // What there is at `now`. False: there may be something, but too much is in flight.
+  template <typename Leasing>
+  bool TryReceive(Leasing& leasing, Mine& mine, const ReceiveOptions& options, std::int64_t now,
+                  Deliveries<T>& deliveries) {
+    const std::int64_t timeout = VisibilityTimeoutOf(options);
+    LeaseRequest request{static_cast<std::uint32_t>(options.max_messages), now, Later(now, timeout)};
+    const auto sink = [&](Message message, std::uint32_t receive_count) {
+      deliveries.deliveries_.emplace_back(this, message, receive_count);
+    };
+    for (int patience = kSweepsPerReceive;; --patience) {
+      if (store_.earliest().get() <= now) [[unlikely]]
+        sweep_.Steps(mine, now, kSweepStepsPerCall);
+      request.most = static_cast<std::uint32_t>(options.max_messages - deliveries.size());
+      const bool below_limit = leasing.Lease(mine, request, sink);
+      if (deliveries.size() == options.max_messages) return true;
+      if (timeout == 0 && !deliveries.empty())
+        return true;  // these are due again, and not to be given twice in one call
+      // More than what was there may come of what is still to be worked off.
+      if (store_.earliest().get() > now || patience == 0) [[likely]]
+        return below_limit || !deliveries.empty();
+    }
+  }
+
   // `options` have been checked; `leasing` is that of the queue's kind.
   template <typename Leasing>
   ReceiveResult<T> Receive(Leasing& leasing, const ReceiveOptions& options) {
@@ -379,6 +425,8 @@ class QueueCore : public AnyQueue {
   Clearing<T> clearing_;
   Admission<T> admission_;
   Receipts<T> receipts_;
+  Moving<T> moving_;
+  MessageMoves moves_of_messages_;
   std::unique_ptr<CallQuota> quota_;  // null: calls are not counted
 
  private:
@@ -402,29 +450,6 @@ class QueueCore : public AnyQueue {
 
   std::int64_t WaitOf(const ReceiveOptions& options) const {
     return options.wait ? absl::ToInt64Nanoseconds(*options.wait) : settings_.receive_wait();
-  }
-
-  // What there is at `now`. False: there may be something, but too much is in flight.
-  template <typename Leasing>
-  bool TryReceive(Leasing& leasing, Mine& mine, const ReceiveOptions& options, std::int64_t now,
-                  Deliveries<T>& deliveries) {
-    const std::int64_t timeout = VisibilityTimeoutOf(options);
-    LeaseRequest request{static_cast<std::uint32_t>(options.max_messages), now, Later(now, timeout)};
-    const auto sink = [&](Message message, std::uint32_t receive_count) {
-      deliveries.deliveries_.emplace_back(this, message, receive_count);
-    };
-    for (int patience = kSweepsPerReceive;; --patience) {
-      if (store_.earliest().get() <= now) [[unlikely]]
-        sweep_.Steps(mine, now, kSweepStepsPerCall);
-      request.most = static_cast<std::uint32_t>(options.max_messages - deliveries.size());
-      const bool below_limit = leasing.Lease(mine, request, sink);
-      if (deliveries.size() == options.max_messages) return true;
-      if (timeout == 0 && !deliveries.empty())
-        return true;  // these are due again, and not to be given twice in one call
-      // More than what was there may come of what is still to be worked off.
-      if (store_.earliest().get() > now || patience == 0) [[likely]]
-        return below_limit || !deliveries.empty();
-    }
   }
 
   // The long poll: until there is something, the deadline, or the queue's closing.

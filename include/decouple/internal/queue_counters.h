@@ -22,8 +22,9 @@ struct QueueCounts {
   Counter delayed{};  // of these, with a delay
   Counter delay_ended{};
 
-  Counter received{};    // deliveries made
-  Counter not_leased{};  // slots claimed that gave no delivery: expired, taken by somebody else, …
+  Counter received{};          // deliveries made
+  Counter received_to_move{};  // of these, by move tasks
+  Counter not_leased{};        // slots claimed that gave no delivery: expired, taken by somebody else, …
   Counter empty_receives{};
   Counter held_again{};    // further holds on a body: the same receive given again, a body shared with another queue
   Counter let_go{};        // deliveries and other holds that are gone
@@ -53,6 +54,7 @@ struct QueueSums : QueueCounts<std::uint64_t> {
     delayed += own.delayed.value();
     delay_ended += own.delay_ended.value();
     received += own.received.value();
+    received_to_move += own.received_to_move.value();
     not_leased += own.not_leased.value();
     empty_receives += own.empty_receives.value();
     held_again += own.held_again.value();

@@ -109,6 +109,15 @@ class Receipts {
     }
   }
 
+  // The same for a message that the caller holds.
+  Found Find(Message message, std::uint32_t receive, SlotWord& before) {
+    for (;;) {
+      const Found found = TryFind(message, message.segment->ordinal.load(std::memory_order_relaxed), receive, before);
+      if (found != Found::kBusy) return found;
+      Relax();
+    }
+  }
+
  private:
   static absl::Status Foreign(const ReceiptHandle& receipt) {
     return MakeError(Error::kReceiptHandleIsInvalid,
@@ -146,15 +155,6 @@ class Receipts {
         return Store::TryOwn(*message.slot, before) ? Found::kOwned : Found::kBusy;
       default:
         return Found::kGone;
-    }
-  }
-
-  // The same for a message that the caller holds.
-  Found Find(Message message, std::uint32_t receive, SlotWord& before) {
-    for (;;) {
-      const Found found = TryFind(message, message.segment->ordinal.load(std::memory_order_relaxed), receive, before);
-      if (found != Found::kBusy) return found;
-      Relax();
     }
   }
 

@@ -25,7 +25,7 @@ class Redriving {
   using Message = typename Store::Message;
   using Mine = typename Store::Mine;
 
-  Redriving(QueueCore<T>& core, Store& store) : core_(core), store_(store) {}
+  Redriving(QueueCore<T>& core, Store& store) : core_(core), store_(store), transfers_(core, store) {}
 
   // Whether a visible message is not to be received a further time.
   bool IsDue(SlotWord before) const { return before.receive_count() >= core_.dead_letters().max_receives(); }
@@ -36,13 +36,13 @@ class Redriving {
     auto* const dead_letters = static_cast<QueueCore<T>*>(target.get());  // of the same type: see LinkDeadLetters()
     Transfer<T> transfer;  // if it is not taken over, it goes after the message is given back
     if (dead_letters != nullptr && dead_letters->dead_letters().Allows(core_.identity())) {
-      transfer = Prepare(mine, message, before);
+      transfer = transfers_.Prepare(mine, message, before, before.Has(SlotWord::kHeld));
       transfer.is_dead_letter = true;
       transfer.particulars->origin->id = core_.receipts().IdOf(message);
       transfer.particulars->origin->source_name = core_.name();
       transfer.particulars->origin->source = core_.weak_from_this();
       if (dead_letters->TakeOver(transfer)) {
-        Finish(mine, message, before, transfer, &OwnedQueueCounts::redriven);
+        transfers_.Finish(mine, message, before, transfer, &OwnedQueueCounts::redriven);
         return;
       }
     }
@@ -51,46 +51,10 @@ class Redriving {
     if (dead_letters != nullptr) dead_letters->WorkOff();  // now that we own nothing: there may be room by then
   }
 
-  // For a message that the caller owns; nothing but the body is to be moved from. A body that a delivery shows stays
-  // where it is, and is shared: then `before` says that it is held once more, until the transfer goes, which is not
-  // before the caller has given the message back.
-  Transfer<T> Prepare(Mine& mine, Message message, SlotWord& before) {
-    Transfer<T> transfer;
-    transfer.bytes = store_.BytesOf(message, before);
-    transfer.sent_at = message.slot->sent_at.load(std::memory_order_relaxed);
-    transfer.particulars = std::make_unique<Particulars>();
-    transfer.particulars->origin = std::make_unique<Origin>();
-    if (before.Has(SlotWord::kHasParticulars)) {
-      const Particulars& particulars = *Store::ParticularsAt(message);
-      transfer.particulars->attributes = particulars.attributes;
-      transfer.particulars->group = particulars.group;
-      transfer.particulars->deduplication_id = particulars.deduplication_id;
-      if (particulars.shared_body() != nullptr) {
-        transfer.particulars->origin->shared = particulars.origin->shared;
-        return transfer;
-      }
-    }
-    if (before.Has(SlotWord::kHeld)) {
-      before = store_.Hold(*message.slot, before);
-      mine.counts.held_again.Add(1);
-      transfer.particulars->origin->shared = std::shared_ptr<const void>(
-          std::addressof(message.slot->body()), [core = &core_, message](const void*) { core->LetGo(message); });
-    } else {
-      transfer.body = std::addressof(message.slot->body());
-    }
-    return transfer;
-  }
-
-  // The message was taken over.
-  void Finish(Mine& mine, Message message, SlotWord before, const Transfer<T>& transfer,
-              OwnedCounter OwnedQueueCounts::*how) {
-    store_.Remove(mine, message, before, how, transfer.bytes);
-    store_.Drop(message);
-  }
-
  private:
   QueueCore<T>& core_;
   Store& store_;
+  Transfers<T> transfers_;
 };
 
 }  // namespace decouple::internal

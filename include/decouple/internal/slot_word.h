@@ -88,6 +88,9 @@ class SlotWord {
     return receive_count() == UINT32_MAX ? *this : SlotWord(bits_ + (1ULL << 32));
   }
 
+  // The last receive never was.
+  constexpr SlotWord ReceivedOnceLess() const { return SlotWord(bits_ - (1ULL << 32)); }
+
   friend constexpr bool operator==(SlotWord, SlotWord) = default;
 
   static constexpr std::uint64_t kGenerationMask = 0xFFFFFF;

@@ -162,6 +162,9 @@ class StandardCore final : public QueueCore<T> {
 
   void ApplyOwnAttributes(const QueueAttributes&) override {}
   void ForgetSends() override {}
+  bool TryReceiveOne(Deliveries<T>& delivery) override {
+    return this->TryReceive(leasing_, store_.mine(), Base::kToMove, store_.Now(), delivery);
+  }
 
   Leasing<T> leasing_{store_, this->limit_, this->handover_, this->moves_};
 };

@@ -1,0 +1,197 @@
+// The state of one task that moves messages from queue to queue; message_move_task.h is its handle.
+//
+//   kRunning ──▶ kCompleted | kFailed | kCancelled      by a step, or cancelled between steps
+//       └──▶ kCancelling ──▶ kCancelled                 cancelled while a step runs, which then ends it
+
+#ifndef DECOUPLE_INTERNAL_MESSAGE_MOVE_H_
+#define DECOUPLE_INTERNAL_MESSAGE_MOVE_H_
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "decouple/clock.h"
+#include "decouple/error.h"
+#include "decouple/internal/any_queue.h"
+#include "decouple/internal/event_count.h"
+#include "decouple/internal/sleeper.h"
+#include "decouple/internal/token_bucket.h"
+#include "decouple/redrive.h"
+
+namespace decouple {
+
+enum class MessageMoveStatus { kRunning, kCompleted, kCancelling, kCancelled, kFailed };
+
+namespace internal {
+
+class MessageMove {
+ public:
+  MessageMove(const std::shared_ptr<AnyQueue>& source, const std::shared_ptr<AnyQueue>& to,
+              std::optional<int> max_messages_per_second, std::int64_t to_move)
+      : source_(source),
+        has_destination_(to != nullptr),
+        to_(to),
+        clock_(source->clock()),
+        max_messages_per_second_(max_messages_per_second),
+        started_at_(clock_.Now()),
+        to_move_(to_move) {}
+
+  MessageMoveStatus Step() {
+    const std::lock_guard lock(stepping_);
+    {
+      const std::lock_guard state_lock(state_);
+      if (status_ != MessageMoveStatus::kRunning) return status_;
+      is_stepping_ = true;
+    }
+    std::string failure;
+    const MessageMoveStatus reached = MoveSome(failure);
+    const std::lock_guard state_lock(state_);
+    is_stepping_ = false;
+    const bool cancelled = status_ == MessageMoveStatus::kCancelling && reached == MessageMoveStatus::kRunning;
+    status_ = cancelled ? MessageMoveStatus::kCancelled : reached;
+    failure_reason_ = std::move(failure);
+    return status_;
+  }
+
+  MessageMoveStatus Run() {
+    for (;;) {
+      EventCount::Waiter waiter(cancelled_);
+      const MessageMoveStatus status = Step();
+      if (status != MessageMoveStatus::kRunning) return status;
+      waiter.Sleep(clock_, next_at_.load(std::memory_order_relaxed));
+    }
+  }
+
+  absl::Status Cancel() {
+    {
+      const std::lock_guard lock(state_);
+      if (status_ != MessageMoveStatus::kRunning && status_ != MessageMoveStatus::kCancelling) {
+        return MakeError(Error::kInvalidParameterValue,
+                         "the message move task has ended; only a running one can be cancelled");
+      }
+      status_ = is_stepping_ ? MessageMoveStatus::kCancelling : MessageMoveStatus::kCancelled;
+    }
+    cancelled_.Notify(EventCount::kAll);
+    return absl::OkStatus();
+  }
+
+  MessageMoveStatus status() const {
+    const std::lock_guard lock(state_);
+    return status_;
+  }
+  std::string failure_reason() const {
+    const std::lock_guard lock(state_);
+    return failure_reason_;
+  }
+  bool is_active() const {
+    const MessageMoveStatus now = status();
+    return now == MessageMoveStatus::kRunning || now == MessageMoveStatus::kCancelling;
+  }
+
+  // Relaxed: a count for those who watch.
+  std::int64_t moved() const { return moved_.load(std::memory_order_relaxed); }
+  std::int64_t to_move() const { return to_move_; }
+  absl::Time started_at() const { return started_at_; }
+  std::shared_ptr<AnyQueue> to() const { return to_.lock(); }
+  std::optional<int> max_messages_per_second() const { return max_messages_per_second_; }
+
+ private:
+  // One at a time. Running: there is more to do later, from next_at_ on.
+  MessageMoveStatus MoveSome(std::string& failure) {
+    const std::shared_ptr<AnyQueue> source = source_.lock();
+    const std::shared_ptr<AnyQueue> to = to_.lock();
+    if (source == nullptr || (has_destination_ && to == nullptr)) {
+      failure = source == nullptr ? "the source queue is gone" : "the destination queue is gone";
+      return MessageMoveStatus::kFailed;
+    }
+    while (moved() < to_move_) {
+      if (status() == MessageMoveStatus::kCancelling) return MessageMoveStatus::kRunning;
+      const std::int64_t now = clock_.NowNanos();
+      if (max_messages_per_second_ && bucket_.NextAt(*max_messages_per_second_) > now) {
+        next_at_.store(bucket_.NextAt(*max_messages_per_second_), std::memory_order_relaxed);  // for our own thread
+        return MessageMoveStatus::kRunning;
+      }
+      switch (source->MoveOne(to.get())) {
+        case MoveOutcome::kMoved:
+          moved_.fetch_add(1, std::memory_order_relaxed);
+          if (max_messages_per_second_) bucket_.TryTake(now, *max_messages_per_second_);
+          break;
+        case MoveOutcome::kNothing:
+          return MessageMoveStatus::kCompleted;
+        case MoveOutcome::kNoRoom:
+          next_at_.store(Later(now, absl::ToInt64Nanoseconds(kRedriveRetry)), std::memory_order_relaxed);
+          return MessageMoveStatus::kRunning;
+        case MoveOutcome::kClosed:
+          failure = "the destination queue is closed";
+          return MessageMoveStatus::kFailed;
+        case MoveOutcome::kNoSource:
+          failure =
+              "CouldNotDetermineMessageSource: the next message was sent to the queue directly, or the queue that "
+              "it came from is gone";
+          return MessageMoveStatus::kFailed;
+      }
+    }
+    return MessageMoveStatus::kCompleted;
+  }
+
+  const std::weak_ptr<AnyQueue> source_;
+  const bool has_destination_;
+  const std::weak_ptr<AnyQueue> to_;
+  Clock& clock_;
+  const std::optional<int> max_messages_per_second_;
+  const absl::Time started_at_;
+  const std::int64_t to_move_;
+  std::atomic<std::int64_t> moved_{0};
+  std::atomic<std::int64_t> next_at_{0};
+  TokenBucket bucket_;
+  EventCount cancelled_;
+
+  std::mutex stepping_;  // held through a step; never taken by who holds the other
+  mutable std::mutex state_;
+  // All below: under state_.
+  MessageMoveStatus status_ = MessageMoveStatus::kRunning;
+  std::string failure_reason_;
+  bool is_stepping_ = false;
+};
+
+// The tasks of one source: the last ten.
+class MessageMoves {
+ public:
+  // Null: one is active already.
+  std::shared_ptr<MessageMove> Start(const std::shared_ptr<AnyQueue>& source, const std::shared_ptr<AnyQueue>& to,
+                                     std::optional<int> max_messages_per_second, std::int64_t to_move) {
+    const std::lock_guard lock(mutex_);
+    if (!tasks_.empty() && tasks_.front()->is_active()) return nullptr;
+    tasks_.push_front(std::make_shared<MessageMove>(source, to, max_messages_per_second, to_move));
+    if (tasks_.size() > kListed) tasks_.pop_back();
+    return tasks_.front();
+  }
+
+  // The latest first.
+  std::vector<std::shared_ptr<MessageMove>> List() const {
+    const std::lock_guard lock(mutex_);
+    return {tasks_.begin(), tasks_.end()};
+  }
+
+ private:
+  static constexpr std::size_t kListed = 10;  // SQS
+
+  mutable std::mutex mutex_;
+  std::deque<std::shared_ptr<MessageMove>> tasks_;
+};
+
+}  // namespace internal
+
+}  // namespace decouple
+
+#endif  // DECOUPLE_INTERNAL_MESSAGE_MOVE_H_

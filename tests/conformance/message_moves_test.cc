@@ -1,0 +1,268 @@
+// Moving dead letters back, or elsewhere.
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "queue_testing.h"
+
+namespace decouple::testing {
+
+// Two sources and their dead-letter queue, where each body given is by now.
+template <typename Queue>
+struct DeadLetters {
+  DeadLetters(const std::vector<int>& of_a, const std::vector<int>& of_b)
+      : dead(Make<Queue>(clock, {.name = "dead"})),
+        a(Make<Queue>(clock, {.redrive = Redrive{.to = dead, .max_receives = 1}, .name = "a"})),
+        b(Make<Queue>(clock, {.redrive = Redrive{.to = dead, .max_receives = 1}, .name = "b"})) {
+    for (const int body : of_a) Bury(a, body);
+    for (const int body : of_b) Bury(b, body);
+  }
+
+  void Bury(Queue& queue, int body) {
+    REQUIRE(Send(queue, body).ok());
+    REQUIRE(ReceiveOne(queue).Release().ok());
+    REQUIRE(ReceivesNothing(queue));
+  }
+
+  MessageMoveTask Start(const MessageMoveOptions& options = {}) {
+    auto task = dead.StartMessageMoveTask(options);
+    REQUIRE(task.ok());
+    return *std::move(task);
+  }
+
+  ManualClock clock;
+  Queue dead;
+  Queue a;
+  Queue b;
+};
+
+CONFORMANCE_TEST("messages go back to the queues that they came from") {
+  DeadLetters<TestType> queues({1, 2}, {11});
+  auto task = queues.Start();
+  CHECK(task.status() == MessageMoveStatus::kRunning);
+  CHECK(task.to_move() == 3);
+  CHECK(task.moved() == 0);
+  CHECK(queues.dead.Counts().ready == 3);  // nothing moves by itself
+  CHECK(task.Step() == MessageMoveStatus::kCompleted);
+  CHECK(task.moved() == 3);
+  CHECK(queues.dead.Counts().total() == 0);
+  CHECK(ReceiveAll(queues.a) == std::vector<int>{1, 2});
+  CHECK(ReceiveAll(queues.b) == std::vector<int>{11});
+  CHECK(task.Step() == MessageMoveStatus::kCompleted);
+}
+
+CONFORMANCE_TEST("messages go to one destination if there is one") {
+  DeadLetters<TestType> queues({1}, {11});
+  auto other = Make<TestType>(queues.clock);
+  auto task = queues.Start({.to = other});
+  CHECK(task.to() == QueueReference(other));
+  CHECK(task.Step() == MessageMoveStatus::kCompleted);
+  CHECK(ReceiveAll(other) == std::vector<int>{1, 11});
+}
+
+CONFORMANCE_TEST("a moved message is new: another id and sending time, and receives counted anew") {
+  DeadLetters<TestType> queues({}, {});
+  const auto sent = Send(queues.a, 1, {.attributes = {{"n", 1}}, .group = "g"});
+  REQUIRE(ReceiveOne(queues.a).Release().ok());
+  REQUIRE(ReceivesNothing(queues.a));
+  queues.clock.Advance(Hours(1));
+  REQUIRE(queues.Start().Step() == MessageMoveStatus::kCompleted);
+  const auto moved = ReceiveOne(queues.a);
+  CHECK(moved.id() != sent->message_id);
+  CHECK(moved.sent_at() == queues.clock.Now());
+  CHECK(moved.receive_count() == 1);
+  CHECK(moved.attributes() == MessageAttributes{{"n", 1}});
+  CHECK(moved.group() == "g");
+  CHECK(moved.dead_letter_source().empty());
+  CHECK(queues.dead.Statistics().number_of_messages_moved == 1);
+  CHECK(queues.dead.Statistics().number_of_messages_received == 0);
+  CHECK(queues.a.Statistics().number_of_messages_taken_over == 1);
+}
+
+CONFORMANCE_TEST("a task that may move so many a second has a second's worth at once, and the rest as time goes") {
+  DeadLetters<TestType> queues({1, 2, 3, 4, 5, 6}, {});
+  auto task = queues.Start({.max_messages_per_second = 2});
+  CHECK(task.max_messages_per_second() == 2);
+  CHECK(task.Step() == MessageMoveStatus::kRunning);
+  CHECK(task.moved() == 2);
+  queues.clock.Advance(Seconds(0.5) - kOneNanosecond);
+  task.Step();
+  CHECK(task.moved() == 2);
+  queues.clock.Advance(kOneNanosecond);
+  task.Step();
+  CHECK(task.moved() == 3);
+  queues.clock.Advance(Seconds(100));
+  task.Step();
+  CHECK(task.moved() == 5);
+}
+
+CONFORMANCE_TEST("running to completion sleeps on the clock") {
+  DeadLetters<TestType> queues({1, 2, 3, 4}, {});
+  auto task = queues.Start({.max_messages_per_second = 1});
+  std::thread runner([&] { task.Run(); });
+  for (int i = 1; i < 4; ++i) {
+    queues.clock.AwaitSleepers(1);
+    CHECK(task.moved() == i);
+    queues.clock.Advance(Seconds(1));
+  }
+  runner.join();
+  CHECK(task.status() == MessageMoveStatus::kCompleted);
+  CHECK(queues.a.Counts().ready == 4);
+}
+
+CONFORMANCE_TEST("a task runs on an executor of the caller's") {
+  DeadLetters<TestType> queues({1, 2}, {});
+  std::vector<std::function<void()>> jobs;
+  auto task = queues.Start();
+  task.RunOn([&](std::function<void()> job) { jobs.push_back(std::move(job)); });
+  REQUIRE(jobs.size() == 1);
+  CHECK(task.moved() == 0);
+  jobs[0]();
+  CHECK(task.status() == MessageMoveStatus::kCompleted);
+}
+
+CONFORMANCE_TEST("a task is cancelled between steps at once, and what has moved stays so") {
+  DeadLetters<TestType> queues({1, 2, 3}, {});
+  auto task = queues.Start({.max_messages_per_second = 1});
+  task.Step();
+  REQUIRE(task.Cancel().ok());
+  CHECK(task.status() == MessageMoveStatus::kCancelled);
+  queues.clock.Advance(Minutes(1));
+  CHECK(task.Step() == MessageMoveStatus::kCancelled);
+  CHECK(queues.dead.Counts().ready == 2);
+  CHECK(queues.a.Counts().ready == 1);
+  CHECK(ErrorOf(task.Cancel()) == Error::kInvalidParameterValue);
+}
+
+CONFORMANCE_TEST("cancelling wakes who runs the task") {
+  DeadLetters<TestType> queues({1, 2, 3}, {});
+  auto task = queues.Start({.max_messages_per_second = 1});
+  std::thread runner([&] { CHECK(task.Run() == MessageMoveStatus::kCancelled); });
+  queues.clock.AwaitSleepers(1);
+  REQUIRE(task.Cancel().ok());
+  runner.join();
+}
+
+CONFORMANCE_TEST("messages in flight and such as come later are not moved") {
+  DeadLetters<TestType> queues({1, 2}, {});
+  const auto held = ReceiveOne(queues.dead);
+  auto task = queues.Start({.max_messages_per_second = 1});
+  CHECK(task.to_move() == 1);
+  queues.Bury(queues.a, 3);
+  CHECK(task.Step() == MessageMoveStatus::kCompleted);
+  CHECK(queues.dead.Counts() == MessageCounts{.ready = 1, .in_flight = 1});
+}
+
+CONFORMANCE_TEST("a task ends when others have received what it was to move") {
+  DeadLetters<TestType> queues({1, 2}, {});
+  auto task = queues.Start();
+  CHECK(ReceiveAll(queues.dead).size() == 2);
+  CHECK(task.Step() == MessageMoveStatus::kCompleted);
+  CHECK(task.moved() == 0);
+}
+
+CONFORMANCE_TEST("a task waits for room in a full destination, and leaves the message as it was") {
+  DeadLetters<TestType> queues({1, 2}, {});
+  auto other = Make<TestType>(queues.clock, {.capacity = Capacity{.messages = 1}});
+  auto task = queues.Start({.to = other});
+  CHECK(task.Step() == MessageMoveStatus::kRunning);
+  CHECK(task.moved() == 1);
+  CHECK(queues.dead.Counts() == MessageCounts{.ready = 1});
+  REQUIRE(ReceiveOne(other).Delete().ok());
+  CHECK(task.Step() == MessageMoveStatus::kCompleted);
+  CHECK(ReceiveOne(other).receive_count() == 1);
+}
+
+CONFORMANCE_TEST("a task fails when its destination is closed, and the message stays as it was") {
+  DeadLetters<TestType> queues({1}, {});
+  queues.a.Close();
+  auto task = queues.Start();
+  CHECK(task.Step() == MessageMoveStatus::kFailed);
+  CHECK(task.failure_reason() == "the destination queue is closed");
+  CHECK(queues.dead.Counts() == MessageCounts{.ready = 1});
+  const auto letter = ReceiveOne(queues.dead);
+  CHECK(letter.body() == 1);
+  CHECK(letter.receive_count() == 1);
+  CHECK(letter.dead_letter_source() == "a");
+}
+
+CONFORMANCE_TEST("a task fails at a message without a source, or whose source is gone") {
+  DeadLetters<TestType> queues({}, {});
+  SECTION("sent directly") { REQUIRE(Send(queues.dead, 1).ok()); }
+  SECTION("gone") {
+    auto gone = Make<TestType>(queues.clock, {.redrive = Redrive{.to = queues.dead, .max_receives = 1}});
+    queues.Bury(gone, 1);
+  }
+  auto task = queues.Start();
+  CHECK(task.Step() == MessageMoveStatus::kFailed);
+  CHECK(task.failure_reason().find("CouldNotDetermineMessageSource") == 0);
+  CHECK(queues.dead.Counts().ready == 1);
+  auto to_b = queues.Start({.to = queues.b});
+  CHECK(to_b.Step() == MessageMoveStatus::kCompleted);
+  CHECK(ReceiveOne(queues.b).body() == 1);
+}
+
+CONFORMANCE_TEST("a task whose queue is gone fails") {
+  std::optional<MessageMoveTask> task;
+  ManualClock clock;
+  {
+    auto dead = Make<TestType>(clock);
+    auto live = Make<TestType>(clock, {.redrive = Redrive{.to = dead}});
+    task = dead.StartMessageMoveTask().value();
+  }
+  CHECK(task->Step() == MessageMoveStatus::kFailed);
+}
+
+CONFORMANCE_TEST("messages are moved only from a dead-letter queue, to another queue of its sort, 1 to 500 a second") {
+  DeadLetters<TestType> queues({1}, {});
+  auto other = Make<TestType>(queues.clock);
+  auto strings = Make<typename QueueKind<TestType>::template Of<std::string>>(queues.clock);
+  const auto error = [&](TestType& from, const MessageMoveOptions& options) {
+    return ErrorIn(from.StartMessageMoveTask(options));
+  };
+  CHECK(error(other, {}) == Error::kInvalidParameterValue);
+  CHECK(error(queues.dead, {.to = queues.dead}) == Error::kInvalidParameterValue);
+  CHECK(error(queues.dead, {.to = strings}) == Error::kInvalidParameterValue);
+  CHECK(error(queues.dead, {.max_messages_per_second = 0}) == Error::kInvalidParameterValue);
+  CHECK(error(queues.dead, {.max_messages_per_second = 501}) == Error::kInvalidParameterValue);
+  CHECK(queues.dead.ListMessageMoveTasks().empty());
+  CHECK(error(queues.dead, {.max_messages_per_second = 500}) == std::nullopt);
+}
+
+CONFORMANCE_TEST("one task a source is active at a time, and the last ten are listed, the latest first") {
+  DeadLetters<TestType> queues({1}, {});
+  auto first = queues.Start();
+  CHECK(ErrorIn(queues.dead.StartMessageMoveTask()) == Error::kInvalidParameterValue);
+  REQUIRE(first.Step() == MessageMoveStatus::kCompleted);
+  for (int i = 0; i < 10; ++i) {
+    auto task = queues.Start();
+    CHECK(queues.dead.ListMessageMoveTasks().front() == task);
+    REQUIRE(task.Cancel().ok());
+  }
+  const auto tasks = queues.dead.ListMessageMoveTasks();
+  CHECK(tasks.size() == 10);
+  CHECK(tasks.back().status() == MessageMoveStatus::kCancelled);
+  CHECK(MessageMoveStatusName(tasks.back().status()) == "CANCELLED");
+}
+
+CONFORMANCE_TEST("a body that is shown by a delivery moves all the same, and stays readable there") {
+  using Queue = typename QueueKind<TestType>::template Of<std::string>;
+  ManualClock clock;
+  auto dead = Make<Queue>(clock);
+  auto live = Make<Queue>(clock, {.redrive = Redrive{.to = dead, .max_receives = 1}});
+  REQUIRE(Send(live, std::string(100, 'x')).ok());
+  const auto in_live = ReceiveOne(live);
+  clock.Advance(Seconds(30));
+  CHECK(ReceivesNothing(live));
+  const auto in_dead = ReceiveOne(dead);
+  clock.Advance(Seconds(30));
+  REQUIRE(dead.StartMessageMoveTask()->Step() == MessageMoveStatus::kCompleted);
+  const auto again = ReceiveOne(live);
+  for (const auto* delivery : {&in_live, &in_dead, &again}) CHECK(delivery->body() == std::string(100, 'x'));
+}
+
+}  // namespace decouple::testing

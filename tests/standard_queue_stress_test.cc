@@ -1,6 +1,4 @@
 // Millions of messages through many threads, with everything going on at once, and each message accounted for.
-//
-// The sanitizers run a smaller number (DECOUPLE_STRESS_MESSAGES, set by tests/run).
 
 #include <atomic>
 #include <cstdint>
@@ -13,13 +11,9 @@
 
 #include "queue_testing.h"
 #include "seed.h"
+#include "stress_testing.h"
 
 namespace decouple::testing {
-
-int Messages(int usual) {
-  const char* const named = std::getenv("DECOUPLE_STRESS_MESSAGES");
-  return named == nullptr ? usual : std::min(usual, std::atoi(named));
-}
 
 // A body that knows who it is and notices when it is destroyed twice or never.
 class Tracked {
@@ -35,11 +29,6 @@ class Tracked {
   int number_;
   std::atomic<std::int64_t>* alive_;
 };
-
-void Join(std::vector<std::thread>& threads) {
-  for (auto& thread : threads) thread.join();
-  threads.clear();
-}
 
 TEST_CASE("every message of many senders is received and deleted exactly once when nothing times out") {
   const int messages = Messages(10'000'000);

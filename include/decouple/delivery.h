@@ -62,7 +62,7 @@ class Delivery {
     return absl::FromUnixNanos(message_.slot->sent_at.load(std::memory_order_relaxed));  // ours since we received it
   }
   absl::Time first_received_at() const { return absl::FromUnixNanos(message_.slot->first_received_at); }
-  // When its visibility timeout ends, as it was set last.
+  // When its visibility timeout ends, as it was set last; by whoever has the message, if that is somebody else by now.
   absl::Time visible_at() const {
     return absl::FromUnixNanos(message_.slot->visible_at.load(std::memory_order_relaxed));
   }

@@ -6,18 +6,15 @@
 
 #include <benchmark/benchmark.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
-#include <cstdio>
-#include <map>
-#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "peers/decouple.h"
 #include "peers/moodycamel.h"
+#include "ratios.h"
 
 namespace {
 
@@ -73,37 +70,6 @@ void Backlog(benchmark::State& state) {
   }
 }
 
-// Prints as usual and keeps the fastest run of each.
-class Ratios : public benchmark::ConsoleReporter {
- public:
-  Ratios() : ConsoleReporter(OO_Tabular) {}
-
-  void ReportRuns(const std::vector<Run>& runs) override {
-    for (const Run& run : runs) {
-      if (run.run_type != Run::RT_Iteration) continue;
-      const std::string name = run.run_name.function_name;
-      const double seconds = run.real_accumulated_time / static_cast<double>(run.iterations);
-      const auto [entry, added] = fastest_.emplace(name, seconds);
-      if (!added) entry->second = std::min(entry->second, seconds);
-    }
-    ConsoleReporter::ReportRuns(runs);
-  }
-
-  void Print() const {
-    const std::string ours = std::string("/") + DecouplePeer<1>::kName;
-    const std::string theirs = std::string("/") + MoodycamelPeer<1>::kName;
-    for (const auto& [name, seconds] : fastest_) {
-      if (!name.ends_with(ours)) continue;
-      const std::string what = name.substr(0, name.size() - ours.size());
-      const auto peer = fastest_.find(what + theirs);
-      if (peer != fastest_.end()) std::printf("ratio %s %.2f\n", what.c_str(), peer->second / seconds);
-    }
-  }
-
- private:
-  std::map<std::string, double> fastest_;
-};
-
 template <template <std::size_t> typename Peer>
 void Register() {
   const auto add = [](const char* what, void (*run)(benchmark::State&), benchmark::TimeUnit unit) {
@@ -120,20 +86,7 @@ void Register() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::vector<char*> arguments(argv, argv + argc);
-  std::string interleaving = "--benchmark_enable_random_interleaving=true";
-  std::string repetitions = "--benchmark_repetitions=9";
-  std::string shortly = "--benchmark_min_time=0.1";
-  for (std::string* argument : {&interleaving, &repetitions, &shortly}) {
-    arguments.insert(arguments.begin() + 1, argument->data());  // what is given after them wins
-  }
-  int count = static_cast<int>(arguments.size());
-  benchmark::Initialize(&count, arguments.data());
-  if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 1;
   Register<DecouplePeer>();
   Register<MoodycamelPeer>();
-  Ratios ratios;
-  benchmark::RunSpecifiedBenchmarks(&ratios);
-  ratios.Print();
-  return 0;
+  return RunAndPrintRatios(argc, argv, DecouplePeer<1>::kName, MoodycamelPeer<1>::kName);
 }

@@ -21,6 +21,7 @@
 #include "decouple/internal/get_or_create.h"
 #include "decouple/internal/segment_pool.h"
 #include "decouple/internal/slot_word.h"
+#include "decouple/internal/thread_record.h"
 #include "decouple/message.h"
 
 namespace decouple::internal {
@@ -53,19 +54,23 @@ struct PlaceInGroup {
   std::atomic<std::uint64_t>* word = nullptr;  // the slot's
 };
 
-struct Particulars {
+// What every call looks at lies in the first cache line.
+struct alignas(kCacheLine) Particulars {
   // Where the body is, if it is not in the slot; else null.
   const void* shared_body() const { return origin == nullptr ? nullptr : origin->shared.get(); }
+
+  // Of messages of FIFO queues.
+  PlaceInGroup in_group;
+  // Null: it was sent here.
+  std::unique_ptr<Origin> origin;
+  // The ticket by which the message is known, if it was moved (see aside.h).
+  static constexpr std::uint64_t kNotMoved = UINT64_MAX;
+  std::uint64_t moved_from = kNotMoved;
 
   MessageAttributes attributes;
   std::string group;
   std::string deduplication_id;
-  std::unique_ptr<Origin> origin;  // null: it was sent here
-  // The ticket by which the message is known, if it was moved (see aside.h).
-  static constexpr std::uint64_t kNotMoved = UINT64_MAX;
-  std::uint64_t moved_from = kNotMoved;
-  // Of messages of FIFO queues.
-  PlaceInGroup in_group;
+
   // All below: of messages of standard queues with a group.
   Tenant* tenant = nullptr;
   std::uint64_t place_in_line = 0;  // where it waits among its tenant's messages

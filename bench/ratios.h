@@ -1,0 +1,63 @@
+// Two peers measured in turn, and what one is to the other.
+#ifndef DECOUPLE_BENCH_RATIOS_H_
+#define DECOUPLE_BENCH_RATIOS_H_
+
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <string>
+#include <vector>
+
+// Prints as usual and keeps the fastest run of each.
+class Ratios : public benchmark::ConsoleReporter {
+ public:
+  Ratios() : ConsoleReporter(OO_Tabular) {}
+
+  void ReportRuns(const std::vector<Run>& runs) override {
+    for (const Run& run : runs) {
+      if (run.run_type != Run::RT_Iteration) continue;
+      const std::string name = run.run_name.function_name;
+      const double seconds = run.real_accumulated_time / static_cast<double>(run.iterations);
+      const auto [entry, added] = fastest_.emplace(name, seconds);
+      if (!added) entry->second = std::min(entry->second, seconds);
+    }
+    ConsoleReporter::ReportRuns(runs);
+  }
+
+  // A line for each pair of benchmarks called WHAT/OURS and WHAT/THEIRS.
+  void Print(const std::string& our_name, const std::string& their_name) const {
+    const std::string ours = "/" + our_name;
+    const std::string theirs = "/" + their_name;
+    for (const auto& [name, seconds] : fastest_) {
+      if (!name.ends_with(ours)) continue;
+      const std::string what = name.substr(0, name.size() - ours.size());
+      const auto peer = fastest_.find(what + theirs);
+      if (peer != fastest_.end()) std::printf("ratio %s %.2f\n", what.c_str(), peer->second / seconds);
+    }
+  }
+
+ private:
+  std::map<std::string, double> fastest_;
+};
+
+// What main() does once the benchmarks are registered.
+inline int RunAndPrintRatios(int argc, char** argv, const std::string& our_name, const std::string& their_name) {
+  std::vector<char*> arguments(argv, argv + argc);
+  std::string interleaving = "--benchmark_enable_random_interleaving=true";
+  std::string repetitions = "--benchmark_repetitions=9";
+  std::string shortly = "--benchmark_min_time=0.1";
+  for (std::string* argument : {&interleaving, &repetitions, &shortly}) {
+    arguments.insert(arguments.begin() + 1, argument->data());  // what is given after them wins
+  }
+  int count = static_cast<int>(arguments.size());
+  benchmark::Initialize(&count, arguments.data());
+  if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 1;
+  Ratios ratios;
+  benchmark::RunSpecifiedBenchmarks(&ratios);
+  ratios.Print(our_name, their_name);
+  return 0;
+}
+
+#endif  // DECOUPLE_BENCH_RATIOS_H_

@@ -1,34 +1,18 @@
 // Memory: what a large backlog took goes back to the system, and the steady state takes none from the heap.
 
-#include <unistd.h>
-
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <fstream>
 #include <vector>
 
 #include "allocations.h"
+#include "memory_testing.h"
 #include "queue_testing.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define DECOUPLE_MEMORY_IS_MEASURABLE 0
-#else
-#define DECOUPLE_MEMORY_IS_MEASURABLE 1
-#endif
 
 #if DECOUPLE_MEMORY_IS_MEASURABLE
 
 namespace decouple::testing {
-
-std::int64_t ResidentBytes() {
-  std::int64_t pages = 0;
-  std::ifstream("/proc/self/statm") >> pages >> pages;
-  return pages * sysconf(_SC_PAGESIZE);
-}
-
-constexpr std::int64_t kMebibyte = std::int64_t{1} << 20;
 
 TEST_CASE("a drained backlog of ten million messages leaves at most 64 MiB behind") {
   ManualClock clock;
@@ -140,13 +124,13 @@ TEST_CASE("messages that time out and come back take no more memory than their b
   CHECK(Allocations() - before == 0);
 }
 
-TEST_CASE("an empty queue is small, so that a million of them are no matter") {
+CONFORMANCE_TEST("an empty queue is small, so that a million of them are no matter") {
   ManualClock clock;
   constexpr int kQueues = 10'000;
-  std::vector<StandardQueue<int>> queues;
+  std::vector<TestType> queues;
   queues.reserve(kQueues);
   const std::int64_t before = ResidentBytes();
-  for (int i = 0; i < kQueues; ++i) queues.push_back(Make<StandardQueue<int>>(clock));
+  for (int i = 0; i < kQueues; ++i) queues.push_back(Make<TestType>(clock));
   const std::int64_t bytes = (ResidentBytes() - before) / kQueues;
   INFO(bytes << " bytes a queue");
   CHECK(bytes <= 4096);

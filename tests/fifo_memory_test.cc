@@ -1,0 +1,96 @@
+// A million message groups: what they take while they have messages, and what is left of it after.
+
+#include <array>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+#include "memory_testing.h"
+#include "queue_testing.h"
+
+#if DECOUPLE_MEMORY_IS_MEASURABLE
+
+namespace decouple::testing {
+
+constexpr int kGroups = 1'000'000;
+constexpr std::int64_t kKeptWarm = 16 * kMebibyte;  // segments for the next backlog, at most; of what was 600 MiB
+
+void SendIntoEachGroup(FifoQueue<int>& queue) {
+  for (int i = 0; i < kGroups; ++i) {
+    const std::string name = "a-group-with-a-long-name-" + std::to_string(i);
+    if (!queue.Send(i, {.group = name, .deduplication_id = name}).ok()) std::abort();
+  }
+}
+
+// Returns how many.
+int DeleteAll(FifoQueue<int>& queue) {
+  int deleted = 0;
+  for (auto received = queue.Receive({.max_messages = 10}); !received->empty();
+       received = queue.Receive({.max_messages = 10})) {
+    for (auto& delivery : *received) deleted += delivery.Delete().ok() ? 1 : 0;
+  }
+  return deleted;
+}
+
+TEST_CASE("groups without messages, and deduplication ids after five minutes, take no memory") {
+  ManualClock clock;
+  auto queue = Make<FifoQueue<int>>(clock);
+  const std::int64_t before = HeapBytes();
+  SendIntoEachGroup(queue);
+  CHECK(HeapBytes() - before > 400 * kMebibyte);  // it was there
+  CHECK(DeleteAll(queue) == kGroups);
+  const std::int64_t with_ids = HeapBytes() - before;
+  clock.Advance(Minutes(5) - kOneNanosecond);
+  for (int i = 0; i < 50'000; ++i) CHECK(queue.Receive()->empty());
+  CHECK(HeapBytes() - before > with_ids - kMebibyte);  // the ids still count
+
+  clock.Advance(kOneNanosecond);
+  for (int i = 0; i < 50'000; ++i) CHECK(queue.Receive()->empty());  // each drops some of them
+  INFO((HeapBytes() - before) / 1024 << " KiB are left");
+  CHECK(HeapBytes() - before <= kKeptWarm);
+}
+
+TEST_CASE("groups that expire or are purged leave as little behind") {
+  ManualClock clock;
+  auto queue = Make<FifoQueue<int>>(clock);
+  const std::int64_t before = HeapBytes();
+  SECTION("expired") {
+    SendIntoEachGroup(queue);
+    clock.Advance(Hours(96));
+    CHECK(queue.Counts().total() == 0);
+  }
+  SECTION("purged") {
+    SendIntoEachGroup(queue);
+    REQUIRE(queue.Purge().ok());
+  }
+  for (int i = 0; i < 50'000; ++i) CHECK(queue.Receive()->empty());
+  INFO((HeapBytes() - before) / 1024 << " KiB are left");
+  CHECK(HeapBytes() - before <= kKeptWarm);
+}
+
+TEST_CASE("messages of a group behind one in flight do not keep the memory of the many around them that went") {
+  ManualClock clock;
+  constexpr int kMessages = 200'000;
+  auto queue = Make<FifoQueue<std::array<char, 1000>>>(clock, {.visibility_timeout = Hours(1)});
+  const std::int64_t before = ResidentBytes();
+  const auto send = [&](int i, const char* group) {
+    if (!queue.Send({}, {.group = group, .deduplication_id = std::to_string(i)}).ok()) std::abort();
+  };
+  send(-1, "blocked");
+  ReceiveOne(queue);
+  for (int i = 0; i < kMessages; ++i) {
+    send(i, i % 64 == 7 ? "blocked" : "free");
+    if (i % 64 == 7) continue;
+    if (!ReceiveOne(queue).Delete().ok()) std::abort();
+  }
+  CHECK(queue.Counts() == MessageCounts{.ready = kMessages / 64, .in_flight = 1});
+  CHECK(ResidentBytes() - before <= 64 * kMebibyte);
+}
+
+}  // namespace decouple::testing
+
+#else
+
+TEST_CASE("memory is measured without sanitizers") { SUCCEED(); }
+
+#endif

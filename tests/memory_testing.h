@@ -1,0 +1,37 @@
+// How much memory the process has.
+
+#ifndef DECOUPLE_TESTS_MEMORY_TESTING_H_
+#define DECOUPLE_TESTS_MEMORY_TESTING_H_
+
+#include <malloc.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <fstream>
+
+// The sanitizers keep what is freed.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define DECOUPLE_MEMORY_IS_MEASURABLE 0
+#else
+#define DECOUPLE_MEMORY_IS_MEASURABLE 1
+#endif
+
+namespace decouple::testing {
+
+inline constexpr std::int64_t kMebibyte = std::int64_t{1} << 20;
+
+inline std::int64_t ResidentBytes() {
+  std::int64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages >> pages;
+  return pages * sysconf(_SC_PAGESIZE);
+}
+
+// What is taken from the heap and not given back.
+inline std::int64_t HeapBytes() {
+  const auto heap = mallinfo2();
+  return static_cast<std::int64_t>(heap.uordblks + heap.hblkhd);
+}
+
+}  // namespace decouple::testing
+
+#endif  // DECOUPLE_TESTS_MEMORY_TESTING_H_

@@ -37,4 +37,23 @@ TEST_CASE("deliveries may end on other threads than the queue's handles") {
   }
 }
 
+CONFORMANCE_TEST(
+    "a body that was shared by queues ends with the last that needs it, though it lies in its own queue again") {
+  using Queue = typename QueueKind<TestType>::template Of<std::shared_ptr<int>>;
+  ManualClock clock;
+  const auto counted = std::make_shared<int>(1);
+  {
+    auto dead = Make<Queue>(clock);
+    auto live = Make<Queue>(clock, {.redrive = Redrive{.to = dead, .max_receives = 1}});
+    SendAll(live, counted);
+    const auto shown = ReceiveOne(live);  // so that the body stays where it is, wherever its message goes
+    clock.Advance(Seconds(30));
+    REQUIRE(ReceivesNothing(live));
+    REQUIRE(dead.StartMessageMoveTask()->Step() == MessageMoveStatus::kCompleted);
+    CHECK(live.Counts().ready == 1);
+    CHECK(counted.use_count() == 2);
+  }
+  CHECK(counted.use_count() == 1);
+}
+
 }  // namespace decouple::testing

@@ -255,7 +255,9 @@ class QueueCore : public AnyQueue {
 
   // The last handle is gone: the core goes with the last delivery.
   void Abandon() {
-    LinkDeadLetters(*this, Redrive{}).IgnoreError();    // nobody receives any more
+    LinkDeadLetters(*this, Redrive{}).IgnoreError();  // nobody receives any more
+    // A message that was moved to and fro may hold a body of this very queue, which would keep itself alive by it.
+    if (store_.Sums().taken_over > 0) clearing_.Everything(store_.mine());
     abandoned_.store(true, std::memory_order_relaxed);  // ordered by the next line; pairs with LetGo()
     Synchronize();
     const std::int64_t deliveries = store_.Sums().deliveries();

@@ -28,6 +28,7 @@ class Model {
   };
 
   absl::Duration retention = Hours(96);
+  std::uint32_t max_receives = 1000;
   std::int64_t max_in_flight = 120'000;
 
   State StateOf(int body, absl::Time now) const {
@@ -77,6 +78,17 @@ class Model {
   }
 
   void Purge() { messages_.clear(); }
+
+  // A visible message that is to be moved instead of being given.
+  bool IsDeadLetter(int body, absl::Time now) const {
+    return StateOf(body, now) == State::kReady && messages_.at(body).receive_count >= max_receives;
+  }
+  void Remove(int body) { messages_.erase(body); }
+
+  std::int64_t CountDeadLetters(absl::Time now) const {
+    return std::count_if(messages_.begin(), messages_.end(),
+                         [&](const auto& entry) { return IsDeadLetter(entry.first, now); });
+  }
 
   void Forget(absl::Time now) {
     std::erase_if(messages_, [&](const auto& entry) { return StateOf(entry.second, now) == State::kGone; });
@@ -178,14 +190,17 @@ class Comparison {
     const int most = chance_.Pick(10) + 1;
     const absl::Duration timeout = chance_.PickTimeout();
     const MessageCounts counts = model_.Counts(now);
+    const std::int64_t dead_letters_before = model_.CountDeadLetters(now);
     const std::int64_t room = model_.max_in_flight - counts.in_flight;
     auto received = queue_.Receive({.max_messages = static_cast<std::size_t>(most), .visibility_timeout = timeout});
     if (counts.ready > 0 && room <= 0) {
       Require(ErrorIn(received) == Error::kOverLimit, "over limit");
       return;
     }
+    TakeDeadLetters();
+    const std::int64_t receivable = counts.ready - dead_letters_before;
     Require(received.ok(), "receive");
-    const auto expected = std::max<std::int64_t>(0, std::min({std::int64_t{most}, counts.ready, room}));
+    const auto expected = std::max<std::int64_t>(0, std::min({std::int64_t{most}, receivable, room}));
     const auto got = static_cast<std::int64_t>(received->size());
     INFO("got " << got << ", expected " << expected << " of " << most << "; in flight " << counts.in_flight << " of "
                 << model_.max_in_flight);
@@ -201,6 +216,20 @@ class Comparison {
       Require(delivery.sent_at() == model_.at(body).sent_at, "sent at");
       Require(delivery.first_received_at() == model_.at(body).first_received_at, "first received at");
       held_.Add(std::move(delivery));
+    }
+  }
+
+  // What has arrived in the dead-letter queue was received too often, and was not given in this call.
+  void TakeDeadLetters() {
+    for (;;) {
+      auto letters = *dead_.Receive({.max_messages = 10});
+      if (letters.empty()) return;
+      for (auto& letter : letters) {
+        Require(model_.IsDeadLetter(letter.body(), clock_.Now()), "only what was received too often");
+        Require(letter.sent_at() == model_.at(letter.body()).sent_at, "the time of sending stays");
+        model_.Remove(letter.body());
+        Require(letter.Delete().ok(), "delete a dead letter");
+      }
     }
   }
 
@@ -233,7 +262,10 @@ class Comparison {
 
   void SetAttributes() {
     QueueAttributes attributes;
-    if (chance_.Pick(2) == 0) {
+    if (chance_.Pick(3) == 0) {
+      model_.max_receives = static_cast<std::uint32_t>(chance_.Pick(6)) + 1;
+      attributes.redrive = Redrive{.to = dead_, .max_receives = static_cast<int>(model_.max_receives)};
+    } else if (chance_.Pick(2) == 0) {
       attributes.retention = model_.retention = chance_.Pick(2) == 0 ? Hours(96) : Minutes(chance_.Pick(60) + 1);
       model_.Forget(clock_.Now());
     } else {
@@ -261,6 +293,7 @@ class Comparison {
   Chance chance_;
   ManualClock clock_;
   HeldReceives held_;
+  Queue dead_ = Make<Queue>(clock_, {.retention = Hours(14 * 24)});
   Queue queue_;
   Model model_;
   int next_body_ = 0;

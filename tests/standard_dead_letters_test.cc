@@ -1,0 +1,59 @@
+// Dead letters of standard queues: what differs from FIFO queues (conformance/dead_letters_test.cc has the rest).
+
+#include <string>
+#include <vector>
+
+#include "queue_testing.h"
+
+namespace decouple::testing {
+
+TEST_CASE("a dead letter keeps the time of its sending, so its retention goes on counting") {
+  ManualClock clock;
+  auto dead = Make<StandardQueue<int>>(clock, {.retention = Hours(2)});
+  auto live = Make<StandardQueue<int>>(clock, {.redrive = Redrive{.to = dead, .max_receives = 1}});
+  const absl::Time sent_at = clock.Now();
+  SendAll(live, 1);
+  REQUIRE(ReceiveOne(live).Release().ok());
+  clock.Advance(Hours(1));
+  SendAll(dead, 2);  // sent later, and yet before it in line
+  REQUIRE(ReceivesNothing(live));
+  CHECK(dead.Statistics().approximate_age_of_oldest_message == Hours(1));
+  clock.Advance(Hours(1) - kOneNanosecond);
+  CHECK(ReceiveOne(dead, {.visibility_timeout = Seconds(0)}).sent_at() == sent_at);
+  CHECK(dead.Counts().ready == 2);
+  clock.Advance(kOneNanosecond);
+  CHECK(dead.Counts().ready == 1);
+  CHECK(dead.Statistics().number_of_messages_expired == 1);
+  CHECK(ReceiveAll(dead) == std::vector<int>{2});
+}
+
+TEST_CASE("a message received three times goes to the back also with a redrive policy") {
+  ManualClock clock;
+  StandardQueue<int> dead;
+  auto live = Make<StandardQueue<int>>(clock, {.redrive = Redrive{.to = dead, .max_receives = 5}});
+  SendAll(live, 1);
+  for (int i = 0; i < 3; ++i) REQUIRE(ReceiveOne(live).Release().ok());
+  SendAll(live, 2, 3);
+  // What went to the back before these were sent is before them; so once more, with them there.
+  auto one = ReceiveOne(live);
+  CHECK(one.body() == 1);
+  REQUIRE(one.Release().ok());
+  CHECK(ReceiveAll(live) == std::vector<int>{2, 3, 1});
+}
+
+TEST_CASE("dead letters of a fair queue's tenants are the tenants' in the dead-letter queue too") {
+  ManualClock clock;
+  auto dead = Make<StandardQueue<int>>(clock);
+  auto live = Make<StandardQueue<int>>(clock, {.redrive = Redrive{.to = dead, .max_receives = 1}});
+  for (int i = 0; i < 40; ++i) REQUIRE(live.Send(i, {.group = "noisy"}).ok());
+  CHECK(ReceiveAll(live).size() == 40);
+  clock.Advance(Seconds(30));
+  CHECK(ReceivesNothing(live));
+  CHECK(live.Counts().total() == 0);
+  REQUIRE(dead.Send(100, {.group = "quiet"}).ok());
+  for (int i = 0; i < 30; ++i) CHECK(ReceiveOne(dead).group() == "noisy");
+  CHECK(ReceiveOne(dead).group() == "quiet");  // though it came last
+  CHECK(ReceiveOne(dead).group() == "noisy");
+}
+
+}  // namespace decouple::testing

@@ -52,6 +52,18 @@ TEST_CASE("it stays a duplicate when the first is received and deleted, for five
   CHECK(SendId(queue, "x", "a", "1")->message_id == anew->message_id);
 }
 
+TEST_CASE("five minutes are five minutes, however much is forgotten at once") {
+  ManualClock clock;
+  auto queue = Make<Fifo>(clock);
+  std::vector<MessageId> first;
+  for (int i = 0; i < 1000; ++i) first.push_back(SendId(queue, "x", "a", std::to_string(i).c_str())->message_id);
+  clock.Advance(Minutes(5));
+  for (int i = 999; i >= 0; --i) {
+    REQUIRE(SendId(queue, "x", "a", std::to_string(i).c_str())->message_id != first[static_cast<std::size_t>(i)]);
+  }
+  CHECK(queue.Counts().ready == 2000);
+}
+
 TEST_CASE("deduplication ids count in the whole queue, or in a group if the scope says so") {
   ManualClock clock;
   auto queue = Make<Fifo>(clock);

@@ -91,8 +91,8 @@ class FifoCore final : public QueueCore<T> {
       mine.counts.taken_over.Add(1);
       mine.counts.taken_over_bytes.Add(transfer.bytes);
       const std::int64_t now = store_.Now();
-      to_list = store_.PublishInGroup(mine, entrance, ticket, std::move(transfer.particulars), now, now,
-                                      transfer.ConstructBody());
+      to_list = publishing_.PublishInGroup(mine, entrance, ticket, std::move(transfer.particulars), now, now,
+                                           transfer.ConstructBody());
     }
     List(mine, to_list);
     return true;
@@ -110,6 +110,7 @@ class FifoCore final : public QueueCore<T> {
  private:
   using Base::admission_;
   using Base::checks_;
+  using Base::publishing_;
   using Base::settings_;
   using Base::store_;
 
@@ -161,8 +162,8 @@ class FifoCore final : public QueueCore<T> {
         return std::nullopt;
       }
       to_list =
-          store_.PublishInGroup(mine, entrance, ticket, std::move(particulars), now, Later(now, settings_.delay()),
-                                [&](Slot& slot) { slot.Construct(std::move(body)); });
+          publishing_.PublishInGroup(mine, entrance, ticket, std::move(particulars), now, Later(now, settings_.delay()),
+                                     [&](Slot& slot) { slot.Construct(std::move(body)); });
       is_sent = true;
       return ticket;
     };

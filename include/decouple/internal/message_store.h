@@ -1,6 +1,6 @@
 // The messages of a queue where they lie, and every change of their state. What a message goes through:
 //
-//                Publish           lease               Remove
+//                publishing.h      lease               Remove
 //   (nothing) ───────────▶ ready ─────────▶ in flight ─────────▶ deleted ──▶ (nothing)
 //        │                                   │   ▲                  (once nobody holds the body any more)
 //        └────▶ delayed ──▶ listed ◀─────────┘   │
@@ -14,7 +14,7 @@
 // of their group (fifo_groups.h). Which phase may follow which, and who may change it: slot_word.h.
 //
 // To change what is not his alone, a thread owns the slot for a few instructions (kBusy). Nothing of the user's runs
-// meanwhile but the body's move when it is moved aside: a body is destroyed after the message is deleted, by the last
+// meanwhile but the body's move, when it is moved aside or to another queue: a body is destroyed after the message is deleted, by the last
 // one who holds it.
 //
 // Deadlines. Each segment, each chunk and the store keep the earliest instant at which one of theirs may be due; a new
@@ -30,13 +30,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "decouple/clock.h"
 #include "decouple/internal/aside.h"
+#include "decouple/internal/body_holders.h"
 #include "decouple/internal/event_count.h"
 #include "decouple/internal/fifo_groups.h"
 #include "decouple/internal/get_or_create.h"
@@ -109,6 +108,7 @@ class MessageStore {
   TenantLines* tenants() const { return tenants_.load(std::memory_order_acquire); }  // null until the first group
   Aside<T>* aside() const { return aside_.load(std::memory_order_acquire); }         // null until the first straggler
   Aside<T>& AsideOrCreate() { return *GetOrCreate(aside_); }
+  TenantLines& TenantsOrCreate() { return *GetOrCreate(tenants_); }
   FifoGroups* groups() const { return groups_.get(); }  // null unless of a FIFO queue
   EarliestInstant& earliest() { return earliest_; }
 
@@ -154,81 +154,6 @@ class MessageStore {
   bool has_older_ones() const { return has_older_ones_.load(std::memory_order_relaxed); }
   void set_has_older_ones() { has_older_ones_.store(true, std::memory_order_relaxed); }
 
-  // ---- sending ------------------------------------------------------------------------------------------------------
-
-  // Writes the message of the caller's own ticket; visible from `visible_at` on. The caller then notifies visible().
-  void Publish(Mine& mine, std::uint64_t ticket, T&& body, std::unique_ptr<Particulars> particulars,
-               std::int64_t sent_at, std::int64_t visible_at) {
-    const auto place = lane_.PlaceOf(ticket, mine.view);
-    const Message message{place.segment, place.slot};
-    const std::uint64_t ordinal = Lane::OrdinalOf(ticket);
-    place.slot->Construct(std::move(body));
-    // Relaxed, as all of the slot is until the word is stored: that publishes it.
-    place.slot->sent_at.store(sent_at, std::memory_order_relaxed);
-    if (particulars == nullptr && visible_at <= sent_at) [[likely]] {
-      PublishReady(message, SlotWord(Phase::kReady, ordinal));
-      return;
-    }
-    const bool has_group = particulars != nullptr && !particulars->group.empty();
-    const std::uint32_t marks = particulars == nullptr ? 0 : SlotWord::kHasParticulars;
-    if (has_group) particulars->tenant = TenantsOrCreate().Enrol(particulars->group, sent_at);
-    if (particulars != nullptr) ParticularsAt(message) = std::move(particulars);
-    if (visible_at > sent_at) {
-      mine.counts.delayed.Add(1);
-      PublishUnderDeadline(message, SlotWord(Phase::kDelayed, ordinal, marks), visible_at);
-    } else if (has_group) {
-      const SlotWord owned(Phase::kBusy, ordinal, marks);
-      place.slot->word.exchange(owned.bits(), std::memory_order_seq_cst);
-      MakeVisible(mine, message, owned);
-    } else {
-      PublishReady(message, SlotWord(Phase::kReady, ordinal, marks));
-    }
-  }
-
-  // The same for a message that is another queue's no more: listed at once, as it may be older than those before it.
-  // Writes all but the body, which `construct` does: construct(slot), if particulars.shared_body() is null.
-  template <typename Construct>
-  void PublishListed(Mine& mine, std::uint64_t ticket, std::unique_ptr<Particulars> particulars, std::int64_t sent_at,
-                     Construct construct) {
-    const auto place = lane_.PlaceOf(ticket, mine.view);
-    const Message message{place.segment, place.slot};
-    const SlotWord owned(Phase::kBusy, Lane::OrdinalOf(ticket), SlotWord::kHasParticulars);
-    if (particulars->shared_body() == nullptr) construct(*place.slot);
-    place.slot->sent_at.store(sent_at, std::memory_order_relaxed);
-    if (!particulars->group.empty()) particulars->tenant = TenantsOrCreate().Enrol(particulars->group, sent_at);
-    ParticularsAt(message) = std::move(particulars);
-    set_has_older_ones();
-    place.slot->word.exchange(owned.bits(), std::memory_order_seq_cst);
-    MakeVisible(mine, message, owned);
-  }
-
-  // The same for a message of a FIFO queue, in the entrance of its group. Returns it if the caller has to list it, once
-  // he has left the entrance.
-  template <typename Construct>
-  std::optional<Message> PublishInGroup(Mine& mine, FifoGroups::Entrance& entrance, std::uint64_t ticket,
-                                        std::unique_ptr<Particulars> owned_particulars, std::int64_t sent_at,
-                                        std::int64_t visible_at, Construct construct) {
-    const auto place = lane_.PlaceOf(ticket, mine.view);
-    const Message message{place.segment, place.slot};
-    Particulars& particulars = *owned_particulars;
-    if (particulars.shared_body() == nullptr) construct(*place.slot);
-    place.slot->sent_at.store(sent_at, std::memory_order_relaxed);
-    ParticularsAt(message) = std::move(owned_particulars);
-    SetPlace(particulars, message);
-    SlotWord word(Phase::kListed, Lane::OrdinalOf(ticket), SlotWord::kHasParticulars);
-    const bool is_first = entrance.Append(particulars);
-    const bool is_delayed = visible_at > sent_at;
-    if (is_delayed) {
-      mine.counts.delayed.Add(1);
-      word = word.With(Phase::kDelayed);
-    } else if (is_first) {
-      word = word.With(SlotWord::kInLine);
-    }
-    PublishUnderDeadline(message, word, is_delayed ? visible_at : kForever);
-    if (!is_first || is_delayed) return std::nullopt;
-    return message;
-  }
-
   // ---- owning a slot ------------------------------------------------------------------------------------------------
 
   // From `seen` to kBusy. Sequentially consistent: whoever recomputes a deadline either sees kBusy or what it led to.
@@ -243,13 +168,7 @@ class MessageStore {
 
   // The caller's hold on the body of a slot that he owns comes on top of the holds that are there. Returns the word that
   // says so.
-  SlotWord Hold(Slot& slot, SlotWord word) {
-    if (!word.Has(SlotWord::kHeld)) [[likely]]
-      return word.With(SlotWord::kHeld);
-    const std::lock_guard lock(holders_mutex_);
-    ++further_holders_[&slot];
-    return word.With(SlotWord::kHeldByMore);
-  }
+  SlotWord Hold(Slot& slot, SlotWord word) { return holders_.Add(&slot, word); }
 
   void DisownHeld(Slot& slot, SlotWord word) { Disown(slot, Hold(slot, word)); }
 
@@ -404,7 +323,7 @@ class MessageStore {
       if (word.phase() == Phase::kBusy) {
         Relax();
       } else if (word.Has(SlotWord::kHeldByMore)) {
-        if (DropOneOfMany(message)) return;
+        if (holders_.TryRemove(message.slot, atomic_word)) return;
       } else if (word.phase() == Phase::kDeleted) {
         DestroyContent(message, word);
         while (!atomic_word.compare_exchange_weak(
@@ -504,34 +423,11 @@ class MessageStore {
     if (change > 0) Synchronize();
   }
 
-  // Where those find the message who come by the order of its group.
-  static void SetPlace(Particulars& particulars, Message message) {
-    particulars.in_group.place = {message.segment, message.slot};
-    particulars.in_group.word = &message.slot->word;
-  }
-
-  // A message that becomes somebody's at `visible_at`, or when its retention ends, which is seen to from then on.
-  void PublishUnderDeadline(Message message, SlotWord word, std::int64_t visible_at) {
-    message.slot->visible_at.store(visible_at, std::memory_order_relaxed);
-    const std::int64_t due = std::min(visible_at, RetentionEnd(*message.slot));
-    const ReadSection section;  // once it is published, it may come to its end, and its segment too
-    message.slot->word.exchange(word.bits(), std::memory_order_seq_cst);
-    LowerDeadline(*message.segment, due);
-  }
-
   static Particulars* GroupedParticulars(Message message, SlotWord word) {
     if (!word.Has(SlotWord::kHasParticulars)) [[likely]]
       return nullptr;
     Particulars* const particulars = ParticularsAt(message).get();
     return particulars->tenant == nullptr ? nullptr : particulars;
-  }
-
-  void PublishReady(Message message, SlotWord ready) {
-    if (Lane::TryPublish(*message.slot, ready)) [[likely]]
-      return;
-    // No receiver will come for it here, so it is ours to list.
-    Disown(*message.slot, ready.With(Phase::kBusy));
-    MakeVisible(mine(), message, ready);
   }
 
   // False: the place was skipped before we came.
@@ -605,28 +501,7 @@ class MessageStore {
       visible_.Notify(EventCount::kAll);
   }
 
-  bool DropOneOfMany(Message message) {
-    const std::lock_guard lock(holders_mutex_);
-    std::uint64_t seen = message.slot->word.load(std::memory_order_acquire);
-    const SlotWord word(seen);
-    if (!word.Has(SlotWord::kHeldByMore)) return false;
-    const auto further = further_holders_.find(message.slot);
-    if (further->second > 1) {
-      --further->second;
-      return true;
-    }
-    // Who owns the slot may be about to count itself here: let it be first.
-    if (word.phase() == Phase::kBusy ||
-        !message.slot->word.compare_exchange_strong(seen, word.Without(SlotWord::kHeldByMore).bits(),
-                                                    std::memory_order_acq_rel, std::memory_order_relaxed)) {
-      return false;
-    }
-    further_holders_.erase(further);
-    return true;
-  }
-
   Line& LineOrCreate() { return *GetOrCreate(line_); }
-  TenantLines& TenantsOrCreate() { return *GetOrCreate(tenants_); }
 
   Clock* const clock_;  // null: the system clock
   const std::unique_ptr<FifoGroups> groups_;
@@ -641,8 +516,7 @@ class MessageStore {
   EventCount visible_;
   EventCount room_;
 
-  std::mutex holders_mutex_;
-  absl::flat_hash_map<const Slot*, std::uint32_t> further_holders_;  // beyond the first, of slots marked kHeldByMore
+  BodyHolders holders_;
 
   Lane lane_;
   PerThread<Mine> per_thread_;

@@ -43,6 +43,7 @@
 #include "decouple/internal/message_move.h"
 #include "decouple/internal/message_store.h"
 #include "decouple/internal/moving.h"
+#include "decouple/internal/publishing.h"
 #include "decouple/internal/queue_rules.h"
 #include "decouple/internal/queue_settings.h"
 #include "decouple/internal/receipts.h"
@@ -278,6 +279,7 @@ class QueueCore : public AnyQueue {
         settings_(limits),
         checks_(settings_),
         store_(ClockOrNull(clock), std::move(groups)),
+        publishing_(store_),
         sweep_(store_),
         moves_(store_),
         redriving_(*this, store_),
@@ -419,6 +421,7 @@ class QueueCore : public AnyQueue {
   QueueSettings settings_;
   const RequestChecks checks_;
   Store store_;
+  Publishing<T> publishing_;
   DueSweep<T> sweep_;
   StragglerMove<T> moves_;
   Redriving<T> redriving_;

@@ -46,7 +46,7 @@ class StandardCore final : public QueueCore<T> {
       if (absl::Status status = Admit(mine, size, ticket); !status.ok()) return status;
     }
     const std::int64_t now = store_.Now();
-    store_.Publish(mine, ticket, std::move(body), nullptr, now, Later(now, settings_.delay()));
+    publishing_.Publish(mine, ticket, std::move(body), nullptr, now, Later(now, settings_.delay()));
     store_.visible().Notify(1);
     if (ticket % kSlotsPerSegment == 0) [[unlikely]]
       this->WorkOff(mine, now);
@@ -85,7 +85,7 @@ class StandardCore final : public QueueCore<T> {
     mine.counts.taken_over.Add(1);
     mine.counts.taken_over_bytes.Add(transfer.bytes);
     const std::int64_t sent_at = transfer.is_dead_letter ? transfer.sent_at : store_.Now();
-    store_.PublishListed(mine, ticket, std::move(transfer.particulars), sent_at, transfer.ConstructBody());
+    publishing_.PublishTakenOver(mine, ticket, std::move(transfer.particulars), sent_at, transfer.ConstructBody());
     store_.visible().Notify(1);
     return true;
   }
@@ -104,6 +104,7 @@ class StandardCore final : public QueueCore<T> {
  private:
   using Base::admission_;
   using Base::checks_;
+  using Base::publishing_;
   using Base::settings_;
   using Base::store_;
 
@@ -119,7 +120,7 @@ class StandardCore final : public QueueCore<T> {
       particulars->attributes = std::move(options.attributes);
       particulars->group = std::move(options.group);
     }
-    store_.Publish(mine, ticket, std::move(body), std::move(particulars), now, Later(now, delay));
+    publishing_.Publish(mine, ticket, std::move(body), std::move(particulars), now, Later(now, delay));
   }
 
   // Those whose result is not an error: with one ticket for all, or one by one if the queue is not open to everybody.

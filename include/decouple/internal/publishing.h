@@ -1,0 +1,136 @@
+// How messages come into a store: each is written into the slot of its ticket, and published by the slot's word.
+//
+// Before the word is stored nobody looks at the slot; after it the message may be somebody's, or gone. The caller has
+// taken the ticket and notifies receivers afterwards.
+
+#ifndef DECOUPLE_INTERNAL_PUBLISHING_H_
+#define DECOUPLE_INTERNAL_PUBLISHING_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "decouple/internal/fifo_groups.h"
+#include "decouple/internal/message_slot.h"
+#include "decouple/internal/message_store.h"
+#include "decouple/internal/sleeper.h"
+#include "decouple/internal/slot_word.h"
+#include "decouple/internal/thread_record.h"
+
+namespace decouple::internal {
+
+template <typename T>
+class Publishing {
+ public:
+  using Store = MessageStore<T>;
+  using Lane = typename Store::Lane;
+  using Message = typename Store::Message;
+  using Mine = typename Store::Mine;
+
+  explicit Publishing(Store& store) : store_(store) {}
+
+  // A message that was sent to a standard queue; visible from `visible_at` on. Null particulars: it has none.
+  void Publish(Mine& mine, std::uint64_t ticket, T&& body, std::unique_ptr<Particulars> particulars,
+               std::int64_t sent_at, std::int64_t visible_at) {
+    const auto place = store_.lane().PlaceOf(ticket, mine.view);
+    const Message message{place.segment, place.slot};
+    const std::uint64_t ordinal = Lane::OrdinalOf(ticket);
+    place.slot->Construct(std::move(body));
+    // Relaxed, as all of the slot is until the word is stored: that publishes it.
+    place.slot->sent_at.store(sent_at, std::memory_order_relaxed);
+    if (particulars == nullptr && visible_at <= sent_at) [[likely]] {
+      PublishReady(message, SlotWord(Phase::kReady, ordinal));
+      return;
+    }
+    const bool has_group = particulars != nullptr && !particulars->group.empty();
+    const std::uint32_t marks = particulars == nullptr ? 0 : SlotWord::kHasParticulars;
+    if (has_group) particulars->tenant = store_.TenantsOrCreate().Enrol(particulars->group, sent_at);
+    if (particulars != nullptr) Store::ParticularsAt(message) = std::move(particulars);
+    if (visible_at > sent_at) {
+      mine.counts.delayed.Add(1);
+      PublishUnderDeadline(message, SlotWord(Phase::kDelayed, ordinal, marks), visible_at);
+    } else if (has_group) {
+      const SlotWord owned(Phase::kBusy, ordinal, marks);
+      place.slot->word.exchange(owned.bits(), std::memory_order_seq_cst);
+      store_.MakeVisible(mine, message, owned);
+    } else {
+      PublishReady(message, SlotWord(Phase::kReady, ordinal, marks));
+    }
+  }
+
+  // One that a standard queue takes over from another: listed at once, as it may be older than those before it. The
+  // body is written by construct(slot), unless particulars say that it is elsewhere.
+  template <typename Construct>
+  void PublishTakenOver(Mine& mine, std::uint64_t ticket, std::unique_ptr<Particulars> particulars,
+                        std::int64_t sent_at, Construct construct) {
+    const auto place = store_.lane().PlaceOf(ticket, mine.view);
+    const Message message{place.segment, place.slot};
+    const SlotWord owned(Phase::kBusy, Lane::OrdinalOf(ticket), SlotWord::kHasParticulars);
+    if (particulars->shared_body() == nullptr) construct(*place.slot);
+    place.slot->sent_at.store(sent_at, std::memory_order_relaxed);
+    if (!particulars->group.empty()) particulars->tenant = store_.TenantsOrCreate().Enrol(particulars->group, sent_at);
+    Store::ParticularsAt(message) = std::move(particulars);
+    store_.set_has_older_ones();
+    place.slot->word.exchange(owned.bits(), std::memory_order_seq_cst);
+    store_.MakeVisible(mine, message, owned);
+  }
+
+  // One that comes into a FIFO queue, in the entrance of its group; else as the two above. Returns it if the caller has
+  // to list it, once he has left the entrance.
+  template <typename Construct>
+  std::optional<Message> PublishInGroup(Mine& mine, FifoGroups::Entrance& entrance, std::uint64_t ticket,
+                                        std::unique_ptr<Particulars> owned_particulars, std::int64_t sent_at,
+                                        std::int64_t visible_at, Construct construct) {
+    const auto place = store_.lane().PlaceOf(ticket, mine.view);
+    const Message message{place.segment, place.slot};
+    Particulars& particulars = *owned_particulars;
+    if (particulars.shared_body() == nullptr) construct(*place.slot);
+    place.slot->sent_at.store(sent_at, std::memory_order_relaxed);
+    Store::ParticularsAt(message) = std::move(owned_particulars);
+    SetPlace(particulars, message);
+    SlotWord word(Phase::kListed, Lane::OrdinalOf(ticket), SlotWord::kHasParticulars);
+    const bool is_first = entrance.Append(particulars);
+    const bool is_delayed = visible_at > sent_at;
+    if (is_delayed) {
+      mine.counts.delayed.Add(1);
+      word = word.With(Phase::kDelayed);
+    } else if (is_first) {
+      word = word.With(SlotWord::kInLine);
+    }
+    PublishUnderDeadline(message, word, is_delayed ? visible_at : kForever);
+    if (!is_first || is_delayed) return std::nullopt;
+    return message;
+  }
+
+ private:
+  // Where those find the message who come by the order of its group.
+  static void SetPlace(Particulars& particulars, Message message) {
+    particulars.in_group.place = {message.segment, message.slot};
+    particulars.in_group.word = &message.slot->word;
+  }
+
+  // A message that becomes somebody's at `visible_at`, or when its retention ends, which is seen to from then on.
+  void PublishUnderDeadline(Message message, SlotWord word, std::int64_t visible_at) {
+    message.slot->visible_at.store(visible_at, std::memory_order_relaxed);
+    const std::int64_t due = std::min(visible_at, store_.RetentionEnd(*message.slot));
+    const ReadSection section;  // once it is published, it may come to its end, and its segment too
+    message.slot->word.exchange(word.bits(), std::memory_order_seq_cst);
+    store_.LowerDeadline(*message.segment, due);
+  }
+
+  void PublishReady(Message message, SlotWord ready) {
+    if (Lane::TryPublish(*message.slot, ready)) [[likely]]
+      return;
+    // No receiver will come for it here, so it is ours to list.
+    Store::Disown(*message.slot, ready.With(Phase::kBusy));
+    store_.MakeVisible(store_.mine(), message, ready);
+  }
+
+  Store& store_;
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_PUBLISHING_H_

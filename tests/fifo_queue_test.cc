@@ -228,6 +228,26 @@ TEST_CASE("over the limit of messages in flight a receive gives nothing, and no 
   CHECK(Next(queue) == std::vector<int>{12});
 }
 
+TEST_CASE("what is in flight only until somebody works it off makes room for whole runs of a group") {
+  ManualClock clock;
+  constexpr int kLimit = 20;
+  auto queue = Make<Fifo>(clock, {.max_in_flight = kLimit});
+  int next = 100;
+  for (int i = 0; i < kLimit; ++i) {  // far from each other, so that it takes many steps to work them off
+    SendTo(queue, "held-" + std::to_string(i), {next++});
+    const auto held = ReceiveOne(queue);
+    for (int j = 0; i + 1 < kLimit && j < 63; ++j) {
+      SendTo(queue, "filler", {next++});
+      REQUIRE(ReceiveOne(queue).Delete().ok());
+    }
+  }
+  CHECK(queue.Counts().in_flight == kLimit);
+  SendTo(queue, "a", {1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
+  CHECK(Next(queue) == kNone);
+  clock.Advance(Seconds(30));
+  CHECK(Next(queue) == std::vector<int>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
+}
+
 TEST_CASE("sequence numbers grow strictly, and print as 20 digits") {
   ManualClock clock;
   auto queue = Make<Fifo>(clock);

@@ -27,6 +27,19 @@ TEST_CASE("a dead letter keeps the time of its sending, so its retention goes on
   CHECK(ReceiveAll(dead) == std::vector<int>{2});
 }
 
+TEST_CASE("the age of the oldest message is that of a dead letter, however far behind it lies") {
+  ManualClock clock;
+  auto dead = Make<StandardQueue<int>>(clock);
+  auto live = Make<StandardQueue<int>>(clock, {.redrive = Redrive{.to = dead, .max_receives = 1}});
+  SendAll(live, 1);
+  REQUIRE(ReceiveOne(live).Release().ok());
+  clock.Advance(Hours(1));
+  for (int i = 0; i < 1000; ++i) SendAll(dead, i);
+  CHECK(dead.Statistics().approximate_age_of_oldest_message == Hours(0));
+  REQUIRE(ReceivesNothing(live));
+  CHECK(dead.Statistics().approximate_age_of_oldest_message == Hours(1));
+}
+
 TEST_CASE("a message received three times goes to the back also with a redrive policy") {
   ManualClock clock;
   StandardQueue<int> dead;

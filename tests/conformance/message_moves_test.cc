@@ -249,7 +249,21 @@ CONFORMANCE_TEST("one task a source is active at a time, and the last ten are li
   CHECK(MessageMoveStatusName(tasks.back().status()) == "CANCELLED");
 }
 
-CONFORMANCE_TEST("a body that is shown by a delivery moves all the same, and stays readable there") {
+CONFORMANCE_TEST("a body that is shown by a delivery is shared with the queue that its message is moved to") {
+  using Queue = typename QueueKind<TestType>::template Of<std::string>;
+  ManualClock clock;
+  auto dead = Make<Queue>(clock);
+  auto live = Make<Queue>(clock, {.redrive = Redrive{.to = dead}});
+  REQUIRE(Send(dead, std::string(100, 'x')).ok());
+  const auto shown = ReceiveOne(dead);
+  clock.Advance(Seconds(30));
+  REQUIRE(dead.StartMessageMoveTask({.to = live})->Step() == MessageMoveStatus::kCompleted);
+  const auto moved = ReceiveOne(live);
+  CHECK(shown.body() == std::string(100, 'x'));
+  CHECK(&moved.body() == &shown.body());
+}
+
+CONFORMANCE_TEST("a body that queues share moves on all the same, and stays readable everywhere") {
   using Queue = typename QueueKind<TestType>::template Of<std::string>;
   ManualClock clock;
   auto dead = Make<Queue>(clock);

@@ -76,11 +76,12 @@ class Clearing {
   }
 
   // When the oldest message was sent that was received fewer than three times; kForever if there is none. Beyond the
-  // segment of the head all are younger than at its head, so: O(messages that the head has passed + segments).
+  // segment of the head all are younger than at its head, so: O(messages that the head has passed + segments); in a
+  // queue that has taken over messages O(messages).
   std::int64_t OldestSentAt() {
     std::int64_t oldest = kForever;
     ForEachSegment([&](Lane& lane, Segment& segment, std::uint64_t ordinal) {
-      if (ordinal > Lane::OrdinalOf(lane.head()) + 1) return;
+      if (ordinal > Lane::OrdinalOf(lane.head()) + 1 && !store_.has_older_ones()) return;
       for (const Slot& slot : segment.slots) {
         const SlotWord word(slot.word.load(std::memory_order_acquire));
         const bool counts = word.IsPublished(ordinal) && word.phase() != Phase::kDone &&

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 // Prints as usual and keeps the fastest run of each.
@@ -26,6 +27,14 @@ class Ratios : public benchmark::ConsoleReporter {
     ConsoleReporter::ReportRuns(runs);
   }
 
+  // What one benchmark of `name` is to another: 1 if both are as fast, less if `what` is slower than `than`.
+  void PrintScaling(const std::string& name, const std::string& what, const std::string& than) const {
+    const auto slower = fastest_.find(what + "/" + name);
+    const auto faster = fastest_.find(than + "/" + name);
+    if (slower == fastest_.end() || faster == fastest_.end()) return;
+    std::printf("ratio %s_to_%s %.2f\n", what.c_str(), than.c_str(), faster->second / slower->second);
+  }
+
   // A line for each pair of benchmarks called WHAT/OURS and WHAT/THEIRS.
   void Print(const std::string& our_name, const std::string& their_name) const {
     const std::string ours = "/" + our_name;
@@ -42,8 +51,10 @@ class Ratios : public benchmark::ConsoleReporter {
   std::map<std::string, double> fastest_;
 };
 
-// What main() does once the benchmarks are registered.
-inline int RunAndPrintRatios(int argc, char** argv, const std::string& our_name, const std::string& their_name) {
+// What main() does once the benchmarks are registered. `scalings`: pairs of benchmarks, of ours, of which one is to be no
+// slower than the other.
+inline int RunAndPrintRatios(int argc, char** argv, const std::string& our_name, const std::string& their_name,
+                             const std::vector<std::pair<std::string, std::string>>& scalings = {}) {
   std::vector<char*> arguments(argv, argv + argc);
   std::string interleaving = "--benchmark_enable_random_interleaving=true";
   std::string repetitions = "--benchmark_repetitions=9";
@@ -57,6 +68,7 @@ inline int RunAndPrintRatios(int argc, char** argv, const std::string& our_name,
   Ratios ratios;
   benchmark::RunSpecifiedBenchmarks(&ratios);
   ratios.Print(our_name, their_name);
+  for (const auto& [what, than] : scalings) ratios.PrintScaling(our_name, what, than);
   return 0;
 }
 

@@ -31,25 +31,37 @@ class CallQuota {
   void Set(FifoThroughputLimit counted) { counted_.store(counted, std::memory_order_relaxed); }
   FifoThroughputLimit counted() const { return counted_.load(std::memory_order_relaxed); }
 
-  // `now` in nanoseconds. kRequestThrottled if that is too many.
-  absl::Status TakeSend(std::string_view group, std::int64_t now) {
-    const std::int64_t per_second = per_second_.load(std::memory_order_relaxed);
-    if (per_second == kNone) [[likely]]
+  // `clock()` gives the time in nanoseconds, and is asked only if there is a quota. kRequestThrottled if that is too
+  // many.
+  template <typename ClockNow>
+  absl::Status TakeSend(std::string_view group, ClockNow clock) {
+    if (!is_on()) [[likely]]
       return absl::OkStatus();
+    const std::int64_t now = clock();
     if (counted() == FifoThroughputLimit::kPerQueue) return Take(sends_, "sends", now);
     const std::lock_guard lock(mutex_);
     ForgetIdleGroups(now);
     return Take(of_group_[std::string(group)], "sends into a message group", now);
   }
-  absl::Status TakeReceive(std::int64_t now) { return TakeOfQueue(receives_, "receives", now); }
-  absl::Status TakeDelete(std::int64_t now) { return TakeOfQueue(deletes_, "deletes", now); }
+  template <typename ClockNow>
+  absl::Status TakeReceive(ClockNow clock) {
+    return TakeOfQueue(receives_, "receives", clock);
+  }
+  template <typename ClockNow>
+  absl::Status TakeDelete(ClockNow clock) {
+    return TakeOfQueue(deletes_, "deletes", clock);
+  }
 
  private:
   static constexpr std::int64_t kNone = 0;
 
-  absl::Status TakeOfQueue(TokenBucket& bucket, const char* what, std::int64_t now) {
-    if (counted() != FifoThroughputLimit::kPerQueue) return absl::OkStatus();
-    return Take(bucket, what, now);
+  bool is_on() const { return per_second_.load(std::memory_order_relaxed) != kNone; }
+
+  template <typename ClockNow>
+  absl::Status TakeOfQueue(TokenBucket& bucket, const char* what, ClockNow clock) {
+    if (!is_on() || counted() != FifoThroughputLimit::kPerQueue) [[likely]]
+      return absl::OkStatus();
+    return Take(bucket, what, clock());
   }
 
   absl::Status Take(TokenBucket& bucket, const char* what, std::int64_t now) {

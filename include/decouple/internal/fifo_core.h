@@ -14,6 +14,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -55,7 +56,7 @@ class FifoCore final : public QueueCore<T> {
   absl::StatusOr<SendResult> Send(T&& body, SendOptions&& options) override {
     absl::Status status = checks_.CheckBody(body, Base::SizeOf(body, options));
     status.Update(CheckOptions(options));
-    if (status.ok()) status = this->quota_->TakeSend(options.group, store_.Now());
+    if (status.ok()) status = TakeSend(options.group);
     if (!status.ok()) return status;
     return SendChecked(std::move(body), std::move(options));
   }
@@ -64,13 +65,13 @@ class FifoCore final : public QueueCore<T> {
     auto results = this->CheckSendBatch(entries, [this](const SendOptions& options) { return CheckOptions(options); });
     if (!results.ok()) return results;
     if (this->quota_->counted() == FifoThroughputLimit::kPerQueue) {
-      if (absl::Status status = this->quota_->TakeSend({}, store_.Now()); !status.ok()) return status;
+      if (absl::Status status = TakeSend({}); !status.ok()) return status;
     }
     for (std::size_t i = 0; i < entries.size(); ++i) {
       auto& result = (*results)[i];
       if (!result.ok()) continue;
       if (this->quota_->counted() == FifoThroughputLimit::kPerMessageGroupId) {
-        if (absl::Status status = this->quota_->TakeSend(entries[i].options.group, store_.Now()); !status.ok()) {
+        if (absl::Status status = TakeSend(entries[i].options.group); !status.ok()) {
           result = std::move(status);
           continue;
         }
@@ -101,7 +102,7 @@ class FifoCore final : public QueueCore<T> {
   ReceiveResult<T> Receive(const ReceiveOptions& options) override {
     const std::int64_t now = store_.Now();
     absl::Status status = checks_.CheckReceiveOptions(options);
-    if (status.ok()) status = this->quota_->TakeReceive(now);
+    if (status.ok()) status = this->quota_->TakeReceive([now] { return now; });
     if (!status.ok()) return ReceiveResult<T>(std::move(status));
     deduplication_.DropSome(now);
     return options.attempt_id.empty() ? Base::Receive(leasing_, options) : ReceiveAttempt(options, now);
@@ -115,6 +116,10 @@ class FifoCore final : public QueueCore<T> {
   using Base::store_;
 
   // ---- sending ------------------------------------------------------------------------------------------------------
+
+  absl::Status TakeSend(std::string_view group) {
+    return this->quota_->TakeSend(group, [this] { return store_.Now(); });
+  }
 
   absl::Status CheckOptions(const SendOptions& options) const {
     return checks_.CheckFifoSendOptions(options, !is_content_based_.load(std::memory_order_relaxed));

@@ -444,7 +444,7 @@ class QueueCore : public AnyQueue {
   absl::Status TakeDelete() {
     if (quota_ == nullptr) [[likely]]
       return absl::OkStatus();
-    return quota_->TakeDelete(store_.Now());
+    return quota_->TakeDelete([this] { return store_.Now(); });
   }
 
   static absl::Status Drained() {

@@ -18,15 +18,17 @@ namespace {
 
 constexpr std::size_t kMessages = 400'000;
 
-// Each of `threads` threads sends into one group after the other, and receives and deletes as much. Each group has a
-// message or two all the time.
-template <typename Peer, std::size_t groups, int threads>
+// Each of `threads` threads sends into one group after the other, and receives and deletes as much. Each group has
+// `backlog` messages all the time, and one or two more.
+template <typename Peer, std::size_t groups, int threads, std::size_t backlog>
 void Cycle(benchmark::State& state) {
   std::vector<std::string> names;
   for (std::size_t i = 0; i < groups; ++i) names.push_back("group-" + std::to_string(i));
   Peer peer;
   std::atomic<std::size_t> number{0};
-  for (const std::string& name : names) peer.Send(name, number++);
+  for (std::size_t i = 0; i < backlog; ++i) {
+    for (const std::string& name : names) peer.Send(name, number++);
+  }
   for (auto _ : state) {
     std::vector<std::thread> running;
     for (int i = 0; i < threads; ++i) {
@@ -44,10 +46,11 @@ void Cycle(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kMessages));
 }
 
-template <typename Peer, std::size_t groups, int threads>
+template <typename Peer, std::size_t groups, int threads, std::size_t backlog = 1>
 void Add() {
-  const std::string what = "fifo_" + std::to_string(groups) + "_groups_" + std::to_string(threads) + "_threads";
-  benchmark::RegisterBenchmark((what + "/" + Peer::kName).c_str(), Cycle<Peer, groups, threads>)
+  const std::string what = "fifo_" + std::to_string(groups) + "_groups_" + std::to_string(threads) + "_threads" +
+                           (backlog == 1 ? "" : "_backlog_" + std::to_string(backlog));
+  benchmark::RegisterBenchmark((what + "/" + Peer::kName).c_str(), Cycle<Peer, groups, threads, backlog>)
       ->UseRealTime()
       ->Unit(benchmark::kMillisecond);
 }
@@ -57,6 +60,7 @@ void Register() {
   Add<Peer, 1, 1>();
   Add<Peer, 100, 1>();
   Add<Peer, 100'000, 1>();
+  Add<Peer, 1, 1, 1'000'000>();
   Add<Peer, 1, 2>();
   Add<Peer, 100, 2>();
   Add<Peer, 100'000, 2>();
@@ -69,5 +73,6 @@ int main(int argc, char** argv) {
   Register<HandwrittenFifoPeer>();
   return RunAndPrintRatios(argc, argv, DecoupleFifoPeer::kName, HandwrittenFifoPeer::kName,
                            {{"fifo_100000_groups_1_threads", "fifo_100_groups_1_threads"},
-                            {"fifo_100000_groups_2_threads", "fifo_100_groups_2_threads"}});
+                            {"fifo_100000_groups_2_threads", "fifo_100_groups_2_threads"},
+                            {"fifo_1_groups_1_threads_backlog_1000000", "fifo_1_groups_1_threads"}});
 }

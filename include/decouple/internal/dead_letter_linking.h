@@ -34,8 +34,9 @@ inline absl::Status CheckSameSort(Error error, const char* what, const AnyQueue&
   return absl::OkStatus();
 }
 
-// Gives `queue` a dead-letter queue, or with none in `redrive` takes it away. On an error nothing changes.
-inline absl::Status LinkDeadLetters(AnyQueue& queue, const Redrive& redrive) {
+// Gives `queue` a dead-letter queue, or with none in `redrive` takes it away. On an error nothing changes. The former
+// one may end with its last handle, and the user's code runs then: so it is given to the caller.
+inline absl::Status LinkDeadLetters(AnyQueue& queue, const Redrive& redrive, std::shared_ptr<AnyQueue>& former) {
   constexpr auto kError = Error::kInvalidAttributeValue;
   const std::shared_ptr<AnyQueue>& target = redrive.to.any();
   if (target != nullptr) {
@@ -43,8 +44,7 @@ inline absl::Status LinkDeadLetters(AnyQueue& queue, const Redrive& redrive) {
     status.Update(CheckSameSort(kError, "the dead-letter queue", queue, *target));
     if (!status.ok()) return status;
   }
-  static std::mutex linking;         // one at a time, so that no two make a loop together
-  std::shared_ptr<AnyQueue> former;  // may end here, after the mutex
+  static std::mutex linking;  // one at a time, so that no two make a loop together
   const std::lock_guard lock(linking);
   for (std::shared_ptr<AnyQueue> next = target; next != nullptr; next = next->dead_letters().target()) {
     if (next.get() == &queue) {

@@ -167,13 +167,16 @@ class QueueCore : public AnyQueue {
   // ---- the queue as a whole -----------------------------------------------------------------------------------------
 
   absl::Status SetAttributes(const QueueAttributes& attributes) {
-    const std::lock_guard lock(setting_);  // what goes together is checked and changed together
-    absl::Status status = CheckQueueAttributes(attributes, settings_.limits());
-    if (status.ok()) status = CheckOwnAttributes(attributes);
-    if (status.ok() && attributes.redrive) status = LinkDeadLetters(*this, *attributes.redrive);
-    if (!status.ok()) return status;
+    std::shared_ptr<AnyQueue> former;
+    {
+      const std::lock_guard lock(setting_);  // what goes together is checked and changed together; no user code here
+      absl::Status status = CheckQueueAttributes(attributes, settings_.limits());
+      if (status.ok()) status = CheckOwnAttributes(attributes);
+      if (status.ok() && attributes.redrive) status = LinkDeadLetters(*this, *attributes.redrive, former);
+      if (!status.ok()) return status;
+      ApplyOwnAttributes(attributes);
+    }
     Apply(attributes);
-    ApplyOwnAttributes(attributes);
     return absl::OkStatus();
   }
 
@@ -256,7 +259,8 @@ class QueueCore : public AnyQueue {
 
   // The last handle is gone: the core goes with the last delivery.
   void Abandon() {
-    LinkDeadLetters(*this, Redrive{}).IgnoreError();  // nobody receives any more
+    std::shared_ptr<AnyQueue> former;
+    LinkDeadLetters(*this, Redrive{}, former).IgnoreError();  // nobody receives any more
     // A message that was moved to and fro may hold a body of this very queue, which would keep itself alive by it.
     if (store_.Sums().taken_over > 0) clearing_.Everything(store_.mine());
     abandoned_.store(true, std::memory_order_relaxed);  // ordered by the next line; pairs with LetGo()
@@ -294,12 +298,12 @@ class QueueCore : public AnyQueue {
   // What only one kind of queue has. Under the mutex of SetAttributes().
   virtual absl::Status CheckOwnAttributes(const QueueAttributes& attributes) = 0;
   virtual void ApplyOwnAttributes(const QueueAttributes& attributes) = 0;
-  // Long enough for a move, whatever the queue's is.
-  static constexpr ReceiveOptions kToMove = {.visibility_timeout = absl::Seconds(30)};
-
   // After a purge.
   virtual void ForgetSends() = 0;
-  // The next message, if there is one, as for kToMove. False: there may be one, but too many are in flight.
+
+  // Long enough for a move, whatever the queue's is.
+  static constexpr ReceiveOptions kToMove = {.visibility_timeout = absl::Seconds(30)};
+  // The next message, if there is one, received with kToMove. False: there may be one, but too many are in flight.
   virtual bool TryReceiveOne(Deliveries<T>& delivery) = 0;
 
   // ---- sending ------------------------------------------------------------------------------------------------------

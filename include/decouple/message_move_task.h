@@ -16,7 +16,7 @@
 //
 // A task takes no thread of ours: messages move only while somebody is in Step() or Run(). It is a handle, as a
 // std::shared_ptr is, but keeps no queue alive: without its source it fails. All members may be called from any thread;
-// steps run one at a time.
+// steps run one at a time, and not from within the destructor of a body.
 
 #ifndef DECOUPLE_MESSAGE_MOVE_TASK_H_
 #define DECOUPLE_MESSAGE_MOVE_TASK_H_

@@ -419,7 +419,6 @@ class QueueCore : public AnyQueue {
     return result;
   }
 
- protected:
   const QueueRules& rules_;
   Clock& clock_;
   QueueSettings settings_;

@@ -136,8 +136,9 @@ class QueueCore : public AnyQueue {
   const Particulars* ParticularsOf(Message message) const { return store_.ParticularsOf(message); }
 
   absl::Status Delete(Message message, std::uint32_t receive) {
-    if (absl::Status status = TakeDelete(); !status.ok()) [[unlikely]]
-      return status;
+    if (quota_ != nullptr) [[unlikely]] {
+      if (absl::Status status = TakeDelete(); !status.ok()) return status;
+    }
     return receipts_.Delete(message, receive);
   }
 
@@ -419,7 +420,7 @@ class QueueCore : public AnyQueue {
     return result;
   }
 
-  const QueueRules& rules_;
+  const QueueRules rules_;
   Clock& clock_;
   QueueSettings settings_;
   const RequestChecks checks_;

@@ -231,7 +231,7 @@ class Receipts {
     return absl::OkStatus();
   }
 
-  const QueueRules& rules_;
+  const QueueRules rules_;
   const std::uint64_t identity_;
   Store& store_;
   InFlightLimit<T>& limit_;

@@ -91,13 +91,13 @@ class StandardCore final : public QueueCore<T> {
   }
 
   ReceiveResult<T> Receive(const ReceiveOptions& options) override {
-    absl::Status status = checks_.CheckReceiveOptions(options);
-    if (!options.attempt_id.empty()) [[unlikely]] {
-      status.Update(MakeError(Error::kInvalidParameterValue,
-                              "a receive request attempt id for a standard queue; only FIFO queues take one"));
-    }
-    if (!status.ok()) [[unlikely]]
+    if (absl::Status status = checks_.CheckReceiveOptions(options); !status.ok()) [[unlikely]]
       return ReceiveResult<T>(std::move(status));
+    if (!options.attempt_id.empty()) [[unlikely]] {
+      return ReceiveResult<T>(
+          MakeError(Error::kInvalidParameterValue,
+                    "a receive request attempt id for a standard queue; only FIFO queues take one"));
+    }
     return Base::Receive(leasing_, options);
   }
 

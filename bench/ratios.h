@@ -51,8 +51,8 @@ class Ratios : public benchmark::ConsoleReporter {
   std::map<std::string, double> fastest_;
 };
 
-// What main() does once the benchmarks are registered. `scalings`: pairs of benchmarks, of ours, of which one is to be no
-// slower than the other.
+// What main() does once the benchmarks are registered. `scalings`: pairs of benchmarks, of ours, of which one is to be
+// no slower than the other.
 inline int RunAndPrintRatios(int argc, char** argv, const std::string& our_name, const std::string& their_name,
                              const std::vector<std::pair<std::string, std::string>>& scalings = {}) {
   std::vector<char*> arguments(argv, argv + argc);

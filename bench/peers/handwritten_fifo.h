@@ -1,5 +1,5 @@
-// What one writes in half an hour: a mutex, a map of groups, and a line of those that can be received. It keeps the order
-// and one message of a group in flight, but knows no timeouts, no duplicates and no limits.
+// What one writes in half an hour: a mutex, a map of groups, and a line of those that can be received. It keeps the
+// order and one message of a group in flight, but knows no timeouts, no duplicates and no limits.
 #ifndef DECOUPLE_BENCH_PEERS_HANDWRITTEN_FIFO_H_
 #define DECOUPLE_BENCH_PEERS_HANDWRITTEN_FIFO_H_
 

@@ -81,8 +81,8 @@ class Delivery {
   absl::Status Delete() noexcept { return core_->Delete(message_, receive_count_); }
 
   // Hides the message for `visibility_timeout` from now, 0 … 12 h, in a standard queue also when its timeout has ended.
-  // kMessageNotInflight: it was received again since, or in a FIFO queue, its timeout has ended. kInvalidParameterValue: out of range, or more than 12 h from its
-  // first receive, or the message is gone.
+  // kMessageNotInflight: it was received again since, or in a FIFO queue, its timeout has ended.
+  // kInvalidParameterValue: out of range, or more than 12 h from its first receive, or the message is gone.
   absl::Status ChangeVisibility(absl::Duration visibility_timeout) noexcept {
     return core_->receipts().ChangeVisibility(message_, receive_count_, visibility_timeout);
   }

@@ -17,9 +17,11 @@
 // A delivery whose visibility timeout has ended can do nothing any more: others may have the message. What else a queue
 // can do: queue.h.
 //
-// Send takes two locks, of one of 32 parts of the deduplication ids and of one of 32 parts of the groups; Receive that
-// of a group once for each that it serves, and Delete that of the message's group. Finding the next group, counting,
-// timeouts and waiting take none of these. All cost O(messages concerned), however many groups and messages there are.
+// Locks. The groups and the deduplication ids are each spread over 32 parts with a lock of their own. Send takes the
+// lock of its id's part and that of its group's; Receive that of each group that it serves, and now and then that of a
+// part whose ids are old; Delete, a release and the end of a timeout, a delay or a retention that of the message's
+// group. A receive with an attempt id takes one more, the queue's. Finding the next group and extending a visibility
+// timeout take none. All cost O(messages concerned), however many groups and messages there are.
 // A group takes memory as long as it has messages, a deduplication id for five minutes; both are dropped by the calls
 // that follow, some at a time.
 

@@ -10,7 +10,8 @@
 //
 // A task moves as many messages as were visible when it started, in the order in which a receive would give them. A
 // moved message is a new one where it goes: with a new id and sending time, but with its body, attributes, group and
-// deduplication id, and in the order of its group. It is taken though its deduplication id was seen before. When a
+// deduplication id, and in the order of its group. It is taken though its deduplication id was seen before. (Where the
+// queue has a dead-letter queue of its own, what was received too often goes there instead, as at any receive.) When a
 // destination is full the task goes on later; when it is closed, or a message does not say where it came from, the task
 // fails: that message and all after it stay where they are.
 //

@@ -117,10 +117,9 @@ class Queue {
     return sources;
   }
 
-  // Moves what is in this queue, which must be somebody's dead-letter queue, elsewhere: see message_move_task.h. It does
-  // not begin by itself.
-  // kInvalidParameterValue: it is nobody's, a task is active already, the rate is out of its range, or the destination is
-  // this queue, or of another kind or body type.
+  // Moves what is in this queue, which must be somebody's dead-letter queue, elsewhere: see message_move_task.h. It
+  // does not begin by itself. kInvalidParameterValue: it is nobody's, a task is active already, the rate is out of its
+  // range, or the destination is this queue, or of another kind or body type.
   absl::StatusOr<MessageMoveTask> StartMessageMoveTask(const MessageMoveOptions& options = {}) {
     auto move = internal::StartMessageMove(core_, options, Counts().ready);
     if (!move.ok()) return move.status();

@@ -4,9 +4,9 @@
 //   absl::Seconds(20)}); jobs->SetAttributes({.retention = absl::Hours(1)}); jobs->Send(Job{}, {.delay =
 //   absl::Seconds(5)}); jobs->Receive({.max_messages = 10, .wait = absl::Seconds(1)});
 //
-// Names, ranges and defaults are SQS's; the ranges are those of Limits::Service() and can be lifted by `limits`. As with
-// the service both kinds of queue are told in the same words, and a standard queue refuses those that only a FIFO queue
-// understands.
+// Names, ranges and defaults are SQS's; the ranges are those of Limits::Service() and can be lifted by `limits`. As
+// with the service both kinds of queue are told in the same words, and a standard queue refuses those that only a FIFO
+// queue understands.
 
 #ifndef DECOUPLE_QUEUE_OPTIONS_H_
 #define DECOUPLE_QUEUE_OPTIONS_H_
@@ -47,7 +47,8 @@ struct Capacity {
 // What FIFO queues look at to tell a duplicate: all messages, or those of the same group.
 enum class DeduplicationScope { kQueue, kMessageGroup };
 
-// What QueueOptions::max_calls_per_second counts together in a FIFO queue: all calls, or those of one message group.
+// What QueueOptions::max_calls_per_second counts together in a FIFO queue: all calls, or the sends into one message
+// group. (Receives and deletes name no group, and are not counted then.)
 enum class FifoThroughputLimit { kPerQueue, kPerMessageGroupId };
 
 struct QueueOptions {

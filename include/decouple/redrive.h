@@ -42,6 +42,7 @@ class QueueReference {
   template <typename T>
   QueueReference(const Queue<T>& queue) : queue_(queue.any()) {}  // NOLINT: any queue is one
 
+  // Of the queue; there must be one.
   const std::string& name() const { return queue_->name(); }
 
   explicit operator bool() const { return queue_ != nullptr; }

@@ -251,6 +251,21 @@ CONFORMANCE_TEST("a queue is created with all of its options or not at all") {
   CHECK(dead.DeadLetterSources().empty());
 }
 
+CONFORMANCE_TEST("attributes change together or not at all, a dead-letter queue among them") {
+  ManualClock clock;
+  TestType dead;
+  auto queue = Make<TestType>(clock);
+  CHECK(ErrorIn(queue.SetAttributes({.visibility_timeout = Seconds(1), .redrive = Redrive{.to = queue}})) ==
+        Error::kInvalidAttributeValue);
+  CHECK(ErrorIn(queue.SetAttributes({.visibility_timeout = Seconds(-1), .redrive = Redrive{.to = dead}})) ==
+        Error::kInvalidAttributeValue);
+  CHECK_FALSE(queue.redrive().has_value());
+  SendAll(queue, 1);
+  ReceiveOne(queue);
+  clock.Advance(Seconds(30) - kOneNanosecond);
+  CHECK(queue.Counts().in_flight == 1);
+}
+
 CONFORMANCE_TEST("the sources of a dead-letter queue can be listed") {
   ManualClock clock;
   auto dead = Make<TestType>(clock);

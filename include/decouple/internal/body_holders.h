@@ -24,8 +24,8 @@ class BodyHolders {
     return word.With(SlotWord::kHeldByMore);
   }
 
-  // One less, of a slot whose word was seen to say kHeldByMore. False: it is not so any more, or somebody owns the slot;
-  // the caller looks again.
+  // One less, of a slot whose word was seen to say kHeldByMore. False: it is not so any more, or somebody owns the
+  // slot; the caller looks again.
   bool TryRemove(const void* slot, std::atomic<std::uint64_t>& atomic_word) {
     const std::lock_guard lock(mutex_);
     std::uint64_t seen = atomic_word.load(std::memory_order_acquire);

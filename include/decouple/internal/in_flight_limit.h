@@ -1,10 +1,11 @@
 // How many messages may be in flight, kept without a counter that every receiver would fight for.
 //
 // Every lease begins with a claim: of a place in the lane, of one in the line of returned messages, or of a single
-// message that is found in another way (those of tenants, all of a FIFO queue). So each of these three has a gate, a number of claims up to which it is open; within it receivers only
-// compare. At a closed gate the limit is worked out anew from what all threads counted, and the room that is left is
-// dealt out again. As long as a claim has led neither to a lease nor to nothing it counts as a lease: so the limit is
-// never exceeded, and it is exact when nothing runs concurrently.
+// message that is found in another way (those of tenants, all of a FIFO queue). So each of these three has a gate, a
+// number of claims up to which it is open; within it receivers only compare. At a closed gate the limit is worked out
+// anew from what all threads counted, and the room that is left is dealt out again. As long as a claim has led neither
+// to a lease nor to nothing it counts as a lease: so the limit is never exceeded, and it is exact when nothing runs
+// concurrently.
 
 #ifndef DECOUPLE_INTERNAL_IN_FLIGHT_LIMIT_H_
 #define DECOUPLE_INTERNAL_IN_FLIGHT_LIMIT_H_

@@ -8,14 +8,14 @@
 //                             └──────────────────┘ lease, Hide
 //
 // A message stays in its slot from its publication to its end, unless it is the last but few in its segment and nobody
-// holds it: then it may be moved once in a while (straggler_move.h). Ready messages are found by the lane's head; those that
-// are visible again are listed: a second, normally empty lane names them, and receivers look there first. Messages with
-// a group are listed with their tenant instead; those of a FIFO queue are never ready but listed from the start, by way
-// of their group (fifo_groups.h). Which phase may follow which, and who may change it: slot_word.h.
+// holds it: then it may be moved once in a while (straggler_move.h). Ready messages are found by the lane's head; those
+// that are visible again are listed: a second, normally empty lane names them, and receivers look there first. Messages
+// with a group are listed with their tenant instead; those of a FIFO queue are never ready but listed from the start,
+// by way of their group (fifo_groups.h). Which phase may follow which, and who may change it: slot_word.h.
 //
 // To change what is not his alone, a thread owns the slot for a few instructions (kBusy). Nothing of the user's runs
-// meanwhile but the body's move, when it is moved aside or to another queue: a body is destroyed after the message is deleted, by the last
-// one who holds it.
+// meanwhile but the body's move, when it is moved aside or to another queue: a body is destroyed after the message is
+// deleted, by the last one who holds it.
 //
 // Deadlines. Each segment, each chunk and the store keep the earliest instant at which one of theirs may be due; a new
 // deadline is made known by LowerDeadline() before the word that carries it is stored, so a slot that is not yet what
@@ -166,8 +166,8 @@ class MessageStore {
   // Gives an owned slot back with another word. Release: pairs with whoever takes it over next.
   static void Disown(Slot& slot, SlotWord word) { slot.word.store(word.bits(), std::memory_order_release); }
 
-  // The caller's hold on the body of a slot that he owns comes on top of the holds that are there. Returns the word that
-  // says so.
+  // The caller's hold on the body of a slot that he owns comes on top of the holds that are there. Returns the word
+  // that says so.
   SlotWord Hold(Slot& slot, SlotWord word) { return holders_.Add(&slot, word); }
 
   void DisownHeld(Slot& slot, SlotWord word) { Disown(slot, Hold(slot, word)); }

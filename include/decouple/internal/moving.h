@@ -1,6 +1,7 @@
 // Moving the next visible message of a queue to another, for move tasks.
 //
-// The message is received, so it is the one that a receiver would get next; if it cannot be moved the receive is undone.
+// The message is received, so it is the one that a receiver would get next; if it cannot be moved the receive is
+// undone.
 
 #ifndef DECOUPLE_INTERNAL_MOVING_H_
 #define DECOUPLE_INTERNAL_MOVING_H_

@@ -162,7 +162,7 @@ class Receipts {
     if (found == Found::kOwned) {
       Mine& mine = store_.mine();
       if (!rules_.expired_receipts_work && IsTimeUp(message) && !IsPastRetention(message)) {
-        GiveBackExpired(mine, message, before);
+        GiveBack(mine, message, before);
         found = Found::kExpired;
       } else {
         store_.Remove(mine, message, before, &OwnedQueueCounts::deleted);
@@ -186,8 +186,8 @@ class Receipts {
     return message.slot->visible_at.load(std::memory_order_relaxed) <= store_.Now();
   }
 
-  // Of a message in flight whose timeout has ended, and nobody noticed yet.
-  void GiveBackExpired(Mine& mine, Message message, SlotWord before) {
+  // Of a message in flight: released, or its timeout has ended and nobody noticed yet.
+  void GiveBack(Mine& mine, Message message, SlotWord before) {
     store_.NoteReturned(mine, message, before);
     store_.MakeVisible(mine, message, before);
     store_.visible().Notify(1);
@@ -203,7 +203,7 @@ class Receipts {
       return NotFound(Found::kGone);
     }
     if (!rules_.expired_receipts_work && slot.visible_at.load(std::memory_order_relaxed) <= now) {
-      GiveBackExpired(mine, message, before);
+      GiveBack(mine, message, before);
       return NotFound(Found::kExpired);
     }
     const std::int64_t visible_at = Later(now, absl::ToInt64Nanoseconds(timeout));
@@ -224,9 +224,7 @@ class Receipts {
     } else if (before.phase() == Phase::kListed) {
       Store::Disown(slot, before);  // visible already
     } else {
-      store_.NoteReturned(mine, message, before);
-      store_.MakeVisible(mine, message, before);
-      store_.visible().Notify(1);
+      GiveBack(mine, message, before);
     }
     return absl::OkStatus();
   }

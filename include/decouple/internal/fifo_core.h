@@ -168,7 +168,7 @@ class FifoCore final : public QueueCore<T> {
       }
       to_list =
           publishing_.PublishInGroup(mine, entrance, ticket, std::move(particulars), now, Later(now, settings_.delay()),
-                                     [&](Slot& slot) { slot.Construct(std::move(body)); });
+                                     [&](Slot& slot) { return slot.Construct(std::move(body)); });
       is_sent = true;
       return ticket;
     };

@@ -6,6 +6,7 @@
 #ifndef DECOUPLE_INTERNAL_MESSAGE_SLOT_H_
 #define DECOUPLE_INTERNAL_MESSAGE_SLOT_H_
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -20,6 +21,7 @@
 #include "decouple/attributes.h"
 #include "decouple/internal/get_or_create.h"
 #include "decouple/internal/segment_pool.h"
+#include "decouple/internal/shared_body.h"
 #include "decouple/internal/slot_word.h"
 #include "decouple/message.h"
 
@@ -32,10 +34,9 @@ struct Tenant;
 
 // What a message brought along from another queue.
 struct Origin {
-  std::optional<MessageId> id;         // kept
-  std::string source_name;             // of the queue whose dead letter it is
-  std::weak_ptr<AnyQueue> source;      // that queue
-  std::shared_ptr<const void> shared;  // the body, if it is not in the slot
+  std::optional<MessageId> id;     // kept
+  std::string source_name;         // of the queue whose dead letter it is
+  std::weak_ptr<AnyQueue> source;  // that queue
 };
 
 // Names a slot for those who do not know the body's type.
@@ -55,9 +56,6 @@ struct PlaceInGroup {
 
 // What every call looks at comes first. (Not aligned to a cache line: allocations that are take twice the time.)
 struct Particulars {
-  // Where the body is, if it is not in the slot; else null.
-  const void* shared_body() const { return origin == nullptr ? nullptr : origin->shared.get(); }
-
   // Of messages of FIFO queues.
   PlaceInGroup in_group;
   // Null: it was sent here.
@@ -65,6 +63,7 @@ struct Particulars {
   // The ticket by which the message is known, if it was moved (see aside.h).
   static constexpr std::uint64_t kNotMoved = UINT64_MAX;
   std::uint64_t moved_from = kNotMoved;
+  bool is_replayed = false;  // a topic sent it once more, from its archive
 
   MessageAttributes attributes;
   std::string group;
@@ -110,11 +109,23 @@ struct MessageSlot {
   std::atomic<std::int64_t> sent_at{0};
   std::int64_t first_received_at = 0;
 
-  alignas(T) std::byte body_bytes[sizeof(T)];
+  // A body, or where the word says kShared, what points to one.
+  static constexpr std::size_t kSize = std::max(sizeof(T), sizeof(SharedBody*));
+  alignas(T) alignas(SharedBody*) std::byte content[kSize];
 
-  T& body() { return *std::launder(reinterpret_cast<T*>(body_bytes)); }
-  void Construct(T&& body) { ::new (static_cast<void*>(body_bytes)) T(std::move(body)); }
-  void DestroyBody() { body().~T(); }
+  T& body() { return *std::launder(reinterpret_cast<T*>(content)); }
+  SharedBody& shared() { return **std::launder(reinterpret_cast<SharedBody**>(content)); }
+
+  // Both return the marks that the word is to have for it.
+  std::uint32_t Construct(T&& body) {
+    ::new (static_cast<void*>(content)) T(std::move(body));
+    return 0;
+  }
+  // Takes over a hold.
+  std::uint32_t Share(SharedBody* hold) {
+    ::new (static_cast<void*>(content)) SharedBody*(hold);
+    return SlotWord::kShared;
+  }
 };
 
 // Names a slot that stays where it is as long as the caller holds or owns it, or a line names it.

@@ -302,11 +302,13 @@ class MessageStore {
   }
 
   void DestroyContent(Message message, SlotWord word) {
-    if (word.Has(SlotWord::kHasParticulars)) [[unlikely]] {
-      const std::unique_ptr<Particulars> particulars = std::move(ParticularsAt(message));
-      if (particulars->shared_body() != nullptr) return;
+    if (word.Has(SlotWord::kHasParticulars)) [[unlikely]]
+      ParticularsAt(message).reset();
+    if (word.Has(SlotWord::kShared)) {
+      message.slot->shared().RemoveHolds(1);
+    } else {
+      std::destroy_at(std::addressof(message.slot->body()));
     }
-    message.slot->DestroyBody();
   }
 
   // Frees the slot after its content. Release: the next one to use it comes after all that we did here.
@@ -390,23 +392,29 @@ class MessageStore {
 
   // Of a message that the caller holds or owns.
   const T& BodyOf(Message message) const {
-    const Particulars* const particulars = ParticularsOf(message);
-    if (particulars != nullptr && particulars->shared_body() != nullptr) [[unlikely]]
-      return *static_cast<const T*>(particulars->shared_body());
+    if (const SharedBody* const shared = SharedOf(message)) return *static_cast<const T*>(shared->body());
     return message.slot->body();
   }
 
   // What such a message counts towards sizes. `word`: as it is, or was before the caller owned it.
   std::size_t BytesOf(Message message, SlotWord word) const {
+    if (word.Has(SlotWord::kShared)) return message.slot->shared().bytes();
+    const std::size_t size = MessageSize(std::as_const(message.slot->body()));
     if (!word.Has(SlotWord::kHasParticulars)) [[likely]]
-      return MessageSize(std::as_const(message.slot->body()));
-    return MessageSize(BodyOf(message)) + ParticularsAt(message)->attributes.bytes();
+      return size;
+    return size + ParticularsAt(message)->attributes.bytes();
   }
 
   // The attributes, group and more of a message that the caller holds or owns; null if it has none.
   const Particulars* ParticularsOf(Message message) const {
     const SlotWord word(message.slot->word.load(std::memory_order_acquire));
     return word.Has(SlotWord::kHasParticulars) ? ParticularsAt(message).get() : nullptr;
+  }
+
+  // The body that such a message shares with others; null if it has one of its own.
+  const SharedBody* SharedOf(Message message) const {
+    const SlotWord word(message.slot->word.load(std::memory_order_acquire));
+    return word.Has(SlotWord::kShared) ? &message.slot->shared() : nullptr;
   }
 
   static Message MessageAtPlace(LinePlace place) {

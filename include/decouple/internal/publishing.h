@@ -31,21 +31,23 @@ class Publishing {
 
   explicit Publishing(Store& store) : store_(store) {}
 
-  // A message that was sent to a standard queue; visible from `visible_at` on. Null particulars: it has none.
-  void Publish(Mine& mine, std::uint64_t ticket, T&& body, std::unique_ptr<Particulars> particulars,
-               std::int64_t sent_at, std::int64_t visible_at) {
+  // A message that was sent to a standard queue; visible from `visible_at` on. Null particulars: it has none. Here and
+  // below, construct(slot) writes the body, and returns the marks that MessageSlot gives for it.
+  template <typename Construct>
+  void Publish(Mine& mine, std::uint64_t ticket, std::unique_ptr<Particulars> particulars, std::int64_t sent_at,
+               std::int64_t visible_at, Construct construct) {
     const auto place = store_.lane().PlaceOf(ticket, mine.view);
     const Message message{place.segment, place.slot};
     const std::uint64_t ordinal = Lane::OrdinalOf(ticket);
-    place.slot->Construct(std::move(body));
+    const std::uint32_t body_marks = construct(*place.slot);
     // Relaxed, as all of the slot is until the word is stored: that publishes it.
     place.slot->sent_at.store(sent_at, std::memory_order_relaxed);
     if (particulars == nullptr && visible_at <= sent_at) [[likely]] {
-      PublishReady(message, SlotWord(Phase::kReady, ordinal));
+      PublishReady(message, SlotWord(Phase::kReady, ordinal, body_marks));
       return;
     }
     const bool has_group = particulars != nullptr && !particulars->group.empty();
-    const std::uint32_t marks = particulars == nullptr ? 0 : SlotWord::kHasParticulars;
+    const std::uint32_t marks = body_marks | (particulars == nullptr ? 0 : SlotWord::kHasParticulars);
     if (has_group) particulars->tenant = store_.TenantsOrCreate().Enrol(particulars->group, sent_at);
     if (particulars != nullptr) Store::ParticularsAt(message) = std::move(particulars);
     if (visible_at > sent_at) {
@@ -60,15 +62,13 @@ class Publishing {
     }
   }
 
-  // One that a standard queue takes over from another: listed at once, as it may be older than those before it. The
-  // body is written by construct(slot), unless particulars say that it is elsewhere.
+  // One that a standard queue takes over from another: listed at once, as it may be older than those before it.
   template <typename Construct>
   void PublishTakenOver(Mine& mine, std::uint64_t ticket, std::unique_ptr<Particulars> particulars,
                         std::int64_t sent_at, Construct construct) {
     const auto place = store_.lane().PlaceOf(ticket, mine.view);
     const Message message{place.segment, place.slot};
-    const SlotWord owned(Phase::kBusy, Lane::OrdinalOf(ticket), SlotWord::kHasParticulars);
-    if (particulars->shared_body() == nullptr) construct(*place.slot);
+    const SlotWord owned(Phase::kBusy, Lane::OrdinalOf(ticket), construct(*place.slot) | SlotWord::kHasParticulars);
     place.slot->sent_at.store(sent_at, std::memory_order_relaxed);
     if (!particulars->group.empty()) particulars->tenant = store_.TenantsOrCreate().Enrol(particulars->group, sent_at);
     Store::ParticularsAt(message) = std::move(particulars);
@@ -86,11 +86,11 @@ class Publishing {
     const auto place = store_.lane().PlaceOf(ticket, mine.view);
     const Message message{place.segment, place.slot};
     Particulars& particulars = *owned_particulars;
-    if (particulars.shared_body() == nullptr) construct(*place.slot);
+    const std::uint32_t body_marks = construct(*place.slot);
     place.slot->sent_at.store(sent_at, std::memory_order_relaxed);
     Store::ParticularsAt(message) = std::move(owned_particulars);
     SetPlace(particulars, message);
-    SlotWord word(Phase::kListed, Lane::OrdinalOf(ticket), SlotWord::kHasParticulars);
+    SlotWord word(Phase::kListed, Lane::OrdinalOf(ticket), body_marks | SlotWord::kHasParticulars);
     const bool is_first = entrance.Append(particulars);
     const bool is_delayed = visible_at > sent_at;
     if (is_delayed) {

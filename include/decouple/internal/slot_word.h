@@ -1,9 +1,9 @@
 // The state of one slot, in one 64-bit word, so that every transition is one store or one compare-exchange.
 //
-//   63            32 31          8  7 … 4   3 … 0
+//   63            32 31          9  8 … 4   3 … 0
 //   | receive count | generation  | marks | phase |
 //
-// The generation is the low 24 bits of the ordinal of the segment that the slot belongs to at the time, so a look with
+// The generation is the low 23 bits of the ordinal of the segment that the slot belongs to at the time, so a look with
 // an old idea of what is here never matches. Receive count and generation together are what a receipt names.
 //
 //   phase        who leaves it, and to what
@@ -54,22 +54,24 @@ class SlotWord {
   static constexpr std::uint32_t kInLine = 1U << 6;
   // The message has particulars (attributes, a group, …) in its segment's table.
   static constexpr std::uint32_t kHasParticulars = 1U << 7;
+  // The slot holds no body, but a hold on one that others share (shared_body.h).
+  static constexpr std::uint32_t kShared = 1U << 8;
 
   constexpr SlotWord() = default;
   constexpr explicit SlotWord(std::uint64_t bits) : bits_(bits) {}
   constexpr SlotWord(Phase phase, std::uint64_t generation, std::uint32_t marks = 0, std::uint32_t receive_count = 0)
-      : bits_(static_cast<std::uint64_t>(phase) | marks | (generation & kGenerationMask) << 8 |
+      : bits_(static_cast<std::uint64_t>(phase) | marks | (generation & kGenerationMask) << kGenerationShift |
               std::uint64_t{receive_count} << 32) {}
 
   constexpr std::uint64_t bits() const { return bits_; }
   constexpr Phase phase() const { return static_cast<Phase>(bits_ & 0xF); }
-  constexpr std::uint64_t generation() const { return (bits_ >> 8) & kGenerationMask; }
+  constexpr std::uint64_t generation() const { return (bits_ >> kGenerationShift) & kGenerationMask; }
   constexpr std::uint32_t receive_count() const { return static_cast<std::uint32_t>(bits_ >> 32); }
   constexpr bool Has(std::uint32_t marks) const { return (bits_ & marks) != 0; }
 
   constexpr bool IsOf(std::uint64_t ordinal) const { return generation() == (ordinal & kGenerationMask); }
   constexpr bool Is(Phase phase, std::uint64_t ordinal) const {
-    return (bits_ & 0xFFFFFF0F) == SlotWord(phase, ordinal).bits_;
+    return (bits_ & (kGenerationMask << kGenerationShift | 0xF)) == SlotWord(phase, ordinal).bits_;
   }
   // Over, and neither a delivery nor a line refers to it: free for another message.
   constexpr bool IsFree(std::uint64_t ordinal) const {
@@ -93,9 +95,11 @@ class SlotWord {
 
   friend constexpr bool operator==(SlotWord, SlotWord) = default;
 
-  static constexpr std::uint64_t kGenerationMask = 0xFFFFFF;
+  static constexpr std::uint64_t kGenerationMask = 0x7FFFFF;
 
  private:
+  static constexpr int kGenerationShift = 9;
+
   std::uint64_t bits_ = 0;
 };
 

@@ -46,7 +46,7 @@ class StandardCore final : public QueueCore<T> {
       if (absl::Status status = Admit(mine, size, ticket); !status.ok()) return status;
     }
     const std::int64_t now = store_.Now();
-    publishing_.Publish(mine, ticket, std::move(body), nullptr, now, Later(now, settings_.delay()));
+    publishing_.Publish(mine, ticket, nullptr, now, Later(now, settings_.delay()), ConstructFrom(body));
     store_.visible().Notify(1);
     if (ticket % kSlotsPerSegment == 0) [[unlikely]]
       this->WorkOff(mine, now);
@@ -120,7 +120,11 @@ class StandardCore final : public QueueCore<T> {
       particulars->attributes = std::move(options.attributes);
       particulars->group = std::move(options.group);
     }
-    publishing_.Publish(mine, ticket, std::move(body), std::move(particulars), now, Later(now, delay));
+    publishing_.Publish(mine, ticket, std::move(particulars), now, Later(now, delay), ConstructFrom(body));
+  }
+
+  static auto ConstructFrom(T& body) {
+    return [&body](MessageSlot<T>& slot) { return slot.Construct(std::move(body)); };
   }
 
   // Those whose result is not an error: with one ticket for all, or one by one if the queue is not open to everybody.

@@ -97,11 +97,13 @@ class StragglerMove {
     std::unique_ptr<Particulars> particulars =
         before.Has(SlotWord::kHasParticulars) ? std::move(Store::ParticularsAt(from)) : std::make_unique<Particulars>();
     particulars->moved_from = original;
-    const bool body_is_here = particulars->shared_body() == nullptr;
-    if (body_is_here) to.slot->Construct(std::move(from.slot->body()));
+    const bool is_shared = before.Has(SlotWord::kShared);
+    const std::uint32_t body_marks =
+        is_shared ? to.slot->Share(&from.slot->shared()) : to.slot->Construct(std::move(from.slot->body()));
     Store::ParticularsAt(to) = std::move(particulars);
     aside.Add(original, to);
-    const SlotWord moved(before.phase(), Lane::OrdinalOf(ticket), SlotWord::kHasParticulars, before.receive_count());
+    const SlotWord moved(before.phase(), Lane::OrdinalOf(ticket), body_marks | SlotWord::kHasParticulars,
+                         before.receive_count());
     to.slot->word.exchange(moved.With(Phase::kBusy).bits(), std::memory_order_seq_cst);  // it cannot end meanwhile
     store_.LowerDeadline(*to.segment, std::min(visible_at, store_.RetentionEnd(*to.slot)));
     if (store_.groups() == nullptr) {
@@ -114,11 +116,11 @@ class StragglerMove {
     }
 
     const SlotWord over = before.Without(SlotWord::kHasParticulars);
-    if (body_is_here) {
+    if (is_shared) {
+      Store::FreeLast(from, over);  // its hold is with the other slot
+    } else {
       Store::Disown(*from.slot, over.With(Phase::kDeleted).With(SlotWord::kHeld));
       store_.Drop(from);
-    } else {
-      Store::FreeLast(from, over);  // there never was a body
     }
   }
 

@@ -11,6 +11,7 @@
 #include "decouple/internal/message_slot.h"
 #include "decouple/internal/message_store.h"
 #include "decouple/internal/queue_counters.h"
+#include "decouple/internal/shared_body.h"
 #include "decouple/internal/slot_word.h"
 
 namespace decouple::internal {
@@ -18,7 +19,8 @@ namespace decouple::internal {
 // The queue that takes it over moves from it; one that does not leaves it as it is.
 template <typename T>
 struct Transfer {
-  T* body = nullptr;                         // null: particulars.origin->shared has it
+  T* body = nullptr;                         // null: it is in `shared`
+  BodyHold shared;
   std::unique_ptr<Particulars> particulars;  // attributes, group, deduplication id, origin
   std::size_t bytes = 0;                     // as the message counts towards sizes
   std::int64_t sent_at = 0;                  // to go on with, if the queue's kind keeps it
@@ -26,7 +28,9 @@ struct Transfer {
 
   // Puts the body where it is to be.
   auto ConstructBody() {
-    return [this](MessageSlot<T>& slot) { slot.Construct(std::move(*body)); };
+    return [this](MessageSlot<T>& slot) {
+      return shared ? slot.Share(shared.Release()) : slot.Construct(std::move(*body));
+    };
   }
 };
 
@@ -57,16 +61,14 @@ class Transfers {
       transfer.particulars->attributes = particulars.attributes;
       transfer.particulars->group = particulars.group;
       transfer.particulars->deduplication_id = particulars.deduplication_id;
-      if (particulars.shared_body() != nullptr) {
-        transfer.particulars->origin->shared = particulars.origin->shared;
-        return transfer;
-      }
+      transfer.particulars->is_replayed = particulars.is_replayed;
     }
-    if (is_shown) {
+    if (before.Has(SlotWord::kShared)) {
+      transfer.shared = BodyHold::On(message.slot->shared());
+    } else if (is_shown) {
       before = store_.Hold(*message.slot, before);
       mine.counts.held_again.Add(1);
-      transfer.particulars->origin->shared = std::shared_ptr<const void>(
-          std::addressof(message.slot->body()), [core = &core_, message](const void*) { core->LetGo(message); });
+      transfer.shared = BodyHold(new LentBody(core_, message, transfer.bytes));
     } else {
       transfer.body = std::addressof(message.slot->body());
     }
@@ -81,6 +83,18 @@ class Transfers {
   }
 
  private:
+  // The body of a message that a delivery shows, where it is.
+  class LentBody final : public SharedBody {
+   public:
+    LentBody(QueueCore<T>& core, Message message, std::size_t bytes)
+        : SharedBody(std::addressof(message.slot->body()), nullptr, bytes), core_(core), message_(message) {}
+    ~LentBody() override { core_.LetGo(message_); }
+
+   private:
+    QueueCore<T>& core_;
+    const Message message_;
+  };
+
   QueueCore<T>& core_;
   Store& store_;
 };

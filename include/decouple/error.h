@@ -35,8 +35,15 @@ enum class Error {
   kBatchEntryIdsNotDistinct,      // two entries of one id
   kInvalidBatchEntryId,           // an id that is empty, too long or has a character that is not allowed
   kRequestThrottled,              // more calls in a second than the queue's options allow
-  kQueueClosed,                   // ours: sending into a closed queue, receiving from one that is closed and drained
-  kQueueFull,                     // ours: the queue's capacity is used up
+  kInvalidParameter,           // an argument to a topic, a subscription, a filter policy or an endpoint is not allowed
+  kFilterPolicyLimitExceeded,  // a filter policy with too many keys or combinations, or too long
+  kAccessDenied,               // the queue does not allow the topic to send to it
+  kNotFound,                   // the subscription or endpoint is gone
+  kEndpointDisabled,           // the endpoint is disabled
+  kPlatformApplicationDisabled,  // the endpoint's application is disabled
+  kQueueClosed,                  // ours: sending into a closed queue, receiving from one that is closed and drained
+  kQueueFull,                    // ours: the queue's capacity is used up
+  kTopicClosed,                  // ours: publishing on a closed topic
 };
 
 namespace internal {
@@ -49,7 +56,7 @@ struct ErrorEntry {
 };
 
 // In the order of the enumerators.
-inline constexpr std::array<ErrorEntry, 15> kErrors = {{
+inline constexpr std::array<ErrorEntry, 22> kErrors = {{
     {"InvalidParameterValue", absl::StatusCode::kInvalidArgument},
     {"InvalidAttributeValue", absl::StatusCode::kInvalidArgument},
     {"MissingParameter", absl::StatusCode::kInvalidArgument},
@@ -63,8 +70,15 @@ inline constexpr std::array<ErrorEntry, 15> kErrors = {{
     {"BatchEntryIdsNotDistinct", absl::StatusCode::kInvalidArgument},
     {"InvalidBatchEntryId", absl::StatusCode::kInvalidArgument},
     {"RequestThrottled", absl::StatusCode::kResourceExhausted},
+    {"InvalidParameter", absl::StatusCode::kInvalidArgument},
+    {"FilterPolicyLimitExceeded", absl::StatusCode::kResourceExhausted},
+    {"AccessDenied", absl::StatusCode::kPermissionDenied},
+    {"NotFound", absl::StatusCode::kNotFound},
+    {"EndpointDisabled", absl::StatusCode::kFailedPrecondition},
+    {"PlatformApplicationDisabled", absl::StatusCode::kFailedPrecondition},
     {"QueueClosed", absl::StatusCode::kFailedPrecondition},
     {"QueueFull", absl::StatusCode::kResourceExhausted},
+    {"TopicClosed", absl::StatusCode::kFailedPrecondition},
 }};
 
 // A status with `error` attached. Allocates: only for the path on which a call fails.

@@ -1,8 +1,8 @@
-// The numbers that the service refuses to go beyond. A queue takes them in its options:
+// The numbers that the services refuse to go beyond. Queues and topics take them in their options:
 //
 //   StandardQueue<int>::Create({.limits = Limits::Unlimited()});     // for use in process only
 //
-// Limits::Service() is exactly what SQS documents, so that what passes in a test passes there.
+// Limits::Service() is exactly what SQS and SNS document, so that what passes in a test passes there.
 
 #ifndef DECOUPLE_LIMITS_H_
 #define DECOUPLE_LIMITS_H_
@@ -29,6 +29,12 @@ struct Limits {
   std::size_t max_messages_per_receive = 10;
   std::size_t max_message_attributes = 10;
   std::int64_t max_in_flight = 120'000;
+  // Of topics and their filter policies.
+  std::size_t max_published_message_size = 262'144;
+  std::size_t max_subject_length = 100;
+  std::size_t max_filter_keys = 5;
+  std::size_t max_filter_combinations = 150;
+  std::size_t max_filter_bytes = 262'144;
 
   static constexpr Limits Service() { return {}; }
 
@@ -46,7 +52,12 @@ struct Limits {
             .max_batch_entries = std::numeric_limits<std::size_t>::max(),
             .max_messages_per_receive = std::numeric_limits<std::uint32_t>::max(),
             .max_message_attributes = std::numeric_limits<std::size_t>::max(),
-            .max_in_flight = std::numeric_limits<std::int64_t>::max()};
+            .max_in_flight = std::numeric_limits<std::int64_t>::max(),
+            .max_published_message_size = std::numeric_limits<std::size_t>::max(),
+            .max_subject_length = std::numeric_limits<std::size_t>::max(),
+            .max_filter_keys = std::numeric_limits<std::size_t>::max(),
+            .max_filter_combinations = std::numeric_limits<std::size_t>::max(),
+            .max_filter_bytes = std::numeric_limits<std::size_t>::max()};
   }
 };
 

@@ -19,7 +19,7 @@ namespace decouple::internal {
 // The queue that takes it over moves from it; one that does not leaves it as it is.
 template <typename T>
 struct Transfer {
-  T* body = nullptr;                         // null: it is in `shared`
+  T* body = nullptr;  // null: it is in `shared`
   BodyHold shared;
   std::unique_ptr<Particulars> particulars;  // attributes, group, deduplication id, origin
   std::size_t bytes = 0;                     // as the message counts towards sizes

@@ -1,0 +1,179 @@
+// The fields of a body, described once, so that filter policies can look at them. Beside a struct of one's own:
+//
+//   struct Order { std::string store; double price; std::vector<Item> items; };
+//
+//   constexpr auto DecoupleFields(const Order*) {
+//     return decouple::Fields(decouple::Field("store", &Order::store), decouple::Field("price", &Order::price),
+//                             decouple::Field("items", &Order::items));
+//   }
+//
+// The names are those that a policy says: FilterPolicy::Parse(R"({"price":[{"numeric":[">",100]}]})", …), and
+// Where(&Order::price) > 100 finds them by the member. Fields can be numbers and enumerations (as numbers), bool, what
+// converts to a std::string_view, described structs (objects), ranges of all these (arrays), and a std::optional of
+// them, which is absent when it is empty. A floating-point number that is not finite is null.
+
+#ifndef DECOUPLE_FIELDS_H_
+#define DECOUPLE_FIELDS_H_
+
+#include <array>
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <optional>
+#include <ranges>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+
+#include "absl/functional/function_ref.h"
+#include "decouple/internal/decimal.h"
+#include "decouple/internal/field_type.h"
+
+namespace decouple {
+
+template <typename Struct, typename Member>
+struct Field {
+  constexpr Field(std::string_view field_name, Member Struct::*member) : name(field_name), pointer(member) {}
+
+  std::string_view name;
+  Member Struct::*pointer;
+};
+
+template <typename... Described>
+constexpr std::tuple<Described...> Fields(Described... fields) {
+  return {fields...};
+}
+
+// Whether T's fields are described.
+template <typename T>
+concept HasFields = requires {
+  DecoupleFields(static_cast<const T*>(nullptr));
+};
+
+namespace internal {
+
+template <typename T>
+struct OptionalOf : std::false_type {};
+template <typename T>
+struct OptionalOf<std::optional<T>> : std::true_type {
+  using Value = T;
+};
+
+template <typename T>
+concept TextField = std::convertible_to<const T&, std::string_view>;
+template <typename T>
+concept NumberField = (std::is_arithmetic_v<T> && !std::same_as<T, bool>) || std::is_enum_v<T>;
+template <typename T>
+concept ArrayField = !TextField<T> && std::ranges::forward_range<const T> &&
+                     std::is_reference_v<std::ranges::range_reference_t<const T>>;
+
+template <typename T>
+class FieldTypeOf;
+
+template <typename T>
+const FieldType& TheFieldTypeOf() {
+  static const FieldTypeOf<T> type;
+  return type;
+}
+
+template <typename T>
+FieldValue FieldValueOf(const T& value) {
+  return {&TheFieldTypeOf<T>(), &value};
+}
+
+template <typename T>
+const T& As(const void* value) {
+  return *static_cast<const T*>(value);
+}
+
+template <>
+class FieldTypeOf<bool> final : public FieldType {
+ public:
+  FieldKind kind(const void*) const override { return FieldKind::kBool; }
+  bool truth(const void* value) const override { return As<bool>(value); }
+};
+
+template <NumberField T>
+class FieldTypeOf<T> final : public FieldType {
+ public:
+  FieldKind kind(const void* value) const override {
+    if constexpr (std::floating_point<T>) {
+      if (!std::isfinite(As<T>(value))) return FieldKind::kNull;
+    }
+    return FieldKind::kNumber;
+  }
+  Decimal number(const void* value) const override {
+    if constexpr (std::is_enum_v<T>) {
+      return *Decimal::Of(static_cast<std::underlying_type_t<T>>(As<T>(value)));
+    } else {
+      return *Decimal::Of(As<T>(value));
+    }
+  }
+};
+
+template <TextField T>
+class FieldTypeOf<T> final : public FieldType {
+ public:
+  FieldKind kind(const void*) const override { return FieldKind::kText; }
+  std::string_view text(const void* value) const override { return As<T>(value); }
+};
+
+template <ArrayField T>
+class FieldTypeOf<T> final : public FieldType {
+ public:
+  FieldKind kind(const void*) const override { return FieldKind::kArray; }
+  bool AnyElement(const void* value, absl::FunctionRef<bool(FieldValue)> visit) const override {
+    for (const auto& element : As<T>(value)) {
+      if (visit(FieldValueOf(element))) return true;
+    }
+    return false;
+  }
+};
+
+// What it holds, or absent.
+template <typename T>
+requires OptionalOf<T>::value class FieldTypeOf<T> final : public FieldType {
+  using Value = typename OptionalOf<T>::Value;
+
+ public:
+  FieldKind kind(const void* value) const override { return Held(value).kind(); }
+  bool truth(const void* value) const override { return Held(value).truth(); }
+  Decimal number(const void* value) const override { return Held(value).number(); }
+  std::string_view text(const void* value) const override { return Held(value).text(); }
+  bool AnyElement(const void* value, absl::FunctionRef<bool(FieldValue)> visit) const override {
+    return Held(value).AnyElement(visit);
+  }
+  FieldValue member(const void* value, std::string_view name) const override { return Held(value).member(name); }
+
+ private:
+  static FieldValue Held(const void* value) {
+    return As<T>(value).has_value() ? FieldValueOf<Value>(*As<T>(value)) : FieldValue();
+  }
+};
+
+template <HasFields T>
+class FieldTypeOf<T> final : public FieldType {
+ public:
+  FieldKind kind(const void*) const override { return FieldKind::kObject; }
+  FieldValue member(const void* value, std::string_view name) const override {
+    FieldValue found;
+    std::apply([&](const auto&... field) { (... || Read(field, As<T>(value), name, found)); }, kFields);
+    return found;
+  }
+
+ private:
+  static constexpr auto kFields = DecoupleFields(static_cast<const T*>(nullptr));
+
+  template <typename DescribedField>
+  static bool Read(const DescribedField& field, const T& value, std::string_view name, FieldValue& found) {
+    if (field.name != name) return false;
+    found = FieldValueOf(value.*field.pointer);
+    return true;
+  }
+};
+
+}  // namespace internal
+
+}  // namespace decouple
+
+#endif  // DECOUPLE_FIELDS_H_

@@ -1,0 +1,105 @@
+// Which messages of a topic a subscription gets.
+//
+//   FilterPolicy::Parse(R"({"store": ["oslo", {"prefix": "lon"}], "price": [{"numeric": [">", 100]}]})")   // JSON
+//   Where(&Order::price) > 100 && Attribute("store").In({"oslo", "bergen"})                 // filter_expression.h
+//
+// Both forms come to the same. In the JSON form each key names an attribute or, with FilterScope::kMessageBody, a field
+// of the body, nested as the body is; its value is a list of which one must match, and all keys must match. A list
+// holds values (strings, numbers, true, false, null) and objects of one operator each: prefix, suffix,
+// equals-ignore-case, cidr, numeric, exists, anything-but. "$or" takes a list of at least two objects of which one must
+// match; it is an ordinary key, as with the service, if one of them uses the name of an operator as a key.
+//
+// The body of a policy's message is a struct whose fields are described (fields.h), or text that holds JSON. Below an
+// array all must match within the same element. Attributes of type Binary count as absent; one of type String.Array
+// matches when one of its elements does. What is not of the type that is asked for does not match: no error. Text that
+// is not the JSON that it should be matches nothing, not even {"exists": false}. Letters beyond ASCII have no case. In
+// JSON text numbers are read as 64-bit integers or doubles, and may be nested 128 deep; attributes keep all digits.
+//
+// Parse() and all reading of JSON text need <decouple/json/filter_policy.h> and the CMake target decouple::json.
+//
+// A plain value, cheap to copy. Matching takes no lock and may be done from any thread.
+
+#ifndef DECOUPLE_FILTER_POLICY_H_
+#define DECOUPLE_FILTER_POLICY_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "decouple/attributes.h"
+#include "decouple/error.h"
+#include "decouple/internal/filter_tree.h"
+#include "decouple/internal/message_view.h"
+#include "decouple/limits.h"
+
+namespace decouple {
+
+// SNS's FilterPolicyScope: what the keys of a JSON policy name.
+enum class FilterScope { kMessageAttributes, kMessageBody };
+
+class FilterPolicy {
+ public:
+  // Lets every message through.
+  FilterPolicy() = default;
+
+  // kInvalidParameter: malformed; says what, and where in the policy. kFilterPolicyLimitExceeded: more than 5 keys, 150
+  // combinations or 256 KB (see Limits). Defined in json/filter_policy.h.
+  static inline absl::StatusOr<FilterPolicy> Parse(std::string_view json,
+                                                   FilterScope scope = FilterScope::kMessageAttributes,
+                                                   const Limits& limits = Limits::Service());
+
+  // Whether a message gets through, as a topic decides it. For a test, or for filtering without a topic.
+  template <typename T>
+  bool Matches(const MessageAttributes& attributes, const T& body) const {
+    if (lets_all_through()) return true;
+    const internal::MessageView view(attributes, body);
+    return internal::Matches(*tree_, view.root());
+  }
+
+  bool lets_all_through() const { return tree_ == nullptr; }
+  bool looks_at_attributes() const { return tree_ != nullptr && LooksAt(*tree_, internal::kAttributesScope); }
+  bool looks_at_body() const { return tree_ != nullptr && LooksAt(*tree_, internal::kBodyScope); }
+
+  // Whether both ask for the same, in the same words.
+  friend bool operator==(const FilterPolicy& a, const FilterPolicy& b) {
+    return a.tree_ == b.tree_ || (a.tree_ != nullptr && b.tree_ != nullptr && *a.tree_ == *b.tree_);
+  }
+
+  // For the library itself. Null: lets all through.
+  static absl::StatusOr<FilterPolicy> Of(internal::FilterGroup root, const Limits& limits) {
+    if (absl::Status status = CheckSize(root, limits); !status.ok()) return status;
+    FilterPolicy policy;
+    policy.tree_ = std::make_shared<const internal::FilterGroup>(std::move(root));
+    return policy;
+  }
+  const internal::FilterGroup* tree() const { return tree_.get(); }
+  static absl::Status CheckSize(const internal::FilterGroup& root, const Limits& limits) {
+    const std::size_t keys = internal::FilterKeys::Of(root);
+    if (keys > limits.max_filter_keys) {
+      return internal::MakeError(
+          Error::kFilterPolicyLimitExceeded,
+          absl::StrCat("a filter policy with ", keys, " keys; allowed are at most ", limits.max_filter_keys));
+    }
+    const std::size_t combinations = internal::FilterCombinations::Of(root);
+    if (combinations > limits.max_filter_combinations) {
+      return internal::MakeError(
+          Error::kFilterPolicyLimitExceeded,
+          absl::StrCat("a filter policy of ", combinations,
+                       " combinations: its lists, multiplied; allowed are at most ", limits.max_filter_combinations));
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  std::shared_ptr<const internal::FilterGroup> tree_;
+};
+
+}  // namespace decouple
+
+#endif  // DECOUPLE_FILTER_POLICY_H_

@@ -1,0 +1,132 @@
+// A message as policies look at it: an object of its attributes and its body. What has to be parsed is parsed once, and
+// only if a policy asks for it.
+
+#ifndef DECOUPLE_INTERNAL_MESSAGE_VIEW_H_
+#define DECOUPLE_INTERNAL_MESSAGE_VIEW_H_
+
+#include <concepts>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "decouple/attributes.h"
+#include "decouple/fields.h"
+#include "decouple/internal/decimal.h"
+#include "decouple/internal/field_type.h"
+#include "decouple/internal/filter_tree.h"
+#include "decouple/internal/text_reader.h"
+
+namespace decouple::internal {
+
+// Whether policies can look into bodies of type T.
+template <typename T>
+inline constexpr bool kHasReadableBody = HasFields<T> || std::convertible_to<const T&, std::string_view>;
+
+// Used by one thread. Attributes and body must outlive it.
+class MessageView {
+ public:
+  template <typename T>
+  MessageView(const MessageAttributes& attributes, const T& body) : attributes_(attributes) {
+    if constexpr (HasFields<T>) {
+      body_ = FieldValueOf(body);
+    } else if constexpr (std::convertible_to<const T&, std::string_view>) {
+      text_ = std::string_view(body);
+    }
+  }
+  MessageView(const MessageView&) = delete;
+  MessageView& operator=(const MessageView&) = delete;
+
+  FieldValue root() const { return {&RootType::Instance(), this}; }
+
+  bool has_attributes() const { return !attributes_.empty(); }
+  // So far as anybody has looked.
+  bool has_malformed_attribute() const { return has_malformed_attribute_; }
+  bool has_malformed_body() const { return parsed_body_ && *parsed_body_ == nullptr; }
+
+ private:
+  // The address of the view itself is that of the message.
+  template <typename Type>
+  class Singleton : public FieldType {
+   public:
+    static const Type& Instance() {
+      static const Type type;
+      return type;
+    }
+    FieldKind kind(const void*) const override { return FieldKind::kObject; }
+  };
+
+  class RootType final : public Singleton<RootType> {
+   public:
+    FieldValue member(const void* value, std::string_view name) const override {
+      const auto* const view = static_cast<const MessageView*>(value);
+      return name == kBodyScope ? view->Body() : FieldValue{&AttributesType::Instance(), view};
+    }
+  };
+
+  class AttributesType final : public Singleton<AttributesType> {
+   public:
+    FieldValue member(const void* value, std::string_view name) const override {
+      const auto* const view = static_cast<const MessageView*>(value);
+      const AttributeValue* const attribute = view->attributes_.Find(name);
+      return attribute == nullptr ? FieldValue() : view->ValueOf(*attribute);
+    }
+  };
+
+  // Text or a number; suffixes of types do not count, and what is neither counts as absent (SNS).
+  class AttributeType final : public FieldType {
+   public:
+    static const AttributeType& Instance() {
+      static const AttributeType type;
+      return type;
+    }
+    FieldKind kind(const void* value) const override {
+      const std::string_view type = Attribute(value).type();
+      if (type.starts_with("String")) return FieldKind::kText;
+      if (type.starts_with("Number") && Decimal::Parse(Attribute(value).value())) return FieldKind::kNumber;
+      return FieldKind::kAbsent;
+    }
+    std::string_view text(const void* value) const override { return Attribute(value).value(); }
+    Decimal number(const void* value) const override { return *Decimal::Parse(Attribute(value).value()); }
+
+   private:
+    static const AttributeValue& Attribute(const void* value) { return *static_cast<const AttributeValue*>(value); }
+  };
+
+  FieldValue ValueOf(const AttributeValue& attribute) const {
+    if (attribute.type() != "String.Array") return {&AttributeType::Instance(), &attribute};
+    for (const auto& [parsed, text] : parsed_attributes_) {
+      if (parsed == &attribute) return ArrayIn(text.get());
+    }
+    parsed_attributes_.emplace_back(&attribute, ReadText(attribute.value()));
+    const FieldValue value = ArrayIn(parsed_attributes_.back().second.get());
+    if (value.kind() == FieldKind::kMalformed) has_malformed_attribute_ = true;
+    return value;
+  }
+
+  static FieldValue ArrayIn(const ParsedText* text) {
+    const FieldValue value = text == nullptr ? FieldValue() : text->value();
+    return value.kind() == FieldKind::kArray ? value : MalformedField::Value();
+  }
+
+  FieldValue Body() const {
+    if (!text_) return body_;
+    if (!parsed_body_) parsed_body_ = ReadText(*text_);
+    return *parsed_body_ == nullptr ? MalformedField::Value() : (*parsed_body_)->value();
+  }
+
+  const MessageAttributes& attributes_;
+  FieldValue body_;
+  std::optional<std::string_view> text_;
+  // Filled by the first look.
+  mutable std::optional<std::unique_ptr<const ParsedText>> parsed_body_;
+  mutable absl::InlinedVector<std::pair<const AttributeValue*, std::unique_ptr<const ParsedText>>, 1>
+      parsed_attributes_;
+  mutable bool has_malformed_attribute_ = false;
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_MESSAGE_VIEW_H_

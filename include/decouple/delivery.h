@@ -26,6 +26,7 @@
 #include "decouple/attributes.h"
 #include "decouple/internal/message_store.h"
 #include "decouple/message.h"
+#include "decouple/publication.h"
 
 namespace decouple {
 
@@ -73,6 +74,10 @@ class Delivery {
   std::optional<SequenceNumber> sequence_number() const { return core_->SequenceNumberOf(message_); }
   // The name of the queue whose dead letter it is (SQS's DeadLetterQueueSource); empty if it is none.
   std::string_view dead_letter_source() const;
+  // What was said of it when it was published on a topic; null if it was sent to a queue directly.
+  const Publication* publication() const;
+  // A FIFO topic delivered it once more, from its archive (SNS's Replayed).
+  bool replayed() const;
   ReceiptHandle receipt() const { return core_->receipts().ReceiptOf(message_, receive_count_); }
 
   // The message is done with. Succeeds, and does nothing, when it is gone already. When its visibility timeout has
@@ -107,6 +112,7 @@ class Delivery {
 template <typename T>
 const MessageAttributes& Delivery<T>::attributes() const {
   static const MessageAttributes none;
+  if (const Publication* const from = publication()) return from->attributes;
   const internal::Particulars* const particulars = core_->ParticularsOf(message_);
   return particulars == nullptr ? none : particulars->attributes;
 }
@@ -128,6 +134,18 @@ std::string_view Delivery<T>::dead_letter_source() const {
   const internal::Particulars* const particulars = core_->ParticularsOf(message_);
   if (particulars == nullptr || particulars->origin == nullptr) return {};
   return particulars->origin->source_name;
+}
+
+template <typename T>
+const Publication* Delivery<T>::publication() const {
+  const internal::SharedBody* const shared = core_->SharedOf(message_);
+  return shared == nullptr ? nullptr : shared->publication();
+}
+
+template <typename T>
+bool Delivery<T>::replayed() const {
+  const internal::Particulars* const particulars = core_->ParticularsOf(message_);
+  return particulars != nullptr && particulars->is_replayed;
 }
 
 // The deliveries of one receive. Up to ten take no memory from the heap.

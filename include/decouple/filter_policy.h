@@ -59,26 +59,29 @@ class FilterPolicy {
   bool Matches(const MessageAttributes& attributes, const T& body) const {
     if (lets_all_through()) return true;
     const internal::MessageView view(attributes, body);
-    return internal::Matches(*tree_, view.root());
+    return internal::Matches(compiled_->tree, view.root());
   }
 
-  bool lets_all_through() const { return tree_ == nullptr; }
-  bool looks_at_attributes() const { return tree_ != nullptr && LooksAt(*tree_, internal::kAttributesScope); }
-  bool looks_at_body() const { return tree_ != nullptr && LooksAt(*tree_, internal::kBodyScope); }
+  bool lets_all_through() const { return compiled_ == nullptr; }
+  bool looks_at_attributes() const { return compiled_ != nullptr && compiled_->looks_at_attributes; }
+  bool looks_at_body() const { return compiled_ != nullptr && compiled_->looks_at_body; }
 
   // Whether both ask for the same, in the same words.
   friend bool operator==(const FilterPolicy& a, const FilterPolicy& b) {
-    return a.tree_ == b.tree_ || (a.tree_ != nullptr && b.tree_ != nullptr && *a.tree_ == *b.tree_);
+    return a.compiled_ == b.compiled_ ||
+           (a.compiled_ != nullptr && b.compiled_ != nullptr && a.compiled_->tree == b.compiled_->tree);
   }
 
   // For the library itself. Null: lets all through.
   static absl::StatusOr<FilterPolicy> Of(internal::FilterGroup root, const Limits& limits) {
     if (absl::Status status = CheckSize(root, limits); !status.ok()) return status;
+    const bool looks_at_attributes = internal::LooksAt(root, internal::kAttributesScope);
+    const bool looks_at_body = internal::LooksAt(root, internal::kBodyScope);
     FilterPolicy policy;
-    policy.tree_ = std::make_shared<const internal::FilterGroup>(std::move(root));
+    policy.compiled_ = std::make_shared<const Compiled>(Compiled{std::move(root), looks_at_attributes, looks_at_body});
     return policy;
   }
-  const internal::FilterGroup* tree() const { return tree_.get(); }
+  const internal::FilterGroup* tree() const { return compiled_ == nullptr ? nullptr : &compiled_->tree; }
   static absl::Status CheckSize(const internal::FilterGroup& root, const Limits& limits) {
     const std::size_t keys = internal::FilterKeys::Of(root);
     if (keys > limits.max_filter_keys) {
@@ -97,7 +100,13 @@ class FilterPolicy {
   }
 
  private:
-  std::shared_ptr<const internal::FilterGroup> tree_;
+  struct Compiled {
+    internal::FilterGroup tree;
+    bool looks_at_attributes = false;
+    bool looks_at_body = false;
+  };
+
+  std::shared_ptr<const Compiled> compiled_;  // null: lets all through
 };
 
 }  // namespace decouple

@@ -160,6 +160,7 @@ class Queue {
             .capacity = options.capacity,
             .redrive = options.redrive,
             .redrive_allow = options.redrive_allow,
+            .senders = options.senders,
             .content_based_deduplication = options.content_based_deduplication,
             .deduplication_scope = options.deduplication_scope,
             .fifo_throughput_limit = options.fifo_throughput_limit,

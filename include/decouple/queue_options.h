@@ -24,6 +24,7 @@
 #include "decouple/clock.h"
 #include "decouple/limits.h"
 #include "decouple/redrive.h"
+#include "decouple/senders.h"
 
 namespace decouple {
 
@@ -70,6 +71,8 @@ struct QueueOptions {
   std::optional<Redrive> redrive = std::nullopt;
   // Whose dead-letter queue this may be. By default everybody's.
   std::optional<RedriveAllowPolicy> redrive_allow = std::nullopt;
+  // Which topics may send here. By default all.
+  std::optional<SendersPolicy> senders = std::nullopt;
 
   // Of FIFO queues only, all four. A message sent without a deduplication id gets the SHA-256 of its body as one. The
   // body's type must have a content: see content_hash.h.
@@ -103,6 +106,7 @@ struct QueueAttributes {
   std::optional<Capacity> capacity = std::nullopt;  // Capacity{} lifts it
   std::optional<Redrive> redrive = std::nullopt;    // Redrive{} ends it
   std::optional<RedriveAllowPolicy> redrive_allow = std::nullopt;
+  std::optional<SendersPolicy> senders = std::nullopt;
   std::optional<bool> content_based_deduplication = std::nullopt;
   std::optional<DeduplicationScope> deduplication_scope = std::nullopt;
   std::optional<FifoThroughputLimit> fifo_throughput_limit = std::nullopt;

@@ -10,6 +10,7 @@
 
 #include "decouple/clock.h"
 #include "decouple/internal/dead_letter_links.h"
+#include "decouple/internal/sender_permissions.h"
 
 namespace decouple::internal {
 
@@ -45,6 +46,8 @@ class AnyQueue : public std::enable_shared_from_this<AnyQueue> {
   // The tasks that do so.
   virtual MessageMoves& moves() = 0;
 
+  SenderPermissions& senders() { return senders_; }
+
   DeadLetterLinks& dead_letters() { return dead_letters_; }
   const DeadLetterLinks& dead_letters() const { return dead_letters_; }
 
@@ -59,6 +62,7 @@ class AnyQueue : public std::enable_shared_from_this<AnyQueue> {
   const std::string name_;
   const std::uint64_t identity_;
   DeadLetterLinks dead_letters_;
+  SenderPermissions senders_;
 };
 
 }  // namespace decouple::internal

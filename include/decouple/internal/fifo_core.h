@@ -99,6 +99,40 @@ class FifoCore final : public QueueCore<T> {
     return true;
   }
 
+  Acceptance Accept(const Published& published) override {
+    Acceptance checked = this->CheckPublished(published);
+    if (checked == Acceptance::kTaken && !TakeSend(published.group).ok()) checked = Acceptance::kThrottled;
+    if (checked != Acceptance::kTaken) return checked;
+    auto particulars = std::make_unique<Particulars>();
+    particulars->group = published.group;
+    particulars->deduplication_id = published.deduplication_id;
+    particulars->is_replayed = published.is_replayed;
+    bool is_shared = false;
+    const auto share = [&](Slot& slot) {
+      is_shared = true;
+      return slot.Share(published.body);
+    };
+    Mine& mine = store_.mine();
+    const std::size_t bytes = published.body->bytes();
+    const auto attempt = [&] {
+      if (this->closed()) return false;
+      if (!published.is_replayed && !published.is_dead_letter) {
+        return TrySend(mine, share, bytes, particulars).has_value();
+      }
+      std::optional<Message> to_list;
+      if (!Append(mine, share, bytes, store_.Now(), particulars, to_list)) return false;
+      List(mine, to_list);
+      return true;
+    };
+    if (!attempt()) {
+      if (this->closed()) return Acceptance::kClosed;
+      this->MakeRoom(mine);
+      if (!attempt()) return Acceptance::kFull;
+    }
+    if (!is_shared) published.body->RemoveHolds(1);  // a duplicate
+    return Acceptance::kTaken;
+  }
+
   ReceiveResult<T> Receive(const ReceiveOptions& options) override {
     const std::int64_t now = store_.Now();
     absl::Status status = checks_.CheckReceiveOptions(options);
@@ -136,12 +170,13 @@ class FifoCore final : public QueueCore<T> {
     particulars->deduplication_id = std::move(options.deduplication_id);
 
     Mine& mine = store_.mine();
-    std::optional<std::uint64_t> ticket = TrySend(mine, body, bytes, particulars);
+    const auto construct = [&](Slot& slot) { return slot.Construct(std::move(body)); };
+    std::optional<std::uint64_t> ticket = TrySend(mine, construct, bytes, particulars);
     if (!ticket) {
       absl::Status status = admission_.Admit(
           bytes, this->clock_, [&] { return this->MakeRoom(mine); },
           [&] {
-            ticket = TrySend(mine, body, bytes, particulars);
+            ticket = TrySend(mine, construct, bytes, particulars);
             return ticket.has_value();
           });
       if (!status.ok()) {
@@ -155,21 +190,16 @@ class FifoCore final : public QueueCore<T> {
   }
 
   // The ticket of the message, or of the first send of its deduplication id; none if the queue is closed or full.
-  std::optional<std::uint64_t> TrySend(Mine& mine, T& body, std::size_t bytes,
+  // construct(slot) as for Publishing.
+  template <typename Construct>
+  std::optional<std::uint64_t> TrySend(Mine& mine, Construct construct, std::size_t bytes,
                                        std::unique_ptr<Particulars>& particulars) {
     if (this->closed()) return std::nullopt;  // to duplicates as well
     std::optional<Message> to_list;
     bool is_sent = false;
-    const auto send = [&](std::int64_t now) -> std::optional<std::uint64_t> {
-      FifoGroups::Entrance entrance(*store_.groups(), particulars->group);
-      std::uint64_t ticket = 0;
-      if (!admission_.TryAdmit(mine, 1, bytes, ticket) && !admission_.TryAdmitOne(mine, bytes, ticket)) {
-        return std::nullopt;
-      }
-      to_list =
-          publishing_.PublishInGroup(mine, entrance, ticket, std::move(particulars), now, Later(now, settings_.delay()),
-                                     [&](Slot& slot) { return slot.Construct(std::move(body)); });
-      is_sent = true;
+    const auto send = [&](std::int64_t now) {
+      const std::optional<std::uint64_t> ticket = Append(mine, construct, bytes, now, particulars, to_list);
+      is_sent = ticket.has_value();
       return ticket;
     };
     const Particulars& sent = *particulars;
@@ -179,6 +209,21 @@ class FifoCore final : public QueueCore<T> {
       List(mine, to_list);
       if (*ticket % kSlotsPerSegment == 0) this->WorkOff(mine, store_.Now());
     }
+    return ticket;
+  }
+
+  // The ticket of the message at the end of its group; none if the queue is closed or full. Then the caller lists what
+  // is to be listed.
+  template <typename Construct>
+  std::optional<std::uint64_t> Append(Mine& mine, Construct& construct, std::size_t bytes, std::int64_t now,
+                                      std::unique_ptr<Particulars>& particulars, std::optional<Message>& to_list) {
+    FifoGroups::Entrance entrance(*store_.groups(), particulars->group);
+    std::uint64_t ticket = 0;
+    if (!admission_.TryAdmit(mine, 1, bytes, ticket) && !admission_.TryAdmitOne(mine, bytes, ticket)) {
+      return std::nullopt;
+    }
+    to_list = publishing_.PublishInGroup(mine, entrance, ticket, std::move(particulars), now,
+                                         Later(now, settings_.delay()), construct);
     return ticket;
   }
 

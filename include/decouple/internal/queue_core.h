@@ -43,6 +43,7 @@
 #include "decouple/internal/message_move.h"
 #include "decouple/internal/message_store.h"
 #include "decouple/internal/moving.h"
+#include "decouple/internal/published.h"
 #include "decouple/internal/publishing.h"
 #include "decouple/internal/queue_rules.h"
 #include "decouple/internal/queue_settings.h"
@@ -91,6 +92,9 @@ class QueueCore : public AnyQueue {
   // nothing has happened. Runs no code of the user's but the body's move.
   virtual bool TakeOver(Transfer<T>& transfer) = 0;
 
+  // Takes a message that a topic brings, as if it were sent now, without waiting for room. Runs no code of the user's.
+  virtual Acceptance Accept(const Published& published) = 0;
+
   Clock& clock() const override { return clock_; }
   MessageMoves& moves() override { return moves_of_messages_; }
 
@@ -133,6 +137,7 @@ class QueueCore : public AnyQueue {
     return SequenceNumberOf(store_.TicketOf(message));
   }
 
+  const SharedBody* SharedOf(Message message) const { return store_.SharedOf(message); }
   const Particulars* ParticularsOf(Message message) const { return store_.ParticularsOf(message); }
 
   absl::Status Delete(Message message, std::uint32_t receive) {
@@ -301,6 +306,18 @@ class QueueCore : public AnyQueue {
   virtual void ApplyOwnAttributes(const QueueAttributes& attributes) = 0;
   // After a purge.
   virtual void ForgetSends() = 0;
+
+  // Whether it may come in at all; kTaken if so.
+  Acceptance CheckPublished(const Published& published) {
+    if (!senders().Allows(published.topic)) [[unlikely]]
+      return Acceptance::kDenied;
+    const T& body = *static_cast<const T*>(published.body->body());
+    return checks_.CheckBody(body, published.body->bytes()).ok() ? Acceptance::kTaken : Acceptance::kRefused;
+  }
+
+  std::int64_t NowOf(const Published& published) const {
+    return published.clock == &clock_ ? published.now : store_.Now();
+  }
 
   // Long enough for a move, whatever the queue's is.
   static constexpr ReceiveOptions kToMove = {.visibility_timeout = absl::Seconds(30)};
@@ -518,6 +535,7 @@ class QueueCore : public AnyQueue {
     }
     if (attributes.capacity) admission_.SetCapacity(*attributes.capacity);
     if (attributes.redrive_allow) ApplyAllowPolicy(*this, *attributes.redrive_allow);
+    if (attributes.senders) senders().Set(*attributes.senders);
   }
 
   std::atomic<std::int64_t> max_in_flight_{0};  // for messages

@@ -90,6 +90,31 @@ class StandardCore final : public QueueCore<T> {
     return true;
   }
 
+  Acceptance Accept(const Published& published) override {
+    if (const Acceptance checked = this->CheckPublished(published); checked != Acceptance::kTaken) return checked;
+    Mine& mine = store_.mine();
+    const std::size_t bytes = published.body->bytes();
+    std::uint64_t ticket = 0;
+    if (!admission_.TryAdmit(mine, 1, bytes, ticket) && !admission_.TryAdmitOne(mine, bytes, ticket)) {
+      if (this->closed()) return Acceptance::kClosed;
+      this->MakeRoom(mine);
+      if (!admission_.TryAdmitOne(mine, bytes, ticket)) return Acceptance::kFull;
+    }
+    std::unique_ptr<Particulars> particulars;
+    if (!published.group.empty() || published.is_replayed) [[unlikely]] {
+      particulars = std::make_unique<Particulars>();
+      particulars->group = published.group;
+      particulars->is_replayed = published.is_replayed;
+    }
+    const std::int64_t now = this->NowOf(published);
+    publishing_.Publish(mine, ticket, std::move(particulars), now, Later(now, settings_.delay()),
+                        [&](MessageSlot<T>& slot) { return slot.Share(published.body); });
+    store_.visible().Notify(1);
+    if (ticket % kSlotsPerSegment == 0) [[unlikely]]
+      this->WorkOff(mine, now);
+    return Acceptance::kTaken;
+  }
+
   ReceiveResult<T> Receive(const ReceiveOptions& options) override {
     if (absl::Status status = checks_.CheckReceiveOptions(options); !status.ok()) [[unlikely]]
       return ReceiveResult<T>(std::move(status));

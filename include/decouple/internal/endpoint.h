@@ -1,0 +1,167 @@
+// Where a subscription's messages go: a queue, a queue of another type, or a function.
+
+#ifndef DECOUPLE_INTERNAL_ENDPOINT_H_
+#define DECOUPLE_INTERNAL_ENDPOINT_H_
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "decouple/internal/any_queue.h"
+#include "decouple/internal/payload.h"
+#include "decouple/internal/published.h"
+#include "decouple/internal/queue_core.h"
+#include "decouple/internal/shared_body.h"
+#include "decouple/message.h"
+#include "decouple/notification.h"
+
+namespace decouple::internal {
+
+// kFailed may be better another time, kRefused will not.
+enum class Outcome { kDelivered, kFailed, kRefused };
+
+constexpr Outcome OutcomeOf(Acceptance acceptance) {
+  switch (acceptance) {
+    case Acceptance::kTaken:
+      return Outcome::kDelivered;
+    case Acceptance::kFull:
+    case Acceptance::kThrottled:
+      return Outcome::kFailed;
+    default:
+      return Outcome::kRefused;
+  }
+}
+
+class Endpoint {
+ public:
+  Endpoint() = default;
+  Endpoint(const Endpoint&) = delete;
+  Endpoint& operator=(const Endpoint&) = delete;
+  virtual ~Endpoint() = default;
+
+  // `attempt` counts from 1. When it is delivered, one hold of the caller's on the body is used up.
+  virtual Outcome Attempt(const Published& published, int attempt) = 0;
+  // The queue; null: it is a function, whose code may do anything.
+  virtual AnyQueue* queue() const = 0;
+};
+
+template <typename T>
+class QueueEndpoint final : public Endpoint {
+ public:
+  explicit QueueEndpoint(std::shared_ptr<AnyQueue> queue) : queue_(std::move(queue)) {}
+
+  Outcome Attempt(const Published& published, int) override {
+    return OutcomeOf(static_cast<QueueCore<T>*>(queue_.get())->Accept(published));
+  }
+  AnyQueue* queue() const override { return queue_.get(); }
+
+ private:
+  const std::shared_ptr<AnyQueue> queue_;
+};
+
+// Runs code of the user's. What throws counts as a failure.
+template <typename Call>
+Outcome RunGuarded(Call call) {
+#if defined(__cpp_exceptions)
+  try {
+    return call();
+  } catch (...) {
+    return Outcome::kFailed;
+  }
+#else
+  return call();
+#endif
+}
+
+template <typename T>
+struct ConvertedType {
+  using Type = T;
+};
+template <typename T>
+struct ConvertedType<absl::StatusOr<T>> {
+  using Type = T;
+};
+
+// Convert: const T& to U, or to absl::StatusOr<U>, whose error is a failure as a function's is.
+template <typename T, typename U, typename Convert>
+class ConvertingEndpoint final : public Endpoint {
+ public:
+  ConvertingEndpoint(std::shared_ptr<AnyQueue> queue, Convert convert)
+      : queue_(std::move(queue)), convert_(std::move(convert)) {}
+
+  Outcome Attempt(const Published& published, int) override {
+    const T& body = *static_cast<const T*>(published.body->body());
+    return RunGuarded([&] {
+      if constexpr (std::is_same_v<std::invoke_result_t<const Convert&, const T&>, U>) {
+        return Deliver(published, std::invoke(std::as_const(convert_), body));
+      } else {
+        absl::StatusOr<U> converted = std::invoke(std::as_const(convert_), body);
+        if (converted.ok()) return Deliver(published, *std::move(converted));
+        return IsPermanentFailure(converted.status()) ? Outcome::kRefused : Outcome::kFailed;
+      }
+    });
+  }
+  AnyQueue* queue() const override { return queue_.get(); }
+
+ private:
+  Outcome Deliver(const Published& published, U&& body) {
+    const std::size_t bytes = MessageSize(std::as_const(body)) + published.body->publication()->attributes.bytes();
+    BodyHold converted(new ConvertedPayload<U>(std::move(body), *published.body, bytes));
+    Published of_other_type = published;
+    of_other_type.body = converted.get();
+    const Outcome outcome = OutcomeOf(static_cast<QueueCore<U>*>(queue_.get())->Accept(of_other_type));
+    if (outcome == Outcome::kDelivered) {
+      converted.Release();
+      published.body->RemoveHolds(1);
+    }
+    return outcome;
+  }
+
+  const std::shared_ptr<AnyQueue> queue_;
+  const Convert convert_;
+};
+
+// Function: takes const Notification<T>& or const T&, and gives nothing or an absl::Status.
+template <typename T, typename Function>
+class FunctionEndpoint final : public Endpoint {
+ public:
+  explicit FunctionEndpoint(Function function) : function_(std::move(function)) {}
+
+  Outcome Attempt(const Published& published, int attempt) override {
+    const T& body = *static_cast<const T*>(published.body->body());
+    const Outcome outcome = RunGuarded([&] {
+      if constexpr (std::is_invocable_v<Function&, const Notification<T>&>) {
+        return Call(Notification<T>(body, *published.body->publication(), attempt));
+      } else {
+        return Call(body);
+      }
+    });
+    if (outcome == Outcome::kDelivered) published.body->RemoveHolds(1);
+    return outcome;
+  }
+  AnyQueue* queue() const override { return nullptr; }
+
+ private:
+  template <typename Argument>
+  Outcome Call(const Argument& argument) {
+    if constexpr (std::is_convertible_v<std::invoke_result_t<Function&, const Argument&>, absl::Status>) {
+      const absl::Status status = std::invoke(function_, argument);
+      if (status.ok()) return Outcome::kDelivered;
+      return IsPermanentFailure(status) ? Outcome::kRefused : Outcome::kFailed;
+    } else {
+      static_cast<void>(std::invoke(function_, argument));
+      return Outcome::kDelivered;
+    }
+  }
+
+  Function function_;
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_ENDPOINT_H_

@@ -1,0 +1,152 @@
+// A FIFO topic: takes each deduplication id once, and brings the messages of a group to every queue in one order.
+//
+// The locks of a publish, in this order: the shard of its deduplication id, that of its group (of 32 each), then in
+// turn the mutexes of the subscriptions, and in them those of FIFO queues. Under these runs no user code but
+// conversions to queues of another type, and what a filter reads.
+
+#ifndef DECOUPLE_INTERNAL_FIFO_TOPIC_CORE_H_
+#define DECOUPLE_INTERNAL_FIFO_TOPIC_CORE_H_
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/hash/hash.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "decouple/content_hash.h"
+#include "decouple/error.h"
+#include "decouple/internal/any_queue.h"
+#include "decouple/internal/backlog.h"
+#include "decouple/internal/deduplication.h"
+#include "decouple/internal/endpoint.h"
+#include "decouple/internal/payload.h"
+#include "decouple/internal/published.h"
+#include "decouple/internal/shared_body.h"
+#include "decouple/internal/subscription_core.h"
+#include "decouple/internal/topic_archive.h"
+#include "decouple/internal/topic_core.h"
+#include "decouple/message.h"
+#include "decouple/publication.h"
+#include "decouple/topic_options.h"
+
+namespace decouple::internal {
+
+template <typename T>
+class FifoTopicCore final : public TopicCore<T> {
+  using Base = TopicCore<T>;
+
+ public:
+  // `options` have been checked.
+  explicit FifoTopicCore(const FifoTopicOptions& options)
+      : Base(QueueKind::kFifo, options.limits, options.name, options.seed, options.clock),
+        is_content_based_(options.content_based_deduplication) {
+    deduplication_.SetScope(options.deduplication_scope);
+    if (options.archive_retention) archive_.emplace(absl::ToInt64Nanoseconds(*options.archive_retention));
+  }
+
+  absl::StatusOr<PublishResult> Publish(T&& body, PublishOptions&& options) override {
+    if (absl::Status status = CheckFifoPublish(body, options); !status.ok()) return status;
+    if (options.deduplication_id.empty()) {
+      if constexpr (HasContent<T>) options.deduplication_id = ContentHashOf(std::as_const(body));
+    }
+    const std::size_t size = Base::SizeOf(body, options);
+    auto* const payload = new Payload<T>(std::move(body), this->PublicationOf(std::move(options)), size);
+    const BodyHold hold(payload);  // ends after the locks
+    const Publication& publication = *payload->publication();
+    OwnedTopicCounts& mine = this->dispatcher_->mine();
+    bool is_duplicate = true;
+    const std::optional<std::uint64_t> number = deduplication_.Once(
+        publication.group, publication.deduplication_id, [this] { return this->Now(); },
+        [&](std::int64_t now) -> std::optional<std::uint64_t> {
+          is_duplicate = false;
+          return PublishInGroup(*payload, now);
+        });
+    mine.published.Add(1);
+    mine.bytes.Add(size);
+    if (is_duplicate) mine.duplicates.Add(1);
+    this->dispatcher_->WorkOff(this->Now());
+    return PublishResult{MessageId(this->identity_, *number), SequenceNumberOf(*number)};
+  }
+
+  absl::StatusOr<std::int64_t> Replay(std::uint64_t number, absl::Time from, absl::Time to) override {
+    if (!archive_) return MakeError(Error::kInvalidParameter, "replay of a topic without an archive");
+    if (from >= to) {
+      return MakeError(Error::kInvalidParameter,
+                       absl::StrCat("replay from ", absl::FormatTime(from), " to ", absl::FormatTime(to),
+                                    "; the end must be after the beginning"));
+    }
+    const std::optional<Subscribed> subscribed = this->FindSubscribed(number);
+    if (!subscribed) return MakeError(Error::kNotFound, "the subscription has ended");
+    const std::int64_t now = this->Now();
+    std::int64_t replayed = 0;
+    for (BodyHold& body : archive_->Between(ToNanos(from), ToNanos(to), now)) {
+      const T& content = *static_cast<const T*>(body->body());
+      if (!subscribed->filter.Matches(body->publication()->attributes, content)) continue;
+      ++replayed;
+      subscribed->core->Wait({std::move(body), 0, true}, now);
+    }
+    this->dispatcher_->WorkOff(now);
+    return replayed;
+  }
+
+ private:
+  static constexpr std::size_t kShards = 32;
+
+  absl::Status CheckFifoPublish(const T& body, const PublishOptions& options) const {
+    if (absl::Status status = this->CheckPublish(body, options); !status.ok()) return status;
+    if (options.group.empty()) {
+      return MakeError(Error::kInvalidParameter, "a message without a group; in a FIFO topic each must have one");
+    }
+    if (options.deduplication_id.empty() && !is_content_based_) {
+      return MakeError(Error::kInvalidParameter,
+                       "a message without a deduplication id; it must have one unless content-based deduplication is "
+                       "on");
+    }
+    return absl::OkStatus();
+  }
+
+  std::uint64_t PublishInGroup(Payload<T>& payload, std::int64_t now) {
+    const std::lock_guard lock(groups_[absl::HashOf(payload.publication()->group) % kShards]);
+    const std::uint64_t number = published_.fetch_add(1, std::memory_order_relaxed);  // the mutex orders a group's
+    payload.Complete(MessageId(this->identity_, number), SequenceNumberOf(number), absl::FromUnixNanos(now));
+    if (archive_) archive_->Add(BodyHold::On(payload), now);
+    this->FanOut(this->PublishedOf(payload, now), Base::ViewOf(payload),
+                 [](SubscriptionCore& one, const Published& published) { return one.DeliverInOrder(published); });
+    return number;
+  }
+
+  // In steps, as queues have them.
+  static SequenceNumber SequenceNumberOf(std::uint64_t number) { return SequenceNumber((number + 1) * 256); }
+
+  static std::int64_t ToNanos(absl::Time time) {
+    if (time == absl::InfinitePast()) return std::numeric_limits<std::int64_t>::min();
+    return time == absl::InfiniteFuture() ? kForever : absl::ToUnixNanos(time);
+  }
+
+  std::unique_ptr<Backlog> NewBacklog() const override { return std::make_unique<OrderedBacklog>(); }
+
+  absl::Status CheckEndpointKind(const Endpoint& endpoint) const override {
+    if (endpoint.queue() != nullptr) return absl::OkStatus();
+    return MakeError(Error::kInvalidParameter, "a function for a FIFO topic; it takes FIFO and standard queues");
+  }
+
+  const bool is_content_based_;
+  Deduplication deduplication_;
+  std::optional<TopicArchive> archive_;
+  std::array<std::mutex, kShards> groups_;
+  std::atomic<std::uint64_t> published_{0};
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_FIFO_TOPIC_CORE_H_

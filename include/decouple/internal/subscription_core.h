@@ -1,0 +1,365 @@
+// One subscription: brings messages to its endpoint, and keeps those that have to wait.
+//
+// A queue takes its message in the publisher's call, without a lock. All else waits in the backlog: what is to be tried
+// again, what a function has not had its turn for, what comes during a pause, and in a FIFO topic what comes behind
+// such a message. One thread at a time works a backlog off, with the mutex released while it attempts; so a function is
+// never called by two threads at once, and may do to its subscription what it likes.
+//
+//   state bits   0: the endpoint may be attempted at once
+//   kFunction    set for good: only from the backlog
+//   kPaused      by Pause(), until Resume()
+//   kEnded       by End(), for good
+
+#ifndef DECOUPLE_INTERNAL_SUBSCRIPTION_CORE_H_
+#define DECOUPLE_INTERNAL_SUBSCRIPTION_CORE_H_
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "decouple/delivery_policy.h"
+#include "decouple/internal/backlog.h"
+#include "decouple/internal/dispatcher.h"
+#include "decouple/internal/endpoint.h"
+#include "decouple/internal/published.h"
+#include "decouple/internal/shared_body.h"
+#include "decouple/internal/sleeper.h"
+#include "decouple/internal/token_bucket.h"
+#include "decouple/redrive.h"
+#include "decouple/topic_statistics.h"
+
+namespace decouple {
+
+// Runs what it is given, once, on a thread of the user's; or at once on the calling one.
+using Executor = std::function<void(std::function<void()>)>;
+
+namespace internal {
+
+// How a subscription delivers.
+struct SubscriptionSettings {
+  std::string name;
+  DeliveryPolicy delivery;
+  std::optional<int> max_receives_per_second;
+  std::int64_t max_waiting = std::numeric_limits<std::int64_t>::max();
+  std::shared_ptr<Endpoint> dead_letters;  // null: none
+  Executor executor;                       // empty: none
+};
+
+class SubscriptionCore final : public Deliverable, public std::enable_shared_from_this<SubscriptionCore> {
+ public:
+  SubscriptionCore(std::uint64_t number, std::uint64_t topic, std::shared_ptr<Dispatcher> dispatcher,
+                   std::unique_ptr<Endpoint> endpoint, std::unique_ptr<Backlog> backlog, SubscriptionSettings settings)
+      : number_(number),
+        topic_(topic),
+        dispatcher_(std::move(dispatcher)),
+        endpoint_(std::move(endpoint)),
+        settings_(std::move(settings)),
+        state_(endpoint_->queue() == nullptr ? kFunction : 0),
+        backlog_(std::move(backlog)) {}
+
+  std::uint64_t number() const override { return number_; }
+  const SubscriptionSettings& settings() const { return settings_; }
+  Endpoint& endpoint() const { return *endpoint_; }
+
+  // ---- from the publisher -------------------------------------------------------------------------------------------
+
+  // Of a standard topic. True: it is delivered, and a hold of the caller's is used up.
+  bool Deliver(const Published& published) {
+    if (state_.load(std::memory_order_acquire) != 0) [[unlikely]] {  // pairs with those who set a bit
+      Wait({BodyHold::On(*published.body)}, published.now);
+      return false;
+    }
+    const Outcome outcome = endpoint_->Attempt(published, 1);
+    if (outcome == Outcome::kDelivered) [[likely]] {
+      delivered_.fetch_add(1, std::memory_order_relaxed);
+      return true;
+    }
+    Settle({BodyHold::On(*published.body), 1}, outcome, published.now);
+    return false;
+  }
+
+  // Of a FIFO topic: behind all that waits. The mutex is held through the attempt, so that nothing overtakes it.
+  bool DeliverInOrder(const Published& published) {
+    std::unique_lock lock(mutex_);
+    if (state_.load(std::memory_order_relaxed) != 0 || is_running_ || backlog_->size() != 0) {
+      lock.unlock();
+      Wait({BodyHold::On(*published.body)}, published.now);
+      return false;
+    }
+    const Outcome outcome = endpoint_->Attempt(published, 1);
+    if (outcome == Outcome::kDelivered) {
+      delivered_.fetch_add(1, std::memory_order_relaxed);
+      return true;
+    }
+    if (outcome == Outcome::kFailed && settings_.delivery.retries > 0) {
+      backlog_->Add({BodyHold::On(*published.body), 1}, RetryAt(1, published.now));
+      lock.unlock();
+      Announce();
+    } else {
+      lock.unlock();
+      Settle({BodyHold::On(*published.body), 1}, outcome, published.now);
+    }
+    return false;
+  }
+
+  // Behind all that waits, without an attempt.
+  void Wait(Waiting message, std::int64_t due) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (IsEnded()) {
+        dispatcher_->mine().abandoned.Add(1);
+        return;  // outside of this block the message may end
+      }
+      if (static_cast<std::int64_t>(backlog_->size()) < settings_.max_waiting) {
+        backlog_->Add(std::move(message), due);
+      }
+    }
+    if (message.body) {
+      Settle(std::move(message), Outcome::kRefused, due);  // too many wait
+    } else {
+      Announce();
+    }
+  }
+
+  // ---- from the dispatcher ------------------------------------------------------------------------------------------
+
+  bool is_for_callers() const override { return endpoint_->queue() == nullptr && !settings_.executor; }
+
+  std::int64_t NextDue() const override {
+    const std::lock_guard lock(mutex_);
+    return is_running_ || is_handed_over_ ? kForever : NextDueOfBacklog();
+  }
+
+  std::size_t DeliverDue() override {
+    if (!settings_.executor) return Run();
+    HandOver();
+    return 0;
+  }
+
+  // ---- from the handles ---------------------------------------------------------------------------------------------
+
+  void Pause() { state_.fetch_or(kPaused, std::memory_order_release); }
+  void Resume() {
+    state_.fetch_and(~kPaused, std::memory_order_release);
+    Announce();
+  }
+  bool is_paused() const { return (state_.load(std::memory_order_acquire) & kPaused) != 0; }
+  bool IsEnded() const { return (state_.load(std::memory_order_acquire) & kEnded) != 0; }
+
+  // Nothing is delivered any more. Returns when no other thread is within the endpoint's function.
+  void End() {
+    std::vector<Waiting> abandoned;
+    {
+      std::unique_lock lock(mutex_);
+      state_.fetch_or(kEnded, std::memory_order_release);
+      abandoned = backlog_->TakeAll();
+      idle_.wait(lock, [this] { return !is_running_ || runner_ == std::this_thread::get_id(); });
+    }
+    dispatcher_->mine().abandoned.Add(abandoned.size());
+    dispatcher_->Deactivate(number_);
+  }
+
+  SubscriptionStatistics Statistics() const {
+    SubscriptionStatistics statistics;
+    statistics.number_of_notifications_delivered = delivered_.load(std::memory_order_relaxed);
+    statistics.number_of_notifications_failed = failed_.load(std::memory_order_relaxed);
+    statistics.number_of_notifications_redriven_to_dlq = redriven_.load(std::memory_order_relaxed);
+    statistics.number_of_notifications_failed_to_redrive_to_dlq = failed_to_redrive_.load(std::memory_order_relaxed);
+    statistics.number_of_notifications_retried = retried_.load(std::memory_order_relaxed);
+    const std::lock_guard lock(mutex_);
+    statistics.number_of_notifications_waiting = static_cast<std::int64_t>(backlog_->size()) + (is_running_ ? 1 : 0);
+    return statistics;
+  }
+
+  // How many handles end the subscription when they go: it ends with the last, unless one was detached.
+  void AddOwner() { owners_.fetch_add(1, std::memory_order_relaxed); }
+  bool RemoveOwner() { return owners_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
+
+ private:
+  static constexpr std::uint32_t kFunction = 1;
+  static constexpr std::uint32_t kPaused = 2;
+  static constexpr std::uint32_t kEnded = 4;
+
+  Published PublishedOf(const Waiting& message, std::int64_t now) const {
+    const Publication& publication = *message.body->publication();
+    return {.body = message.body.get(),
+            .topic = topic_,
+            .group = publication.group,
+            .deduplication_id = publication.deduplication_id,
+            .clock = &dispatcher_->clock(),
+            .now = now,
+            .is_replayed = message.is_replayed,
+            .is_dead_letter = message.is_dead_letter};
+  }
+
+  std::int64_t RetryAt(int retry, std::int64_t now) const {
+    return Later(now, absl::ToInt64Nanoseconds(settings_.delivery.DelayBefore(retry)));
+  }
+
+  // Works the backlog off, if nobody else does: as many as there are now. Returns the number of attempts.
+  std::size_t Run() {
+    std::size_t attempts = 0;
+    {
+      std::unique_lock lock(mutex_);
+      if (is_running_) return 0;
+      is_running_ = true;
+      runner_ = std::this_thread::get_id();
+      const std::int64_t now = dispatcher_->clock().NowNanos();
+      for (std::size_t most = backlog_->size(); attempts < most && NextDueOfBacklog() <= now; ++attempts) {
+        if (settings_.max_receives_per_second) bucket_.TryTake(now, *settings_.max_receives_per_second);
+        Waiting message = backlog_->Take();
+        lock.unlock();
+        Attempt(std::move(message), now);
+        lock.lock();
+      }
+      is_running_ = false;
+      runner_ = {};
+    }
+    idle_.notify_all();
+    if (attempts > 0) Announce();
+    return attempts;
+  }
+
+  void Attempt(Waiting message, std::int64_t now) {
+    if (message.is_dead_letter) {
+      SendToDeadLetters(std::move(message), now);
+      return;
+    }
+    if (message.attempts > 0) {
+      retried_.fetch_add(1, std::memory_order_relaxed);
+      dispatcher_->mine().retried.Add(1);
+    }
+    ++message.attempts;
+    const Outcome outcome = endpoint_->Attempt(PublishedOf(message, now), message.attempts);
+    if (outcome == Outcome::kDelivered) {
+      static_cast<void>(message.body.Release());  // our hold is the endpoint's now
+      delivered_.fetch_add(1, std::memory_order_relaxed);
+      dispatcher_->mine().delivered.Add(1);
+    } else {
+      Settle(std::move(message), outcome, dispatcher_->clock().NowNanos());
+    }
+  }
+
+  // What becomes of a message that was attempted in vain. In a FIFO topic by the one who runs the backlog.
+  void Settle(Waiting message, Outcome outcome, std::int64_t now) {
+    if (outcome == Outcome::kFailed && message.attempts <= settings_.delivery.retries) {
+      const std::int64_t due = RetryAt(message.attempts, now);
+      PutBack(std::move(message), due);
+      return;
+    }
+    failed_.fetch_add(1, std::memory_order_relaxed);
+    dispatcher_->mine().failed.Add(1);
+    if (settings_.dead_letters == nullptr) return;
+    message.is_dead_letter = true;
+    SendToDeadLetters(std::move(message), now);
+  }
+
+  // Until it is taken or the dead-letter queue is closed, each second anew.
+  void SendToDeadLetters(Waiting message, std::int64_t now) {
+    switch (settings_.dead_letters->Attempt(PublishedOf(message, now), 1)) {
+      case Outcome::kDelivered:
+        static_cast<void>(message.body.Release());
+        redriven_.fetch_add(1, std::memory_order_relaxed);
+        dispatcher_->mine().redriven.Add(1);
+        return;
+      case Outcome::kFailed:
+        PutBack(std::move(message), Later(now, absl::ToInt64Nanoseconds(kRedriveRetry)));
+        return;
+      case Outcome::kRefused:
+        failed_to_redrive_.fetch_add(1, std::memory_order_relaxed);
+        dispatcher_->mine().failed_to_redrive.Add(1);
+        return;
+    }
+  }
+
+  void PutBack(Waiting message, std::int64_t due) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!IsEnded()) backlog_->PutBack(std::move(message), due);
+    }
+    if (message.body) {
+      dispatcher_->mine().abandoned.Add(1);
+    } else {
+      Announce();
+    }
+  }
+
+  // Lets others know when there is something to do.
+  void Announce() {
+    const std::int64_t due = NextDue();
+    if (due == kForever) return;
+    if (settings_.executor && due <= dispatcher_->clock().NowNanos()) {
+      HandOver();
+    } else {
+      dispatcher_->Activate(shared_from_this(), due);
+    }
+  }
+
+  // To the executor, unless it has it already.
+  void HandOver() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (is_handed_over_ || is_running_ || NextDueOfBacklog() > dispatcher_->clock().NowNanos()) return;
+      is_handed_over_ = true;
+    }
+    settings_.executor([self = shared_from_this()] {
+      while (self->Run() > 0) {
+      }
+      {
+        const std::lock_guard lock(self->mutex_);
+        self->is_handed_over_ = false;
+      }
+      self->Announce();  // what came since
+    });
+  }
+
+  // Under the mutex.
+  std::int64_t NextDueOfBacklog() const {
+    if (is_paused() || IsEnded()) return kForever;
+    const std::int64_t due = backlog_->NextDue();
+    if (due == kForever || !settings_.max_receives_per_second) return due;
+    return std::max(due, bucket_.NextAt(*settings_.max_receives_per_second));
+  }
+
+  const std::uint64_t number_;
+  const std::uint64_t topic_;
+  const std::shared_ptr<Dispatcher> dispatcher_;
+  const std::unique_ptr<Endpoint> endpoint_;
+  const SubscriptionSettings settings_;
+
+  std::atomic<std::uint32_t> state_;
+  std::atomic<std::int64_t> owners_{0};
+  // Relaxed: counts for those who watch.
+  std::atomic<std::uint64_t> delivered_{0};
+  std::atomic<std::uint64_t> failed_{0};
+  std::atomic<std::uint64_t> redriven_{0};
+  std::atomic<std::uint64_t> failed_to_redrive_{0};
+  std::atomic<std::uint64_t> retried_{0};
+
+  mutable std::mutex mutex_;
+  std::condition_variable idle_;
+  // All below: under the mutex.
+  const std::unique_ptr<Backlog> backlog_;
+  TokenBucket bucket_;
+  bool is_running_ = false;  // a thread, runner_, works the backlog off
+  std::thread::id runner_;
+  bool is_handed_over_ = false;  // to the executor
+};
+
+}  // namespace internal
+
+}  // namespace decouple
+
+#endif  // DECOUPLE_INTERNAL_SUBSCRIPTION_CORE_H_

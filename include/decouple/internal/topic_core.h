@@ -1,0 +1,167 @@
+// A topic with bodies of type T: what is checked of a publish, and how a standard topic publishes.
+
+#ifndef DECOUPLE_INTERNAL_TOPIC_CORE_H_
+#define DECOUPLE_INTERNAL_TOPIC_CORE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "decouple/attributes.h"
+#include "decouple/clock.h"
+#include "decouple/error.h"
+#include "decouple/internal/any_queue.h"
+#include "decouple/internal/any_topic.h"
+#include "decouple/internal/backlog.h"
+#include "decouple/internal/endpoint.h"
+#include "decouple/internal/message_view.h"
+#include "decouple/internal/payload.h"
+#include "decouple/internal/published.h"
+#include "decouple/internal/queue_core.h"
+#include "decouple/internal/queue_settings.h"
+#include "decouple/internal/shared_body.h"
+#include "decouple/internal/subscription_core.h"
+#include "decouple/limits.h"
+#include "decouple/message.h"
+#include "decouple/publication.h"
+#include "decouple/topic_options.h"
+
+namespace decouple::internal {
+
+template <typename T>
+class TopicCore : public AnyTopic {
+ public:
+  virtual absl::StatusOr<PublishResult> Publish(T&& body, PublishOptions&& options) = 0;
+
+  static std::size_t SizeOf(const T& body, const PublishOptions& options) {
+    return MessageSize(body) + options.attributes.bytes();
+  }
+
+ protected:
+  TopicCore(QueueKind kind, const Limits& limits, const std::string& name, std::uint64_t seed, Clock* clock)
+      : AnyTopic(kind, limits, name, QueueIdentity(seed, absl::StrCat("topic ", name)), clock) {}
+
+  absl::Status CheckPublish(const T& body, const PublishOptions& options) const {
+    if (this->closed()) return MakeError(Error::kTopicClosed, "the topic is closed; nothing can be published any more");
+    if constexpr (std::convertible_to<const T&, std::string_view>) {
+      if (std::string_view(body).empty()) {
+        return MakeError(Error::kInvalidParameter, "an empty message; it must have at least one character");
+      }
+    }
+    const std::size_t size = SizeOf(body, options);
+    if (size > this->limits_.max_published_message_size) {
+      return MakeError(Error::kInvalidParameter,
+                       absl::StrCat("a message of ", size, " bytes; allowed are at most ",
+                                    this->limits_.max_published_message_size, ", attributes included"));
+    }
+    absl::Status status;
+    if (!options.subject.empty()) status.Update(CheckSubject(options.subject));
+    if (!options.attributes.empty()) {
+      status.Update(CheckAttributes(options.attributes, this->limits_.max_message_attributes));
+    }
+    if (!options.group.empty()) status.Update(CheckToken("message group", options.group));
+    if (!options.deduplication_id.empty()) {
+      status.Update(CheckToken("message deduplication id", options.deduplication_id));
+    }
+    return status;
+  }
+
+  Publication PublicationOf(PublishOptions&& options) const {
+    return {.id = {},
+            .sequence_number = std::nullopt,
+            .published_at = {},
+            .subject = std::move(options.subject),
+            .attributes = std::move(options.attributes),
+            .group = std::move(options.group),
+            .deduplication_id = std::move(options.deduplication_id),
+            .topic_name = this->name_};
+  }
+
+  // Of a payload that is complete.
+  Published PublishedOf(SharedBody& body, std::int64_t now) const {
+    const Publication& publication = *body.publication();
+    return {.body = &body,
+            .topic = this->identity_,
+            .group = publication.group,
+            .deduplication_id = publication.deduplication_id,
+            .clock = &this->clock_,
+            .now = now};
+  }
+
+  static MessageView ViewOf(const SharedBody& body) {
+    return MessageView(body.publication()->attributes, *static_cast<const T*>(body.body()));
+  }
+
+ private:
+  absl::Status CheckSubject(const std::string& subject) const {
+    bool valid = subject.size() <= this->limits_.max_subject_length && subject.front() != ' ';
+    for (const char c : subject) valid = valid && absl::ascii_isprint(static_cast<unsigned char>(c));
+    if (valid) return absl::OkStatus();
+    return MakeError(Error::kInvalidParameter,
+                     absl::StrCat("subject \"", subject, "\"; allowed are 1 to ", this->limits_.max_subject_length,
+                                  " printable characters of ASCII, the first of which is no space"));
+  }
+};
+
+template <typename T>
+class StandardTopicCore final : public TopicCore<T> {
+  using Base = TopicCore<T>;
+
+ public:
+  explicit StandardTopicCore(const TopicOptions& options)
+      : Base(QueueKind::kStandard, options.limits, options.name, options.seed, options.clock) {}
+
+  absl::StatusOr<PublishResult> Publish(T&& body, PublishOptions&& options) override {
+    absl::Status status = this->CheckPublish(body, options);
+    if (!options.deduplication_id.empty()) {
+      status.Update(
+          MakeError(Error::kInvalidParameter, absl::StrCat("message deduplication id \"", options.deduplication_id,
+                                                           "\" for a standard topic; only FIFO topics take "
+                                                           "one")));
+    }
+    if (!status.ok()) return status;
+    const std::size_t size = Base::SizeOf(body, options);
+    const std::int64_t now = this->Now();
+    Publication publication = this->PublicationOf(std::move(options));
+    publication.id = MessageId(this->identity_, published_.fetch_add(1, std::memory_order_relaxed));  // to be unique
+    publication.published_at = absl::FromUnixNanos(now);
+    const MessageId id = publication.id;
+    const BodyHold payload(new Payload<T>(std::move(body), std::move(publication), size));
+    OwnedTopicCounts& mine = this->dispatcher_->mine();
+    mine.published.Add(1);
+    mine.bytes.Add(size);
+    this->FanOut(this->PublishedOf(*payload, now), Base::ViewOf(*payload),
+                 [](SubscriptionCore& one, const Published& published) { return one.Deliver(published); });
+    this->dispatcher_->WorkOff(now);
+    return PublishResult{id};
+  }
+
+  absl::StatusOr<std::int64_t> Replay(std::uint64_t, absl::Time, absl::Time) override {
+    return MakeError(Error::kInvalidParameter, "replay of a standard topic; only FIFO topics have an archive");
+  }
+
+ private:
+  std::unique_ptr<Backlog> NewBacklog() const override { return std::make_unique<UnorderedBacklog>(); }
+
+  absl::Status CheckEndpointKind(const Endpoint& endpoint) const override {
+    if (endpoint.queue() == nullptr || endpoint.queue()->kind() == QueueKind::kStandard) return absl::OkStatus();
+    return MakeError(Error::kInvalidParameter,
+                     absl::StrCat("the FIFO queue \"", endpoint.queue()->name(),
+                                  "\" for a standard topic; it takes standard queues and functions"));
+  }
+
+  std::atomic<std::uint64_t> published_{0};
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_TOPIC_CORE_H_

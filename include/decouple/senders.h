@@ -1,0 +1,45 @@
+// Which topics may send to a queue.
+//
+//   auto audited = StandardQueue<Order>::Create({.senders = AllowSenders{{placed, cancelled}}});
+//
+// The in-process meaning of SQS's access policy. It says nothing of who calls Send() on the queue: whoever has a handle
+// may. Identities are compared, not names. All of these are plain values.
+
+#ifndef DECOUPLE_SENDERS_H_
+#define DECOUPLE_SENDERS_H_
+
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+namespace decouple {
+
+template <typename T>
+class Topic;
+
+// Refers to a topic of any kind and body type, without keeping it alive.
+class TopicReference {
+ public:
+  template <typename T>
+  TopicReference(const Topic<T>& topic) : identity_(topic.identity()) {}  // NOLINT: any topic is one
+
+  friend bool operator==(const TopicReference&, const TopicReference&) = default;
+
+  // For the library itself.
+  std::uint64_t identity() const { return identity_; }
+
+ private:
+  std::uint64_t identity_;
+};
+
+// A topic that is not allowed cannot subscribe the queue: kAccessDenied. Where it is subscribed already, what it
+// delivers from then on fails for good.
+struct AllowAllSenders {};
+struct AllowSenders {
+  std::vector<TopicReference> topics;  // none: no topic at all
+};
+using SendersPolicy = std::variant<AllowAllSenders, AllowSenders>;
+
+}  // namespace decouple
+
+#endif  // DECOUPLE_SENDERS_H_

@@ -89,10 +89,14 @@ class Dispatcher {
   void WorkOff(std::int64_t now) {
     if (publishers_due_.load(std::memory_order_relaxed) > now) [[likely]]
       return;
-    for (const auto& one : Active()) {
-      if (!one->is_for_callers()) one->DeliverDue();
-    }
-    Tidy();
+    std::size_t attempts = 0;
+    do {
+      attempts = 0;
+      for (const auto& one : Active()) {
+        if (!one->is_for_callers()) attempts += one->DeliverDue();
+      }
+      Tidy();
+    } while (attempts != 0);  // retries without a delay
   }
 
   // When Deliver() next has something to do; kForever if never as things are.

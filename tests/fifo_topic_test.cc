@@ -1,0 +1,293 @@
+#include "decouple/fifo_topic.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "catch.h"
+#include "decouple/fifo_queue.h"
+#include "decouple/standard_queue.h"
+#include "topic_testing.h"
+
+namespace {
+
+using decouple::Attribute;
+using decouple::DeduplicationScope;
+using decouple::Error;
+using decouple::FifoQueue;
+using decouple::FifoTopic;
+using decouple::ManualClock;
+using decouple::PublishOptions;
+using decouple::StandardQueue;
+using decouple::Topic;
+using namespace decouple::testing;  // NOLINT: all of them
+
+// Receives and deletes all that is there, groups and all.
+template <typename T>
+std::vector<T> Drain(FifoQueue<T>& queue) {
+  std::vector<T> bodies;
+  for (;;) {
+    auto received = queue.Receive({.max_messages = 10});
+    REQUIRE(received.ok());
+    if (received->empty()) return bodies;
+    for (auto& delivery : *received) {
+      bodies.push_back(delivery.body());
+      REQUIRE(delivery.Delete().ok());
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a group's messages come into every FIFO queue in the order of publishing") {
+  ManualClock clock;
+  auto topic = MakeFifoTopic<int>(clock);
+  auto one = Make<FifoQueue<int>>(clock);
+  auto other = Make<FifoQueue<int>>(clock);
+  SubscribeForGood(topic, one);
+  SubscribeForGood(topic, other);
+  PublishInGroup(topic, "g", 1, 2, 3);
+  CHECK(Drain(one) == std::vector{1, 2, 3});
+  CHECK(Drain(other) == std::vector{1, 2, 3});
+}
+
+TEST_CASE("group, id and sequence number go on with the message") {
+  ManualClock clock;
+  auto topic = MakeFifoTopic<int>(clock, {.name = "entries"});
+  auto queue = Make<FifoQueue<int>>(clock);
+  SubscribeForGood(topic, queue);
+  const auto first = topic.Publish(1, {.group = "g", .deduplication_id = "a"}).value();
+  const auto second = topic.Publish(2, {.group = "g", .deduplication_id = "b"}).value();
+  REQUIRE(first.sequence_number.has_value());
+  CHECK(*first.sequence_number < *second.sequence_number);
+  const auto delivery = ReceiveOne(queue);
+  CHECK(delivery.group() == "g");
+  CHECK(delivery.deduplication_id() == "a");
+  CHECK(delivery.publication()->sequence_number == first.sequence_number);
+  CHECK(delivery.publication()->id == first.message_id);
+  CHECK(delivery.publication()->topic() == "entries");
+  CHECK(delivery.publication()->published_at == clock.Now());
+}
+
+TEST_CASE("a duplicate within five minutes is accepted and not delivered") {
+  ManualClock clock;
+  auto topic = MakeFifoTopic<int>(clock);
+  auto queue = Make<FifoQueue<int>>(clock);
+  auto standard = Make<StandardQueue<int>>(clock);
+  SubscribeForGood(topic, queue);
+  SubscribeForGood(topic, standard);
+  const auto first = topic.Publish(1, {.group = "g", .deduplication_id = "a"}).value();
+  CHECK(Drain(queue) == std::vector{1});
+  clock.Advance(Minutes(5) - kOneNanosecond);
+  const auto again = topic.Publish(2, {.group = "other", .deduplication_id = "a"}).value();
+  CHECK(again.message_id == first.message_id);
+  CHECK(again.sequence_number == first.sequence_number);
+  CHECK(Drain(queue).empty());
+  clock.Advance(kOneNanosecond);
+  CHECK_FALSE(topic.Publish(3, {.group = "g", .deduplication_id = "a"})->message_id == first.message_id);
+  CHECK(Drain(queue) == std::vector{3});
+  CHECK(ReceiveAll(standard).size() == 2);
+  CHECK(topic.Statistics().number_of_duplicates == 1);
+  CHECK(topic.Statistics().number_of_messages_published == 3);
+}
+
+TEST_CASE("with the scope of a group the same id in another group is no duplicate") {
+  ManualClock clock;
+  auto topic = MakeFifoTopic<int>(clock, {.deduplication_scope = DeduplicationScope::kMessageGroup});
+  auto queue = Make<StandardQueue<int>>(clock);
+  SubscribeForGood(topic, queue);
+  for (const char* group : {"g", "h", "g"}) REQUIRE(topic.Publish(1, {.group = group, .deduplication_id = "a"}).ok());
+  CHECK(ReceiveAll(queue).size() == 2);
+}
+
+TEST_CASE("with content-based deduplication the body is the id, and an explicit id wins") {
+  ManualClock clock;
+  auto topic = MakeFifoTopic<std::string>(clock, {.content_based_deduplication = true});
+  auto queue = Make<FifoQueue<std::string>>(clock);
+  SubscribeForGood(topic, queue);
+  CHECK(topic.Publish("x", {.group = "g"}).ok());
+  CHECK(topic.Publish("x", {.attributes = {{"a", 1}}, .group = "g"}).ok());
+  CHECK(topic.Publish("x", {.group = "g", .deduplication_id = "1"}).ok());
+  CHECK(Drain(queue).size() == 2);
+  CHECK(ErrorIn(FifoTopic<int>::Create({.content_based_deduplication = true})) == Error::kInvalidParameter);
+}
+
+TEST_CASE("group and id are required") {
+  ManualClock clock;
+  auto topic = MakeFifoTopic<int>(clock);
+  CHECK(ErrorIn(topic.Publish(1)) == Error::kInvalidParameter);
+  CHECK(ErrorIn(topic.Publish(1, {.group = "g"})) == Error::kInvalidParameter);
+  CHECK(ErrorIn(topic.Publish(1, {.deduplication_id = "a"})) == Error::kInvalidParameter);
+  CHECK(ErrorIn(topic.Publish(1, {.group = "g", .deduplication_id = std::string(129, 'a')})) ==
+        Error::kInvalidParameterValue);
+  CHECK(topic.Publish(1, {.group = "g", .deduplication_id = std::string(128, 'a')}).ok());
+}
+
+TEST_CASE("it takes FIFO and standard queues, and no functions") {
+  ManualClock clock;
+  auto topic = MakeFifoTopic<int>(clock);
+  auto standard = Make<StandardQueue<int>>(clock);
+  auto failed = Make<FifoQueue<int>>(clock);
+  CHECK(ErrorIn(topic.Subscribe([](const int&) {})) == Error::kInvalidParameter);
+  CHECK(ErrorIn(topic.Subscribe(standard, {.dead_letters = standard})) == Error::kInvalidParameter);
+  SubscribeForGood(topic, standard, {.dead_letters = failed});
+  PublishInGroup(topic, "g", 1);
+  CHECK(ReceiveOne(standard).group() == "g");
+}
+
+TEST_CASE("what follows a message that a queue does not take waits behind it") {
+  ManualClock clock;
+  auto topic = MakeFifoTopic<int>(clock);
+  auto small = Make<FifoQueue<int>>(clock, {.capacity = decouple::Capacity{.messages = 1}});
+  auto other = Make<FifoQueue<int>>(clock);
+  SubscribeForGood(topic, small);
+  SubscribeForGood(topic, other);
+  PublishInGroup(topic, "g", 1, 2, 3);
+  CHECK(Drain(other) == std::vector{1, 2, 3});
+  CHECK(Drain(small) == std::vector{1});
+  PublishInGroup(topic, "g", 4);  // there is room, but not for this one
+  CHECK(Drain(small).empty());
+  clock.Advance(Seconds(1));
+  std::vector<int> got;
+  for (int i = 0; i < 100 && got.size() < 3; ++i) {
+    topic.Deliver();
+    for (const int body : Drain(small)) got.push_back(body);
+    clock.Advance(Seconds(1));
+  }
+  CHECK(got == std::vector{2, 3, 4});
+}
+
+TEST_CASE("what waits in a pause keeps its order") {
+  ManualClock clock;
+  auto topic = MakeFifoTopic<int>(clock);
+  auto queue = Make<FifoQueue<int>>(clock);
+  const auto subscription = SubscribeForGood(topic, queue);
+  subscription.Pause();
+  PublishInGroup(topic, "g", 1, 2);
+  subscription.Resume();
+  PublishInGroup(topic, "g", 3);
+  topic.Deliver();
+  CHECK(Drain(queue) == std::vector{1, 2, 3});
+}
+
+TEST_CASE("a queue that is closed sends its messages to the FIFO dead-letter queue, in order") {
+  ManualClock clock;
+  auto topic = MakeFifoTopic<int>(clock);
+  auto queue = Make<FifoQueue<int>>(clock);
+  auto failed = Make<FifoQueue<int>>(clock);
+  SubscribeForGood(topic, queue, {.dead_letters = failed});
+  queue.Close();
+  PublishInGroup(topic, "g", 1, 2);
+  CHECK(Drain(failed) == std::vector{1, 2});
+}
+
+TEST_CASE("an archive's messages are delivered once more, with their ids, and marked") {
+  ManualClock clock;
+  auto topic = MakeFifoTopic<int>(clock, {.archive_retention = Hours(24)});
+  PublishInGroup(topic, "g", 1, 2, 3);  // nobody is subscribed yet
+  auto queue = Make<FifoQueue<int>>(clock);
+  const auto subscription = SubscribeForGood(topic, queue);
+  const auto fourth = topic.Publish(4, {.group = "g", .deduplication_id = "a"}).value();
+  CHECK(subscription.Replay().value() == 4);
+  {
+    const auto live = ReceiveOne(queue);
+    CHECK(live.body() == 4);
+    CHECK_FALSE(live.replayed());
+  }
+  clock.Advance(Seconds(30));
+  CHECK(Drain(queue) == std::vector{4, 1, 2, 3, 4});  // though the queue has seen the id of the last
+  CHECK(subscription.Replay({.from = clock.Now() - Seconds(30)}).value() == 4);
+  auto all = queue.Receive({.max_messages = 10}).value();
+  REQUIRE(all.size() == 4);
+  CHECK(all[3].replayed());
+  CHECK(all[3].publication()->id == fourth.message_id);
+  CHECK(all[3].publication()->published_at == clock.Now() - Seconds(30));
+}
+
+TEST_CASE("a replay is of a span: from its begin on, before its end") {
+  ManualClock clock;
+  auto topic = MakeFifoTopic<int>(clock, {.archive_retention = Hours(24)});
+  const absl::Time begin = clock.Now();
+  for (int i = 0; i < 5; ++i) {
+    PublishInGroup(topic, "g", i);
+    clock.Advance(Seconds(1));
+  }
+  auto queue = Make<FifoQueue<int>>(clock);
+  const auto subscription = SubscribeForGood(topic, queue);
+  CHECK(subscription.Replay({.from = begin + Seconds(1), .to = begin + Seconds(3)}).value() == 2);
+  CHECK(Drain(queue) == std::vector{1, 2});
+  CHECK(subscription.Replay({.from = begin + Seconds(1) + kOneNanosecond, .to = begin + Seconds(3) + kOneNanosecond})
+            .value() == 2);
+  CHECK(Drain(queue) == std::vector{2, 3});
+  CHECK(subscription.Replay({.from = begin + Seconds(5)}).value() == 0);
+  CHECK(ErrorIn(subscription.Replay({.from = begin, .to = begin})) == Error::kInvalidParameter);
+}
+
+TEST_CASE("a replay goes through the subscription's filter, and to it alone") {
+  ManualClock clock;
+  auto topic = MakeFifoTopic<int>(clock, {.archive_retention = Hours(24)});
+  auto queue = Make<FifoQueue<int>>(clock);
+  auto other = Make<FifoQueue<int>>(clock);
+  const auto subscription = SubscribeForGood(topic, queue, {.filter = Attribute("a") == 1});
+  SubscribeForGood(topic, other);
+  for (int i = 0; i < 4; ++i) {
+    REQUIRE(topic.Publish(i, {.attributes = {{"a", i % 2}}, .group = "g", .deduplication_id = std::to_string(i)}).ok());
+  }
+  Drain(queue);
+  Drain(other);
+  CHECK(subscription.Replay().value() == 2);
+  CHECK(Drain(queue) == std::vector{1, 3});
+  CHECK(Drain(other).empty());
+}
+
+TEST_CASE("what is published while a replay waits comes after it") {
+  ManualClock clock;
+  auto topic = MakeFifoTopic<int>(clock, {.archive_retention = Hours(24)});
+  auto queue = Make<FifoQueue<int>>(clock);
+  PublishInGroup(topic, "g", 1, 2);
+  const auto subscription = SubscribeForGood(topic, queue);
+  subscription.Pause();
+  CHECK(subscription.Replay().value() == 2);
+  PublishInGroup(topic, "g", 3);
+  subscription.Resume();
+  topic.Deliver();
+  CHECK(Drain(queue) == std::vector{1, 2, 3});
+}
+
+TEST_CASE("an archive keeps its messages for its retention") {
+  ManualClock clock;
+  auto topic = MakeFifoTopic<int>(clock, {.archive_retention = Hours(24)});
+  auto queue = Make<FifoQueue<int>>(clock);
+  PublishInGroup(topic, "g", 1);
+  const auto subscription = SubscribeForGood(topic, queue);
+  clock.Advance(Hours(24) - kOneNanosecond);
+  CHECK(subscription.Replay().value() == 1);
+  clock.Advance(kOneNanosecond);
+  CHECK(subscription.Replay().value() == 0);
+}
+
+TEST_CASE("an archive is kept for 1 to 365 days, and by FIFO topics on request only") {
+  const auto error = [](absl::Duration retention) {
+    return ErrorIn(FifoTopic<int>::Create({.archive_retention = retention}));
+  };
+  CHECK(error(Hours(24)) == std::nullopt);
+  CHECK(error(Hours(24) - kOneNanosecond) == Error::kInvalidParameter);
+  CHECK(error(Hours(365 * 24)) == std::nullopt);
+  CHECK(error(Hours(365 * 24) + kOneNanosecond) == Error::kInvalidParameter);
+  ManualClock clock;
+  auto fifo = MakeFifoTopic<int>(clock);
+  auto standard = MakeTopic<int>(clock);
+  auto queue = Make<StandardQueue<int>>(clock);
+  CHECK(ErrorIn(SubscribeForGood(fifo, queue).Replay()) == Error::kInvalidParameter);
+  CHECK(ErrorIn(SubscribeForGood(standard, queue).Replay()) == Error::kInvalidParameter);
+}
+
+TEST_CASE("a FIFO topic can be used as a topic") {
+  ManualClock clock;
+  Topic<int> topic = MakeFifoTopic<int>(clock);
+  auto queue = Make<FifoQueue<int>>(clock);
+  SubscribeForGood(topic, queue);
+  PublishInGroup(topic, "g", 1);
+  CHECK(Drain(queue) == std::vector{1});
+}

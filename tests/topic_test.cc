@@ -1,0 +1,457 @@
+#include "decouple/topic.h"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "catch.h"
+#include "decouple/fifo_queue.h"
+#include "decouple/standard_queue.h"
+#include "topic_testing.h"
+
+namespace {
+
+using decouple::Attribute;
+using decouple::Error;
+using decouple::FifoQueue;
+using decouple::ManualClock;
+using decouple::PublishBatchEntry;
+using decouple::QueueReference;
+using decouple::StandardQueue;
+using decouple::Subscription;
+using decouple::Topic;
+using namespace decouple::testing;  // NOLINT: all of them
+
+// Counts its copies and how many there are.
+struct Counted {
+  explicit Counted(int n) : number(n) { ++alive; }
+  Counted(const Counted& other) : number(other.number) {
+    ++alive;
+    ++copies;
+  }
+  Counted(Counted&& other) noexcept : number(other.number) { ++alive; }
+  ~Counted() { --alive; }
+
+  int number;
+  static inline int alive = 0;
+  static inline int copies = 0;
+};
+
+}  // namespace
+
+TEST_CASE("every subscription gets each message, exactly one") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  auto one = Make<StandardQueue<int>>(clock);
+  auto other = Make<StandardQueue<int>>(clock);
+  SubscribeForGood(topic, one);
+  SubscribeForGood(topic, other);
+  PublishAll(topic, 1, 2, 3);
+  CHECK(ReceiveAll(one) == std::vector{1, 2, 3});
+  CHECK(ReceiveAll(other) == std::vector{1, 2, 3});
+}
+
+TEST_CASE("who is not subscribed when a message is published never gets it") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  auto queue = Make<StandardQueue<int>>(clock);
+  PublishAll(topic, 1);
+  auto subscription = topic.Subscribe(queue).value();
+  PublishAll(topic, 2);
+  CHECK(subscription.Unsubscribe().ok());
+  PublishAll(topic, 3);
+  CHECK(ReceiveAll(queue) == std::vector{2});
+}
+
+TEST_CASE("a published body is never copied, and goes with the last message that shows it") {
+  ManualClock clock;
+  auto topic = MakeTopic<Counted>(clock);
+  std::vector<StandardQueue<Counted>> queues;
+  for (int i = 0; i < 100; ++i) {
+    queues.push_back(Make<StandardQueue<Counted>>(clock));
+    SubscribeForGood(topic, queues.back());
+  }
+  Counted::copies = 0;
+  REQUIRE(topic.Publish(Counted(7)).ok());
+  CHECK(Counted::copies == 0);
+  CHECK(Counted::alive == 1);
+  const Counted* shown = nullptr;
+  for (auto& queue : queues) {
+    auto delivery = ReceiveOne(queue);
+    CHECK(delivery.body().number == 7);
+    if (shown != nullptr) CHECK(&delivery.body() == shown);
+    shown = &delivery.body();
+    CHECK(Counted::alive == 1);
+    CHECK(delivery.Delete().ok());
+  }
+  CHECK(Counted::alive == 0);
+}
+
+TEST_CASE("move-only bodies are published") {
+  ManualClock clock;
+  auto topic = MakeTopic<std::unique_ptr<int>>(clock);
+  auto one = Make<StandardQueue<std::unique_ptr<int>>>(clock);
+  auto other = Make<StandardQueue<std::unique_ptr<int>>>(clock);
+  SubscribeForGood(topic, one);
+  SubscribeForGood(topic, other);
+  REQUIRE(topic.Publish(std::make_unique<int>(7)).ok());
+  CHECK(*ReceiveOne(one).body() == 7);
+  CHECK(*ReceiveOne(other).body() == 7);
+}
+
+TEST_CASE("a delivery says what was published, where and when") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock, {.name = "placed"});
+  auto queue = Make<StandardQueue<int>>(clock, {.delay = Seconds(5)});
+  SubscribeForGood(topic, queue);
+  const absl::Time published_at = clock.Now();
+  const auto result = topic.Publish(7, {.subject = "new order", .attributes = {{"store", "oslo"}}}).value();
+  CHECK_FALSE(result.sequence_number.has_value());
+  CHECK(queue.Counts().delayed == 1);  // the queue's own delay counts
+  clock.Advance(Seconds(5));
+  const auto delivery = ReceiveOne(queue);
+  REQUIRE(delivery.publication() != nullptr);
+  CHECK(delivery.publication()->id == result.message_id);
+  CHECK(delivery.publication()->topic() == "placed");
+  CHECK(delivery.publication()->subject == "new order");
+  CHECK(delivery.publication()->published_at == published_at);
+  CHECK(delivery.sent_at() == published_at);
+  REQUIRE(delivery.attributes().Find("store") != nullptr);
+  CHECK(delivery.attributes().Find("store")->value() == "oslo");
+  CHECK_FALSE(delivery.id() == result.message_id);  // the queue gives its own
+  CHECK(delivery.group().empty());
+  CHECK_FALSE(delivery.replayed());
+
+  SendAll(queue, 8);
+  clock.Advance(Seconds(5));
+  CHECK(ReceiveOne(queue).publication() == nullptr);
+}
+
+TEST_CASE("a group goes on with the message as a standard queue's tenant") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  auto queue = Make<StandardQueue<int>>(clock);
+  SubscribeForGood(topic, queue);
+  REQUIRE(topic.Publish(1, {.group = "customer-7"}).ok());
+  CHECK(ReceiveOne(queue).group() == "customer-7");
+}
+
+TEST_CASE("a published message goes through all states that a sent one does") {
+  ManualClock clock;
+  auto topic = MakeTopic<std::string>(clock);
+  auto failed = Make<StandardQueue<std::string>>(clock);
+  auto queue = Make<StandardQueue<std::string>>(clock, {.redrive = decouple::Redrive{.to = failed, .max_receives = 1}});
+  auto other = Make<StandardQueue<std::string>>(clock);
+  SubscribeForGood(topic, queue);
+  SubscribeForGood(topic, other);
+  REQUIRE(topic.Publish("hello", {.subject = "s", .attributes = {{"a", "bc"}}}).ok());
+  CHECK(queue.Statistics().approximate_number_of_bytes == 5 + 1 + 6 + 2);
+  {
+    const auto held = ReceiveOne(queue);
+    clock.Advance(Seconds(30));
+    CHECK(ReceivesNothing(queue));  // moved to the dead-letter queue, though a delivery shows it
+    CHECK(held.body() == "hello");
+  }
+  const auto dead = ReceiveOne(failed);
+  CHECK(dead.body() == "hello");
+  CHECK(dead.attributes().Find("a")->value() == "bc");
+  CHECK(dead.publication()->subject == "s");
+  clock.Advance(Seconds(30));
+  auto task = failed.StartMessageMoveTask().value();
+  task.Run();
+  CHECK(ReceiveOne(queue).publication()->subject == "s");
+  CHECK(queue.Statistics().approximate_number_of_bytes == 14);
+  CHECK(queue.Purge().ok());
+  CHECK(queue.Statistics().approximate_number_of_bytes == 0);
+  clock.Advance(Hours(4 * 24));
+  CHECK(other.Counts().total() == 0);
+}
+
+TEST_CASE("queues of another type are subscribed by a conversion") {
+  ManualClock clock;
+  auto topic = MakeTopic<std::string>(clock);
+  auto lengths = Make<StandardQueue<std::size_t>>(clock);
+  auto checked = Make<StandardQueue<int>>(clock);
+  topic.Subscribe(lengths, [](const std::string& text) { return text.size(); })->Detach();
+  const auto to_checked = [](const std::string& text) -> absl::StatusOr<int> {
+    if (text == "bad") return absl::InvalidArgumentError("bad");
+    return static_cast<int>(text.size());
+  };
+  const auto reference = topic.Subscribe(checked, to_checked)->Detach();
+  REQUIRE(topic.Publish("hello", {.subject = "s", .attributes = {{"a", 1}}}).ok());
+  REQUIRE(topic.Publish("bad").ok());
+  const auto delivery = ReceiveOne(lengths);
+  CHECK(delivery.body() == 5);
+  CHECK(delivery.publication()->subject == "s");
+  CHECK(delivery.attributes().size() == 1);
+  CHECK(ReceiveAll(checked) == std::vector{5});
+  CHECK(reference.Statistics().number_of_notifications_failed == 1);
+}
+
+TEST_CASE("subscribing the same queue again gives the same subscription, unless the options differ") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  auto queue = Make<StandardQueue<int>>(clock);
+  auto first = topic.Subscribe(queue, {.filter = Attribute("a") == 1, .name = "x"}).value();
+  {
+    auto again = topic.Subscribe(queue, {.filter = Attribute("a") == 1, .name = "x"}).value();
+    CHECK(first == again);
+    CHECK(topic.Subscriptions().size() == 1);
+  }
+  CHECK_FALSE(first.ended());  // the last of its owners ends it
+  CHECK(ErrorIn(topic.Subscribe(queue, {.filter = Attribute("a") == 2, .name = "x"})) == Error::kInvalidParameter);
+  CHECK(ErrorIn(topic.Subscribe(queue, {.filter = Attribute("a") == 1})) == Error::kInvalidParameter);
+  REQUIRE(topic.Publish(1, {.attributes = {{"a", 1}}}).ok());
+  CHECK(ReceiveAll(queue).size() == 1);
+  CHECK(first.Unsubscribe().ok());
+  CHECK(topic.Subscribe(queue).ok());  // now with others
+}
+
+TEST_CASE("a subscription ends with its handle, unless it is detached") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  auto queue = Make<StandardQueue<int>>(clock);
+  { auto subscription = topic.Subscribe(queue); }
+  PublishAll(topic, 1);
+  CHECK(ReceivesNothing(queue));
+  std::optional<decouple::SubscriptionReference<int>> reference;
+  {
+    auto subscription = topic.Subscribe(queue).value();
+    auto moved = std::move(subscription);
+    reference = moved.Detach();
+  }
+  PublishAll(topic, 2);
+  CHECK(ReceiveAll(queue) == std::vector{2});
+  CHECK(reference->Unsubscribe().ok());
+  CHECK(reference->ended());
+  CHECK(ErrorIn(reference->Unsubscribe()) == Error::kNotFound);
+  CHECK(ErrorIn(reference->SetFilter(Attribute("a") == 1)) == Error::kNotFound);
+  CHECK_FALSE(reference->filter().has_value());
+  PublishAll(topic, 3);
+  CHECK(ReceivesNothing(queue));
+}
+
+TEST_CASE("handles go in any order") {
+  ManualClock clock;
+  auto topic = std::make_unique<Topic<int>>(MakeTopic<int>(clock));
+  auto queue = std::make_unique<StandardQueue<int>>(Make<StandardQueue<int>>(clock));
+  auto subscription = topic->Subscribe(*queue).value();
+  auto owned = topic->Subscribe([](const int&) {}).value();
+  queue.reset();
+  PublishAll(*topic, 1);  // the subscription keeps the queue
+  auto again = StandardQueue<int>::From(subscription.queue());
+  REQUIRE(again.has_value());
+  CHECK(again->Counts().ready == 1);
+  topic.reset();
+  CHECK(subscription.ended());
+  CHECK(ErrorIn(subscription.Unsubscribe()) == Error::kNotFound);
+  CHECK(again->Receive()->front().body() == 1);  // and its payload outlives the topic
+}
+
+TEST_CASE("subscriptions are listed in their order, with their names, queues and filters") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  auto queue = Make<StandardQueue<int>>(clock);
+  const auto first = SubscribeForGood(topic, queue, {.filter = Attribute("a") == 1, .name = "first"});
+  SubscribeForGood(topic, [](const int&) {}, {.name = "second"});
+  CHECK(first.SetFilter(Attribute("a") == 2).ok());
+  const auto all = topic.Subscriptions();
+  REQUIRE(all.size() == 2);
+  CHECK(all[0].name() == "first");
+  CHECK(all[0].queue() == QueueReference(queue));
+  CHECK(all[0].filter() == (Attribute("a") == 2).Policy().value());
+  CHECK(all[1].name() == "second");
+  CHECK_FALSE(all[1].queue());
+  CHECK(all[1].filter()->lets_all_through());
+}
+
+TEST_CASE("a filter changes while the subscription lives") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  auto queue = Make<StandardQueue<int>>(clock);
+  const auto subscription = SubscribeForGood(topic, queue, {.filter = Attribute("n") > 5});
+  const auto publish = [&](int n) { REQUIRE(topic.Publish(n, {.attributes = {{"n", n}}}).ok()); };
+  publish(5);
+  publish(6);
+  CHECK(subscription.SetFilter(Attribute("n") < 5).ok());
+  publish(4);
+  publish(7);
+  CHECK(subscription.SetFilter({}).ok());
+  publish(8);
+  CHECK(ReceiveAll(queue) == std::vector{6, 4, 8});
+}
+
+TEST_CASE("what is published during a pause waits, in order") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  auto queue = Make<StandardQueue<int>>(clock);
+  const auto subscription = SubscribeForGood(topic, queue);
+  subscription.Pause();
+  CHECK(subscription.paused());
+  PublishAll(topic, 1, 2);
+  topic.Deliver();
+  CHECK(ReceivesNothing(queue));
+  CHECK(subscription.Statistics().number_of_notifications_waiting == 2);
+  subscription.Resume();
+  CHECK(topic.Deliver() == 2);
+  PublishAll(topic, 3);
+  CHECK(ReceiveAll(queue) == std::vector{1, 2, 3});
+}
+
+TEST_CASE("who publishes delivers what waited in a pause") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  auto queue = Make<StandardQueue<int>>(clock);
+  const auto subscription = SubscribeForGood(topic, queue);
+  subscription.Pause();
+  PublishAll(topic, 1);
+  subscription.Resume();
+  PublishAll(topic, 2);
+  auto received = ReceiveAll(queue);
+  std::sort(received.begin(), received.end());
+  CHECK(received == std::vector{1, 2});
+}
+
+TEST_CASE("a FIFO queue on a standard topic is refused") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  auto queue = Make<FifoQueue<int>>(clock);
+  CHECK(ErrorIn(topic.Subscribe(queue)) == Error::kInvalidParameter);
+  CHECK(topic.Subscriptions().empty());
+}
+
+TEST_CASE("a queue says which topics may send to it") {
+  ManualClock clock;
+  auto allowed = MakeTopic<int>(clock, {.name = "a"});
+  auto other = MakeTopic<int>(clock, {.name = "b"});
+  auto queue = Make<StandardQueue<int>>(clock, {.senders = decouple::AllowSenders{{allowed}}});
+  const auto subscription = SubscribeForGood(allowed, queue);
+  CHECK(ErrorIn(other.Subscribe(queue)) == Error::kAccessDenied);
+  CHECK(ErrorIn(other.Subscribe([](const int&) {}, {.dead_letters = queue})) == Error::kAccessDenied);
+  PublishAll(allowed, 1);
+  REQUIRE(queue.Send(2).ok());  // a handle is enough
+  CHECK(ReceiveAll(queue) == std::vector{1, 2});
+  CHECK(queue.SetAttributes({.senders = decouple::AllowSenders{}}).ok());
+  PublishAll(allowed, 3);
+  CHECK(ReceivesNothing(queue));
+  CHECK(subscription.Statistics().number_of_notifications_failed == 1);  // for good
+  CHECK(queue.SetAttributes({.senders = decouple::AllowAllSenders{}}).ok());
+  CHECK(other.Subscribe(queue).ok());
+}
+
+TEST_CASE("a message has 1 to 262 144 bytes, attributes included") {
+  ManualClock clock;
+  auto topic = MakeTopic<std::string>(clock);
+  CHECK(topic.Publish(std::string(262'144, 'x')).ok());
+  CHECK(ErrorIn(topic.Publish(std::string(262'145, 'x'))) == Error::kInvalidParameter);
+  CHECK(topic.Publish(std::string(262'144 - 9, 'x'), {.attributes = {{"a", "bc"}}}).ok());
+  CHECK(ErrorIn(topic.Publish(std::string(262'144 - 8, 'x'), {.attributes = {{"a", "bc"}}})) ==
+        Error::kInvalidParameter);
+  CHECK(ErrorIn(topic.Publish("")) == Error::kInvalidParameter);
+  auto unlimited = MakeTopic<std::string>(clock, {.limits = decouple::Limits::Unlimited()});
+  CHECK(unlimited.Publish(std::string(300'000, 'x')).ok());
+}
+
+TEST_CASE("a subject has 1 to 100 printable characters") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  CHECK(topic.Publish(1, {.subject = std::string(100, 'x')}).ok());
+  CHECK(topic.Publish(1, {.subject = "an order, #45"}).ok());
+  for (const std::string& subject :
+       {std::string(101, 'x'), std::string(" x"), std::string("a\nb"), std::string("\xC3\xA5")}) {
+    CHECK(ErrorIn(topic.Publish(1, {.subject = subject})) == Error::kInvalidParameter);
+  }
+}
+
+TEST_CASE("malformed attributes, groups and ids are refused") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  CHECK(ErrorIn(topic.Publish(1, {.attributes = {{"", 1}}})) == Error::kInvalidParameterValue);
+  CHECK(ErrorIn(topic.Publish(1, {.group = "with space"})) == Error::kInvalidParameterValue);
+  CHECK(ErrorIn(topic.Publish(1, {.deduplication_id = "id"})) == Error::kInvalidParameter);
+  CHECK(topic.Statistics().number_of_messages_published == 0);
+}
+
+TEST_CASE("a body that is refused stays with the caller") {
+  ManualClock clock;
+  auto topic = MakeTopic<std::string>(clock);
+  std::string body(300'000, 'x');
+  CHECK_FALSE(topic.Publish(std::move(body)).ok());
+  CHECK(body.size() == 300'000);  // NOLINT: that is the rule
+}
+
+TEST_CASE("a batch is published entry by entry") {
+  ManualClock clock;
+  auto topic = MakeTopic<std::string>(clock);
+  auto queue = Make<StandardQueue<std::string>>(clock);
+  SubscribeForGood(topic, queue);
+  std::vector<PublishBatchEntry<std::string>> entries = {{"a", "one"}, {"b", ""}, {"c", "three"}};
+  const auto results = topic.PublishBatch(entries);
+  REQUIRE(results.ok());
+  REQUIRE(results->size() == 3);
+  CHECK((*results)[0].ok());
+  CHECK(ErrorIn((*results)[1]) == Error::kInvalidParameter);
+  CHECK((*results)[2].ok());
+  CHECK(ReceiveAll(queue) == std::vector<std::string>{"one", "three"});
+}
+
+TEST_CASE("a batch fails as a whole when its shape is wrong") {
+  ManualClock clock;
+  auto topic = MakeTopic<std::string>(clock);
+  const auto error = [&](std::vector<PublishBatchEntry<std::string>> entries) {
+    return ErrorIn(topic.PublishBatch(entries));
+  };
+  CHECK(error({}) == Error::kEmptyBatchRequest);
+  std::vector<PublishBatchEntry<std::string>> eleven;
+  for (int i = 0; i < 11; ++i) eleven.push_back({std::to_string(i), "x"});
+  CHECK(error(eleven) == Error::kTooManyEntriesInBatchRequest);
+  eleven.pop_back();
+  CHECK(error(eleven) == std::nullopt);
+  CHECK(error({{"a", "x"}, {"a", "y"}}) == Error::kBatchEntryIdsNotDistinct);
+  CHECK(error({{"a b", "x"}}) == Error::kInvalidBatchEntryId);
+  CHECK(error({{"a", std::string(131'072, 'x')}, {"b", std::string(131'072, 'x')}}) == std::nullopt);
+  CHECK(error({{"a", std::string(131'072, 'x')}, {"b", std::string(131'073, 'x')}}) == Error::kBatchRequestTooLong);
+  CHECK(topic.Statistics().number_of_messages_published == 12);
+}
+
+TEST_CASE("a closed topic publishes nothing") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  auto copy = topic;
+  CHECK(copy == topic);
+  topic.Close();
+  CHECK(copy.closed());
+  CHECK(ErrorIn(copy.Publish(1)) == Error::kTopicClosed);
+}
+
+TEST_CASE("options of a subscription that do not go together are refused") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  auto queue = Make<StandardQueue<int>>(clock);
+  auto fifo = Make<FifoQueue<int>>(clock);
+  auto text = Make<StandardQueue<std::string>>(clock);
+  const auto function = [](const int&) {};
+  constexpr auto kInvalid = Error::kInvalidParameter;
+  CHECK(ErrorIn(topic.Subscribe(queue, {.max_receives_per_second = 5})) == kInvalid);
+  CHECK(ErrorIn(topic.Subscribe(function, {.max_receives_per_second = 0})) == kInvalid);
+  CHECK(ErrorIn(topic.Subscribe(function, {.dead_letters = fifo})) == kInvalid);
+  CHECK(ErrorIn(topic.Subscribe(function, {.dead_letters = text})) == kInvalid);
+  CHECK(ErrorIn(topic.Subscribe(function, {.max_waiting = -1})) == kInvalid);
+  CHECK(ErrorIn(topic.Subscribe(queue, {.executor = [](const auto& run) { run(); }})) == kInvalid);
+  CHECK(ErrorIn(topic.Subscribe(function, {.filter = Attribute("a").StartsWith("")})) == kInvalid);
+  CHECK(topic.Subscriptions().empty());
+}
+
+TEST_CASE("ids of two runs with one seed are the same, and of two topics not") {
+  ManualClock clock;
+  const auto first_id = [&](const std::string& name, std::uint64_t seed) {
+    return MakeTopic<int>(clock, {.name = name, .seed = seed}).Publish(1)->message_id;
+  };
+  CHECK(first_id("a", 1) == first_id("a", 1));
+  CHECK_FALSE(first_id("a", 1) == first_id("b", 1));
+  CHECK_FALSE(first_id("a", 1) == first_id("a", 2));
+}

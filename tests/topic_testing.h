@@ -1,0 +1,57 @@
+// What tests of topics share.
+#ifndef DECOUPLE_TESTS_TOPIC_TESTING_H_
+#define DECOUPLE_TESTS_TOPIC_TESTING_H_
+
+#include <cstddef>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "catch.h"
+#include "decouple/clock.h"
+#include "decouple/fifo_topic.h"
+#include "decouple/topic.h"
+#include "queue_testing.h"
+
+namespace decouple::testing {
+
+template <typename T>
+Topic<T> MakeTopic(ManualClock& clock, TopicOptions options = {}) {
+  options.clock = &clock;
+  return Topic<T>::Create(options).value();
+}
+
+template <typename T>
+FifoTopic<T> MakeFifoTopic(ManualClock& clock, FifoTopicOptions options = {}) {
+  options.clock = &clock;
+  auto topic = FifoTopic<T>::Create(options);
+  REQUIRE(topic.ok());
+  return *std::move(topic);
+}
+
+// A subscription that must succeed, and lasts as long as the topic.
+template <typename T, typename Endpoint>
+SubscriptionReference<T> SubscribeForGood(Topic<T>& topic, Endpoint endpoint, SubscribeOptions<T> options = {}) {
+  auto subscription = topic.Subscribe(std::move(endpoint), std::move(options));
+  INFO(subscription.status());
+  REQUIRE(subscription.ok());
+  return subscription->Detach();
+}
+
+template <typename T, typename... Bodies>
+void PublishAll(Topic<T>& topic, Bodies... bodies) {
+  (..., [&] { REQUIRE(topic.Publish(T(bodies)).ok()); }());
+}
+
+// Into one group of a FIFO topic, each with an id of its own.
+template <typename T, typename... Bodies>
+void PublishInGroup(Topic<T>& topic, const std::string& group, Bodies... bodies) {
+  static std::size_t published = 0;
+  (..., [&] {
+    REQUIRE(topic.Publish(T(bodies), {.group = group, .deduplication_id = "id-" + std::to_string(++published)}).ok());
+  }());
+}
+
+}  // namespace decouple::testing
+
+#endif  // DECOUPLE_TESTS_TOPIC_TESTING_H_

@@ -1,0 +1,127 @@
+// What a publish costs as the number of filtered subscriptions grows, of which one gets the message: by an exact value,
+// which the index finds, and by a range, which is tested policy by policy; beside testing each policy by hand.
+//
+//   bench/run filter
+
+#include <benchmark/benchmark.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "decouple/fields.h"
+#include "decouple/filter_expression.h"
+#include "decouple/filter_policy.h"
+#include "decouple/standard_queue.h"
+#include "decouple/topic.h"
+#include "ratios.h"
+
+namespace {
+
+using decouple::Attribute;
+using decouple::Where;
+
+struct Order {
+  std::int64_t customer = 0;
+  std::int64_t price = 0;
+};
+constexpr auto DecoupleFields(const Order*) {
+  return decouple::Fields(decouple::Field("customer", &Order::customer), decouple::Field("price", &Order::price));
+}
+
+std::string Name(std::int64_t i) { return "customer-" + std::to_string(i); }
+
+struct ByAttribute {
+  static constexpr const char* kName = "attribute";
+  static auto Filter(std::int64_t i) { return Attribute("customer") == Name(i) && Attribute("price") > 100; }
+  static decouple::PublishOptions Options(std::int64_t i) {
+    return {.attributes = {{"customer", Name(i)}, {"price", 120}}};
+  }
+};
+
+struct ByField {
+  static constexpr const char* kName = "field";
+  static auto Filter(std::int64_t i) { return Where(&Order::customer) == i && Where(&Order::price) > 100; }
+  static decouple::PublishOptions Options(std::int64_t) { return {}; }
+};
+
+struct ByRange {
+  static constexpr const char* kName = "range";
+  static auto Filter(std::int64_t i) { return Where(&Order::customer) >= i && Where(&Order::customer) < i + 1; }
+  static decouple::PublishOptions Options(std::int64_t) { return {}; }
+};
+
+// So that a queue's first message, which needs memory, is not measured.
+void WarmUp(std::vector<decouple::StandardQueue<Order>>& queues) {
+  for (auto& queue : queues) {
+    queue.Send(Order{}).IgnoreError();
+    for (auto& delivery : *queue.Receive()) delivery.Delete().IgnoreError();
+  }
+}
+
+// All filters on one topic; every message is for one of them.
+template <typename Kind, std::int64_t subscriptions>
+void Indexed(benchmark::State& state) {
+  std::vector<decouple::StandardQueue<Order>> queues(subscriptions);
+  decouple::Topic<Order> topic;
+  for (std::int64_t i = 0; i < subscriptions; ++i) {
+    topic.Subscribe(queues[static_cast<std::size_t>(i)], {.filter = Kind::Filter(i)})->Detach();
+  }
+  WarmUp(queues);
+  std::int64_t next = 0;
+  for (auto _ : state) {
+    topic.Publish(Order{next, 120}, Kind::Options(next)).IgnoreError();
+    auto received = queues[static_cast<std::size_t>(next)].Receive();
+    if (received->size() != 1) state.SkipWithError("a message is missing");
+    for (auto& delivery : *received) delivery.Delete().IgnoreError();
+    next = (next + 7'919) % subscriptions;
+  }
+}
+
+// The same by hand: each policy is asked, the message sent to those that match.
+template <typename Kind, std::int64_t subscriptions>
+void OneByOne(benchmark::State& state) {
+  std::vector<decouple::StandardQueue<Order>> queues(subscriptions);
+  std::vector<decouple::FilterPolicy> policies;
+  for (std::int64_t i = 0; i < subscriptions; ++i) policies.push_back(Kind::Filter(i).Policy().value());
+  WarmUp(queues);
+  std::int64_t next = 0;
+  for (auto _ : state) {
+    const decouple::PublishOptions options = Kind::Options(next);
+    const Order order{next, 120};
+    for (std::size_t i = 0; i < policies.size(); ++i) {
+      if (policies[i].Matches(options.attributes, order)) queues[i].Send(order).IgnoreError();
+    }
+    for (auto& delivery : *queues[static_cast<std::size_t>(next)].Receive()) delivery.Delete().IgnoreError();
+    next = (next + 7'919) % subscriptions;
+  }
+}
+
+template <typename Kind, std::int64_t subscriptions>
+void Add() {
+  const std::string what = std::string("filter_") + Kind::kName + "_" + std::to_string(subscriptions);
+  benchmark::RegisterBenchmark((what + "/topic").c_str(), Indexed<Kind, subscriptions>);
+  benchmark::RegisterBenchmark((what + "/one_by_one").c_str(), OneByOne<Kind, subscriptions>);
+}
+
+template <typename Kind>
+void Register() {
+  Add<Kind, 1>();
+  Add<Kind, 10>();
+  Add<Kind, 100>();
+  Add<Kind, 1'000>();
+  Add<Kind, 10'000>();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Register<ByAttribute>();
+  Register<ByField>();
+  Register<ByRange>();
+  return RunAndPrintRatios(
+      argc, argv, "topic", "one_by_one",
+      {{"filter_attribute_10000", "filter_attribute_1"}, {"filter_field_10000", "filter_field_1"}});
+}

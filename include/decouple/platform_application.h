@@ -1,0 +1,342 @@
+// Messages to single devices: an application on a push platform, and its endpoints, each a device known by its token.
+//
+//   auto phones = decouple::PlatformApplication::Create({
+//       .platform = "APNS", .name = "shop",
+//       .transport = [&](const decouple::PlatformMessage& m) -> absl::Status { return Push(m.token, m.payload); }});
+//   auto phone = phones->CreateEndpoint("device-token", {.user_data = "customer-7"});
+//   phone->Publish("your order is on its way").IgnoreError();
+//   phone->Publish(decouple::PlatformPayloads{{"default", "on its way"}, {"APNS", R"({"aps": {"alert": "!"}})"}});
+//
+// The transport is yours: it brings a payload to the device of a token, and is called by Publish, on its thread. When it
+// answers with kNotFound, the platform does not know the token any more: the endpoint is disabled, as with the service,
+// and Publish fails with kEndpointDisabled until the endpoint is enabled again, by a new token or by hand.
+//
+// To subscribe an endpoint to a topic, subscribe a function:
+//
+//   topic.Subscribe([phone](const decouple::Notification<std::string>& n) { return phone.Publish(n.body()).status(); });
+//
+// Both are handles, as a std::shared_ptr is. An endpoint keeps its application alive. All members may be called from any
+// thread; the transport, too, so it must be prepared for that. No lock is held while it runs.
+
+#ifndef DECOUPLE_PLATFORM_APPLICATION_H_
+#define DECOUPLE_PLATFORM_APPLICATION_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "decouple/attributes.h"
+#include "decouple/error.h"
+#include "decouple/internal/queue_core.h"
+#include "decouple/limits.h"
+#include "decouple/message.h"
+#include "decouple/topic_options.h"
+
+namespace decouple {
+
+// What the transport is to bring, where to. Valid during the call.
+struct PlatformMessage {
+  const std::string& platform;  // "APNS"
+  const std::string& application;
+  const std::string& token;
+  const std::string& payload;
+  const MessageId& id;
+  const std::string& subject;
+  const MessageAttributes& attributes;
+};
+
+using PlatformTransport = std::function<absl::Status(const PlatformMessage&)>;
+
+// A payload for each platform, with "default" for all others: SNS's message structure "json". Its JSON text is read by
+// Parse(), which is defined in json/platform_payloads.h. A plain value.
+class PlatformPayloads {
+ public:
+  PlatformPayloads(std::initializer_list<std::pair<const std::string, std::string>> payloads) : payloads_(payloads) {}
+  explicit PlatformPayloads(std::map<std::string, std::string> payloads) : payloads_(std::move(payloads)) {}
+
+  // Of {"default": "…", "APNS": "…"}. kInvalidParameter: it is no JSON object of strings, or "default" is missing.
+  static inline absl::StatusOr<PlatformPayloads> Parse(std::string_view json);
+
+  // Null: there is neither one for the platform nor a default.
+  const std::string* For(const std::string& platform) const {
+    const auto own = payloads_.find(platform);
+    if (own != payloads_.end()) return &own->second;
+    const auto common = payloads_.find("default");
+    return common == payloads_.end() ? nullptr : &common->second;
+  }
+
+  friend bool operator==(const PlatformPayloads&, const PlatformPayloads&) = default;
+
+ private:
+  std::map<std::string, std::string> payloads_;
+};
+
+struct PlatformApplicationOptions {
+  std::string platform = {};  // the service's: ADM, APNS, APNS_SANDBOX, FCM, GCM, …; at least a character
+  std::string name = {};      // 1 … 256 letters, digits, _ - .
+  PlatformTransport transport = {};
+  Limits limits = Limits::Service();
+  // One seed gives one run. 0: a random one.
+  std::uint64_t seed = 0;
+};
+
+struct PlatformEndpointOptions {
+  // CustomUserData: for those who list endpoints; at most 2 048 bytes.
+  std::string user_data = {};
+  bool enabled = true;
+  friend bool operator==(const PlatformEndpointOptions&, const PlatformEndpointOptions&) = default;
+};
+
+struct PlatformStatistics {
+  std::uint64_t number_of_messages_published = 0;
+  std::uint64_t number_of_notifications_delivered = 0;
+  std::uint64_t number_of_notifications_failed = 0;
+};
+
+namespace internal {
+
+struct EndpointState {
+  std::string token;
+  PlatformEndpointOptions options;
+  bool exists = true;
+};
+
+class PlatformCore {
+ public:
+  explicit PlatformCore(PlatformApplicationOptions options)
+      : options_(std::move(options)),
+        identity_(QueueIdentity(options_.seed, absl::StrCat("platform ", options_.platform, " ", options_.name))) {}
+
+  const PlatformApplicationOptions& options() const { return options_; }
+  MessageId NextId() { return MessageId(identity_, published_.fetch_add(1, std::memory_order_relaxed)); }
+
+  std::mutex mutex;
+  // All below: under the mutex.
+  bool enabled = true;
+  std::map<std::string, std::shared_ptr<EndpointState>> endpoints;  // by token
+  PlatformStatistics statistics;
+
+ private:
+  const PlatformApplicationOptions options_;
+  const std::uint64_t identity_;
+  std::atomic<std::uint64_t> published_{0};
+};
+
+inline absl::Status CheckDeviceToken(const std::string& token) {
+  if (!token.empty()) return absl::OkStatus();
+  return MakeError(Error::kInvalidParameter, "an empty device token; it must have at least one character");
+}
+
+inline absl::Status CheckEndpointOptions(const PlatformEndpointOptions& options) {
+  constexpr std::size_t kMostUserData = 2'048;  // SNS
+  if (options.user_data.size() <= kMostUserData) return absl::OkStatus();
+  return MakeError(Error::kInvalidParameter, absl::StrCat("user data of ", options.user_data.size(),
+                                                          " bytes; allowed are at most ", kMostUserData));
+}
+
+}  // namespace internal
+
+class PlatformEndpoint {
+ public:
+  // Brings the payload to the device now; nothing is tried again. The result of a failed transport is its status.
+  // kInvalidParameter: an empty payload, one larger than 256 KB, or none for this platform. kEndpointDisabled,
+  // kPlatformApplicationDisabled. kNotFound: the endpoint was deleted.
+  absl::StatusOr<PublishResult> Publish(const std::string& payload, const PublishOptions& options = {}) const {
+    std::string token;
+    if (absl::Status status = CheckPublish(payload, token); !status.ok()) return status;
+    const MessageId id = core_->NextId();
+    const PlatformApplicationOptions& application = core_->options();
+    const absl::Status status = application.transport(
+        {application.platform, application.name, token, payload, id, options.subject, options.attributes});
+    Note(status, token);
+    if (!status.ok()) return status;
+    return PublishResult{id};
+  }
+  absl::StatusOr<PublishResult> Publish(const PlatformPayloads& payloads, const PublishOptions& options = {}) const {
+    const std::string* const payload = payloads.For(core_->options().platform);
+    if (payload != nullptr) return Publish(*payload, options);
+    return internal::MakeError(Error::kInvalidParameter,
+                               absl::StrCat("a message without a payload for the platform \"",
+                                            core_->options().platform, "\" and without a default one"));
+  }
+
+  std::string token() const {
+    const std::lock_guard lock(core_->mutex);
+    return state_->token;
+  }
+  std::string user_data() const {
+    const std::lock_guard lock(core_->mutex);
+    return state_->options.user_data;
+  }
+  bool enabled() const {
+    const std::lock_guard lock(core_->mutex);
+    return state_->options.enabled;
+  }
+
+  void SetEnabled(bool enabled) const {
+    const std::lock_guard lock(core_->mutex);
+    state_->options.enabled = enabled;
+  }
+  // The device has a new one. Enables the endpoint. kInvalidParameter: it is empty, or another endpoint has it.
+  // kNotFound: the endpoint was deleted.
+  absl::Status SetToken(const std::string& token) const {
+    if (absl::Status status = internal::CheckDeviceToken(token); !status.ok()) return status;
+    const std::lock_guard lock(core_->mutex);
+    if (!state_->exists) return Deleted();
+    const auto holder = core_->endpoints.find(token);
+    if (holder != core_->endpoints.end() && holder->second != state_) {
+      return internal::MakeError(Error::kInvalidParameter,
+                                 absl::StrCat("the token \"", token, "\" belongs to another endpoint"));
+    }
+    core_->endpoints.erase(state_->token);
+    state_->token = token;
+    state_->options.enabled = true;
+    core_->endpoints.emplace(token, state_);
+    return absl::OkStatus();
+  }
+  // kInvalidParameter: more than 2 048 bytes.
+  absl::Status SetUserData(const std::string& user_data) const {
+    if (absl::Status status = internal::CheckEndpointOptions({.user_data = user_data}); !status.ok()) return status;
+    const std::lock_guard lock(core_->mutex);
+    state_->options.user_data = user_data;
+    return absl::OkStatus();
+  }
+
+  // Succeeds, and does nothing, when it is deleted already.
+  void Delete() const {
+    const std::lock_guard lock(core_->mutex);
+    if (std::exchange(state_->exists, false)) core_->endpoints.erase(state_->token);
+  }
+
+  friend bool operator==(const PlatformEndpoint&, const PlatformEndpoint&) = default;
+
+ private:
+  friend class PlatformApplication;
+
+  PlatformEndpoint(std::shared_ptr<internal::PlatformCore> core, std::shared_ptr<internal::EndpointState> state)
+      : core_(std::move(core)), state_(std::move(state)) {}
+
+  static absl::Status Deleted() { return internal::MakeError(Error::kNotFound, "the endpoint was deleted"); }
+
+  absl::Status CheckPublish(const std::string& payload, std::string& token) const {
+    const std::size_t most = core_->options().limits.max_published_message_size;
+    if (payload.empty() || payload.size() > most) {
+      return internal::MakeError(Error::kInvalidParameter,
+                                 absl::StrCat("a payload of ", payload.size(), " bytes; allowed are 1 to ", most));
+    }
+    const std::lock_guard lock(core_->mutex);
+    if (!state_->exists) return Deleted();
+    if (!core_->enabled) {
+      return internal::MakeError(Error::kPlatformApplicationDisabled,
+                                 absl::StrCat("the application \"", core_->options().name, "\" is disabled"));
+    }
+    if (!state_->options.enabled) {
+      return internal::MakeError(Error::kEndpointDisabled,
+                                 absl::StrCat("the endpoint of the token \"", state_->token, "\" is disabled"));
+    }
+    ++core_->statistics.number_of_messages_published;
+    token = state_->token;
+    return absl::OkStatus();
+  }
+
+  void Note(const absl::Status& status, const std::string& token) const {
+    const std::lock_guard lock(core_->mutex);
+    ++(status.ok() ? core_->statistics.number_of_notifications_delivered
+                   : core_->statistics.number_of_notifications_failed);
+    // Not if it has a new token by now.
+    if (status.code() == absl::StatusCode::kNotFound && state_->token == token) state_->options.enabled = false;
+  }
+
+  std::shared_ptr<internal::PlatformCore> core_;
+  std::shared_ptr<internal::EndpointState> state_;
+};
+
+class PlatformApplication {
+ public:
+  // kInvalidParameter: no transport, no platform, or a name that is not allowed.
+  static absl::StatusOr<PlatformApplication> Create(PlatformApplicationOptions options) {
+    constexpr std::size_t kLongestName = 256;  // SNS
+    if (!options.transport) {
+      return internal::MakeError(Error::kInvalidParameter, "an application without a transport");
+    }
+    if (options.platform.empty()) {
+      return internal::MakeError(Error::kInvalidParameter, "an application without a platform");
+    }
+    bool valid = !options.name.empty() && options.name.size() <= kLongestName;
+    for (const char c : options.name) valid = valid && internal::IsAttributeCharacter(c);
+    if (!valid) {
+      return internal::MakeError(Error::kInvalidParameter,
+                                 absl::StrCat("the application name \"", options.name,
+                                              "\"; allowed are 1 to 256 letters, digits, underscores, hyphens and "
+                                              "dots"));
+    }
+    return PlatformApplication(std::make_shared<internal::PlatformCore>(std::move(options)));
+  }
+
+  // The endpoint of a token: the one that is there, if its options are the same. kInvalidParameter: they are not, the
+  // token is empty, or the user data is too large.
+  absl::StatusOr<PlatformEndpoint> CreateEndpoint(const std::string& token,
+                                                  PlatformEndpointOptions options = {}) const {
+    absl::Status status = internal::CheckDeviceToken(token);
+    status.Update(internal::CheckEndpointOptions(options));
+    if (!status.ok()) return status;
+    const std::lock_guard lock(core_->mutex);
+    auto& state = core_->endpoints[token];
+    if (state == nullptr) {
+      state = std::make_shared<internal::EndpointState>(internal::EndpointState{token, std::move(options)});
+    } else if (!(state->options == options)) {
+      return internal::MakeError(Error::kInvalidParameter, absl::StrCat("an endpoint with the token \"", token,
+                                                                        "\" exists already, with other attributes"));
+    }
+    return PlatformEndpoint(core_, state);
+  }
+
+  // By their tokens.
+  std::vector<PlatformEndpoint> ListEndpoints() const {
+    std::vector<PlatformEndpoint> all;
+    const std::lock_guard lock(core_->mutex);
+    for (const auto& [token, state] : core_->endpoints) all.push_back(PlatformEndpoint(core_, state));
+    return all;
+  }
+
+  // While it is disabled all its endpoints refuse messages.
+  void SetEnabled(bool enabled) const {
+    const std::lock_guard lock(core_->mutex);
+    core_->enabled = enabled;
+  }
+  bool enabled() const {
+    const std::lock_guard lock(core_->mutex);
+    return core_->enabled;
+  }
+
+  PlatformStatistics Statistics() const {
+    const std::lock_guard lock(core_->mutex);
+    return core_->statistics;
+  }
+  const std::string& platform() const { return core_->options().platform; }
+  const std::string& name() const { return core_->options().name; }
+
+  friend bool operator==(const PlatformApplication&, const PlatformApplication&) = default;
+
+ private:
+  explicit PlatformApplication(std::shared_ptr<internal::PlatformCore> core) : core_(std::move(core)) {}
+
+  std::shared_ptr<internal::PlatformCore> core_;
+};
+
+}  // namespace decouple
+
+#endif  // DECOUPLE_PLATFORM_APPLICATION_H_

@@ -1,0 +1,66 @@
+// Fuzzes the parser of filter policies, the reader of JSON text, and what matches: any text may come in.
+//
+//   tests/run fuzz 600          for ten minutes
+//
+// An input is a policy, and after a line feed or at its end a body (which is an attribute of type String.Array, too).
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "decouple/attributes.h"
+#include "decouple/error.h"
+#include "decouple/filter_policy.h"
+#include "decouple/internal/filter_index.h"
+#include "decouple/internal/filter_tree.h"
+#include "decouple/internal/message_view.h"
+#include "decouple/json/filter_policy.h"
+#include "decouple/json/platform_payloads.h"
+#include "decouple/limits.h"
+
+namespace {
+
+using decouple::FilterPolicy;
+using decouple::FilterScope;
+using decouple::Limits;
+
+void Require(bool holds) {
+  if (!holds) std::abort();
+}
+
+void TryPolicy(std::string_view text, FilterScope scope, const decouple::MessageAttributes& attributes,
+               const std::string& body) {
+  const absl::StatusOr<FilterPolicy> policy = FilterPolicy::Parse(text, scope, Limits::Unlimited());
+  if (!policy.ok()) {
+    Require(decouple::ErrorOf(policy.status()) == decouple::Error::kInvalidParameter);
+    Require(!policy.status().message().empty());
+    Require(!FilterPolicy::Parse(text, scope).ok());
+    return;
+  }
+  Require(FilterPolicy::Parse(text, scope, Limits::Unlimited()).value() == *policy);
+  const bool matches = policy->Matches(attributes, body);
+  const decouple::internal::FilterIndex index({policy->tree(), policy->tree()});
+  const decouple::internal::MessageView view(attributes, body);
+  std::vector<std::uint32_t> found;
+  index.ForEachMatch(view.root(), [&](std::uint32_t place) { found.push_back(place); });
+  Require(found == (matches ? std::vector<std::uint32_t>{0, 1} : std::vector<std::uint32_t>{}));
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view input(reinterpret_cast<const char*>(data), size);
+  const std::size_t end = input.find('\n');
+  const std::string_view text = input.substr(0, end);
+  const std::string body(end == std::string_view::npos ? "" : input.substr(end + 1));
+  decouple::MessageAttributes attributes{{"t", body}, {"n", decouple::AttributeValue::Number(body)}};
+  attributes.Set("a", decouple::AttributeValue(body).WithSuffix("Array"));
+  TryPolicy(text, FilterScope::kMessageAttributes, attributes, body);
+  TryPolicy(text, FilterScope::kMessageBody, attributes, body);
+  static_cast<void>(decouple::PlatformPayloads::Parse(text));
+  return 0;
+}

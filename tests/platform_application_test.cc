@@ -1,0 +1,181 @@
+#include "decouple/platform_application.h"
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "catch.h"
+#include "decouple/error.h"
+#include "decouple/json/platform_payloads.h"
+#include "decouple/topic.h"
+
+namespace {
+
+using decouple::Error;
+using decouple::ErrorOf;
+using decouple::Notification;
+using decouple::PlatformApplication;
+using decouple::PlatformEndpoint;
+using decouple::PlatformMessage;
+using decouple::PlatformPayloads;
+using decouple::Topic;
+
+struct Sent {
+  std::string token;
+  std::string payload;
+  friend bool operator==(const Sent&, const Sent&) = default;
+};
+
+// A platform that takes everything, or answers as it is told to.
+struct Platform {
+  std::vector<Sent> sent = {};
+  absl::Status answer = absl::OkStatus();
+
+  PlatformApplication Application(std::string platform = "APNS") {
+    return PlatformApplication::Create({.platform = std::move(platform),
+                                        .name = "shop",
+                                        .transport =
+                                            [this](const PlatformMessage& message) {
+                                              sent.push_back({message.token, message.payload});
+                                              return answer;
+                                            }})
+        .value();
+  }
+};
+
+template <typename Result>
+std::optional<Error> ErrorIn(const Result& result) {
+  if constexpr (std::is_same_v<Result, absl::Status>) {
+    return ErrorOf(result);
+  } else {
+    return ErrorOf(result.status());
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a message goes to the device of one token") {
+  Platform platform;
+  const auto application = platform.Application();
+  const auto phone = application.CreateEndpoint("phone").value();
+  const auto tablet = application.CreateEndpoint("tablet").value();
+  const auto first = phone.Publish("hello").value();
+  const auto second = tablet.Publish("you").value();
+  CHECK_FALSE(first.message_id == second.message_id);
+  CHECK(platform.sent == std::vector<Sent>{{"phone", "hello"}, {"tablet", "you"}});
+  CHECK(application.Statistics().number_of_notifications_delivered == 2);
+}
+
+TEST_CASE("each platform gets its own payload, or the default one") {
+  const PlatformPayloads payloads{{"default", "all"}, {"GCM", "google"}};
+  Platform platform;
+  CHECK(platform.Application("APNS").CreateEndpoint("a")->Publish(payloads).ok());
+  CHECK(platform.Application("GCM").CreateEndpoint("g")->Publish(payloads).ok());
+  CHECK(platform.sent == std::vector<Sent>{{"a", "all"}, {"g", "google"}});
+  CHECK(ErrorIn(platform.Application("APNS").CreateEndpoint("a")->Publish(PlatformPayloads{{"GCM", "google"}})) ==
+        Error::kInvalidParameter);
+}
+
+TEST_CASE("payloads are read from JSON") {
+  CHECK(PlatformPayloads::Parse(R"({"default": "all", "GCM": "google"})").value() ==
+        PlatformPayloads{{"default", "all"}, {"GCM", "google"}});
+  for (const char* malformed : {"", "{", "[]", R"("default")", R"({"GCM": "x"})", R"({"default": 5})",
+                                R"({"default": "x", "GCM": {}})", R"({"default": "x", "default": "y"})"}) {
+    INFO(malformed);
+    CHECK(ErrorIn(PlatformPayloads::Parse(malformed)) == Error::kInvalidParameter);
+  }
+}
+
+TEST_CASE("a disabled endpoint or application refuses messages") {
+  Platform platform;
+  const auto application = platform.Application();
+  const auto phone = application.CreateEndpoint("phone").value();
+  phone.SetEnabled(false);
+  CHECK(ErrorIn(phone.Publish("x")) == Error::kEndpointDisabled);
+  phone.SetEnabled(true);
+  application.SetEnabled(false);
+  CHECK(ErrorIn(phone.Publish("x")) == Error::kPlatformApplicationDisabled);
+  application.SetEnabled(true);
+  CHECK(phone.Publish("x").ok());
+  CHECK(platform.sent.size() == 1);
+  CHECK(ErrorIn(application.CreateEndpoint("off", {.enabled = false})->Publish("x")) == Error::kEndpointDisabled);
+}
+
+TEST_CASE("an endpoint whose token the platform does not know any more is disabled, until it has a new one") {
+  Platform platform;
+  const auto application = platform.Application();
+  const auto phone = application.CreateEndpoint("old").value();
+  platform.answer = absl::UnavailableError("busy");
+  CHECK(phone.Publish("x").status().code() == absl::StatusCode::kUnavailable);
+  CHECK(phone.enabled());
+  platform.answer = absl::NotFoundError("unregistered");
+  CHECK(phone.Publish("x").status().code() == absl::StatusCode::kNotFound);
+  CHECK_FALSE(phone.enabled());
+  CHECK(ErrorIn(phone.Publish("x")) == Error::kEndpointDisabled);
+  platform.answer = absl::OkStatus();
+  CHECK(phone.SetToken("new").ok());
+  CHECK(phone.enabled());
+  CHECK(phone.Publish("x").ok());
+  CHECK(platform.sent.back() == Sent{"new", "x"});
+  CHECK(application.Statistics().number_of_notifications_failed == 2);
+}
+
+TEST_CASE("a token names one endpoint") {
+  Platform platform;
+  const auto application = platform.Application();
+  const auto phone = application.CreateEndpoint("phone", {.user_data = "customer-7"}).value();
+  CHECK(application.CreateEndpoint("phone", {.user_data = "customer-7"}).value() == phone);
+  CHECK(ErrorIn(application.CreateEndpoint("phone")) == Error::kInvalidParameter);
+  CHECK(ErrorIn(application.CreateEndpoint("phone", {.user_data = "customer-7", .enabled = false})) ==
+        Error::kInvalidParameter);
+  const auto tablet = application.CreateEndpoint("tablet").value();
+  CHECK(ErrorIn(tablet.SetToken("phone")) == Error::kInvalidParameter);
+  CHECK(tablet.SetToken("tablet").ok());
+  CHECK(application.ListEndpoints() == std::vector{phone, tablet});
+}
+
+TEST_CASE("a deleted endpoint is gone") {
+  Platform platform;
+  const auto application = platform.Application();
+  const auto phone = application.CreateEndpoint("phone").value();
+  phone.Delete();
+  phone.Delete();
+  CHECK(application.ListEndpoints().empty());
+  CHECK(ErrorIn(phone.Publish("x")) == Error::kNotFound);
+  CHECK(ErrorIn(phone.SetToken("other")) == Error::kNotFound);
+  CHECK_FALSE(application.CreateEndpoint("phone").value() == phone);
+}
+
+TEST_CASE("what is malformed is refused") {
+  Platform platform;
+  const auto application = platform.Application();
+  const auto phone = application.CreateEndpoint("phone", {.user_data = std::string(2'048, 'x')}).value();
+  CHECK(ErrorIn(application.CreateEndpoint("")) == Error::kInvalidParameter);
+  CHECK(ErrorIn(application.CreateEndpoint("x", {.user_data = std::string(2'049, 'x')})) == Error::kInvalidParameter);
+  CHECK(ErrorIn(phone.SetUserData(std::string(2'049, 'x'))) == Error::kInvalidParameter);
+  CHECK(phone.user_data().size() == 2'048);
+  CHECK(ErrorIn(phone.SetToken("")) == Error::kInvalidParameter);
+  CHECK(ErrorIn(phone.Publish("")) == Error::kInvalidParameter);
+  CHECK(phone.Publish(std::string(262'144, 'x')).ok());
+  CHECK(ErrorIn(phone.Publish(std::string(262'145, 'x'))) == Error::kInvalidParameter);
+  const auto transport = [](const PlatformMessage&) { return absl::OkStatus(); };
+  CHECK(ErrorIn(PlatformApplication::Create({.platform = "APNS", .name = "shop"})) == Error::kInvalidParameter);
+  CHECK(ErrorIn(PlatformApplication::Create({.name = "shop", .transport = transport})) == Error::kInvalidParameter);
+  for (const std::string& name : {std::string(), std::string("a b"), std::string(257, 'x')}) {
+    CHECK(ErrorIn(PlatformApplication::Create({.platform = "APNS", .name = name, .transport = transport})) ==
+          Error::kInvalidParameter);
+  }
+}
+
+TEST_CASE("an endpoint can be subscribed to a topic") {
+  Platform platform;
+  const auto phone = platform.Application().CreateEndpoint("phone").value();
+  Topic<std::string> topic;
+  auto subscription =
+      topic.Subscribe([phone](const Notification<std::string>& n) { return phone.Publish(n.body()).status(); }).value();
+  REQUIRE(topic.Publish("hello").ok());
+  topic.Deliver();
+  CHECK(platform.sent == std::vector<Sent>{{"phone", "hello"}});
+}

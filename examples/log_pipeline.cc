@@ -1,11 +1,19 @@
-// Real logs through a queue into worker threads. Now and then a worker crashes: it ends without deleting what it holds,
-// and another takes its place. What it held is visible again after the visibility timeout and is processed by others,
-// so nothing is lost; and as every line is known by its number, nothing counts twice.
+// Real logs through a queue into worker threads, and what they make of them through a topic into queues by kind.
+//
+//   lines ─▶ queue ─▶ workers ─▶ topic ─┬─ changes ─▶ reporter      (filter: install, upgrade, remove, …)
+//                                       ├─ states ──▶ reporter      (filter: "status …")
+//                                       └─ the rest ▶ reporter
+//
+// Now and then a worker crashes: it ends without deleting what it holds, and another takes its place. What it held is
+// visible again after the visibility timeout and is processed by others, so nothing is lost. A line whose worker
+// crashed between publishing and deleting is published twice; as every line is known by its number, nothing counts
+// twice.
 
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -23,7 +31,10 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "decouple/fields.h"
+#include "decouple/filter_expression.h"
 #include "decouple/standard_queue.h"
+#include "decouple/topic.h"
 #include "log_line.h"
 
 namespace {
@@ -35,7 +46,17 @@ struct Line {
 
 std::size_t DecoupleMessageSize(const Line& line) { return line.text.size(); }
 
+// What a line tells of.
+struct Event {
+  std::size_t line_number = 0;
+  std::string kind;
+  absl::Time read_at;
+};
+
+constexpr auto DecoupleFields(const Event*) { return decouple::Fields(decouple::Field("kind", &Event::kind)); }
+
 using Lines = decouple::StandardQueue<Line>;
+using Events = decouple::StandardQueue<Event>;
 
 constexpr int kWorkers = 4;
 constexpr int kCrashEvery = 400;  // messages, of one worker
@@ -75,6 +96,13 @@ class Ledger {
   std::vector<absl::Duration> latencies_;
 };
 
+// A queue of some kinds of events, and how many came.
+struct Report {
+  const char* name;
+  Events events;
+  std::atomic<std::size_t> received{0};
+};
+
 struct Tally {
   std::atomic<std::size_t> read{0};
   std::atomic<std::size_t> redelivered{0};
@@ -82,31 +110,57 @@ struct Tally {
 };
 
 // Receives until the queue is closed and drained. Returns true if it crashed before.
-bool Work(Lines queue, Ledger& ledger, Tally& tally) {
+bool Work(Lines queue, decouple::Topic<Event> topic, Tally& tally) {
   for (int handled = 0;;) {
     auto received = queue.Receive({.max_messages = 10, .wait = absl::Seconds(1)});
     if (!received.ok()) return false;  // closed and drained
     for (auto& delivery : *received) {
       if (delivery.receive_count() > 1) tally.redelivered.fetch_add(1);
+      const Line& line = delivery.body();
+      if (!topic.Publish(Event{line.number, KindOf(line.text), delivery.sent_at()}).ok()) std::abort();
       // Not on a second try, so that each message gets through.
       if (++handled >= kCrashEvery && delivery.receive_count() == 1) {
         tally.crashes.fetch_add(1);
         return true;
       }
-      const Line& line = delivery.body();
-      ledger.Count(line.number, KindOf(line.text), absl::Now() - delivery.sent_at());
       if (!delivery.Delete().ok()) std::abort();
     }
   }
 }
 
 // Runs a worker and, whenever it crashes, the next one.
-void Supervise(Lines queue, Ledger& ledger, Tally& tally) {
+void Supervise(Lines queue, decouple::Topic<Event> topic, Tally& tally) {
   bool crashed = true;
   while (crashed) {
-    std::thread worker([&] { crashed = Work(queue, ledger, tally); });
+    std::thread worker([&] { crashed = Work(queue, topic, tally); });
     worker.join();
   }
+}
+
+// Counts the events of one queue until it is closed and drained.
+void Count(Report& report, Ledger& ledger) {
+  for (;;) {
+    auto received = report.events.Receive({.max_messages = 10, .wait = absl::Seconds(1)});
+    if (!received.ok()) return;
+    for (auto& delivery : *received) {
+      const Event& event = delivery.body();
+      if (ledger.Count(event.line_number, event.kind, absl::Now() - event.read_at)) report.received.fetch_add(1);
+      if (!delivery.Delete().ok()) std::abort();
+    }
+  }
+}
+
+// Each kind of event goes to one of the reports.
+void Subscribe(decouple::Topic<Event>& topic, std::array<Report, 3>& reports) {
+  using decouple::Where;
+  const auto is_change = Where(&Event::kind).In({"install", "upgrade", "remove", "purge", "configure", "trigproc"});
+  const auto is_state = Where(&Event::kind).StartsWith("status ");
+  const auto is_neither =
+      Where(&Event::kind).NotIn({"install", "upgrade", "remove", "purge", "configure", "trigproc"}) &&
+      Where(&Event::kind).DoesNotStartWith("status ");
+  topic.Subscribe(reports[0].events, {.filter = is_change})->Detach();
+  topic.Subscribe(reports[1].events, {.filter = is_state})->Detach();
+  topic.Subscribe(reports[2].events, {.filter = is_neither})->Detach();
 }
 
 void ShowProgress(const Lines& queue, const Ledger& ledger, const Tally& tally) {
@@ -134,7 +188,7 @@ std::vector<std::string> OwnLogs() {
   return {};
 }
 
-void Report(const Tally& tally, Ledger& ledger, absl::Duration took) {
+void Print(const Tally& tally, Ledger& ledger, const std::array<Report, 3>& reports, absl::Duration took) {
   const std::size_t read = tally.read.load();
   const std::size_t processed = ledger.processed();
   absl::PrintF("lines in      %d\n", read);
@@ -146,7 +200,9 @@ void Report(const Tally& tally, Ledger& ledger, absl::Duration took) {
   absl::PrintF("latency       p50 %s  p90 %s  p99 %s  max %s\n", absl::FormatDuration(ledger.LatencyPercentile(50)),
                absl::FormatDuration(ledger.LatencyPercentile(90)), absl::FormatDuration(ledger.LatencyPercentile(99)),
                absl::FormatDuration(ledger.LatencyPercentile(100)));
-  absl::PrintF("per kind of event\n");
+  absl::PrintF("fanned out   ");
+  for (const Report& report : reports) absl::PrintF(" %s %d  ", report.name, report.received.load());
+  absl::PrintF("\nper kind of event\n");
   for (const auto& [kind, count] : ledger.kinds()) absl::PrintF("  %-28s %d\n", kind, count);
 }
 
@@ -164,12 +220,17 @@ int main(int argc, char** argv) {
                               .capacity = decouple::Capacity{.messages = 100'000, .when_full = decouple::Block{}},
                               .name = "lines"})
                    .value();
+  decouple::Topic<Event> topic;
+  std::array<Report, 3> reports = {Report{"changes", {}}, Report{"states", {}}, Report{"the rest", {}}};
+  Subscribe(topic, reports);
   Ledger ledger;
   Tally tally;
   std::map<std::string, std::size_t> expected;  // counted on the way in, by one thread and without the queue
   const absl::Time begin = absl::Now();
   std::vector<std::thread> supervisors;
-  for (int i = 0; i < kWorkers; ++i) supervisors.emplace_back(Supervise, queue, std::ref(ledger), std::ref(tally));
+  for (int i = 0; i < kWorkers; ++i) supervisors.emplace_back(Supervise, queue, topic, std::ref(tally));
+  std::vector<std::thread> reporters;
+  for (Report& report : reports) reporters.emplace_back(Count, std::ref(report), std::ref(ledger));
 
   std::atomic<bool> finished = false;
   std::thread view;
@@ -199,6 +260,8 @@ int main(int argc, char** argv) {
   }
   queue.Close();
   for (std::thread& supervisor : supervisors) supervisor.join();
+  for (Report& report : reports) report.events.Close();
+  for (std::thread& reporter : reporters) reporter.join();
   const absl::Duration took = absl::Now() - begin;
   finished = true;
   if (view.joinable()) view.join();
@@ -208,7 +271,7 @@ int main(int argc, char** argv) {
     if (path != "-") ForEachLine(path, [&](const std::string& text) { ++expected[KindOf(text)]; });
   }
   const bool same = ledger.kinds() == expected && ledger.processed() == tally.read.load();
-  Report(tally, ledger, took);
+  Print(tally, ledger, reports, took);
   absl::PrintF("checked       %s\n", same ? "the counts are those of the input, read again without the queue"
                                           : "THE COUNTS DIFFER FROM THE INPUT");
   return same && readable ? 0 : 1;

@@ -124,6 +124,31 @@ TEST_CASE("group and id are required") {
   CHECK(topic.Publish(1, {.group = "g", .deduplication_id = std::string(128, 'a')}).ok());
 }
 
+TEST_CASE("a FIFO queue says which topics may send to it") {
+  ManualClock clock;
+  auto allowed = MakeFifoTopic<int>(clock, {.name = "a"});
+  auto other = MakeFifoTopic<int>(clock, {.name = "b"});
+  auto queue = Make<FifoQueue<int>>(clock, {.senders = decouple::AllowSenders{{allowed}}});
+  SubscribeForGood(allowed, queue);
+  CHECK(ErrorIn(other.Subscribe(queue)) == Error::kAccessDenied);
+  PublishInGroup(allowed, "g", 1);
+  CHECK(queue.SetAttributes({.senders = decouple::AllowSenders{{other}}}).ok());
+  PublishInGroup(allowed, "g", 2);
+  CHECK(Drain(queue) == std::vector{1});
+}
+
+TEST_CASE("a subscribed FIFO queue keeps to its quota of calls; the rest is tried again") {
+  ManualClock clock;
+  auto topic = MakeFifoTopic<int>(clock);
+  auto queue = Make<FifoQueue<int>>(clock, {.max_calls_per_second = 2});
+  SubscribeForGood(topic, queue);
+  PublishInGroup(topic, "g", 1, 2, 3);
+  CHECK(queue.Counts().ready == 2);
+  clock.Advance(Seconds(1));
+  topic.Deliver();
+  CHECK(queue.Counts().ready == 3);
+}
+
 TEST_CASE("it takes FIFO and standard queues, and no functions") {
   ManualClock clock;
   auto topic = MakeFifoTopic<int>(clock);

@@ -55,9 +55,9 @@ TEST_CASE("publishing to many queues allocates once, with and without filters") 
     if (i % 2 == 0) {
       SubscribeForGood(topic, queues.back());
     } else {
-      SubscribeForGood(topic, queues.back(),
-                       {.filter = FilterPolicy::Parse(R"({"price": [{"numeric": [">", 1]}, 7]})",
-                                                      FilterScope::kMessageBody)});
+      SubscribeForGood(
+          topic, queues.back(),
+          {.filter = FilterPolicy::Parse(R"({"price": [{"numeric": [">", 1]}, 7]})", FilterScope::kMessageBody)});
     }
   }
   constexpr int kRounds = 300;

@@ -171,6 +171,44 @@ TEST_CASE("a published message goes through all states that a sent one does") {
   CHECK(other.Counts().total() == 0);
 }
 
+TEST_CASE("published messages that are the last of many are moved together, and still shared") {
+  ManualClock clock;
+  auto topic = MakeTopic<Counted>(clock);
+  auto queue = Make<StandardQueue<Counted>>(clock);
+  auto other = Make<StandardQueue<Counted>>(clock);
+  SubscribeForGood(topic, queue);
+  SubscribeForGood(topic, other);
+  constexpr int kMessages = 20'000;
+  constexpr int kStay = 500;  // one of so many
+  for (int i = 0; i < kMessages; ++i) REQUIRE(topic.Publish(Counted(i)).ok());
+  for (;;) {
+    auto received = queue.Receive({.max_messages = 10});
+    if (received->empty()) break;
+    for (auto& delivery : *received) {
+      if (delivery.body().number % kStay != 0) REQUIRE(delivery.Delete().ok());
+    }
+  }
+  for (int i = 0; i < 1'000; ++i) CHECK(queue.Receive()->empty());  // tidies up
+  CHECK(Counted::alive == kMessages);
+  CHECK(other.Purge().ok());
+  CHECK(Counted::alive == kMessages / kStay);
+  clock.Advance(Seconds(30));
+  std::vector<int> stayed;
+  std::vector<int> expected;
+  for (int i = 0; i < kMessages; i += kStay) expected.push_back(i);
+  for (;;) {
+    auto received = queue.Receive({.max_messages = 10});
+    if (received->empty()) break;
+    for (auto& delivery : *received) {
+      stayed.push_back(delivery.body().number);
+      REQUIRE(delivery.Delete().ok());
+    }
+  }
+  std::sort(stayed.begin(), stayed.end());
+  CHECK(stayed == expected);
+  CHECK(Counted::alive == 0);
+}
+
 TEST_CASE("queues of another type are subscribed by a conversion") {
   ManualClock clock;
   auto topic = MakeTopic<std::string>(clock);

@@ -13,7 +13,8 @@
 //
 // Locks. The groups and the deduplication ids are each spread over 32 parts with a mutex; a publish holds that of its id
 // and that of its group while it fans out, and in turn that of each subscription. One part's messages wait for each
-// other, so that every queue sees them in one order.
+// other, so that every queue sees them in one order. Conversions to queues of another type, and destructors of bodies,
+// may run under these: they must not use the topic.
 
 #ifndef DECOUPLE_FIFO_TOPIC_H_
 #define DECOUPLE_FIFO_TOPIC_H_

@@ -106,7 +106,8 @@ struct SubscribeOptions {
   QueueReference dead_letters = {};
   // How many messages may wait for a retry, for the function's turn, or during a pause; the rest fails for good.
   std::int64_t max_waiting = std::numeric_limits<std::int64_t>::max();
-  // Runs the function, of functions only. By default it runs in Topic::Deliver(), on the thread that calls that.
+  // Runs the function, of functions only. Called by those who publish or deliver, so it must not wait or throw. By
+  // default the function runs in Topic::Deliver(), on the thread that calls that.
   Executor executor = {};
   // For those who list subscriptions.
   std::string name = {};

@@ -166,23 +166,24 @@ class AnyTopic : public std::enable_shared_from_this<AnyTopic> {
   }
 
   // Brings a message to all whose filter lets it through: deliver(core, published) as SubscriptionCore::Deliver().
+  // `reader` is set: with it ends what may have been unsubscribed meanwhile, functions and queues of the user's, so it
+  // must not end under a lock.
   template <typename Deliver>
-  void FanOut(Published published, const MessageView& view, Deliver deliver) {
+  void FanOut(const Published& published, const MessageView& view, std::optional<SubscriptionSet::Reader>& reader,
+              Deliver deliver) {
     OwnedTopicCounts& mine = dispatcher_->mine();
     std::uint64_t delivered = 0;
     FilterCounts through;
-    {
-      HoldsToGive holds(*published.body);
-      const SubscriptionSet::Reader reader(set_);
-      reader->ForEachMatch(view, [&](const Subscribed& one) {
-        through.Count(one.filter, 1);
-        holds.HaveOne();
-        if (!deliver(*one.core, published)) return;
-        holds.GaveOne();
-        ++delivered;
-      });
-      CountFilteredOut(mine, reader->filters(), through, view);
-    }
+    HoldsToGive holds(*published.body);
+    const SubscriptionSnapshot& subscriptions = *reader.emplace(set_);
+    subscriptions.ForEachMatch(view, [&](const Subscribed& one) {
+      through.Count(one.filter, 1);
+      holds.HaveOne();
+      if (!deliver(*one.core, published)) return;
+      holds.GaveOne();
+      ++delivered;
+    });
+    CountFilteredOut(mine, subscriptions.filters(), through, view);
     mine.delivered.Add(delivered);
   }
 

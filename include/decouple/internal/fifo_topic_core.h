@@ -2,7 +2,7 @@
 //
 // The locks of a publish, in this order: the shard of its deduplication id, that of its group (of 32 each), then in
 // turn the mutexes of the subscriptions, and in them those of FIFO queues. Under these runs no user code but
-// conversions to queues of another type, and what a filter reads.
+// conversions to queues of another type, what a filter reads, and destructors of what a queue finds expired.
 
 #ifndef DECOUPLE_INTERNAL_FIFO_TOPIC_CORE_H_
 #define DECOUPLE_INTERNAL_FIFO_TOPIC_CORE_H_
@@ -33,6 +33,7 @@
 #include "decouple/internal/published.h"
 #include "decouple/internal/shared_body.h"
 #include "decouple/internal/subscription_core.h"
+#include "decouple/internal/subscription_set.h"
 #include "decouple/internal/topic_archive.h"
 #include "decouple/internal/topic_core.h"
 #include "decouple/message.h"
@@ -61,7 +62,8 @@ class FifoTopicCore final : public TopicCore<T> {
     }
     const std::size_t size = Base::SizeOf(body, options);
     auto* const payload = new Payload<T>(std::move(body), this->PublicationOf(std::move(options)), size);
-    const BodyHold hold(payload);  // ends after the locks
+    const BodyHold hold(payload);                   // ends after the locks
+    std::optional<SubscriptionSet::Reader> reader;  // likewise
     const Publication& publication = *payload->publication();
     OwnedTopicCounts& mine = this->dispatcher_->mine();
     bool is_duplicate = true;
@@ -69,7 +71,7 @@ class FifoTopicCore final : public TopicCore<T> {
         publication.group, publication.deduplication_id, [this] { return this->Now(); },
         [&](std::int64_t now) -> std::optional<std::uint64_t> {
           is_duplicate = false;
-          return PublishInGroup(*payload, now);
+          return PublishInGroup(*payload, now, reader);
         });
     mine.published.Add(1);
     mine.bytes.Add(size);
@@ -115,12 +117,13 @@ class FifoTopicCore final : public TopicCore<T> {
     return absl::OkStatus();
   }
 
-  std::uint64_t PublishInGroup(Payload<T>& payload, std::int64_t now) {
+  std::uint64_t PublishInGroup(Payload<T>& payload, std::int64_t now, std::optional<SubscriptionSet::Reader>& reader) {
     const std::lock_guard lock(groups_[absl::HashOf(payload.publication()->group) % kShards]);
     const std::uint64_t number = published_.fetch_add(1, std::memory_order_relaxed);  // the mutex orders a group's
     payload.Complete(MessageId(this->identity_, number), SequenceNumberOf(number), absl::FromUnixNanos(now));
+    // Before we look who is subscribed: who is so now, and replays afterwards, gets it by the one or the other.
     if (archive_) archive_->Add(BodyHold::On(payload), now);
-    this->FanOut(this->PublishedOf(payload, now), Base::ViewOf(payload),
+    this->FanOut(this->PublishedOf(payload, now), Base::ViewOf(payload), reader,
                  [](SubscriptionCore& one, const Published& published) { return one.DeliverInOrder(published); });
     return number;
   }

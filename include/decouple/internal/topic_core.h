@@ -4,11 +4,14 @@
 #define DECOUPLE_INTERNAL_TOPIC_CORE_H_
 
 #include <atomic>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -30,6 +33,7 @@
 #include "decouple/internal/queue_settings.h"
 #include "decouple/internal/shared_body.h"
 #include "decouple/internal/subscription_core.h"
+#include "decouple/internal/subscription_set.h"
 #include "decouple/limits.h"
 #include "decouple/message.h"
 #include "decouple/publication.h"
@@ -39,6 +43,9 @@ namespace decouple::internal {
 
 template <typename T>
 class TopicCore : public AnyTopic {
+  static_assert(std::is_nothrow_move_constructible_v<T> && std::is_nothrow_destructible_v<T>,
+                "decouple: a message body must be movable and destructible without throwing; mark both noexcept");
+
  public:
   virtual absl::StatusOr<PublishResult> Publish(T&& body, PublishOptions&& options) = 0;
 
@@ -139,7 +146,8 @@ class StandardTopicCore final : public TopicCore<T> {
     OwnedTopicCounts& mine = this->dispatcher_->mine();
     mine.published.Add(1);
     mine.bytes.Add(size);
-    this->FanOut(this->PublishedOf(*payload, now), Base::ViewOf(*payload),
+    std::optional<SubscriptionSet::Reader> reader;
+    this->FanOut(this->PublishedOf(*payload, now), Base::ViewOf(*payload), reader,
                  [](SubscriptionCore& one, const Published& published) { return one.Deliver(published); });
     this->dispatcher_->WorkOff(now);
     return PublishResult{id};

@@ -521,6 +521,19 @@ TEST_CASE("what is too much to wait fails for good") {
   CHECK(ReceiveAll(failed) == std::vector{3});
 }
 
+TEST_CASE("what a full queue does not take waits up to the same bound") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  auto failed = Make<StandardQueue<int>>(clock);
+  auto queue = Make<StandardQueue<int>>(clock, {.capacity = decouple::Capacity{.messages = 1}});
+  SubscribeForGood(topic, queue, {.dead_letters = failed, .max_waiting = 1});
+  PublishAll(topic, 1, 2, 3);
+  CHECK(ReceiveAll(failed) == std::vector{3});
+  CHECK(queue.Purge().ok());
+  DeliverFor(topic, clock, Seconds(1));
+  CHECK(ReceiveAll(queue) == std::vector{2});
+}
+
 TEST_CASE("a pause keeps retries, too") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);

@@ -55,11 +55,11 @@ class Dispatcher {
   }
 
   // It has something due from `due` on. The caller holds no subscription's mutex.
-  void Activate(std::shared_ptr<Deliverable> one, std::int64_t due) {
+  void Activate(const std::shared_ptr<Deliverable>& one, std::int64_t due) {
     {
       const std::lock_guard lock(mutex_);
       if (!one->is_for_callers()) LowerPublishersDue(due);
-      active_.try_emplace(one->number(), std::move(one));
+      active_.try_emplace(one->number(), one);
     }
     changed_.Notify(EventCount::kAll);
   }

@@ -110,7 +110,7 @@ struct MessageSlot {
   std::int64_t first_received_at = 0;
 
   // A body, or where the word says kShared, what points to one.
-  static constexpr std::size_t kSize = std::max(sizeof(T), sizeof(SharedBody*));
+  static constexpr std::size_t kSize = std::max(sizeof(T), sizeof(void*));
   alignas(T) alignas(SharedBody*) std::byte content[kSize];
 
   T& body() { return *std::launder(reinterpret_cast<T*>(content)); }

@@ -86,7 +86,7 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
       delivered_.fetch_add(1, std::memory_order_relaxed);
       return true;
     }
-    Settle({BodyHold::On(*published.body), 1}, outcome, published.now);
+    Settle({BodyHold::On(*published.body), 1}, HasRoom() ? outcome : Outcome::kRefused, published.now);
     return false;
   }
 
@@ -103,33 +103,25 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
       delivered_.fetch_add(1, std::memory_order_relaxed);
       return true;
     }
-    if (outcome == Outcome::kFailed && settings_.delivery.retries > 0) {
+    if (outcome == Outcome::kFailed && settings_.delivery.retries > 0 && settings_.max_waiting > 0) {
       backlog_->Add({BodyHold::On(*published.body), 1}, RetryAt(1, published.now));
       lock.unlock();
       Announce();
     } else {
       lock.unlock();
-      Settle({BodyHold::On(*published.body), 1}, outcome, published.now);
+      Settle({BodyHold::On(*published.body), 1}, Outcome::kRefused, published.now);
     }
     return false;
   }
 
   // Behind all that waits, without an attempt.
   void Wait(Waiting message, std::int64_t due) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (IsEnded()) {
-        dispatcher_->mine().abandoned.Add(1);
-        return;  // outside of this block the message may end
-      }
-      if (static_cast<std::int64_t>(backlog_->size()) < settings_.max_waiting) {
-        backlog_->Add(std::move(message), due);
-      }
-    }
-    if (message.body) {
-      Settle(std::move(message), Outcome::kRefused, due);  // too many wait
-    } else {
+    if (TryAdd(message, due)) {
       Announce();
+    } else if (IsEnded()) {
+      dispatcher_->mine().abandoned.Add(1);
+    } else {
+      Settle(std::move(message), Outcome::kRefused, due);  // too many wait
     }
   }
 
@@ -202,6 +194,12 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
             .now = now,
             .is_replayed = message.is_replayed,
             .is_dead_letter = message.is_dead_letter};
+  }
+
+  // For one more to wait.
+  bool HasRoom() const {
+    const std::lock_guard lock(mutex_);
+    return static_cast<std::int64_t>(backlog_->size()) < settings_.max_waiting;
   }
 
   std::int64_t RetryAt(int retry, std::int64_t now) const {
@@ -284,15 +282,26 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
     }
   }
 
+  // Moves from the message, unless it is not to wait: false.
+  bool TryAdd(Waiting& message, std::int64_t due) {
+    const std::lock_guard lock(mutex_);
+    if (IsEnded() || static_cast<std::int64_t>(backlog_->size()) >= settings_.max_waiting) return false;
+    backlog_->Add(std::move(message), due);
+    return true;
+  }
+
+  bool TryPutBack(Waiting& message, std::int64_t due) {
+    const std::lock_guard lock(mutex_);
+    if (IsEnded()) return false;
+    backlog_->PutBack(std::move(message), due);
+    return true;
+  }
+
   void PutBack(Waiting message, std::int64_t due) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (!IsEnded()) backlog_->PutBack(std::move(message), due);
-    }
-    if (message.body) {
-      dispatcher_->mine().abandoned.Add(1);
-    } else {
+    if (TryPutBack(message, due)) {
       Announce();
+    } else {
+      dispatcher_->mine().abandoned.Add(1);
     }
   }
 

@@ -40,10 +40,10 @@
 #include "absl/strings/str_cat.h"
 #include "decouple/attributes.h"
 #include "decouple/error.h"
-#include "decouple/internal/queue_core.h"
+#include "decouple/internal/identity.h"
 #include "decouple/limits.h"
 #include "decouple/message.h"
-#include "decouple/topic_options.h"
+#include "decouple/publish_options.h"
 
 namespace decouple {
 
@@ -118,7 +118,7 @@ class PlatformCore {
  public:
   explicit PlatformCore(PlatformApplicationOptions options)
       : options_(std::move(options)),
-        identity_(QueueIdentity(options_.seed, absl::StrCat("platform ", options_.platform, " ", options_.name))) {}
+        identity_(IdentityOf(options_.seed, absl::StrCat("platform ", options_.platform, " ", options_.name))) {}
 
   const PlatformApplicationOptions& options() const { return options_; }
   MessageId NextId() { return MessageId(identity_, published_.fetch_add(1, std::memory_order_relaxed)); }

@@ -7,7 +7,7 @@
 //   subscription->Resume();
 //
 // All members of both may be called from any thread, and after the topic has gone, too: then nothing happens any more,
-// and what can fail says kNotFound. They keep the subscribed queue's memory alive, not the topic.
+// and what can fail says kNotFound. They keep alive what is subscribed, the queue or the function, but not the topic.
 
 #ifndef DECOUPLE_SUBSCRIPTION_H_
 #define DECOUPLE_SUBSCRIPTION_H_
@@ -147,7 +147,8 @@ class [[nodiscard]] Subscription : public SubscriptionReference<T> {
 
  private:
   void End() {
-    if (is_owner_ && this->core_->RemoveOwner()) this->Unsubscribe().IgnoreError();
+    if (!is_owner_) return;
+    if (const std::shared_ptr<internal::AnyTopic> topic = this->topic_.lock()) topic->Disown(*this->core_);
   }
 
   bool is_owner_ = true;

@@ -21,9 +21,9 @@
 // handle, as a std::shared_ptr is: copies are the same topic, which lives as long as one of them; then its
 // subscriptions end. It keeps the subscribed queues alive. A function that holds a handle of its topic keeps that alive.
 //
-// All members may be called from any thread. Publish takes no lock, and allocates once, while all subscriptions are
-// unfiltered queues that take the message; subscribing does not hold it up. O(subscriptions that get the message, and
-// filters that ask for nothing exact).
+// All members may be called from any thread. Publish takes no lock while all who get the message are queues that take
+// it, and allocates once, for the body and what is said of it; reading JSON allocates, too. Subscribing does not hold it
+// up. O(subscriptions that get the message + filters that ask for nothing exact).
 
 #ifndef DECOUPLE_TOPIC_H_
 #define DECOUPLE_TOPIC_H_
@@ -53,6 +53,7 @@
 #include "decouple/internal/subscription_core.h"
 #include "decouple/internal/topic_core.h"
 #include "decouple/notification.h"
+#include "decouple/publish_options.h"
 #include "decouple/queue.h"
 #include "decouple/subscription.h"
 #include "decouple/topic_options.h"
@@ -109,8 +110,9 @@ class Topic {
     return results;
   }
 
-  // Subscribes a queue, which must be a standard one, to a FIFO topic either. The same queue with the same options again
-  // gives the same subscription. Takes a mutex; O(log subscriptions), amortized.
+  // Subscribes a queue: a standard one, or to a FIFO topic also a FIFO queue. The subscription ends with its handle: keep
+  // it, or Detach() it. The same queue with the same options again gives the same subscription. Takes a mutex; O(log
+  // subscriptions), amortized.
   // kInvalidParameter: an option is not allowed, malformed, or does not go with the topic; or the queue is subscribed
   // with other options. kFilterPolicyLimitExceeded. kAccessDenied: the queue's senders policy does not allow it.
   absl::StatusOr<Subscription<T>> Subscribe(const Queue<T>& queue, SubscribeOptions<T> options = {}) {

@@ -1,7 +1,6 @@
-// What a topic can be told: when it is created, with a publish, and with a subscription.
+// What a topic can be told when it is created, and with a subscription; publish_options.h has what goes with a publish.
 //
 //   auto placed = Topic<Order>::Create({.name = "placed"});
-//   placed->Publish(Order{45}, {.subject = "new order", .attributes = {{"price", 120}}});
 //   placed->Subscribe(queue, {.filter = Where(&Order::price) > 100, .dead_letters = failed});
 //
 // Names, ranges and defaults are SNS's; sizes can be lifted by `limits`.
@@ -15,17 +14,14 @@
 #include <string>
 #include <utility>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "decouple/attributes.h"
 #include "decouple/clock.h"
 #include "decouple/delivery_policy.h"
+#include "decouple/executor.h"
 #include "decouple/filter_expression.h"
 #include "decouple/filter_policy.h"
-#include "decouple/internal/subscription_core.h"
 #include "decouple/limits.h"
-#include "decouple/message.h"
 #include "decouple/queue_options.h"
 #include "decouple/redrive.h"
 
@@ -54,23 +50,6 @@ struct FifoTopicOptions {
   std::string name = {};
   std::uint64_t seed = 0;
   Clock* clock = nullptr;
-};
-
-struct PublishOptions {
-  // 1 … 100 printable characters of ASCII, the first of which is no space. Empty: none.
-  std::string subject = {};
-  MessageAttributes attributes = {};
-  // MessageGroupId: 1 … 128 letters, digits and punctuation. A FIFO topic keeps the order within a group and needs one;
-  // standard queues take it as the message's tenant. Empty: none.
-  std::string group = {};
-  // MessageDeduplicationId, of FIFO topics only: 1 … 128 letters, digits and punctuation. Empty: none.
-  std::string deduplication_id = {};
-};
-
-struct PublishResult {
-  MessageId message_id;
-  // Of FIFO topics only. That and the id of the first publish, if this one was a duplicate.
-  std::optional<SequenceNumber> sequence_number = std::nullopt;
 };
 
 // A filter for messages with bodies of type T: a policy, what FilterPolicy::Parse() gives, or an expression. By default
@@ -106,8 +85,8 @@ struct SubscribeOptions {
   QueueReference dead_letters = {};
   // How many messages may wait for a retry, for the function's turn, or during a pause; the rest fails for good.
   std::int64_t max_waiting = std::numeric_limits<std::int64_t>::max();
-  // Runs the function, of functions only. Called by those who publish or deliver, so it must not wait or throw. By
-  // default the function runs in Topic::Deliver(), on the thread that calls that.
+  // Runs the function, of functions only. Called by those who publish or deliver. By default the function runs in
+  // Topic::Deliver(), on the thread that calls that.
   Executor executor = {};
   // For those who list subscriptions.
   std::string name = {};

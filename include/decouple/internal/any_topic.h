@@ -99,14 +99,12 @@ class AnyTopic : public std::enable_shared_from_this<AnyTopic> {
 
   // False: it is not there any more.
   bool Unsubscribe(std::uint64_t number) {
-    std::optional<Subscribed> removed;
-    {
-      const std::lock_guard lock(subscribing_);
-      removed = set_.Remove(number);
-      if (removed) of_queue_.erase(removed->core->endpoint().queue());
-    }
-    if (removed) removed->core->End();
-    return removed.has_value();
+    return RemoveIf(number, [] { return true; });
+  }
+
+  // One owner less: the last one ends it.
+  void Disown(SubscriptionCore& core) {
+    RemoveIf(core.number(), [&] { return core.RemoveOwner(); });
   }
 
   bool SetFilter(std::uint64_t number, FilterPolicy filter) {
@@ -206,6 +204,20 @@ class AnyTopic : public std::enable_shared_from_this<AnyTopic> {
     return MakeError(Error::kAccessDenied,
                      absl::StrCat("the queue \"", endpoint.queue()->name(), "\" does not allow the topic \"", name(),
                                   "\" to send to it; its senders policy says who may"));
+  }
+
+  // Asks under the mutex, so that nobody becomes an owner meanwhile.
+  template <typename IsToGo>
+  bool RemoveIf(std::uint64_t number, IsToGo is_to_go) {
+    std::optional<Subscribed> removed;
+    {
+      const std::lock_guard lock(subscribing_);
+      if (!is_to_go()) return false;
+      removed = set_.Remove(number);
+      if (removed) of_queue_.erase(removed->core->endpoint().queue());
+    }
+    if (removed) removed->core->End();
+    return removed.has_value();
   }
 
   // Under the mutex.

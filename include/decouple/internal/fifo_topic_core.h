@@ -38,6 +38,7 @@
 #include "decouple/internal/topic_core.h"
 #include "decouple/message.h"
 #include "decouple/publication.h"
+#include "decouple/publish_options.h"
 #include "decouple/topic_options.h"
 
 namespace decouple::internal {

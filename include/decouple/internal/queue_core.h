@@ -16,7 +16,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <random>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,6 +38,7 @@
 #include "decouple/internal/due_sweep.h"
 #include "decouple/internal/fifo_groups.h"
 #include "decouple/internal/handover.h"
+#include "decouple/internal/identity.h"
 #include "decouple/internal/in_flight_limit.h"
 #include "decouple/internal/message_move.h"
 #include "decouple/internal/message_store.h"
@@ -58,18 +58,6 @@
 #include "decouple/statistics.h"
 
 namespace decouple::internal {
-
-// What tells the messages and receipts of one queue from those of others.
-inline std::uint64_t QueueIdentity(std::uint64_t seed, std::string_view name) {
-  if (seed != 0) {
-    std::uint64_t identity = Mix(seed);
-    for (const char c : name) identity = Mix(identity ^ static_cast<unsigned char>(c));  // the same in every run
-    return identity;
-  }
-  static const std::uint64_t process = std::uint64_t{std::random_device{}()} << 32 | std::random_device{}();
-  static constinit std::atomic<std::uint64_t> queues{0};
-  return Mix(process ^ Mix(queues.fetch_add(1, std::memory_order_relaxed)));  // only has to be unique
-}
 
 template <typename T>
 class QueueCore : public AnyQueue {
@@ -283,7 +271,7 @@ class QueueCore : public AnyQueue {
   // `groups`: as for MessageStore. Attributes are set by SetAttributes() before first use, once a handle exists.
   QueueCore(const QueueRules& rules, std::unique_ptr<FifoGroups> groups, const Limits& limits, std::string name,
             std::uint64_t seed, Clock* clock)
-      : AnyQueue(rules.kind, &kBodyType<T>, name, QueueIdentity(seed, name)),
+      : AnyQueue(rules.kind, &kBodyType<T>, name, IdentityOf(seed, name)),
         rules_(rules),
         clock_(clock != nullptr ? *clock : SystemClock::Instance()),
         settings_(limits),

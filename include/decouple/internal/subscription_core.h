@@ -18,7 +18,6 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -30,6 +29,7 @@
 
 #include "absl/time/time.h"
 #include "decouple/delivery_policy.h"
+#include "decouple/executor.h"
 #include "decouple/internal/backlog.h"
 #include "decouple/internal/dispatcher.h"
 #include "decouple/internal/endpoint.h"
@@ -40,12 +40,7 @@
 #include "decouple/redrive.h"
 #include "decouple/topic_statistics.h"
 
-namespace decouple {
-
-// Runs what it is given, once, on a thread of the user's; or at once on the calling one.
-using Executor = std::function<void(std::function<void()>)>;
-
-namespace internal {
+namespace decouple::internal {
 
 // How a subscription delivers.
 struct SubscriptionSettings {
@@ -175,9 +170,10 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
     return statistics;
   }
 
-  // How many handles end the subscription when they go: it ends with the last, unless one was detached.
-  void AddOwner() { owners_.fetch_add(1, std::memory_order_relaxed); }
-  bool RemoveOwner() { return owners_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
+  // How many handles end the subscription when they go: it ends with the last, unless one was detached, which stays
+  // counted. Both under the mutex of the topic's subscriptions.
+  void AddOwner() { ++owners_; }
+  bool RemoveOwner() { return --owners_ == 0; }
 
  private:
   static constexpr std::uint32_t kFunction = 1;
@@ -349,7 +345,7 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
   const SubscriptionSettings settings_;
 
   std::atomic<std::uint32_t> state_;
-  std::atomic<std::int64_t> owners_{0};
+  std::int64_t owners_ = 0;
   // Relaxed: counts for those who watch.
   std::atomic<std::uint64_t> delivered_{0};
   std::atomic<std::uint64_t> failed_{0};
@@ -367,8 +363,6 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
   bool is_handed_over_ = false;  // to the executor
 };
 
-}  // namespace internal
-
-}  // namespace decouple
+}  // namespace decouple::internal
 
 #endif  // DECOUPLE_INTERNAL_SUBSCRIPTION_CORE_H_

@@ -26,10 +26,10 @@
 #include "decouple/internal/any_topic.h"
 #include "decouple/internal/backlog.h"
 #include "decouple/internal/endpoint.h"
+#include "decouple/internal/identity.h"
 #include "decouple/internal/message_view.h"
 #include "decouple/internal/payload.h"
 #include "decouple/internal/published.h"
-#include "decouple/internal/queue_core.h"
 #include "decouple/internal/queue_settings.h"
 #include "decouple/internal/shared_body.h"
 #include "decouple/internal/subscription_core.h"
@@ -37,6 +37,7 @@
 #include "decouple/limits.h"
 #include "decouple/message.h"
 #include "decouple/publication.h"
+#include "decouple/publish_options.h"
 #include "decouple/topic_options.h"
 
 namespace decouple::internal {
@@ -55,7 +56,7 @@ class TopicCore : public AnyTopic {
 
  protected:
   TopicCore(QueueKind kind, const Limits& limits, const std::string& name, std::uint64_t seed, Clock* clock)
-      : AnyTopic(kind, limits, name, QueueIdentity(seed, absl::StrCat("topic ", name)), clock) {}
+      : AnyTopic(kind, limits, name, IdentityOf(seed, absl::StrCat("topic ", name)), clock) {}
 
   absl::Status CheckPublish(const T& body, const PublishOptions& options) const {
     if (this->closed()) return MakeError(Error::kTopicClosed, "the topic is closed; nothing can be published any more");

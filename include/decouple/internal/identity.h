@@ -1,0 +1,29 @@
+// What tells the messages and receipts of one queue or topic from those of others.
+
+#ifndef DECOUPLE_INTERNAL_IDENTITY_H_
+#define DECOUPLE_INTERNAL_IDENTITY_H_
+
+#include <atomic>
+#include <cstdint>
+#include <random>
+#include <string_view>
+
+#include "decouple/message.h"
+
+namespace decouple::internal {
+
+// With a seed the same for the same name in every run; else different for each call.
+inline std::uint64_t IdentityOf(std::uint64_t seed, std::string_view name) {
+  if (seed != 0) {
+    std::uint64_t identity = Mix(seed);
+    for (const char c : name) identity = Mix(identity ^ static_cast<unsigned char>(c));  // the same in every run
+    return identity;
+  }
+  static const std::uint64_t process = std::uint64_t{std::random_device{}()} << 32 | std::random_device{}();
+  static constinit std::atomic<std::uint64_t> queues{0};
+  return Mix(process ^ Mix(queues.fetch_add(1, std::memory_order_relaxed)));  // only has to be unique
+}
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_IDENTITY_H_

@@ -1,4 +1,4 @@
-// Threads publish while others subscribe, unsubscribe, change filters and let queues go. Every message is accounted for.
+// Threads publish while others subscribe, unsubscribe, change filters and let queues go. Each message is accounted for.
 
 #include <atomic>
 #include <cstddef>

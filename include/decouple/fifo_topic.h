@@ -7,12 +7,12 @@
 //   audit->Replay({.from = noon}).IgnoreError();
 //
 // Groups, deduplication ids and sequence numbers are as in a FIFO queue (fifo_queue.h), and go on with the message into
-// the queues: a FIFO queue looks for duplicates itself, a standard one takes the group for the tenant. Where a queue does
-// not take a message, what follows for it waits behind it. Functions cannot be subscribed. An archived message keeps its
-// memory. What else a topic can do: topic.h.
+// the queues: a FIFO queue looks for duplicates itself, a standard one takes the group for the tenant. Where a queue
+// does not take a message, what follows for it waits behind it. Functions cannot be subscribed. An archived message
+// keeps its memory. What else a topic can do: topic.h.
 //
-// Locks. The groups and the deduplication ids are each spread over 32 parts with a mutex; a publish holds that of its id
-// and that of its group while it fans out, and in turn that of each subscription. One part's messages wait for each
+// Locks. The groups and the deduplication ids are each spread over 32 parts with a mutex; a publish holds that of its
+// id and that of its group while it fans out, and in turn that of each subscription. One part's messages wait for each
 // other, so that every queue sees them in one order. Conversions to queues of another type, and destructors of bodies,
 // may run under these: they must not use the topic.
 

@@ -183,7 +183,8 @@ class Operand {
 
 }  // namespace internal
 
-// A field or an attribute, to be compared: see Where() and Attribute(). `kind` says with what; Path is an array of names.
+// A field or an attribute, to be compared: see Where() and Attribute(). `kind` says with what; Path is an array of
+// names.
 template <typename Body, internal::Comparable kind, typename Path>
 class FilterField {
   static_assert(kind != internal::Comparable::kNothing,

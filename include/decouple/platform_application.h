@@ -7,16 +7,16 @@
 //   phone->Publish("your order is on its way").IgnoreError();
 //   phone->Publish(decouple::PlatformPayloads{{"default", "on its way"}, {"APNS", R"({"aps": {"alert": "!"}})"}});
 //
-// The transport is yours: it brings a payload to the device of a token, and is called by Publish, on its thread. When it
-// answers with kNotFound, the platform does not know the token any more: the endpoint is disabled, as with the service,
-// and Publish fails with kEndpointDisabled until the endpoint is enabled again, by a new token or by hand.
+// The transport is yours: it brings a payload to the device of a token, and is called by Publish, on its thread. When
+// it answers with kNotFound, the platform does not know the token any more: the endpoint is disabled, as with the
+// service, and Publish fails with kEndpointDisabled until the endpoint is enabled again, by a new token or by hand.
 //
 // To subscribe an endpoint to a topic, subscribe a function:
 //
-//   topic.Subscribe([phone](const decouple::Notification<std::string>& n) { return phone.Publish(n.body()).status(); });
+//   topic.Subscribe([phone](const Notification<std::string>& n) { return phone.Publish(n.body()).status(); });
 //
-// Both are handles, as a std::shared_ptr is. An endpoint keeps its application alive. All members may be called from any
-// thread; the transport, too, so it must be prepared for that. No lock is held while it runs.
+// Both are handles, as a std::shared_ptr is. An endpoint keeps its application alive. All members may be called from
+// any thread; the transport, too, so it must be prepared for that. No lock is held while it runs.
 
 #ifndef DECOUPLE_PLATFORM_APPLICATION_H_
 #define DECOUPLE_PLATFORM_APPLICATION_H_

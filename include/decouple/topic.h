@@ -19,11 +19,12 @@
 //
 // This is a standard topic; FifoTopic (fifo_topic.h) is the other kind, and can be used as one of these. A topic is a
 // handle, as a std::shared_ptr is: copies are the same topic, which lives as long as one of them; then its
-// subscriptions end. It keeps the subscribed queues alive. A function that holds a handle of its topic keeps that alive.
+// subscriptions end. It keeps the subscribed queues alive. A function that holds a handle of its topic keeps that
+// alive.
 //
 // All members may be called from any thread. Publish takes no lock while all who get the message are queues that take
-// it, and allocates once, for the body and what is said of it; reading JSON allocates, too. Subscribing does not hold it
-// up. O(subscriptions that get the message + filters that ask for nothing exact).
+// it, and allocates once, for the body and what is said of it; reading JSON allocates, too. Subscribing does not hold
+// it up. O(subscriptions that get the message + filters that ask for nothing exact).
 
 #ifndef DECOUPLE_TOPIC_H_
 #define DECOUPLE_TOPIC_H_
@@ -93,8 +94,8 @@ class Topic {
     return core_->Publish(T(body), std::move(options));
   }
 
-  // Publishes up to ten messages, together of at most 262 144 bytes; see batch.h. The bodies and options of entries that
-  // were published are moved from.
+  // Publishes up to ten messages, together of at most 262 144 bytes; see batch.h. The bodies and options of entries
+  // that were published are moved from.
   absl::StatusOr<PublishBatchResults> PublishBatch(std::span<PublishBatchEntry<T>> entries) noexcept {
     const Limits& limits = core_->limits();
     if (absl::Status status = internal::CheckBatch(entries, limits); !status.ok()) return status;
@@ -110,9 +111,9 @@ class Topic {
     return results;
   }
 
-  // Subscribes a queue: a standard one, or to a FIFO topic also a FIFO queue. The subscription ends with its handle: keep
-  // it, or Detach() it. The same queue with the same options again gives the same subscription. Takes a mutex; O(log
-  // subscriptions), amortized.
+  // Subscribes a queue: a standard one, or to a FIFO topic also a FIFO queue. The subscription ends with its handle:
+  // keep it, or Detach() it. The same queue with the same options again gives the same subscription. Takes a mutex;
+  // O(log subscriptions), amortized.
   // kInvalidParameter: an option is not allowed, malformed, or does not go with the topic; or the queue is subscribed
   // with other options. kFilterPolicyLimitExceeded. kAccessDenied: the queue's senders policy does not allow it.
   absl::StatusOr<Subscription<T>> Subscribe(const Queue<T>& queue, SubscribeOptions<T> options = {}) {
@@ -155,8 +156,8 @@ class Topic {
     return due == internal::kForever ? absl::InfiniteFuture() : absl::FromUnixNanos(due);
   }
 
-  // Delivers whatever becomes due, asleep on the topic's clock in between: for a thread of yours. Returns when the topic
-  // is closed and nothing waits any more but for the end of a pause.
+  // Delivers whatever becomes due, asleep on the topic's clock in between: for a thread of yours. Returns when the
+  // topic is closed and nothing waits any more but for the end of a pause.
   void RunDeliveries() { core_->dispatcher().Run(); }
 
   // No more publishes from now on: they fail with kTopicClosed. What waits is still delivered.

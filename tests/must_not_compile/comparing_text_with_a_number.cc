@@ -1,4 +1,4 @@
-// expect: no match for .operator>|invalid operands to binary
+// expect: no match for .*operator>|invalid operands to binary
 #include "decouple/filter_expression.h"
 
 struct Order {

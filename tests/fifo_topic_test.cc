@@ -1,5 +1,6 @@
 #include "decouple/fifo_topic.h"
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -99,6 +100,21 @@ TEST_CASE("with the scope of a group the same id in another group is no duplicat
   SubscribeForGood(topic, queue);
   for (const char* group : {"g", "h", "g"}) REQUIRE(topic.Publish(1, {.group = group, .deduplication_id = "a"}).ok());
   CHECK(ReceiveAll(queue).size() == 2);
+}
+
+TEST_CASE("a FIFO queue looks for duplicates itself, and lets go of what it has had") {
+  ManualClock clock;
+  const auto body = std::make_shared<int>(7);
+  auto topic = MakeFifoTopic<std::shared_ptr<int>>(clock, {.deduplication_scope = DeduplicationScope::kMessageGroup});
+  auto queue = Make<FifoQueue<std::shared_ptr<int>>>(clock);
+  const auto subscription = SubscribeForGood(topic, queue);
+  for (const char* group : {"g", "h"}) {
+    REQUIRE(topic.Publish(std::shared_ptr<int>(body), {.group = group, .deduplication_id = "a"}).ok());
+  }
+  CHECK(subscription.Statistics().number_of_notifications_delivered == 2);
+  CHECK(body.use_count() == 2);
+  CHECK(Drain(queue).size() == 1);
+  CHECK(body.use_count() == 1);
 }
 
 TEST_CASE("with content-based deduplication the body is the id, and an explicit id wins") {

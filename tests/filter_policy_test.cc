@@ -225,6 +225,9 @@ TEST_CASE("keys below an array must all match within the same element") {
                     R"({"items": [{"sku": "y", "n": 1}, {"sku": "x"}]})"));
   CHECK_FALSE(BodyMatches(R"({"items": {"sku": ["x"], "n": [{"exists": false}]}})",
                           R"({"items": [{"sku": "y"}, {"sku": "x", "n": 1}]})"));
+  const std::string_view neither = R"({"items": {"a": [{"exists": false}], "b": [{"exists": false}]}})";
+  CHECK_FALSE(BodyMatches(neither, R"({"items": [{"a": 1}, {"b": 1}]})"));
+  CHECK(BodyMatches(neither, R"({"items": [{"a": 1}, {"c": 1}]})"));
 }
 
 TEST_CASE("a body that is no JSON matches no policy on the body") {

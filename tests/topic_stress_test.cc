@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <string>
@@ -128,6 +129,35 @@ TEST_CASE("functions that fail now and then get every message, one call at a tim
   CHECK(EachOnce(got, messages));
   CHECK(subscription.Statistics().number_of_notifications_delivered == messages);
   CHECK(subscription.Statistics().number_of_notifications_waiting == 0);
+}
+
+TEST_CASE("several queues see a group of a FIFO topic in one order, whoever publishes") {
+  const auto messages = static_cast<std::size_t>(decouple::testing::Messages(300'000) / 10);
+  FifoTopic<std::size_t> topic;
+  std::vector<FifoQueue<std::size_t>> queues(6);
+  for (auto& queue : queues) topic.Subscribe(queue)->Detach();
+  std::vector<std::thread> publishers;
+  for (std::size_t i = 0; i < kPublishers; ++i) {
+    publishers.emplace_back([&, i] {
+      for (std::size_t n = i; n < messages; n += kPublishers) {
+        if (!topic.Publish(n, {.group = "g", .deduplication_id = std::to_string(n)}).ok()) std::abort();
+      }
+    });
+  }
+  decouple::testing::Join(publishers);
+  std::vector<std::vector<std::size_t>> orders;
+  for (auto& queue : queues) {
+    std::vector<std::size_t>& order = orders.emplace_back();
+    for (auto received = queue.Receive({.max_messages = 10}); !received->empty();
+         received = queue.Receive({.max_messages = 10})) {
+      for (auto& delivery : *received) {
+        order.push_back(delivery.body());
+        REQUIRE(delivery.Delete().ok());
+      }
+    }
+  }
+  CHECK(orders.front().size() == messages);
+  for (const auto& order : orders) CHECK(order == orders.front());
 }
 
 TEST_CASE("a FIFO topic brings each group to all queues in one order, also while one is full") {

@@ -79,6 +79,10 @@ TEST_CASE("numbers match by value, however they are written") {
   CHECK(AttributesMatch(R"({"n": [9007199254740993]})", {{"n", AttributeValue::Number("9007199254740993")}}));
   CHECK_FALSE(AttributesMatch(R"({"n": [9007199254740993]})", {{"n", AttributeValue::Number("9007199254740992")}}));
   CHECK(AttributesMatch(R"({"n": [0]})", {{"n", AttributeValue::Number("-0.00")}}));
+  CHECK(AttributesMatch(R"({"n": [0.001]})", {{"n", AttributeValue::Number("1e-3")}}));
+  CHECK_FALSE(AttributesMatch(R"({"n": [0.001]})", {{"n", AttributeValue::Number("0.1")}}));
+  CHECK(AttributesMatch(R"({"n": [{"numeric": [">", 0.05]}]})", {{"n", AttributeValue::Number("0.4")}}));
+  CHECK_FALSE(AttributesMatch(R"({"n": [{"numeric": [">", 0.4]}]})", {{"n", AttributeValue::Number("0.05")}}));
   CHECK(AttributesMatch(R"({"n": [0.1]})", {{"n", 0.1}}));
 }
 

@@ -571,6 +571,23 @@ TEST_CASE("RunDeliveries delivers what becomes due until the topic is closed and
   CHECK(calls == 3);
 }
 
+TEST_CASE("what waits when the topic is closed is still delivered") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  std::atomic<int> calls = 0;
+  SubscribeForGood(topic, [&](const Notification<int>& notification) -> absl::Status {
+    ++calls;
+    return notification.attempt() == 1 ? absl::UnavailableError("down") : absl::OkStatus();
+  });
+  PublishAll(topic, 1);
+  topic.Close();
+  std::thread deliverer([&] { topic.RunDeliveries(); });
+  clock.AwaitSleepers(1);  // it has not returned
+  clock.Advance(Seconds(20));
+  deliverer.join();
+  CHECK(calls == 2);
+}
+
 TEST_CASE("statistics have the service's names, and add up") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);

@@ -122,7 +122,7 @@ class Topic {
 
   // A queue of another type. `convert` takes a const T&, and gives a U, or an absl::StatusOr<U> whose error fails the
   // delivery as a function's does. It is called by those who publish and must not use the topic; by several threads at
-  // a time.
+  // a time. Of a queue that is subscribed already the first conversion stays.
   template <typename U, typename Convert>
   requires(std::invocable<const Convert&, const T&>)  //
       absl::StatusOr<Subscription<T>> Subscribe(const Queue<U>& queue, Convert convert,
@@ -147,7 +147,7 @@ class Topic {
   }
 
   // Makes all attempts that are due, until none is, and gives those of functions with an executor to it. Returns how
-  // many were made here.
+  // many were made here. What functions publish meanwhile is delivered, too.
   std::size_t Deliver() { return core_->dispatcher().Deliver(); }
 
   // When Deliver() will have something to do; absl::InfiniteFuture() if nothing waits, as things are.

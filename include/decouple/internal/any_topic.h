@@ -164,16 +164,15 @@ class AnyTopic : public std::enable_shared_from_this<AnyTopic> {
   }
 
   // Brings a message to all whose filter lets it through: deliver(core, published) as SubscriptionCore::Deliver().
-  // `reader` is set: with it ends what may have been unsubscribed meanwhile, functions and queues of the user's, so it
-  // must not end under a lock.
+  // `reader` looks for them: with it ends what may have been unsubscribed meanwhile, functions and queues of the user's,
+  // so it must not end under a lock.
   template <typename Deliver>
-  void FanOut(const Published& published, const MessageView& view, std::optional<SubscriptionSet::Reader>& reader,
-              Deliver deliver) {
+  void FanOut(const Published& published, const MessageView& view, SubscriptionSet::Reader& reader, Deliver deliver) {
     OwnedTopicCounts& mine = dispatcher_->mine();
     std::uint64_t delivered = 0;
     FilterCounts through;
     HoldsToGive holds(*published.body);
-    const SubscriptionSnapshot& subscriptions = *reader.emplace(set_);
+    const SubscriptionSnapshot& subscriptions = reader.Look(set_);
     subscriptions.ForEachMatch(view, [&](const Subscribed& one) {
       through.Count(one.filter, 1);
       holds.HaveOne();

@@ -63,8 +63,8 @@ class FifoTopicCore final : public TopicCore<T> {
     }
     const std::size_t size = Base::SizeOf(body, options);
     auto* const payload = new Payload<T>(std::move(body), this->PublicationOf(std::move(options)), size);
-    const BodyHold hold(payload);                   // ends after the locks
-    std::optional<SubscriptionSet::Reader> reader;  // likewise
+    const BodyHold hold(payload);    // ends after the locks
+    SubscriptionSet::Reader reader;  // likewise
     const Publication& publication = *payload->publication();
     OwnedTopicCounts& mine = this->dispatcher_->mine();
     bool is_duplicate = true;
@@ -118,7 +118,7 @@ class FifoTopicCore final : public TopicCore<T> {
     return absl::OkStatus();
   }
 
-  std::uint64_t PublishInGroup(Payload<T>& payload, std::int64_t now, std::optional<SubscriptionSet::Reader>& reader) {
+  std::uint64_t PublishInGroup(Payload<T>& payload, std::int64_t now, SubscriptionSet::Reader& reader) {
     const std::lock_guard lock(groups_[absl::HashOf(payload.publication()->group) % kShards]);
     const std::uint64_t number = published_.fetch_add(1, std::memory_order_relaxed);  // the mutex orders a group's
     payload.Complete(MessageId(this->identity_, number), SequenceNumberOf(number), absl::FromUnixNanos(now));

@@ -192,23 +192,28 @@ class SubscriptionSet {
   SubscriptionSet& operator=(const SubscriptionSet&) = delete;
   ~SubscriptionSet() { LetGo(current_.load(std::memory_order_acquire)); }
 
-  // The subscriptions as they are now, for as long as this lives. User code may run meanwhile.
+  // The subscriptions as they were when it looked, once, for as long as it lives. User code may run meanwhile.
   class Reader {
    public:
-    explicit Reader(const SubscriptionSet& set) {
+    Reader() = default;
+    explicit Reader(const SubscriptionSet& set) { Look(set); }
+    Reader(const Reader&) = delete;
+    Reader& operator=(const Reader&) = delete;
+    ~Reader() {
+      if (snapshot_ != nullptr) LetGo(snapshot_);
+    }
+
+    const SubscriptionSnapshot& Look(const SubscriptionSet& set) {
       const ReadSection section;  // pairs with the Synchronize() in Replace()
       snapshot_ = set.current_.load(std::memory_order_acquire);
       snapshot_->readers_.fetch_add(1, std::memory_order_relaxed);
+      return *snapshot_;
     }
-    Reader(const Reader&) = delete;
-    Reader& operator=(const Reader&) = delete;
-    ~Reader() { LetGo(snapshot_); }
 
-    const SubscriptionSnapshot& operator*() const { return *snapshot_; }
     const SubscriptionSnapshot* operator->() const { return snapshot_; }
 
    private:
-    SubscriptionSnapshot* snapshot_;
+    SubscriptionSnapshot* snapshot_ = nullptr;
   };
 
   // One thread at a time changes the set.

@@ -147,7 +147,7 @@ class StandardTopicCore final : public TopicCore<T> {
     OwnedTopicCounts& mine = this->dispatcher_->mine();
     mine.published.Add(1);
     mine.bytes.Add(size);
-    std::optional<SubscriptionSet::Reader> reader;
+    SubscriptionSet::Reader reader;
     this->FanOut(this->PublishedOf(*payload, now), Base::ViewOf(*payload), reader,
                  [](SubscriptionCore& one, const Published& published) { return one.Deliver(published); });
     this->dispatcher_->WorkOff(now);

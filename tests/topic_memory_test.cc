@@ -31,6 +31,12 @@ struct Order {
 };
 constexpr auto DecoupleFields(const Order*) { return decouple::Fields(decouple::Field("price", &Order::price)); }
 
+}  // namespace
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+
+namespace {
+
 void ReceiveAndDelete(std::vector<StandardQueue<Order>>& queues) {
   for (auto& queue : queues) {
     for (;;) {
@@ -42,8 +48,6 @@ void ReceiveAndDelete(std::vector<StandardQueue<Order>>& queues) {
 }
 
 }  // namespace
-
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 
 TEST_CASE("publishing to many queues allocates once, with and without filters") {
   ManualClock clock;

@@ -1,4 +1,4 @@
-// How messages are delivered that cannot be delivered at once: to functions, and to queues that do not take them.
+// How messages are delivered to functions: in their turn, again when they fail, or to the dead-letter queue.
 
 #include <atomic>
 #include <functional>
@@ -30,40 +30,10 @@ using decouple::SubscriptionReference;
 using decouple::Topic;
 using namespace decouple::testing;  // NOLINT: all of them
 
-// A function's calls, and what it is to answer.
-struct Script {
-  std::vector<int> bodies = {};
-  std::vector<absl::Duration> at = {};  // from the beginning
-  std::vector<int> attempts = {};
-  absl::Status answer = absl::OkStatus();
-
-  auto Function(const ManualClock& clock) {
-    return [this, &clock, begin = clock.Now()](const Notification<int>& notification) {
-      bodies.push_back(notification.body());
-      at.push_back(clock.Now() - begin);
-      attempts.push_back(notification.attempt());
-      return answer;
-    };
-  }
-};
-
 std::vector<absl::Duration> AllSeconds(std::vector<int> seconds) {
   std::vector<absl::Duration> durations;
   for (const int n : seconds) durations.push_back(Seconds(n));
   return durations;
-}
-
-// Delivers what becomes due within `duration`, at its very instant.
-template <typename T>
-void DeliverFor(Topic<T>& topic, ManualClock& clock, absl::Duration duration) {
-  const absl::Time end = clock.Now() + duration;
-  for (;;) {
-    topic.Deliver();
-    const absl::Time next = topic.NextDelivery();
-    if (next > end) break;
-    clock.AdvanceTo(next);
-  }
-  clock.AdvanceTo(end);
 }
 
 }  // namespace
@@ -240,18 +210,6 @@ TEST_CASE("a function that throws harms nobody, and is tried again") {
   DeliverFor(topic, clock, Seconds(60));
   CHECK(failed.Counts().ready == 1);
 }
-
-TEST_CASE("a conversion that throws harms nobody") {
-  ManualClock clock;
-  auto topic = MakeTopic<int>(clock);
-  auto text = Make<StandardQueue<std::string>>(clock);
-  auto queue = Make<StandardQueue<int>>(clock);
-  topic.Subscribe(text, [](const int&) -> std::string { throw std::runtime_error("oh"); })->Detach();
-  SubscribeForGood(topic, queue);
-  PublishAll(topic, 1);
-  CHECK(ReceiveAll(queue) == std::vector{1});
-  CHECK(text.Counts().total() == 0);
-}
 #endif
 
 TEST_CASE("a function may unsubscribe itself, and what still waited is abandoned") {
@@ -420,65 +378,6 @@ TEST_CASE("an executor that runs a task after the end of its subscription or top
   CHECK(script.bodies.empty());
 }
 
-TEST_CASE("a full queue is tried again as the service does it, and the message is not lost") {
-  ManualClock clock;
-  auto topic = MakeTopic<int>(clock);
-  auto queue = Make<StandardQueue<int>>(clock, {.capacity = decouple::Capacity{.messages = 1}});
-  const auto subscription = SubscribeForGood(topic, queue);
-  PublishAll(topic, 1, 2);
-  CHECK(subscription.Statistics().number_of_notifications_retried == 3);  // at once
-  CHECK(topic.NextDelivery() == clock.Now() + Seconds(1));
-  CHECK(ReceiveOne(queue).Delete().ok());
-  clock.Advance(Seconds(1) - kOneNanosecond);
-  topic.Deliver();
-  CHECK(queue.Counts().total() == 0);
-  clock.Advance(kOneNanosecond);
-  topic.Deliver();
-  CHECK(ReceiveAll(queue) == std::vector{2});
-  CHECK(topic.NextDelivery() == absl::InfiniteFuture());
-}
-
-TEST_CASE("who publishes tries full queues again") {
-  ManualClock clock;
-  auto topic = MakeTopic<int>(clock);
-  auto queue = Make<StandardQueue<int>>(clock, {.capacity = decouple::Capacity{.messages = 2}});
-  SubscribeForGood(topic, queue, {.filter = decouple::Attribute("skip").IsAbsent()});
-  PublishAll(topic, 1, 2, 3);
-  CHECK(queue.Purge().ok());
-  clock.Advance(Seconds(1));
-  REQUIRE(topic.Publish(4, {.attributes = {{"skip", 1}}}).ok());
-  CHECK(ReceiveAll(queue) == std::vector{3});
-}
-
-TEST_CASE("a publish waits for no queue that makes its senders wait") {
-  ManualClock clock;
-  auto topic = MakeTopic<int>(clock);
-  auto queue =
-      Make<StandardQueue<int>>(clock, {.capacity = decouple::Capacity{.messages = 1, .when_full = decouple::Block{}}});
-  const auto subscription = SubscribeForGood(topic, queue);
-  PublishAll(topic, 1, 2);  // returns
-  CHECK(subscription.Statistics().number_of_notifications_waiting == 1);
-}
-
-TEST_CASE("a queue that is closed, or refuses the message, is not tried again") {
-  ManualClock clock;
-  auto topic = MakeTopic<std::string>(clock);
-  auto failed = Make<StandardQueue<std::string>>(clock);
-  auto closed = Make<StandardQueue<std::string>>(clock);
-  auto small = Make<StandardQueue<std::string>>(clock, {.max_message_size = 1'024});
-  SubscribeForGood(topic, closed, {.dead_letters = failed});
-  SubscribeForGood(topic, small, {.dead_letters = failed});
-  closed.Close();
-  PublishAll(topic, std::string(1'024, 'x'));
-  CHECK(small.Counts().ready == 1);
-  CHECK(failed.Counts().ready == 1);
-  PublishAll(topic, std::string(1'025, 'x'));
-  CHECK(small.Counts().ready == 1);
-  CHECK(failed.Counts().ready == 3);
-  CHECK(topic.NextDelivery() == absl::InfiniteFuture());
-  CHECK(topic.Statistics().number_of_notifications_failed == 3);
-}
-
 TEST_CASE("a dead-letter queue that is full gets the message when there is room") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
@@ -519,19 +418,6 @@ TEST_CASE("what is too much to wait fails for good") {
   topic.Deliver();
   CHECK(script.bodies == std::vector{1, 2});
   CHECK(ReceiveAll(failed) == std::vector{3});
-}
-
-TEST_CASE("what a full queue does not take waits up to the same bound") {
-  ManualClock clock;
-  auto topic = MakeTopic<int>(clock);
-  auto failed = Make<StandardQueue<int>>(clock);
-  auto queue = Make<StandardQueue<int>>(clock, {.capacity = decouple::Capacity{.messages = 1}});
-  SubscribeForGood(topic, queue, {.dead_letters = failed, .max_waiting = 1});
-  PublishAll(topic, 1, 2, 3);
-  CHECK(ReceiveAll(failed) == std::vector{3});
-  CHECK(queue.Purge().ok());
-  DeliverFor(topic, clock, Seconds(1));
-  CHECK(ReceiveAll(queue) == std::vector{2});
 }
 
 TEST_CASE("a pause keeps retries, too") {

@@ -7,9 +7,12 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "catch.h"
 #include "decouple/clock.h"
 #include "decouple/fifo_topic.h"
+#include "decouple/notification.h"
 #include "decouple/topic.h"
 #include "queue_testing.h"
 
@@ -50,6 +53,36 @@ void PublishInGroup(Topic<T>& topic, const std::string& group, Bodies... bodies)
   (..., [&] {
     REQUIRE(topic.Publish(T(bodies), {.group = group, .deduplication_id = "id-" + std::to_string(++published)}).ok());
   }());
+}
+
+// A function's calls, and what it is to answer.
+struct Script {
+  std::vector<int> bodies = {};
+  std::vector<absl::Duration> at = {};  // from the beginning
+  std::vector<int> attempts = {};
+  absl::Status answer = absl::OkStatus();
+
+  auto Function(const ManualClock& clock) {
+    return [this, &clock, begin = clock.Now()](const Notification<int>& notification) {
+      bodies.push_back(notification.body());
+      at.push_back(clock.Now() - begin);
+      attempts.push_back(notification.attempt());
+      return answer;
+    };
+  }
+};
+
+// Delivers what becomes due within `duration`, at its very instant.
+template <typename T>
+void DeliverFor(Topic<T>& topic, ManualClock& clock, absl::Duration duration) {
+  const absl::Time end = clock.Now() + duration;
+  for (;;) {
+    topic.Deliver();
+    const absl::Time next = topic.NextDelivery();
+    if (next > end) break;
+    clock.AdvanceTo(next);
+  }
+  clock.AdvanceTo(end);
 }
 
 }  // namespace decouple::testing

@@ -1,5 +1,6 @@
 // Threads publish while others subscribe, unsubscribe, change filters and let queues go. Each message is accounted for.
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -158,6 +159,43 @@ TEST_CASE("several queues see a group of a FIFO topic in one order, whoever publ
   }
   CHECK(orders.front().size() == messages);
   for (const auto& order : orders) CHECK(order == orders.front());
+}
+
+TEST_CASE("nothing that is published meanwhile comes in between the messages of a replay") {
+  const auto messages = static_cast<std::size_t>(decouple::testing::Messages(200'000) / 10);
+  auto topic = FifoTopic<std::size_t>::Create({.archive_retention = absl::Hours(24)}).value();
+  FifoQueue<std::size_t> queue;
+  auto subscription = topic.Subscribe(queue).value();
+  const auto publish = [&](std::size_t from, std::size_t to) {
+    for (std::size_t n = from; n < to; ++n) {
+      if (!topic.Publish(n, {.group = "g", .deduplication_id = std::to_string(n)}).ok()) std::abort();
+    }
+  };
+  publish(0, messages / 2);
+  std::thread publisher(publish, messages / 2, messages);
+  std::thread deliverer([&] {
+    for (int i = 0; i < 1'000; ++i) topic.Deliver();
+  });
+  const auto replayed = static_cast<std::size_t>(subscription.Replay().value());
+  publisher.join();
+  deliverer.join();
+  topic.Deliver();
+  std::vector<std::size_t> live;
+  std::vector<std::size_t> again;
+  std::size_t live_before = 0;
+  for (auto received = queue.Receive({.max_messages = 10}); !received->empty();
+       received = queue.Receive({.max_messages = 10})) {
+    for (auto& delivery : *received) {
+      if (delivery.replayed() && again.empty()) live_before = live.size();
+      if (delivery.replayed()) REQUIRE(live.size() == live_before);
+      (delivery.replayed() ? again : live).push_back(delivery.body());
+      REQUIRE(delivery.Delete().ok());
+    }
+  }
+  CHECK(again.size() == replayed);
+  CHECK(std::is_sorted(again.begin(), again.end()));
+  CHECK(live.size() == messages);
+  CHECK(std::is_sorted(live.begin(), live.end()));
 }
 
 TEST_CASE("a FIFO topic brings each group to all queues in one order, also while one is full") {

@@ -89,8 +89,9 @@ class SubscriptionReference {
   bool ended() const { return core_->IsEnded(); }
 
   // Delivers once more what a FIFO topic's archive holds of a span of time and the filter lets through, in the order of
-  // publication, with the same ids; what is published meanwhile comes after it. Delivery::replayed() says so. A queue
-  // takes it though it has had the deduplication id. Returns how many messages that are. O(archive).
+  // publication, with the same ids and without others in between; what is published after it comes after it.
+  // Delivery::replayed() says so. A queue takes it though it has had the deduplication id. Returns how many messages
+  // that are. O(archive).
   // kInvalidParameter: the topic has no archive, or the span is empty. kNotFound: it has ended.
   absl::StatusOr<std::int64_t> Replay(const ReplaySpan& span = {}) const {
     const std::shared_ptr<internal::AnyTopic> topic = topic_.lock();

@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/hash/hash.h"
 #include "absl/status/status.h"
@@ -91,15 +92,16 @@ class FifoTopicCore final : public TopicCore<T> {
     const std::optional<Subscribed> subscribed = this->FindSubscribed(number);
     if (!subscribed) return MakeError(Error::kNotFound, "the subscription has ended");
     const std::int64_t now = this->Now();
-    std::int64_t replayed = 0;
+    std::vector<BodyHold> replayed;
     for (BodyHold& body : archive_->Between(ToNanos(from), ToNanos(to), now)) {
       const T& content = *static_cast<const T*>(body->body());
       if (!subscribed->filter.Matches(body->publication()->attributes, content)) continue;
-      ++replayed;
-      subscribed->core->Wait({std::move(body), 0, true}, now);
+      replayed.push_back(std::move(body));
     }
+    const auto count = static_cast<std::int64_t>(replayed.size());
+    subscribed->core->WaitReplayed(std::move(replayed), now);
     this->dispatcher_->WorkOff(now);
-    return replayed;
+    return count;
   }
 
  private:

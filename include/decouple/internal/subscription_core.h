@@ -120,6 +120,20 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
     }
   }
 
+  // The same for a replay: nothing that is published meanwhile comes in between.
+  void WaitReplayed(std::vector<BodyHold> bodies, std::int64_t due) {
+    std::vector<Waiting> too_many;
+    {
+      const std::lock_guard lock(mutex_);
+      for (BodyHold& body : bodies) {
+        Waiting message{std::move(body), 0, true};
+        if (!TryAddLocked(message, due)) too_many.push_back(std::move(message));
+      }
+    }
+    Announce();
+    for (Waiting& message : too_many) Wait(std::move(message), due);  // refused, or abandoned
+  }
+
   // ---- from the dispatcher ------------------------------------------------------------------------------------------
 
   bool is_for_callers() const override { return endpoint_->queue() == nullptr && !settings_.executor; }
@@ -281,6 +295,11 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
   // Moves from the message, unless it is not to wait: false.
   bool TryAdd(Waiting& message, std::int64_t due) {
     const std::lock_guard lock(mutex_);
+    return TryAddLocked(message, due);
+  }
+
+  // Under the mutex.
+  bool TryAddLocked(Waiting& message, std::int64_t due) {
     if (IsEnded() || static_cast<std::int64_t>(backlog_->size()) >= settings_.max_waiting) return false;
     backlog_->Add(std::move(message), due);
     return true;

@@ -172,11 +172,13 @@ TEST_CASE("nothing that is published meanwhile comes in between the messages of 
     }
   };
   publish(0, messages / 2);
+  std::atomic<bool> is_over = false;
   std::thread publisher(publish, messages / 2, messages);
   std::thread deliverer([&] {
-    for (int i = 0; i < 1'000; ++i) topic.Deliver();
+    while (!is_over) topic.Deliver();
   });
   const auto replayed = static_cast<std::size_t>(subscription.Replay().value());
+  is_over = true;
   publisher.join();
   deliverer.join();
   topic.Deliver();

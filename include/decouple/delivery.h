@@ -21,12 +21,12 @@
 
 #include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "decouple/attributes.h"
 #include "decouple/internal/message_store.h"
 #include "decouple/message.h"
 #include "decouple/publication.h"
+#include "decouple/result.h"
 
 namespace decouple {
 
@@ -171,40 +171,9 @@ class Deliveries {
   absl::InlinedVector<Delivery<T>, 10> deliveries_;
 };
 
-// Deliveries, possibly none, or why there are none. Like an absl::StatusOr, but that value() of a temporary gives the
-// deliveries themselves: so they live as long as a loop over `queue.Receive().value()` does.
+// Deliveries, possibly none, or why there are none.
 template <typename T>
-class [[nodiscard]] ReceiveResult {
- public:
-  ReceiveResult() = default;
-  explicit ReceiveResult(absl::Status status) : status_(std::move(status)) {}
-
-  bool ok() const { return status_.ok(); }
-  const absl::Status& status() const& { return status_; }
-  absl::Status status() && { return std::move(status_); }
-
-  // If not ok() there is no value: the process ends, as with absl::StatusOr.
-  Deliveries<T>& value() & { return Checked(); }
-  const Deliveries<T>& value() const& { return const_cast<ReceiveResult*>(this)->Checked(); }
-  Deliveries<T> value() && { return std::move(Checked()); }
-  Deliveries<T>& operator*() & { return Checked(); }
-  const Deliveries<T>& operator*() const& { return value(); }
-  Deliveries<T> operator*() && { return std::move(Checked()); }
-  Deliveries<T>* operator->() { return &Checked(); }
-  const Deliveries<T>* operator->() const { return &value(); }
-
- private:
-  friend class internal::QueueCore<T>;
-
-  Deliveries<T>& Checked() {
-    if (!status_.ok()) [[unlikely]]
-      static_cast<void>(absl::StatusOr<bool>(status_).value());
-    return deliveries_;
-  }
-
-  absl::Status status_;
-  Deliveries<T> deliveries_;
-};
+using ReceiveResult = Result<Deliveries<T>>;
 
 }  // namespace decouple
 

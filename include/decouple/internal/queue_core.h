@@ -88,7 +88,7 @@ class QueueCore : public AnyQueue {
 
   MoveOutcome MoveOne(AnyQueue* to) override {
     ReceiveResult<T> one;
-    if (!TryReceiveOne(one.deliveries_)) return MoveOutcome::kNoRoom;
+    if (!TryReceiveOne(*one)) return MoveOutcome::kNoRoom;
     if (one->empty()) return MoveOutcome::kNothing;
     const Delivery<T>& delivery = one->front();
     SlotWord before;
@@ -369,7 +369,7 @@ class QueueCore : public AnyQueue {
   // Makes deliveries of held messages.
   auto SinkTo(ReceiveResult<T>& result) {
     return [this, &result](Message message, std::uint32_t receive_count) {
-      result.deliveries_.deliveries_.emplace_back(this, message, receive_count);
+      result->deliveries_.emplace_back(this, message, receive_count);
     };
   }
 
@@ -401,23 +401,24 @@ class QueueCore : public AnyQueue {
   ReceiveResult<T> Receive(Leasing& leasing, const ReceiveOptions& options) {
     ReceiveResult<T> result;
     Mine& mine = store_.mine();
-    if (TryReceive(leasing, mine, options, store_.Now(), result.deliveries_)) {
-      if (!result.deliveries_.empty()) [[likely]]
+    if (TryReceive(leasing, mine, options, store_.Now(), *result)) {
+      if (!result->empty()) [[likely]]
         return result;
       const std::int64_t wait = WaitOf(options);
       if (wait != 0) {
         Await(leasing, mine, options, Later(store_.Now(), wait), result);
       } else if (drained()) {
-        result.status_ = Drained();
+        result = ReceiveResult<T>(Drained());
       }
     } else if (const std::int64_t wait = WaitOf(options); wait != 0) {
       Await(leasing, mine, options, Later(store_.Now(), wait), result);
     } else if (rules_.over_limit_fails) {
-      result.status_ = MakeError(Error::kOverLimit, absl::StrCat("the queue's maximum of messages in flight, ",
-                                                                 max_in_flight_.load(std::memory_order_relaxed),
-                                                                 ", is reached; delete some first"));
+      result =
+          ReceiveResult<T>(MakeError(Error::kOverLimit, absl::StrCat("the queue's maximum of messages in flight, ",
+                                                                     max_in_flight_.load(std::memory_order_relaxed),
+                                                                     ", is reached; delete some first")));
     }
-    if (result.ok() && result.deliveries_.empty()) {
+    if (result.ok() && result->empty()) {
       mine.counts.empty_receives.Add(1);
       // Not each time: one who polls an empty queue would get in the senders' way.
       if (mine.counts.empty_receives.value() % kEmptyReceivesPerTidy == 1) moves_.Tidy(mine);
@@ -476,10 +477,10 @@ class QueueCore : public AnyQueue {
       EventCount::Waiter waiter(store_.visible());
       for (;;) {
         const std::int64_t now = store_.Now();
-        const bool below_limit = TryReceive(leasing, mine, options, now, result.deliveries_);
-        if (!result.deliveries_.empty()) break;
+        const bool below_limit = TryReceive(leasing, mine, options, now, *result);
+        if (!result->empty()) break;
         if (drained()) {
-          result.status_ = Drained();
+          result = ReceiveResult<T>(Drained());
           break;
         }
         if (now >= deadline || (closed() && !was_closed)) break;

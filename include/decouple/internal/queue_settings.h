@@ -16,26 +16,13 @@
 #include "absl/time/time.h"
 #include "decouple/attributes.h"
 #include "decouple/error.h"
+#include "decouple/internal/range_checks.h"
 #include "decouple/internal/sleeper.h"
 #include "decouple/limits.h"
 #include "decouple/queue_options.h"
 #include "decouple/redrive.h"
 
 namespace decouple::internal {
-
-// `what` in the range, or an error that says so.
-inline absl::Status CheckDuration(Error error, const char* what, absl::Duration value, absl::Duration least,
-                                  absl::Duration most) {
-  if (value >= least && value <= most) return absl::OkStatus();
-  return MakeError(error, absl::StrCat(what, " of ", absl::FormatDuration(value), "; allowed are ",
-                                       absl::FormatDuration(least), " to ", absl::FormatDuration(most)));
-}
-
-template <typename Number>
-absl::Status CheckNumber(Error error, const char* what, Number value, Number least, Number most) {
-  if (value >= least && value <= most) return absl::OkStatus();
-  return MakeError(error, absl::StrCat(what, " of ", value, "; allowed are ", least, " to ", most));
-}
 
 inline absl::Status CheckCapacity(const Capacity& capacity) {
   constexpr auto kError = Error::kInvalidAttributeValue;

@@ -88,5 +88,5 @@ void Register() {
 int main(int argc, char** argv) {
   Register<DecouplePeer>();
   Register<MoodycamelPeer>();
-  return RunAndPrintRatios(argc, argv, DecouplePeer<1>::kName, MoodycamelPeer<1>::kName);
+  return RunAndPrintRatios(argc, argv, {DecouplePeer<1>::kName}, {MoodycamelPeer<1>::kName});
 }

@@ -47,5 +47,5 @@ void Register() {
 int main(int argc, char** argv) {
   Register<DecoupleTopicPeer>();
   Register<MoodycamelFanOutPeer>();
-  return RunAndPrintRatios(argc, argv, DecoupleTopicPeer::kName, MoodycamelFanOutPeer::kName);
+  return RunAndPrintRatios(argc, argv, {DecoupleTopicPeer::kName}, {MoodycamelFanOutPeer::kName});
 }

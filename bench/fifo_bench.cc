@@ -71,7 +71,7 @@ void Register() {
 int main(int argc, char** argv) {
   Register<DecoupleFifoPeer>();
   Register<HandwrittenFifoPeer>();
-  return RunAndPrintRatios(argc, argv, DecoupleFifoPeer::kName, HandwrittenFifoPeer::kName,
+  return RunAndPrintRatios(argc, argv, {DecoupleFifoPeer::kName}, {HandwrittenFifoPeer::kName},
                            {{"fifo_100000_groups_1_threads", "fifo_100_groups_1_threads"},
                             {"fifo_100000_groups_2_threads", "fifo_100_groups_2_threads"},
                             {"fifo_1_groups_1_threads_backlog_1000000", "fifo_1_groups_1_threads"}});

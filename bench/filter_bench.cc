@@ -134,7 +134,7 @@ int main(int argc, char** argv) {
   Register<ByAttribute>();
   Register<ByField>();
   Register<ByRange>();
-  return RunAndPrintRatios(argc, argv, "topic", "one_by_one",
+  return RunAndPrintRatios(argc, argv, {"topic"}, {"one_by_one"},
                            {{"filter_attribute_10000", "filter_attribute_1"},
                             {"filter_attribute_10000_none", "filter_attribute_1_none"},
                             {"filter_field_10000", "filter_field_1"},

@@ -35,25 +35,35 @@ class Ratios : public benchmark::ConsoleReporter {
     std::printf("ratio %s_to_%s %.2f\n", what.c_str(), than.c_str(), faster->second / slower->second);
   }
 
-  // A line for each pair of benchmarks called WHAT/OURS and WHAT/THEIRS.
-  void Print(const std::string& our_name, const std::string& their_name) const {
-    const std::string ours = "/" + our_name;
-    const std::string theirs = "/" + their_name;
-    for (const auto& [name, seconds] : fastest_) {
-      if (!name.ends_with(ours)) continue;
-      const std::string what = name.substr(0, name.size() - ours.size());
-      const auto peer = fastest_.find(what + theirs);
-      if (peer != fastest_.end()) std::printf("ratio %s %.2f\n", what.c_str(), peer->second / seconds);
+  // A line for each pair of benchmarks called WHAT/OURS and WHAT/THEIRS. Names but the first are said.
+  void Print(const std::vector<std::string>& our_names, const std::vector<std::string>& their_names) const {
+    for (const std::string& our_name : our_names) {
+      for (const std::string& their_name : their_names) {
+        const std::string suffix = (our_name == our_names.front() ? "" : " of " + our_name) +
+                                   (their_name == their_names.front() ? "" : " to " + their_name);
+        PrintPair("/" + our_name, "/" + their_name, suffix);
+      }
     }
   }
 
  private:
+  void PrintPair(const std::string& ours, const std::string& theirs, const std::string& suffix) const {
+    for (const auto& [name, seconds] : fastest_) {
+      if (!name.ends_with(ours)) continue;
+      const std::string what = name.substr(0, name.size() - ours.size());
+      const auto peer = fastest_.find(what + theirs);
+      if (peer == fastest_.end()) continue;
+      std::printf("ratio %s %.2f%s\n", what.c_str(), peer->second / seconds, suffix.c_str());
+    }
+  }
+
   std::map<std::string, double> fastest_;
 };
 
 // What main() does once the benchmarks are registered. `scalings`: pairs of benchmarks, of ours, of which one is to be
 // no slower than the other.
-inline int RunAndPrintRatios(int argc, char** argv, const std::string& our_name, const std::string& their_name,
+inline int RunAndPrintRatios(int argc, char** argv, const std::vector<std::string>& our_names,
+                             const std::vector<std::string>& their_names,
                              const std::vector<std::pair<std::string, std::string>>& scalings = {}) {
   std::vector<char*> arguments(argv, argv + argc);
   std::string interleaving = "--benchmark_enable_random_interleaving=true";
@@ -67,8 +77,8 @@ inline int RunAndPrintRatios(int argc, char** argv, const std::string& our_name,
   if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 1;
   Ratios ratios;
   benchmark::RunSpecifiedBenchmarks(&ratios);
-  ratios.Print(our_name, their_name);
-  for (const auto& [what, than] : scalings) ratios.PrintScaling(our_name, what, than);
+  ratios.Print(our_names, their_names);
+  for (const auto& [what, than] : scalings) ratios.PrintScaling(our_names.front(), what, than);
   return 0;
 }
 

@@ -40,10 +40,18 @@ enum class Error {
   kAccessDenied,               // the queue does not allow the topic to send to it
   kNotFound,                   // the subscription or endpoint is gone
   kEndpointDisabled,           // the endpoint is disabled
-  kPlatformApplicationDisabled,  // the endpoint's application is disabled
-  kQueueClosed,                  // ours: sending into a closed queue, receiving from one that is closed and drained
-  kQueueFull,                    // ours: the queue's capacity is used up
-  kTopicClosed,                  // ours: publishing on a closed topic
+  kPlatformApplicationDisabled,    // the endpoint's application is disabled
+  kInvalidArgument,                // an argument to a stream, a shard or a consumer is not allowed
+  kProvisionedThroughputExceeded,  // more than the stream's capacity mode allows at present
+  kExpiredIterator,                // the shard iterator was not used for five minutes
+  kResourceNotFound,               // the shard, or the registered consumer, is not there, or not any more
+  kResourceInUse,                  // a name that is taken, or a shard that is closed already
+  kLimitExceeded,                  // more registered consumers than a stream may have
+  kShutdown,                       // the worker does not hold the shard's lease any more
+  kQueueClosed,                    // ours: sending into a closed queue, receiving from one that is closed and drained
+  kQueueFull,                      // ours: the queue's capacity is used up
+  kTopicClosed,                    // ours: publishing on a closed topic
+  kStreamClosed,                   // ours: putting into a closed stream
 };
 
 namespace internal {
@@ -56,7 +64,7 @@ struct ErrorEntry {
 };
 
 // In the order of the enumerators.
-inline constexpr std::array<ErrorEntry, 22> kErrors = {{
+inline constexpr std::array<ErrorEntry, 30> kErrors = {{
     {"InvalidParameterValue", absl::StatusCode::kInvalidArgument},
     {"InvalidAttributeValue", absl::StatusCode::kInvalidArgument},
     {"MissingParameter", absl::StatusCode::kInvalidArgument},
@@ -76,9 +84,17 @@ inline constexpr std::array<ErrorEntry, 22> kErrors = {{
     {"NotFound", absl::StatusCode::kNotFound},
     {"EndpointDisabled", absl::StatusCode::kFailedPrecondition},
     {"PlatformApplicationDisabled", absl::StatusCode::kFailedPrecondition},
+    {"InvalidArgumentException", absl::StatusCode::kInvalidArgument},
+    {"ProvisionedThroughputExceededException", absl::StatusCode::kResourceExhausted},
+    {"ExpiredIteratorException", absl::StatusCode::kFailedPrecondition},
+    {"ResourceNotFoundException", absl::StatusCode::kNotFound},
+    {"ResourceInUseException", absl::StatusCode::kFailedPrecondition},
+    {"LimitExceededException", absl::StatusCode::kResourceExhausted},
+    {"ShutdownException", absl::StatusCode::kAborted},
     {"QueueClosed", absl::StatusCode::kFailedPrecondition},
     {"QueueFull", absl::StatusCode::kResourceExhausted},
     {"TopicClosed", absl::StatusCode::kFailedPrecondition},
+    {"StreamClosed", absl::StatusCode::kFailedPrecondition},
 }};
 
 // A status with `error` attached. Allocates: only for the path on which a call fails.

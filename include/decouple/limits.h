@@ -1,8 +1,8 @@
-// The numbers that the services refuse to go beyond. Queues and topics take them in their options:
+// The numbers that the services refuse to go beyond. Queues, topics and streams take them in their options:
 //
 //   StandardQueue<int>::Create({.limits = Limits::Unlimited()});     // for use in process only
 //
-// Limits::Service() is exactly what SQS and SNS document, so that what passes in a test passes there.
+// Limits::Service() is exactly what SQS, SNS and Kinesis document, so that what passes in a test passes there.
 
 #ifndef DECOUPLE_LIMITS_H_
 #define DECOUPLE_LIMITS_H_
@@ -35,6 +35,19 @@ struct Limits {
   std::size_t max_filter_keys = 5;
   std::size_t max_filter_combinations = 150;
   std::size_t max_filter_bytes = 262'144;
+  // Of streams.
+  std::size_t max_partition_key_characters = 256;
+  std::size_t largest_max_record_size = 10'485'760;
+  std::size_t max_records_per_put = 500;
+  std::size_t max_bytes_per_put = 10'485'760;  // all records of a batch, keys included
+  std::size_t max_records_per_read = 10'000;
+  std::size_t max_bytes_per_read = 10'485'760;
+  absl::Duration min_stream_retention = absl::Hours(24);
+  absl::Duration max_stream_retention = absl::Hours(8'760);
+  absl::Duration iterator_lifetime = absl::Minutes(5);  // unused
+  absl::Duration shard_subscription_lifetime = absl::Minutes(5);
+  std::size_t max_registered_consumers = 20;
+  std::size_t max_scaling_factor = 2;  // of uniform scaling, up or down at once
 
   static constexpr Limits Service() { return {}; }
 
@@ -57,7 +70,19 @@ struct Limits {
             .max_subject_length = std::numeric_limits<std::size_t>::max(),
             .max_filter_keys = std::numeric_limits<std::size_t>::max(),
             .max_filter_combinations = std::numeric_limits<std::size_t>::max(),
-            .max_filter_bytes = std::numeric_limits<std::size_t>::max()};
+            .max_filter_bytes = std::numeric_limits<std::size_t>::max(),
+            .max_partition_key_characters = std::numeric_limits<std::size_t>::max(),
+            .largest_max_record_size = std::numeric_limits<std::uint32_t>::max(),
+            .max_records_per_put = std::numeric_limits<std::size_t>::max(),
+            .max_bytes_per_put = std::numeric_limits<std::size_t>::max(),
+            .max_records_per_read = std::numeric_limits<std::size_t>::max(),
+            .max_bytes_per_read = std::numeric_limits<std::size_t>::max(),
+            .min_stream_retention = absl::ZeroDuration(),
+            .max_stream_retention = absl::InfiniteDuration(),
+            .iterator_lifetime = absl::InfiniteDuration(),
+            .shard_subscription_lifetime = absl::InfiniteDuration(),
+            .max_registered_consumers = std::numeric_limits<std::size_t>::max(),
+            .max_scaling_factor = std::numeric_limits<std::size_t>::max()};
   }
 };
 

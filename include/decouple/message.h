@@ -118,7 +118,8 @@ class ReceiptHandle {
   std::uint32_t receive_ = 0;
 };
 
-// Where a message of a FIFO queue stands in its order: grows strictly within a queue, not by one.
+// Where a message of a FIFO queue, or a record of a stream's shard, stands in its order: grows strictly within the
+// queue, or the shard and its children.
 class SequenceNumber {
  public:
   constexpr SequenceNumber() = default;

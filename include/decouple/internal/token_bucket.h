@@ -1,6 +1,6 @@
 // So many a second, with up to a second's worth at once after a pause.
 //
-// One number says all: the instant at which the bucket will be full. Taking a token moves it on by a token's time.
+// One number says all: the instant at which the bucket will be full. Taking tokens moves it on by their time.
 
 #ifndef DECOUPLE_INTERNAL_TOKEN_BUCKET_H_
 #define DECOUPLE_INTERNAL_TOKEN_BUCKET_H_
@@ -9,6 +9,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "absl/numeric/int128.h"
+
 namespace decouple::internal {
 
 // All members may be called from any thread.
@@ -16,16 +18,36 @@ class TokenBucket {
  public:
   static constexpr std::int64_t kSecond = 1'000'000'000;
 
-  // Takes one of `per_second` (at least 1) tokens at `now`, in nanoseconds. False: there is none.
-  bool TryTake(std::int64_t now, std::int64_t per_second) {
-    const std::int64_t interval = kSecond / per_second;
+  // Takes `n` (at least 1) of `per_second` (at least 1) tokens at `now`, in nanoseconds. False: there are not so many,
+  // and none is taken. A bucket that is full gives any number, and is then in debt.
+  bool TryTake(std::int64_t now, std::int64_t per_second, std::int64_t n = 1) {
+    const std::int64_t interval = TimeOf(n, per_second);
     std::int64_t full_at = full_at_.load(std::memory_order_relaxed);  // it guards nothing but itself
     for (;;) {
       const std::int64_t next = std::max(full_at, now) + interval;
-      if (next - now > kSecond) return false;
+      if (next - now > kSecond && full_at > now) return false;
       if (full_at_.compare_exchange_weak(full_at, next, std::memory_order_relaxed)) return true;
     }
   }
+
+  // Takes them, however many there are. The bucket may be in debt before and after.
+  void Take(std::int64_t now, std::int64_t per_second, std::int64_t n) {
+    const std::int64_t interval = TimeOf(n, per_second);
+    std::int64_t full_at = full_at_.load(std::memory_order_relaxed);
+    while (!full_at_.compare_exchange_weak(full_at, std::max(full_at, now) + interval, std::memory_order_relaxed)) {
+    }
+  }
+
+  // What was taken and not used.
+  void GiveBack(std::int64_t per_second, std::int64_t n) {
+    full_at_.fetch_sub(TimeOf(n, per_second), std::memory_order_relaxed);
+  }
+
+  // Whether there is none at all.
+  bool IsEmpty(std::int64_t now) const { return full_at_.load(std::memory_order_relaxed) - now >= kSecond; }
+
+  // When the bucket will be full, if nobody takes any.
+  std::int64_t full_at() const { return full_at_.load(std::memory_order_relaxed); }
 
   // When there will be a token again, if nobody takes any; not after `now` if there is one.
   std::int64_t NextAt(std::int64_t per_second) const {
@@ -36,6 +58,11 @@ class TokenBucket {
   bool IsFull(std::int64_t now) const { return full_at_.load(std::memory_order_relaxed) <= now; }
 
  private:
+  // How long it takes for `n` tokens to come.
+  static std::int64_t TimeOf(std::int64_t n, std::int64_t per_second) {
+    return static_cast<std::int64_t>(absl::int128(n) * kSecond / per_second);
+  }
+
   std::atomic<std::int64_t> full_at_{0};
 };
 

@@ -1,0 +1,168 @@
+// A stream beside a log written by hand (a vector behind a mutex), as ratios: above 1 we are faster. And reading beside
+// a plain loop over a std::deque of the same numbers, which keeps no keys, no times, and lets nobody write.
+//
+//   bench/run stream
+
+#include <benchmark/benchmark.h>
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "peers/decouple_stream.h"
+#include "peers/mutex_log.h"
+#include "ratios.h"
+
+namespace {
+
+constexpr std::size_t kRecords = 1'000'000;
+constexpr std::size_t kAtOnce = 10'000;
+
+// A thousand keys, of the length that keys have.
+const std::string& Key(std::size_t i) {
+  static const auto keys = [] {
+    std::array<std::string, 1'000> all;
+    for (std::size_t k = 0; k < all.size(); ++k) all[k] = "truck-" + std::to_string(k);
+    return all;
+  }();
+  return keys[i % keys.size()];
+}
+
+template <typename Peer, std::size_t shards>
+void Put(benchmark::State& state) {
+  Peer peer(shards, kRecords / shards);
+  std::uint64_t number = 0;
+  for (auto _ : state) {
+    ++number;
+    peer.Put(Key(number), number);
+  }
+}
+
+// `threads` put as fast as they can.
+template <typename Peer, std::size_t shards, int putters>
+void PutTogether(benchmark::State& state) {
+  Peer peer(shards, kRecords);
+  for (auto _ : state) {
+    std::vector<std::thread> threads;
+    for (int i = 0; i < putters; ++i) {
+      threads.emplace_back([&, i] {
+        for (std::size_t number = 0; number < kRecords / 4 / putters; ++number) {
+          peer.Put(Key(number * 2 + static_cast<std::size_t>(i)), number);
+        }
+      });
+    }
+    for (auto& thread : threads) thread.join();
+  }
+}
+
+template <typename Peer>
+void Fill(Peer& peer) {
+  for (std::size_t number = 0; number < kRecords; ++number) peer.Put(Key(number), number);
+}
+
+// `readers` threads each read all there is.
+template <typename Peer, int readers>
+void Read(benchmark::State& state) {
+  Peer peer(1, 2 * kRecords);
+  Fill(peer);
+  const auto read_all = [&] {
+    typename Peer::Reader reader(peer, 0);
+    std::uint64_t sum = 0;
+    for (std::size_t count = 0; count < kRecords;) count += reader.Read(kAtOnce, sum);
+    benchmark::DoNotOptimize(sum);
+  };
+  for (auto _ : state) {
+    if constexpr (readers == 1) {
+      read_all();
+    } else {
+      std::vector<std::thread> threads;
+      for (int i = 0; i < readers; ++i) threads.emplace_back(read_all);
+      for (auto& thread : threads) thread.join();
+    }
+  }
+}
+
+void Deque(benchmark::State& state) {
+  std::deque<std::uint64_t> numbers;
+  for (std::size_t number = 0; number < kRecords; ++number) numbers.push_back(number);
+  for (auto _ : state) {
+    std::uint64_t sum = 0;
+    for (const std::uint64_t number : numbers) sum += number;
+    benchmark::DoNotOptimize(sum);
+  }
+}
+
+// One puts, and one reads what comes.
+template <typename Peer>
+void Follow(benchmark::State& state) {
+  for (auto _ : state) {
+    Peer peer(1, 2 * kRecords);
+    std::thread reader([&] {
+      typename Peer::Reader records(peer, 0);
+      std::uint64_t sum = 0;
+      for (std::size_t count = 0; count < kRecords;) count += records.Read(kAtOnce, sum);
+      benchmark::DoNotOptimize(sum);
+    });
+    Fill(peer);
+    reader.join();
+  }
+}
+
+// From a put to the reader that sleeps until there is something, and back by a flag.
+template <typename Peer>
+void TailLatency(benchmark::State& state) {
+  Peer peer(1, kRecords);
+  std::atomic<std::size_t> seen{0};
+  std::atomic<bool> stopping{false};
+  std::thread reader([&] {
+    typename Peer::Reader records(peer, 0);
+    std::uint64_t sum = 0;
+    while (!stopping) seen.fetch_add(records.Await(kAtOnce, sum));
+  });
+  std::size_t put = 0;
+  for (auto _ : state) {
+    peer.Put(Key(0), ++put);
+    while (seen.load() < put) std::this_thread::yield();
+    // What it slept through counts, not what it spent on falling asleep.
+    state.PauseTiming();
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+    state.ResumeTiming();
+  }
+  stopping = true;
+  peer.Put(Key(0), 0);
+  reader.join();
+}
+
+template <typename Peer>
+void Register(bool all) {
+  const auto add = [](const std::string& what, void (*run)(benchmark::State&), benchmark::TimeUnit unit) {
+    return benchmark::RegisterBenchmark((what + "/" + Peer::kName).c_str(), run)->UseRealTime()->Unit(unit);
+  };
+  add("stream_put", Put<Peer, 1>, benchmark::kNanosecond);
+  add("stream_put_4_shards", Put<Peer, 4>, benchmark::kNanosecond);
+  add("stream_put_64_shards", Put<Peer, 64>, benchmark::kNanosecond);
+  add("stream_put_2_threads", PutTogether<Peer, 1, 2>, benchmark::kMillisecond);
+  add("stream_put_2_threads_64_shards", PutTogether<Peer, 64, 2>, benchmark::kMillisecond);
+  add("stream_1p1c", Follow<Peer>, benchmark::kMillisecond);
+  if (!all) return;
+  add("stream_read", Read<Peer, 1>, benchmark::kMillisecond);
+  add("stream_read_2_readers", Read<Peer, 2>, benchmark::kMillisecond);
+  add("stream_read_8_readers", Read<Peer, 8>, benchmark::kMillisecond);
+  add("stream_tail_latency", TailLatency<Peer>, benchmark::kMicrosecond)->Iterations(2'000);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Register<DecoupleStreamPeer>(true);
+  Register<DecoupleFastHashPeer>(false);
+  Register<MutexLogPeer>(true);
+  benchmark::RegisterBenchmark("stream_read/deque", Deque)->UseRealTime()->Unit(benchmark::kMillisecond);
+  return RunAndPrintRatios(argc, argv, {DecoupleStreamPeer::kName, DecoupleFastHashPeer::kName},
+                           {MutexLogPeer::kName, "deque"});
+}

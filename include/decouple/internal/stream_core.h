@@ -1,0 +1,379 @@
+// A stream with bodies of type T: what is checked of puts and reads, and how a record gets into its shard.
+
+#ifndef DECOUPLE_INTERNAL_STREAM_CORE_H_
+#define DECOUPLE_INTERNAL_STREAM_CORE_H_
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "decouple/clock.h"
+#include "decouple/error.h"
+#include "decouple/hash_key.h"
+#include "decouple/internal/per_thread.h"
+#include "decouple/internal/range_checks.h"
+#include "decouple/internal/record_segment.h"
+#include "decouple/internal/shard_core.h"
+#include "decouple/internal/shard_set.h"
+#include "decouple/internal/shared_body.h"
+#include "decouple/internal/sleeper.h"
+#include "decouple/internal/stream_counters.h"
+#include "decouple/internal/stream_throughput.h"
+#include "decouple/internal/thread_record.h"
+#include "decouple/message.h"
+#include "decouple/record.h"
+#include "decouple/result.h"
+#include "decouple/shard.h"
+#include "decouple/stream_options.h"
+#include "decouple/stream_statistics.h"
+
+namespace decouple::internal {
+
+inline absl::Status CheckStreamRetention(absl::Duration retention, const Limits& limits) {
+  return CheckDuration(Error::kInvalidArgument, "retention period", retention, limits.min_stream_retention,
+                       limits.max_stream_retention);
+}
+
+inline absl::Status CheckStreamOptions(const StreamOptions& options) {
+  constexpr auto kError = Error::kInvalidArgument;
+  constexpr auto kMost = std::numeric_limits<std::size_t>::max();
+  absl::Status status = CheckNumber(kError, "number of shards", options.shards, std::size_t{1}, kMost);
+  status.Update(CheckStreamRetention(options.retention, options.limits));
+  status.Update(CheckNumber(kError, "maximum record size", options.max_record_size, std::size_t{1},
+                            options.limits.largest_max_record_size));
+  status.Update(
+      CheckNumber(kError, "retained bytes per shard", options.retained_bytes_per_shard, std::size_t{1}, kMost));
+  return status;
+}
+
+template <typename T>
+class StreamCore {
+  static_assert(std::is_nothrow_move_constructible_v<T> && std::is_nothrow_destructible_v<T>,
+                "decouple: a record's body must be movable and destructible without throwing; mark both noexcept");
+
+ public:
+  using Shard = ShardCore<T>;
+  using Segment = RecordSegment<T>;
+
+  explicit StreamCore(const StreamOptions& options)
+      : options_(options),
+        clock_(options.clock == nullptr ? SystemClock::Instance() : *options.clock),
+        clock_or_null_(ClockOrNull(options.clock)),
+        retention_(absl::ToInt64Nanoseconds(options.retention)),
+        shards_(options.shards) {}
+
+  const StreamOptions& options() const { return options_; }
+  Clock& clock() const { return clock_; }
+  std::int64_t Now() const { return NowNanos(clock_or_null_); }
+  ShardSet<T>& shards() { return shards_; }
+  OwnedStreamCounts& mine() { return counts_.Local(); }
+
+  // ---- puts ---------------------------------------------------------------------------------------------------------
+
+  absl::StatusOr<PutResult> Put(std::string_view key, T&& body, const PutOptions& options) {
+    OwnedStreamCounts& mine = counts_.Local();
+    absl::StatusOr<PutResult> result = Put(mine, key, std::move(body), options, Now());
+    if (result.ok()) [[likely]]
+      mine.put_alone.Add(1);
+    return result;
+  }
+
+  // Moves from the entries that were put.
+  absl::StatusOr<PutBatchResults> PutBatch(std::span<PutBatchEntry<T>> entries) {
+    if (absl::Status status = CheckPutBatch(entries); !status.ok()) return status;
+    OwnedStreamCounts& mine = counts_.Local();
+    const std::int64_t now = Now();
+    PutBatchResults results;
+    std::size_t failed = 0;
+    for (auto& entry : entries) {
+      const std::uint64_t throttled = mine.throttled_puts.value();
+      results.push_back(Put(mine, entry.partition_key, std::move(entry.body), entry.options, now));
+      if (!results.back().ok()) ++failed;
+      mine.throttled_in_batch.Add(mine.throttled_puts.value() - throttled);
+    }
+    mine.put_in_batch.Add(results.size() - failed);
+    mine.failed_in_batch.Add(failed);
+    if (failed < results.size()) mine.put_batches.Add(1);
+    return results;
+  }
+
+  // A body that others share. Uses up a hold of the caller's if it succeeds.
+  absl::StatusOr<PutResult> PutShared(std::string_view key, SharedBody& body) {
+    const std::size_t bytes = body.bytes() + key.size();
+    if (absl::Status status = CheckRecord(key, bytes); !status.ok()) return status;
+    const std::int64_t now = Now();
+    return Append(counts_.Local(), HashKeyOf(key, options_.partition_hash), std::nullopt, bytes, now,
+                  [&](Segment& segment, std::uint32_t at) {
+                    segment.WriteShared(at, key, now, static_cast<std::uint32_t>(bytes), &body);
+                  });
+  }
+
+  // ---- reads --------------------------------------------------------------------------------------------------------
+
+  absl::Status CheckRead(std::size_t limit, absl::Duration wait) const {
+    absl::Status status = CheckNumber(Error::kInvalidArgument, "number of records to read", limit, std::size_t{1},
+                                      options_.limits.max_records_per_read);
+    status.Update(CheckDuration(Error::kInvalidArgument, "wait", wait, absl::ZeroDuration(), absl::InfiniteDuration()));
+    return status;
+  }
+
+  // From `position` on, which moves behind what was read. `limit` and `wait` have been checked.
+  Result<RecordBatch<T>> Read(Shard& shard, std::uint64_t& position, std::size_t limit, absl::Duration wait) {
+    OwnedStreamCounts& mine = counts_.Local();
+    std::int64_t now = Now();
+    if (!TryBeginRead(shard, now)) {
+      mine.throttled_reads.Add(1);
+      return Result<RecordBatch<T>>(
+          MakeError(Error::kProvisionedThroughputExceeded,
+                    absl::StrCat("a read of ", shard.id().ToString(), "; allowed are ", kShardReadsPerSecond,
+                                 " a second from a shard, and ", ReadBytesPerSecond(now), " bytes from ",
+                                 options_.capacity_mode == CapacityMode::kOnDemand ? "the stream" : "it")));
+    }
+    RecordBatch<T> batch = shard.Read(position, BoundsOf(limit, now));
+    if (batch.empty() && !batch.shard_ended() && wait > absl::ZeroDuration()) {
+      shard.AwaitNews(position, clock_, Later(now, absl::ToInt64Nanoseconds(wait)));
+      now = Now();
+      batch = shard.Read(position, BoundsOf(limit, now));
+    }
+    if (options_.capacity_mode != CapacityMode::kUnlimited) {
+      ReadThroughputOf(shard).Take(now, ReadBytesPerSecond(now), static_cast<std::int64_t>(batch.bytes()));
+    }
+    mine.reads.Add(1);
+    mine.read_records.Add(batch.size());
+    mine.read_bytes.Add(batch.bytes());
+    return Result<RecordBatch<T>>(std::move(batch));
+  }
+
+  // As much as one read may give.
+  ReadBounds BoundsOf(std::size_t limit, std::int64_t now) const {
+    return {.records = limit, .bytes = options_.limits.max_bytes_per_read, .now = now, .retention = retention()};
+  }
+
+  // ---- the stream as a whole ----------------------------------------------------------------------------------------
+
+  std::int64_t retention() const { return retention_.load(std::memory_order_relaxed); }
+
+  absl::Status SetRetention(absl::Duration retention) {
+    if (absl::Status status = CheckStreamRetention(retention, options_.limits); !status.ok()) return status;
+    Trim();                                                                            // what is over stays so
+    retention_.store(absl::ToInt64Nanoseconds(retention), std::memory_order_relaxed);  // for calls that begin later
+    Trim();
+    return absl::OkStatus();
+  }
+
+  // Lets go of all that is over.
+  void Trim() {
+    const std::int64_t now = Now();
+    for (const auto& shard : shards_.All()) Trim(*shard, now);
+    trimmed_with_shards_.fetch_add(shards_.RemoveGone(), std::memory_order_relaxed);
+  }
+
+  // After a resharding.
+  void TellWatchers() {
+    for (const auto& shard : shards_.All()) {
+      if (shard->is_watched()) shard->TellWatchers();
+    }
+  }
+
+  StreamStatistics Statistics() {
+    Trim();
+    StreamStatistics sums;
+    counts_.ForEach([&](const OwnedStreamCounts& one) { one.AddTo(sums); });
+    sums.trimmed_records = trimmed_with_shards_.load(std::memory_order_relaxed);
+    for (const auto& shard : shards_.All()) {
+      if (!shard->IsEnded()) ++sums.open_shards;
+      sums.trimmed_records += shard->log().first();
+      sums.get_records_iterator_age_milliseconds =
+          std::max(sums.get_records_iterator_age_milliseconds, shard->iterator_age());
+    }
+    return sums;
+  }
+
+  // For consumers of their own throughput.
+  bool has_bounded_throughput() const { return options_.capacity_mode != CapacityMode::kUnlimited; }
+
+ private:
+  absl::Status CheckRecord(std::string_view key, std::size_t bytes) const {
+    if (key.empty() || !IsWithin(key, options_.limits.max_partition_key_characters)) [[unlikely]] {
+      return MakeError(Error::kInvalidArgument,
+                       absl::StrCat("partition key \"", std::string(key), "\"; allowed are 1 to ",
+                                    options_.limits.max_partition_key_characters, " characters"));
+    }
+    if (bytes > options_.max_record_size) [[unlikely]] {
+      return MakeError(Error::kInvalidArgument, absl::StrCat("a record of ", bytes, " bytes; allowed are at most ",
+                                                             options_.max_record_size, ", partition key included"));
+    }
+    return absl::OkStatus();
+  }
+
+  // Whether `text`, in UTF-8, has at most `most` characters. A malformed sequence has some, too.
+  static bool IsWithin(std::string_view text, std::size_t most) {
+    if (text.size() <= most) [[likely]]
+      return true;
+    const auto begins_character = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; };
+    return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), begins_character)) <= most;
+  }
+
+  absl::Status CheckPutBatch(std::span<const PutBatchEntry<T>> entries) const {
+    const std::size_t most = options_.limits.max_records_per_put;
+    if (entries.empty() || entries.size() > most) {
+      return MakeError(Error::kInvalidArgument,
+                       absl::StrCat("a batch of ", entries.size(), " records; allowed are 1 to ", most));
+    }
+    std::size_t bytes = 0;
+    for (const auto& entry : entries) bytes += MessageSize(entry.body) + entry.partition_key.size();
+    if (bytes <= options_.limits.max_bytes_per_put) return absl::OkStatus();
+    return MakeError(Error::kInvalidArgument, absl::StrCat("a batch of ", bytes, " bytes; allowed are at most ",
+                                                           options_.limits.max_bytes_per_put, ", keys included"));
+  }
+
+  absl::StatusOr<PutResult> Put(OwnedStreamCounts& mine, std::string_view key, T&& body, const PutOptions& options,
+                                std::int64_t now) {
+    const std::size_t bytes = MessageSize(std::as_const(body)) + key.size();
+    if (absl::Status status = CheckRecord(key, bytes); !status.ok()) [[unlikely]]
+      return status;
+    const HashKey hash =
+        options.explicit_hash_key ? *options.explicit_hash_key : HashKeyOf(key, options_.partition_hash);
+    return Append(mine, hash, options.sequence_number_for_ordering, bytes, now,
+                  [&](Segment& segment, std::uint32_t at) {
+                    segment.Write(at, key, now, static_cast<std::uint32_t>(bytes), std::move(body));
+                  });
+  }
+
+  enum class Reserved { kYes, kShardClosed, kTooMuch, kNumberAhead };
+
+  template <typename Write>
+  absl::StatusOr<PutResult> Append(OwnedStreamCounts& mine, HashKey hash, std::optional<SequenceNumber> after,
+                                   std::size_t bytes, std::int64_t now, Write write) {
+    ThreadRecord& thread = ThreadRecords::Current();
+    for (;;) {
+      Reserved reserved = Reserved::kYes;
+      Shard* shard = nullptr;
+      Segment* segment = nullptr;
+      std::uint64_t record = 0;
+      {
+        const ReadSection section(thread);
+        shard = &shards_.Route(hash);
+        if (shard->IsClosed()) [[unlikely]] {
+          reserved = Reserved::kShardClosed;
+        } else if (after && after->value() >= shard->next_number()) [[unlikely]] {
+          reserved = Reserved::kNumberAhead;
+        } else if (!TryTakeWrite(*shard, now, bytes)) [[unlikely]] {
+          reserved = Reserved::kTooMuch;
+        } else {
+          record = shard->log().TakeTicket();
+          segment = shard->log().FindSegment(record);
+        }
+      }
+      if (reserved == Reserved::kYes) [[likely]] {
+        // From here until it is published, the shard and the segment stay for the sake of our record.
+        const PutResult result{shard->id(), shard->NumberOf(record)};
+        std::shared_ptr<Shard> to_trim;
+        if (segment == nullptr) [[unlikely]] {
+          segment = shard->log().MakeSegment(record);
+          to_trim = shard->shared_from_this();
+        }
+        const auto at = static_cast<std::uint32_t>(record - segment->first());
+        write(*segment, at);
+        Publish(thread, *shard, *segment, at);
+        mine.incoming_records.Add(1);
+        mine.incoming_bytes.Add(bytes);
+        if (to_trim != nullptr) [[unlikely]]
+          Trim(*to_trim, now);
+        return result;
+      }
+      if (reserved == Reserved::kShardClosed) {
+        if (shards_.closed())
+          return MakeError(Error::kStreamClosed, "the stream is closed; nothing can be put any more");
+        shards_.AwaitChange();
+        continue;
+      }
+      if (reserved == Reserved::kTooMuch) mine.throttled_puts.Add(1);
+      return Refusal(reserved, hash, after, bytes);
+    }
+  }
+
+  void Publish(ThreadRecord& thread, Shard& shard, Segment& segment, std::uint32_t at) {
+    std::shared_ptr<Shard> watched;
+    {
+      const ReadSection section(thread);  // in which the shard stays, though the record may be read and gone
+      segment.Publish(at);
+      shard.Announce();
+      if (shard.is_watched()) [[unlikely]]
+        watched = shard.shared_from_this();
+    }
+    if (watched != nullptr) [[unlikely]]
+      watched->TellWatchers();
+  }
+
+  absl::Status Refusal(Reserved reserved, HashKey hash, std::optional<SequenceNumber> after, std::size_t bytes) const {
+    if (reserved == Reserved::kNumberAhead) {
+      return MakeError(Error::kInvalidArgument,
+                       absl::StrCat("sequence number for ordering ", after->ToString(), " for hash key ",
+                                    ToString(hash), "; allowed are numbers that the key's shard has given"));
+    }
+    return MakeError(
+        Error::kProvisionedThroughputExceeded,
+        absl::StrCat("a record of ", bytes, " bytes for hash key ", ToString(hash),
+                     options_.capacity_mode == CapacityMode::kOnDemand
+                         ? "; what the stream takes in a second at present is used up"
+                         : "; the 1048576 bytes or 1000 records that a shard takes in a second are used up"));
+  }
+
+  bool TryTakeWrite(Shard& shard, std::int64_t now, std::size_t bytes) {
+    switch (options_.capacity_mode) {
+      case CapacityMode::kUnlimited:
+        return true;
+      case CapacityMode::kProvisioned:
+        return shard.writes().TryTake(now, kShardWriteRate, static_cast<std::int64_t>(bytes));
+      case CapacityMode::kOnDemand:
+        return on_demand_.TryTake(now, static_cast<std::int64_t>(bytes));
+    }
+    return true;
+  }
+
+  ReadThroughput& ReadThroughputOf(Shard& shard) {
+    return options_.capacity_mode == CapacityMode::kOnDemand ? on_demand_reads_ : shard.reads();
+  }
+  std::int64_t ReadBytesPerSecond(std::int64_t now) {
+    return options_.capacity_mode == CapacityMode::kOnDemand ? 2 * on_demand_.Rate(now).bytes
+                                                             : kShardReadBytesPerSecond;
+  }
+  bool TryBeginRead(Shard& shard, std::int64_t now) {
+    if (options_.capacity_mode == CapacityMode::kUnlimited) [[likely]]
+      return true;
+    return ReadThroughputOf(shard).IsReady(now) && shard.read_calls().TryTake(now, kShardReadsPerSecond);
+  }
+
+  void Trim(Shard& shard, std::int64_t now) {
+    const std::size_t most = options_.retained_bytes_per_shard;
+    shard.Trim(now - retention(), most == std::numeric_limits<std::size_t>::max() ? kUnbounded : most);
+  }
+
+  const StreamOptions options_;
+  Clock& clock_;
+  Clock* const clock_or_null_;
+  std::atomic<std::int64_t> retention_;
+  ShardSet<T> shards_;
+  PerThread<OwnedStreamCounts> counts_;
+  OnDemandThroughput on_demand_;
+  ReadThroughput on_demand_reads_;
+  std::atomic<std::uint64_t> trimmed_with_shards_{0};
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_STREAM_CORE_H_

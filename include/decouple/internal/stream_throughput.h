@@ -1,0 +1,123 @@
+// How much may go into a stream and out of it in a second, where its capacity mode bounds that.
+
+#ifndef DECOUPLE_INTERNAL_STREAM_THROUGHPUT_H_
+#define DECOUPLE_INTERNAL_STREAM_THROUGHPUT_H_
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+
+#include "decouple/internal/token_bucket.h"
+
+namespace decouple::internal {
+
+// In a second.
+struct WriteRate {
+  std::int64_t bytes;
+  std::int64_t records;
+
+  friend bool operator==(const WriteRate&, const WriteRate&) = default;
+};
+
+// Kinesis.
+inline constexpr WriteRate kShardWriteRate = {std::int64_t{1} << 20, 1'000};
+inline constexpr WriteRate kOnDemandWriteRate = {std::int64_t{4} << 20, 4'000};
+inline constexpr std::int64_t kShardReadBytesPerSecond = std::int64_t{2} << 20;
+inline constexpr std::int64_t kShardReadsPerSecond = 5;
+
+// All members may be called from any thread.
+class WriteThroughput {
+ public:
+  // One record. False: it is too much at present, and nothing is taken.
+  bool TryTake(std::int64_t now, const WriteRate& rate, std::int64_t bytes) {
+    if (!records_.TryTake(now, rate.records)) return false;
+    if (bytes_.TryTake(now, rate.bytes, bytes)) return true;
+    records_.GiveBack(rate.records, 1);
+    return false;
+  }
+
+ private:
+  TokenBucket records_;
+  TokenBucket bytes_;
+};
+
+// What a read gives is known when it is done: it may give more than there is, and then nobody may read until all is
+// paid back. So 10 MiB at once at 2 MiB a second are followed by 5 seconds of nothing (Kinesis). From any thread.
+class ReadThroughput {
+ public:
+  // Whether anything may be read; if not, `ready_at` is when it may.
+  bool IsReady(std::int64_t now) const { return now >= ready_at(); }
+  std::int64_t ready_at() const { return ready_at_.load(std::memory_order_relaxed); }
+
+  void Take(std::int64_t now, std::int64_t bytes_per_second, std::int64_t bytes) {
+    if (bytes == 0) return;
+    bytes_.Take(now, bytes_per_second, bytes);
+    if (bytes_.IsEmpty(now)) ready_at_.store(bytes_.full_at(), std::memory_order_relaxed);  // guards nothing but itself
+  }
+
+ private:
+  TokenBucket bytes_;
+  std::atomic<std::int64_t> ready_at_{0};
+};
+
+// What a stream on demand takes: at first so much, then twice the most that any minute of the last 30 days saw in a
+// second on average. From any thread; takes a mutex.
+class OnDemandThroughput {
+ public:
+  bool TryTake(std::int64_t now, std::int64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    EndMinute(now);
+    if (!throughput_.TryTake(now, rate_, bytes)) return false;
+    this_minute_.bytes += bytes;
+    ++this_minute_.records;
+    return true;
+  }
+
+  WriteRate Rate(std::int64_t now) {
+    const std::lock_guard lock(mutex_);
+    EndMinute(now);
+    return rate_;
+  }
+
+ private:
+  static constexpr std::int64_t kMinute = 60 * TokenBucket::kSecond;
+  static constexpr std::int64_t kDay = 24 * 60 * kMinute;
+  static constexpr std::int64_t kDays = 30;
+
+  // The most that a minute of it saw, in a second.
+  struct Day {
+    std::int64_t number = -kDays;
+    WriteRate peak = {0, 0};
+  };
+
+  // Under the mutex: accounts for the minute that is over, if one is.
+  void EndMinute(std::int64_t now) {
+    if (now / kMinute == minute_) return;
+    Day& day = days_[static_cast<std::size_t>(minute_ * kMinute / kDay % kDays)];
+    if (day.number != minute_ * kMinute / kDay) day = {minute_ * kMinute / kDay, {0, 0}};
+    day.peak.bytes = std::max(day.peak.bytes, this_minute_.bytes / 60);
+    day.peak.records = std::max(day.peak.records, this_minute_.records / 60);
+    this_minute_ = {0, 0};
+    minute_ = now / kMinute;
+    rate_ = kOnDemandWriteRate;
+    for (const Day& one : days_) {
+      if (one.number + kDays <= now / kDay) continue;
+      rate_.bytes = std::max(rate_.bytes, 2 * one.peak.bytes);
+      rate_.records = std::max(rate_.records, 2 * one.peak.records);
+    }
+  }
+
+  std::mutex mutex_;
+  // All below: under the mutex.
+  WriteThroughput throughput_;
+  WriteRate rate_ = kOnDemandWriteRate;
+  std::int64_t minute_ = 0;  // since 1970
+  WriteRate this_minute_ = {0, 0};
+  std::array<Day, kDays> days_;
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_STREAM_THROUGHPUT_H_

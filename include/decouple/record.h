@@ -1,0 +1,160 @@
+// What a read of a stream gives: records, in the order in which they were put, where they are.
+//
+//   for (const auto& record : iterator.Next(100).value()) Handle(record.partition_key(), record.body());
+//
+// Nothing is copied: the batch holds the memory that its records are in, for as long as it lives, whatever becomes of
+// the stream. Records refer to it. Kept for long, a batch may hold some thousand records that are over.
+//
+// A batch is used by one thread at a time; its records are immutable and may be read by any.
+
+#ifndef DECOUPLE_RECORD_H_
+#define DECOUPLE_RECORD_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "decouple/internal/record_log.h"
+#include "decouple/internal/record_segment.h"
+#include "decouple/message.h"
+#include "decouple/shard.h"
+
+namespace decouple {
+
+namespace internal {
+template <typename T>
+class ShardCore;
+}  // namespace internal
+
+template <typename T>
+class RecordBatch;
+
+// A view of one record, valid as long as its batch.
+template <typename T>
+class Record {
+  using Segment = internal::RecordSegment<T>;
+
+ public:
+  const T& body() const { return has_shared_ ? segment_->body(at()) : body_->own; }
+  std::string_view partition_key() const { return segment_->key(at()); }
+  SequenceNumber sequence_number() const { return SequenceNumber(base_ + segment_->first() + at()); }
+  // When it was put. Records that several threads put at the same time may be in another order than their times.
+  absl::Time approximate_arrival_timestamp() const { return absl::FromUnixNanos(segment_->arrival(at())); }
+  // What it counts towards sizes: body and key.
+  std::size_t bytes() const { return segment_->bytes(at()); }
+
+ private:
+  friend class RecordBatch<T>;
+
+  Record() = default;
+  Record(const Segment& segment, std::uint32_t at, std::uint64_t base)
+      : body_(segment.bodies() + at), has_shared_(segment.has_shared()), segment_(&segment), base_(base) {}
+
+  std::uint32_t at() const { return static_cast<std::uint32_t>(body_ - segment_->bodies()); }
+
+  // Its place in the segment, which says all else: one who loops over bodies moves one pointer.
+  const typename Segment::Body* body_ = nullptr;
+  bool has_shared_ = false;
+  const Segment* segment_ = nullptr;
+  std::uint64_t base_ = 0;
+};
+
+// The records of one read, possibly none. Copies hold the same memory.
+template <typename T>
+class RecordBatch {
+  using Run = internal::RecordRun<T>;
+
+ public:
+  class const_iterator {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = Record<T>;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const Record<T>*;
+    using reference = const Record<T>&;
+
+    const_iterator() = default;
+
+    const Record<T>& operator*() const { return record_; }
+    const Record<T>* operator->() const { return &record_; }
+    const_iterator& operator++() {
+      if (++record_.body_ == end_) [[unlikely]]
+        Enter(run_ + 1);
+      return *this;
+    }
+    const_iterator operator++(int) {
+      const_iterator before = *this;
+      ++*this;
+      return before;
+    }
+    bool operator==(const const_iterator& other) const { return record_.body_ == other.record_.body_; }
+
+   private:
+    friend class RecordBatch;
+
+    const_iterator(const Run* run, const Run* last, std::uint64_t base) : last_(last), base_(base) { Enter(run); }
+
+    void Enter(const Run* run) {
+      run_ = run;
+      if (run == last_) {
+        record_ = Record<T>();
+        return;
+      }
+      record_ = Record<T>(*run->segment, run->begin, base_);
+      end_ = run->segment->bodies() + run->end;
+    }
+
+    Record<T> record_;
+    const typename internal::RecordSegment<T>::Body* end_ = nullptr;  // of the run
+    const Run* run_ = nullptr;
+    const Run* last_ = nullptr;
+    std::uint64_t base_ = 0;
+  };
+  using iterator = const_iterator;
+
+  const_iterator begin() const { return const_iterator(runs_.data(), runs_.data() + runs_.size(), base_); }
+  const_iterator end() const { return const_iterator(runs_.data() + runs_.size(), runs_.data() + runs_.size(), base_); }
+  std::size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  const Record<T> front() const { return *begin(); }
+  const Record<T> back() const { return {*runs_.back().segment, runs_.back().end - 1, base_}; }
+  // O(records / 4 096).
+  const Record<T> operator[](std::size_t i) const {
+    for (const Run& run : runs_) {
+      if (i < run.end - run.begin) return {*run.segment, run.begin + static_cast<std::uint32_t>(i), base_};
+      i -= run.end - run.begin;
+    }
+    return {};
+  }
+
+  // All records together.
+  std::size_t bytes() const { return bytes_; }
+  ShardId shard_id() const { return shard_id_; }
+  // How long the record has waited that is next in the shard; 0: there is none, the reader is at the tip.
+  std::int64_t millis_behind_latest() const { return millis_behind_latest_; }
+  // These were the last: the shard is closed and has been read to its end.
+  bool shard_ended() const { return shard_ended_; }
+  // If so: the shards that go on where it ends; none if the stream was closed.
+  const std::vector<Shard>& child_shards() const { return child_shards_; }
+
+ private:
+  friend class internal::ShardCore<T>;
+
+  internal::RecordRuns<T> runs_;
+  std::size_t size_ = 0;
+  std::size_t bytes_ = 0;
+  ShardId shard_id_;
+  std::uint64_t base_ = 0;
+  std::int64_t millis_behind_latest_ = 0;
+  bool shard_ended_ = false;
+  std::vector<Shard> child_shards_;
+};
+
+}  // namespace decouple
+
+#endif  // DECOUPLE_RECORD_H_

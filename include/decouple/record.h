@@ -21,6 +21,7 @@
 #include "absl/time/time.h"
 #include "decouple/internal/record_log.h"
 #include "decouple/internal/record_segment.h"
+#include "decouple/internal/shared_body.h"
 #include "decouple/message.h"
 #include "decouple/shard.h"
 
@@ -48,11 +49,14 @@ class Record {
   // What it counts towards sizes: body and key.
   std::size_t bytes() const { return segment_->bytes(at()); }
 
+  // For the library itself: the body, with a hold of the caller's.
+  internal::BodyHold Share() const { return internal::BodyHold(new internal::RecordBody<T>(*segment_, at())); }
+
  private:
   friend class RecordBatch<T>;
 
   Record() = default;
-  Record(const Segment& segment, std::uint32_t at, std::uint64_t base)
+  Record(Segment& segment, std::uint32_t at, std::uint64_t base)
       : body_(segment.bodies() + at), has_shared_(segment.has_shared()), segment_(&segment), base_(base) {}
 
   std::uint32_t at() const { return static_cast<std::uint32_t>(body_ - segment_->bodies()); }
@@ -60,7 +64,7 @@ class Record {
   // Its place in the segment, which says all else: one who loops over bodies moves one pointer.
   const typename Segment::Body* body_ = nullptr;
   bool has_shared_ = false;
-  const Segment* segment_ = nullptr;
+  Segment* segment_ = nullptr;
   std::uint64_t base_ = 0;
 };
 

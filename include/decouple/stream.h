@@ -139,6 +139,9 @@ class Stream {
   // O(threads + shards). First lets go of what is over.
   StreamStatistics Statistics() const { return core_->Statistics(); }
 
+  // The names of those that are registered (stream_consumer.h), in their order.
+  std::vector<std::string> Consumers() const { return core_->Consumers(); }
+
   const std::string& name() const { return core_->options().name; }
 
   // Whether both are handles of one stream.

@@ -139,6 +139,12 @@ class Topic {
     return Add(std::make_unique<internal::FunctionEndpoint<T, Function>>(std::move(function)), std::move(options));
   }
 
+  // What else takes messages, as a stream does: see stream_subscription.h.
+  template <std::derived_from<internal::Endpoint> Endpoint>
+  absl::StatusOr<Subscription<T>> Subscribe(std::unique_ptr<Endpoint> endpoint, SubscribeOptions<T> options = {}) {
+    return Add(std::move(endpoint), std::move(options));
+  }
+
   // In the order in which they were made.
   std::vector<SubscriptionReference<T>> Subscriptions() const {
     std::vector<SubscriptionReference<T>> all;
@@ -183,7 +189,7 @@ class Topic {
   absl::StatusOr<Subscription<T>> Add(std::unique_ptr<internal::Endpoint> endpoint, SubscribeOptions<T> options) {
     absl::StatusOr<FilterPolicy> filter = internal::CheckFilter(options.filter, core_->limits());
     if (!filter.ok()) return filter.status();
-    const bool is_function = endpoint->queue() == nullptr;
+    const bool is_function = endpoint->is_function();
     absl::StatusOr<internal::SubscriptionSettings> settings = SettingsOf(std::move(options), is_function);
     if (!settings.ok()) return settings.status();
     auto core = core_->Subscribe(std::move(endpoint), *std::move(filter), *std::move(settings));
@@ -198,7 +204,7 @@ class Topic {
       if (absl::Status status = internal::CheckDeliveryPolicy(*options.delivery); !status.ok()) return status;
     }
     if (options.max_receives_per_second && !is_function) {
-      return Refuse("a maximum of receives per second for a queue; only functions have one");
+      return Refuse("a maximum of receives per second for a queue or a stream; only functions have one");
     }
     if (options.max_receives_per_second && *options.max_receives_per_second < 1) {
       return Refuse(
@@ -207,7 +213,7 @@ class Topic {
     if (options.max_waiting < 0) {
       return Refuse(absl::StrCat("at most ", options.max_waiting, " messages waiting; allowed is at least 0"));
     }
-    if (options.executor && !is_function) return Refuse("an executor for a queue; only functions have one");
+    if (options.executor && !is_function) return Refuse("an executor for a queue or a stream; only functions have one");
     if (options.dead_letters) {
       internal::AnyQueue& queue = *options.dead_letters.any();
       if (queue.kind() != core_->kind() || queue.body_type() != &internal::kBodyType<T>) {

@@ -1,4 +1,4 @@
-// Where a subscription's messages go: a queue, a queue of another type, or a function.
+// Where a subscription's messages go: a queue, a queue of another type, or a function. stream_subscription.h has another.
 
 #ifndef DECOUPLE_INTERNAL_ENDPOINT_H_
 #define DECOUPLE_INTERNAL_ENDPOINT_H_
@@ -46,8 +46,10 @@ class Endpoint {
 
   // `attempt` counts from 1. When it is delivered, one hold of the caller's on the body is used up.
   virtual Outcome Attempt(const Published& published, int attempt) = 0;
-  // The queue; null: it is a function, whose code may do anything.
-  virtual AnyQueue* queue() const = 0;
+  // The queue; null: it is none.
+  virtual AnyQueue* queue() const { return nullptr; }
+  // Its code may do anything, so it is called by itself, with no lock held.
+  virtual bool is_function() const { return false; }
 };
 
 template <typename T>
@@ -144,7 +146,7 @@ class FunctionEndpoint final : public Endpoint {
     if (outcome == Outcome::kDelivered) published.body->RemoveHolds(1);
     return outcome;
   }
-  AnyQueue* queue() const override { return nullptr; }
+  bool is_function() const override { return true; }
 
  private:
   template <typename Argument>

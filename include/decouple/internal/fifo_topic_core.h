@@ -142,8 +142,8 @@ class FifoTopicCore final : public TopicCore<T> {
   std::unique_ptr<Backlog> NewBacklog() const override { return std::make_unique<OrderedBacklog>(); }
 
   absl::Status CheckEndpointKind(const Endpoint& endpoint) const override {
-    if (endpoint.queue() != nullptr) return absl::OkStatus();
-    return MakeError(Error::kInvalidParameter, "a function for a FIFO topic; it takes FIFO and standard queues");
+    if (!endpoint.is_function()) return absl::OkStatus();
+    return MakeError(Error::kInvalidParameter, "a function for a FIFO topic; it takes queues and streams");
   }
 
   const bool is_content_based_;

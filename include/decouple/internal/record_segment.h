@@ -112,6 +112,7 @@ class RecordSegment {
   const T& body(std::uint32_t at) const {
     return IsShared(at) ? *static_cast<const T*>(bodies_[at].shared->body()) : bodies_[at].own;
   }
+  const SharedBody& shared(std::uint32_t at) const { return *bodies_[at].shared; }  // if IsShared()
   std::string_view key(std::uint32_t at) const { return keys_[at]; }
   std::int64_t arrival(std::uint32_t at) const { return arrivals_[at]; }
   std::uint32_t bytes(std::uint32_t at) const { return sizes_[at]; }
@@ -272,12 +273,24 @@ class SegmentHold {
     if (segment_ != nullptr) segment_->RemoveHold();
   }
 
-  const RecordSegment<T>& operator*() const { return *segment_; }
-  const RecordSegment<T>* operator->() const { return segment_; }
-  const RecordSegment<T>* get() const { return segment_; }
+  RecordSegment<T>& operator*() const { return *segment_; }
+  RecordSegment<T>* operator->() const { return segment_; }
 
  private:
   RecordSegment<T>* segment_ = nullptr;
+};
+
+// A record's body, for those who share it further: it stays where it is.
+template <typename T>
+class RecordBody final : public SharedBody {
+ public:
+  RecordBody(RecordSegment<T>& segment, std::uint32_t at)
+      : SharedBody(&segment.body(at), segment.IsShared(at) ? segment.shared(at).publication() : nullptr,
+                   segment.bytes(at) - segment.key(at).size()),
+        hold_((segment.AddHold(), &segment)) {}
+
+ private:
+  const SegmentHold<T> hold_;
 };
 
 }  // namespace decouple::internal

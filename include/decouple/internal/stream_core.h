@@ -9,12 +9,15 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -202,8 +205,32 @@ class StreamCore {
     return sums;
   }
 
-  // For consumers of their own throughput.
+  // ---- consumers with throughput of their own -----------------------------------------------------------------------
+
   bool has_bounded_throughput() const { return options_.capacity_mode != CapacityMode::kUnlimited; }
+
+  // kResourceInUse, kLimitExceeded.
+  absl::Status RegisterConsumer(const std::string& name) {
+    const std::lock_guard lock(consumers_mutex_);
+    if (consumers_.contains(name)) {
+      return MakeError(Error::kResourceInUse, absl::StrCat("the consumer \"", name, "\" is registered already"));
+    }
+    const std::size_t most = options_.limits.max_registered_consumers;
+    if (consumers_.size() >= most) {
+      return MakeError(Error::kLimitExceeded, absl::StrCat("the consumer \"", name, "\"; allowed are ", most,
+                                                           " registered consumers, and there are so many"));
+    }
+    consumers_.insert(name);
+    return absl::OkStatus();
+  }
+  void DeregisterConsumer(const std::string& name) {
+    const std::lock_guard lock(consumers_mutex_);
+    consumers_.erase(name);
+  }
+  std::vector<std::string> Consumers() const {
+    const std::lock_guard lock(consumers_mutex_);
+    return {consumers_.begin(), consumers_.end()};
+  }
 
  private:
   absl::Status CheckRecord(std::string_view key, std::size_t bytes) const {
@@ -372,6 +399,8 @@ class StreamCore {
   OnDemandThroughput on_demand_;
   ReadThroughput on_demand_reads_;
   std::atomic<std::uint64_t> trimmed_with_shards_{0};
+  mutable std::mutex consumers_mutex_;
+  std::set<std::string> consumers_;  // names, under the mutex
 };
 
 }  // namespace decouple::internal

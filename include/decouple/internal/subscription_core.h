@@ -61,7 +61,7 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
         dispatcher_(std::move(dispatcher)),
         endpoint_(std::move(endpoint)),
         settings_(std::move(settings)),
-        state_(endpoint_->queue() == nullptr ? kFunction : 0),
+        state_(endpoint_->is_function() ? kFunction : 0),
         backlog_(std::move(backlog)) {}
 
   std::uint64_t number() const override { return number_; }
@@ -136,7 +136,7 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
 
   // ---- from the dispatcher ------------------------------------------------------------------------------------------
 
-  bool is_for_callers() const override { return endpoint_->queue() == nullptr && !settings_.executor; }
+  bool is_for_callers() const override { return endpoint_->is_function() && !settings_.executor; }
 
   std::int64_t NextDue() const override {
     const std::lock_guard lock(mutex_);

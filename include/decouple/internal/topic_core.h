@@ -165,7 +165,7 @@ class StandardTopicCore final : public TopicCore<T> {
     if (endpoint.queue() == nullptr || endpoint.queue()->kind() == QueueKind::kStandard) return absl::OkStatus();
     return MakeError(Error::kInvalidParameter,
                      absl::StrCat("the FIFO queue \"", endpoint.queue()->name(),
-                                  "\" for a standard topic; it takes standard queues and functions"));
+                                  "\" for a standard topic; it takes standard queues, streams and functions"));
   }
 
   std::atomic<std::uint64_t> published_{0};

@@ -1,0 +1,199 @@
+// A consumer group: workers that share a stream's shards among themselves, and go on where others ended.
+//
+//   auto group = decouple::ConsumerGroup<Click>::Create(clicks, {.name = "billing"}).value();
+//   std::thread thread([&] {
+//     auto worker = group.AddWorker("worker-1", [](const decouple::RecordBatch<Click>& batch) { Bill(batch); });
+//     worker.Run();                                    // until the worker is shut down, or the stream closed and read
+//   });
+//
+// Each shard is leased to one worker at a time, which reads it in order. A worker that stops renewing (it crashed, or is
+// stuck) loses its leases at the very instant that they expire, and others take them; one with less than its share
+// takes one of a worker that has more. How far a shard has been worked off, the group's checkpoints say: what comes
+// after the last one comes again, so every record is processed at least once, and the records of a key in order. A
+// shard's children are read when their parents have been to the end.
+//
+// Each application has a group of its own, and sees all records. Names and rules are those of the Kinesis Client
+// Library. Record processors, functions or objects, are in record_processor.h.
+//
+// A group is a handle, and its workers keep it alive. All members of a group may be called from any thread.
+
+#ifndef DECOUPLE_CONSUMER_GROUP_H_
+#define DECOUPLE_CONSUMER_GROUP_H_
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "decouple/checkpoint_store.h"
+#include "decouple/error.h"
+#include "decouple/internal/consumer_core.h"
+#include "decouple/internal/group_core.h"
+#include "decouple/internal/group_worker.h"
+#include "decouple/internal/lease_table.h"
+#include "decouple/internal/processor.h"
+#include "decouple/internal/range_checks.h"
+#include "decouple/iterator_position.h"
+#include "decouple/record_processor.h"
+#include "decouple/shard.h"
+#include "decouple/stream.h"
+
+namespace decouple {
+
+struct ConsumerGroupOptions {
+  // 1 … 128 letters, digits, dots, hyphens and underscores. Names the group in the store.
+  std::string name;
+  // Where a new group begins in the shards that are there: TrimHorizon, Latest or AtTimestamp. What is put after the
+  // group's creation it sees in any case.
+  IteratorPosition start = Latest();
+  // How long a worker may be silent before others take its shards: at least 1 ns.
+  absl::Duration lease_duration = absl::Seconds(10);
+  // How many records a processor gets at most at once: 1 … 10 000.
+  std::size_t max_records = 10'000;
+  // Null: in memory, for this group alone.
+  std::shared_ptr<CheckpointStore> checkpoints = nullptr;
+};
+
+// One shard of a group, at a moment.
+struct Lease {
+  ShardId shard_id;
+  // The worker's name; empty: nobody has it.
+  std::string owner;
+  // If somebody has it.
+  absl::Time expires_at;
+  Checkpoint checkpoint;
+};
+
+struct ConsumerGroupStatistics {
+  std::uint64_t records_processed = 0;
+  std::uint64_t data_bytes_processed = 0;
+  std::uint64_t taken_leases = 0;
+  std::uint64_t stolen_leases = 0;  // of these, for balance
+  std::uint64_t lost_leases = 0;    // told to a worker
+};
+
+// Reads the shards that it has leases of. Used by one thread at a time, but for RequestShutdown(). When it goes, without
+// having been shut down, its leases are free at once, and what has no checkpoint comes again.
+template <typename T>
+class ConsumerWorker {
+ public:
+  // One round: renews the worker's leases, takes what it should have, and hands the next batch of each of its shards to
+  // that shard's processor. Returns how many records were processed. A worker that is not stepped for the lease
+  // duration loses its shards; a processor that takes longer should renew in between.
+  std::size_t Step() { return worker_->Step(); }
+
+  // When Step() has something to do, as things are: records, a lease to take or to renew, a shutdown.
+  absl::Time NextStep() const {
+    const std::int64_t due = worker_->NextDue();
+    return due == internal::kForever ? absl::InfiniteFuture() : absl::FromUnixNanos(due);
+  }
+
+  // Steps whenever there is something to do, asleep on the stream's clock in between; returns when the worker has been
+  // shut down, or the stream is closed and the group is done with all its shards.
+  void Run() { worker_->Run(); }
+
+  // All leases for another duration, from within a processor too.
+  void RenewLeases() { worker_->Renew(); }
+
+  // From any thread: in the next Step() each processor may make its last checkpoint, then the leases are free.
+  void RequestShutdown() { worker_->RequestShutdown(); }
+  bool is_shutdown() const { return worker_->is_shutdown(); }
+
+  // Of the worker's own, in their order.
+  std::vector<ShardId> Shards() const { return worker_->Shards(); }
+  // KCL's MillisBehindLatest, of the shard that is furthest behind.
+  std::int64_t millis_behind_latest() const { return worker_->MillisBehind(); }
+
+ private:
+  template <typename>
+  friend class ConsumerGroup;
+
+  explicit ConsumerWorker(std::unique_ptr<internal::GroupWorker<T>> worker) : worker_(std::move(worker)) {}
+
+  std::unique_ptr<internal::GroupWorker<T>> worker_;
+};
+
+template <typename T>
+class ConsumerGroup {
+ public:
+  // kInvalidArgument: an option out of its range, or a saved checkpoint that the stream has not given. Or the store's
+  // error.
+  static absl::StatusOr<ConsumerGroup> Create(const Stream<T>& stream, ConsumerGroupOptions options) {
+    if (absl::Status status = Check(stream, options); !status.ok()) return status;
+    if (options.checkpoints == nullptr) options.checkpoints = std::make_shared<InMemoryCheckpointStore>();
+    const auto saved = options.checkpoints->Load(options.name);
+    if (!saved.ok()) return saved.status();
+    auto table = std::make_shared<internal::LeaseTable>(options.name, absl::ToInt64Nanoseconds(options.lease_duration),
+                                                        options.checkpoints);
+    auto core = std::make_shared<internal::GroupCore<T>>(stream.core(), std::move(table), options.max_records);
+    if (absl::Status status = core->Begin(options.start, *saved); !status.ok()) return status;
+    return ConsumerGroup(std::move(core));
+  }
+
+  // `processor`: a function of a const RecordBatch<T>&, with or without a Checkpointer&, for all the worker's shards;
+  // or a function of a ShardId that makes an object for a shard. The name is for those who watch.
+  template <typename Processor>
+  ConsumerWorker<T> AddWorker(std::string name, Processor processor) {
+    return ConsumerWorker<T>(std::make_unique<internal::GroupWorker<T>>(core_, std::move(name),
+                                                                        internal::FactoryOf<T>(std::move(processor))));
+  }
+
+  // In the order of the shards.
+  std::vector<Lease> Leases() const {
+    std::vector<Lease> all;
+    for (internal::LeaseView& view : core_->table().View(core_->stream().Now())) {
+      all.push_back({view.shard, std::move(view.owner), absl::FromUnixNanos(view.expires_at), view.checkpoint});
+    }
+    return all;
+  }
+
+  ConsumerGroupStatistics Statistics() const {
+    const internal::LeaseCounts leases = core_->table().counts();
+    ConsumerGroupStatistics sums{
+        .taken_leases = leases.taken, .stolen_leases = leases.stolen, .lost_leases = leases.lost};
+    core_->counts().ForEach([&](const internal::OwnedGroupCounts& one) {
+      sums.records_processed += one.records.value();
+      sums.data_bytes_processed += one.bytes.value();
+    });
+    return sums;
+  }
+
+  const std::string& name() const { return core_->table().group(); }
+
+ private:
+  explicit ConsumerGroup(std::shared_ptr<internal::GroupCore<T>> core) : core_(std::move(core)) {}
+
+  static absl::Status Check(const Stream<T>& stream, const ConsumerGroupOptions& options) {
+    absl::Status status = internal::CheckName("group name", options.name);
+    status.Update(internal::CheckDuration(Error::kInvalidArgument, "lease duration", options.lease_duration,
+                                          absl::Nanoseconds(1), absl::InfiniteDuration()));
+    status.Update(stream.core()->CheckRead(options.max_records, absl::ZeroDuration()));
+    if (std::holds_alternative<AtSequenceNumber>(options.start) ||
+        std::holds_alternative<AfterSequenceNumber>(options.start)) {
+      status.Update(internal::MakeError(Error::kInvalidArgument,
+                                        "a sequence number as a group's start; allowed are TrimHorizon, Latest and "
+                                        "AtTimestamp"));
+    }
+    const auto* const at = std::get_if<AtTimestamp>(&options.start);
+    if (at != nullptr && at->timestamp > stream.core()->clock().Now()) {
+      status.Update(internal::MakeError(Error::kInvalidArgument,
+                                        absl::StrCat("timestamp ", absl::FormatTime(at->timestamp),
+                                                     " as a group's start; allowed are times that are not ahead")));
+    }
+    return status;
+  }
+
+  std::shared_ptr<internal::GroupCore<T>> core_;
+};
+
+}  // namespace decouple
+
+#endif  // DECOUPLE_CONSUMER_GROUP_H_

@@ -1,0 +1,112 @@
+// A registered consumer: its name, and its subscription of each shard.
+
+#ifndef DECOUPLE_INTERNAL_CONSUMER_CORE_H_
+#define DECOUPLE_INTERNAL_CONSUMER_CORE_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "decouple/error.h"
+#include "decouple/executor.h"
+#include "decouple/internal/record_sink.h"
+#include "decouple/internal/shard_push.h"
+#include "decouple/internal/stream_core.h"
+#include "decouple/iterator_position.h"
+#include "decouple/shard.h"
+
+namespace decouple::internal {
+
+// Kinesis: 1 … 128 of these.
+inline absl::Status CheckName(const char* what, const std::string& name) {
+  constexpr std::size_t kMostCharacters = 128;
+  const auto is_allowed = [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '-' || c == '_';
+  };
+  if (!name.empty() && name.size() <= kMostCharacters && std::all_of(name.begin(), name.end(), is_allowed)) {
+    return absl::OkStatus();
+  }
+  return MakeError(
+      Error::kInvalidArgument,
+      absl::StrCat(what, " \"", name, "\"; allowed are 1 to 128 letters, digits, dots, hyphens and underscores"));
+}
+
+template <typename T>
+class ConsumerCore {
+ public:
+  static absl::StatusOr<std::shared_ptr<ConsumerCore>> Register(const std::shared_ptr<StreamCore<T>>& stream,
+                                                                const std::string& name) {
+    if (absl::Status status = CheckName("consumer name", name); !status.ok()) return status;
+    if (absl::Status status = stream->RegisterConsumer(name); !status.ok()) return status;
+    return std::shared_ptr<ConsumerCore>(new ConsumerCore(stream, name));
+  }
+  ConsumerCore(const ConsumerCore&) = delete;
+  ConsumerCore& operator=(const ConsumerCore&) = delete;
+  ~ConsumerCore() {
+    for (const auto& [shard, weak] : pushes_) {
+      if (const auto push = weak.lock()) push->End();
+    }
+    stream_->DeregisterConsumer(name_);
+  }
+
+  const std::string& name() const { return name_; }
+  StreamCore<T>& stream() { return *stream_; }
+
+  absl::StatusOr<std::shared_ptr<ShardPush<T>>> Subscribe(ShardId shard_id, const IteratorPosition& position,
+                                                          std::unique_ptr<RecordSink<T>> sink, Executor executor) {
+    auto shard = stream_->shards().Find(shard_id);
+    if (!shard.ok()) return shard.status();
+    const std::int64_t now = stream_->Now();
+    const auto begin = (*shard)->Find(position, now);
+    if (!begin.ok()) return begin.status();
+    std::shared_ptr<ShardPush<T>> earlier;
+    std::shared_ptr<ShardPush<T>> push;
+    {
+      const std::lock_guard lock(mutex_);
+      earlier = pushes_[shard_id].lock();
+      if (earlier != nullptr && earlier->IsActive() && now < earlier->began_at() + kTakeOverAfter) {
+        return MakeError(Error::kResourceInUse,
+                         absl::StrCat("the consumer \"", name_, "\" has subscribed to ", shard_id.ToString(),
+                                      " less than 5 seconds ago; after that it can be taken over"));
+      }
+      push = std::make_shared<ShardPush<T>>(stream_, *std::move(shard), *begin, std::move(sink), std::move(executor));
+      pushes_[shard_id] = push;
+      Tidy();
+    }
+    if (earlier != nullptr) earlier->End();
+    push->Begin();
+    return push;
+  }
+
+ private:
+  static constexpr std::int64_t kTakeOverAfter = 5'000'000'000;  // Kinesis
+
+  ConsumerCore(std::shared_ptr<StreamCore<T>> stream, std::string name)
+      : stream_(std::move(stream)), name_(std::move(name)) {}
+
+  // Under the mutex.
+  void Tidy() {
+    for (auto entry = pushes_.begin(); entry != pushes_.end();) {
+      entry = entry->second.expired() ? pushes_.erase(entry) : std::next(entry);
+    }
+  }
+
+  const std::shared_ptr<StreamCore<T>> stream_;
+  const std::string name_;
+  std::mutex mutex_;
+  std::map<ShardId, std::weak_ptr<ShardPush<T>>> pushes_;  // under the mutex
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_CONSUMER_CORE_H_

@@ -1,0 +1,109 @@
+// A consumer group: a stream, and the table of who reads what of it.
+
+#ifndef DECOUPLE_INTERNAL_GROUP_CORE_H_
+#define DECOUPLE_INTERNAL_GROUP_CORE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "decouple/checkpoint_store.h"
+#include "decouple/internal/lease_table.h"
+#include "decouple/internal/per_thread.h"
+#include "decouple/internal/shard_core.h"
+#include "decouple/internal/stream_core.h"
+#include "decouple/iterator_position.h"
+#include "decouple/shard.h"
+
+namespace decouple::internal {
+
+struct OwnedGroupCounts {
+  OwnedCounter records;
+  OwnedCounter bytes;
+  OwnedCounter failures;
+};
+
+template <typename T>
+class GroupCore {
+ public:
+  GroupCore(std::shared_ptr<StreamCore<T>> stream, std::shared_ptr<LeaseTable> table, std::size_t max_records)
+      : stream_(std::move(stream)), table_(std::move(table)), max_records_(max_records) {}
+  GroupCore(const GroupCore&) = delete;
+  GroupCore& operator=(const GroupCore&) = delete;
+
+  // Once: shards that are there begin at `start`, but for those with a checkpoint in `saved`, if there is any.
+  absl::Status Begin(const IteratorPosition& start, const std::map<ShardId, Checkpoint>& saved) {
+    const std::lock_guard lock(syncing_);
+    synced_ = stream_->shards().changes();
+    std::vector<Shard> shards;
+    for (const auto& shard : stream_->shards().All()) {
+      shards.push_back(shard->Description());
+      const auto checkpoint = saved.find(shard->id());
+      if (checkpoint == saved.end()) continue;
+      if (const auto* const after = std::get_if<AfterSequenceNumber>(&checkpoint->second)) {
+        if (const auto position = shard->Find(*after, stream_->Now()); !position.ok()) return position.status();
+      }
+    }
+    const bool is_new = saved.empty();
+    table_->SetShards(shards, [&](const Shard& shard) { return is_new ? Beginning(shard.id, start) : TrimHorizon(); });
+    table_->Restore(saved);
+    return absl::OkStatus();
+  }
+
+  // Looks at the stream's shards, if they have changed. What is new begins at its beginning: it goes on where others
+  // end.
+  void Sync() {
+    if (!NeedsSync()) return;
+    const std::lock_guard lock(syncing_);
+    synced_ = stream_->shards().changes();
+    std::vector<Shard> shards;
+    for (const auto& shard : stream_->shards().All()) shards.push_back(shard->Description());
+    table_->SetShards(shards, [](const Shard&) { return TrimHorizon(); });
+  }
+
+  bool NeedsSync() const {
+    const std::lock_guard lock(syncing_);
+    return synced_ != stream_->shards().changes();
+  }
+
+  // Nothing is left to be done, and nothing can come.
+  bool IsFinished() { return stream_->shards().closed() && !NeedsSync() && table_->AllEnded(); }
+
+  StreamCore<T>& stream() { return *stream_; }
+  LeaseTable& table() { return *table_; }
+  const std::shared_ptr<LeaseTable>& shared_table() { return table_; }
+  std::size_t max_records() const { return max_records_; }
+  OwnedGroupCounts& mine() { return counts_.Local(); }
+  const PerThread<OwnedGroupCounts>& counts() const { return counts_; }
+
+ private:
+  // A position of now, as a checkpoint that does not move.
+  Checkpoint Beginning(ShardId id, const IteratorPosition& start) const {
+    if (const auto* const at = std::get_if<AtTimestamp>(&start)) return *at;
+    if (std::holds_alternative<TrimHorizon>(start)) return TrimHorizon();
+    const auto shard = stream_->shards().Find(id);
+    if (!shard.ok() || (*shard)->IsEnded()) return ShardEnd();
+    const std::uint64_t next = (*shard)->log().next();
+    if (next == 0) return TrimHorizon();
+    return AfterSequenceNumber{(*shard)->NumberOf(next - 1)};
+  }
+
+  const std::shared_ptr<StreamCore<T>> stream_;
+  const std::shared_ptr<LeaseTable> table_;
+  const std::size_t max_records_;
+  PerThread<OwnedGroupCounts> counts_;
+  mutable std::mutex syncing_;
+  std::uint64_t synced_ = 0;  // the shards' count of changes, under the mutex
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_GROUP_CORE_H_

@@ -1,0 +1,149 @@
+// Record processors of users' types, as workers call them.
+
+#ifndef DECOUPLE_INTERNAL_PROCESSOR_H_
+#define DECOUPLE_INTERNAL_PROCESSOR_H_
+
+#include <concepts>
+#include <functional>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "decouple/record.h"
+#include "decouple/record_processor.h"
+#include "decouple/shard.h"
+
+namespace decouple::internal {
+
+// Runs code of the user's that gives nothing or something like a status. What throws is an error.
+template <typename Call>
+absl::Status StatusOf(Call call) {
+#if defined(__cpp_exceptions)
+  try {
+#endif
+    if constexpr (std::is_convertible_v<std::invoke_result_t<Call&>, absl::Status>) {
+      return call();
+    } else {
+      static_cast<void>(call());
+      return absl::OkStatus();
+    }
+#if defined(__cpp_exceptions)
+  } catch (...) {
+    return absl::UnknownError("the record processor threw");
+  }
+#endif
+}
+
+template <typename T>
+class Processor {
+ public:
+  Processor() = default;
+  Processor(const Processor&) = delete;
+  Processor& operator=(const Processor&) = delete;
+  virtual ~Processor() = default;
+
+  virtual absl::Status Process(const RecordBatch<T>& batch, Checkpointer& checkpointer) = 0;
+  // A checkpoint is made for it after each batch.
+  virtual bool is_automatic() const = 0;
+  // It is told of the end, and says itself that it is done.
+  virtual bool is_told_of_end() const { return false; }
+  virtual void ShardEnded(Checkpointer&) {}
+  virtual void LeaseLost() {}
+  virtual void ShutdownRequested(Checkpointer&) {}
+};
+
+template <typename T, typename Function>
+class FunctionProcessor final : public Processor<T> {
+ public:
+  // `function` outlives it.
+  explicit FunctionProcessor(Function& function) : function_(function) {}
+
+  absl::Status Process(const RecordBatch<T>& batch, Checkpointer& checkpointer) override {
+    if constexpr (std::is_invocable_v<Function&, const RecordBatch<T>&, Checkpointer&>) {
+      return StatusOf([&] { return std::invoke(function_, batch, checkpointer); });
+    } else {
+      return StatusOf([&] { return std::invoke(function_, batch); });
+    }
+  }
+  bool is_automatic() const override { return !std::is_invocable_v<Function&, const RecordBatch<T>&, Checkpointer&>; }
+
+ private:
+  Function& function_;
+};
+
+template <typename T, typename Object>
+concept ProcessesRecords = requires(Object& object, const RecordBatch<T>& batch, Checkpointer& checkpointer) {
+  object.ProcessRecords(batch, checkpointer);
+}
+|| requires(Object& object, const RecordBatch<T>& batch) { object.ProcessRecords(batch); };
+
+template <typename T, typename Object>
+class ObjectProcessor final : public Processor<T> {
+  static constexpr bool kIsManual = requires(Object & object, const RecordBatch<T>& batch, Checkpointer& checkpointer) {
+    object.ProcessRecords(batch, checkpointer);
+  };
+
+ public:
+  ObjectProcessor(Object object, ShardId shard) : object_(std::move(object)) {
+    if constexpr (requires(Object & one) { one.Initialize(shard); }) {
+      StatusOf([&] { return object_.Initialize(shard); }).IgnoreError();
+    }
+  }
+
+  absl::Status Process(const RecordBatch<T>& batch, Checkpointer& checkpointer) override {
+    if constexpr (kIsManual) {
+      return StatusOf([&] { return object_.ProcessRecords(batch, checkpointer); });
+    } else {
+      return StatusOf([&] { return object_.ProcessRecords(batch); });
+    }
+  }
+  bool is_automatic() const override { return !kIsManual; }
+  bool is_told_of_end() const override {
+    return requires(Object & object, Checkpointer & checkpointer) { object.ShardEnded(checkpointer); };
+  }
+  void ShardEnded(Checkpointer& checkpointer) override {
+    if constexpr (requires(Object & object) { object.ShardEnded(checkpointer); }) {
+      StatusOf([&] { return object_.ShardEnded(checkpointer); }).IgnoreError();  // not done is asked again
+    }
+  }
+  void LeaseLost() override {
+    if constexpr (requires(Object & object) { object.LeaseLost(); }) {
+      StatusOf([&] { return object_.LeaseLost(); }).IgnoreError();  // nothing is left to be done about it
+    }
+  }
+  void ShutdownRequested(Checkpointer& checkpointer) override {
+    if constexpr (requires(Object & object) { object.ShutdownRequested(checkpointer); }) {
+      StatusOf([&] { return object_.ShutdownRequested(checkpointer); }).IgnoreError();  // what is not saved comes again
+    }
+  }
+
+ private:
+  Object object_;
+};
+
+// Makes the processor of a shard.
+template <typename T>
+using ProcessorFactory = std::function<std::unique_ptr<Processor<T>>(ShardId)>;
+
+// `what`: a function of batches, or one that makes an object for a shard.
+template <typename T, typename What>
+ProcessorFactory<T> FactoryOf(What what) {
+  const auto shared = std::make_shared<What>(std::move(what));
+  if constexpr (std::is_invocable_v<What&, const RecordBatch<T>&> ||
+                std::is_invocable_v<What&, const RecordBatch<T>&, Checkpointer&>) {
+    return [shared](ShardId) { return std::make_unique<FunctionProcessor<T, What>>(*shared); };
+  } else {
+    using Object = std::invoke_result_t<What&, ShardId>;
+    static_assert(ProcessesRecords<T, Object>,
+                  "decouple: a record processor needs ProcessRecords(const RecordBatch<T>&), with or without a "
+                  "Checkpointer&");
+    return [shared](ShardId shard) {
+      return std::make_unique<ObjectProcessor<T, Object>>(std::invoke(*shared, shard), shard);
+    };
+  }
+}
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_PROCESSOR_H_

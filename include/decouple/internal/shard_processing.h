@@ -1,0 +1,113 @@
+// One shard in the hands of a worker that holds its lease.
+
+#ifndef DECOUPLE_INTERNAL_SHARD_PROCESSING_H_
+#define DECOUPLE_INTERNAL_SHARD_PROCESSING_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "decouple/checkpoint_store.h"
+#include "decouple/internal/lease_table.h"
+#include "decouple/internal/processor.h"
+#include "decouple/internal/shard_core.h"
+#include "decouple/internal/sleeper.h"
+#include "decouple/internal/stream_core.h"
+#include "decouple/record.h"
+#include "decouple/record_processor.h"
+#include "decouple/result.h"
+
+namespace decouple::internal {
+
+template <typename T>
+class ShardProcessing {
+ public:
+  // Reads from `position` on.
+  ShardProcessing(StreamCore<T>& stream, std::shared_ptr<LeaseTable> table, const HeldLease& lease,
+                  std::shared_ptr<ShardCore<T>> shard, std::uint64_t position,
+                  const ProcessorFactory<T>& make_processor)
+      : stream_(stream),
+        shard_(std::move(shard)),
+        position_(position),
+        state_(std::make_shared<Checkpointer::State>(std::move(table), stream.clock(), lease)),
+        checkpointer_(state_),
+        processor_(make_processor(lease.shard)) {}
+
+  const HeldLease& lease() const { return state_->lease; }
+  ShardCore<T>& shard() { return *shard_; }
+  Processor<T>& processor() { return *processor_; }
+  Checkpointer& checkpointer() { return checkpointer_; }
+  // All is done with, and the group knows.
+  bool is_done() const { return state_->is_ended.load(std::memory_order_acquire); }
+  std::int64_t millis_behind() const { return millis_behind_; }
+
+  // When ProcessNext() has something to do, as things are.
+  std::int64_t NextDue() const { return is_at_end_ || shard_->HasNews(position_) ? retry_at_ : kForever; }
+
+  // Hands the next records to the processor. Returns those that it was done with.
+  RecordBatch<T> ProcessNext(std::size_t most) {
+    if (stream_.Now() < retry_at_) return {};
+    if (is_at_end_) {
+      End();
+      return {};
+    }
+    std::uint64_t next = position_;
+    Result<RecordBatch<T>> read = stream_.Read(*shard_, next, most, absl::ZeroDuration());
+    if (!read.ok()) {  // the shard's throughput is used up
+      RetryAfter(kReadAgainAfter);
+      return {};
+    }
+    RecordBatch<T> batch = *std::move(read);
+    if (!batch.empty()) {
+      state_->given.store(batch.back().sequence_number().value(), std::memory_order_release);
+      absl::Status status = processor_->Process(batch, checkpointer_);
+      if (status.ok() && processor_->is_automatic()) status = checkpointer_.Checkpoint();
+      if (!status.ok()) {
+        RetryAfter(kTryAgainAfter);
+        return {};
+      }
+    }
+    position_ = next;
+    millis_behind_ = batch.millis_behind_latest();
+    if (batch.shard_ended()) {
+      is_at_end_ = true;
+      End();
+    }
+    return batch;
+  }
+
+ private:
+  // What a processor or the checkpoints' store fails.
+  static constexpr std::int64_t kTryAgainAfter = 1'000'000'000;
+  static constexpr std::int64_t kReadAgainAfter = 200'000'000;
+
+  void RetryAfter(std::int64_t duration) { retry_at_ = Later(stream_.Now(), duration); }
+
+  void End() {
+    state_->at_end.store(true, std::memory_order_release);
+    if (processor_->is_told_of_end()) {
+      processor_->ShardEnded(checkpointer_);
+    } else {
+      checkpointer_.Checkpoint().IgnoreError();  // a failure is tried again, or the lease is lost
+    }
+    if (!is_done()) RetryAfter(kTryAgainAfter);
+  }
+
+  StreamCore<T>& stream_;
+  const std::shared_ptr<ShardCore<T>> shard_;
+  std::uint64_t position_;
+  const std::shared_ptr<Checkpointer::State> state_;
+  Checkpointer checkpointer_;
+  const std::unique_ptr<Processor<T>> processor_;
+  std::int64_t retry_at_ = 0;
+  std::int64_t millis_behind_ = 0;
+  bool is_at_end_ = false;  // all has been handed over
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_SHARD_PROCESSING_H_

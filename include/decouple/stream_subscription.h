@@ -1,0 +1,72 @@
+// A topic can feed a stream: what is published is put, and can be read again and again.
+//
+//   auto kept = placed.Subscribe(decouple::IntoStream(orders, [](const Order& order) { return order.customer; }),
+//                                {.filter = Where(&Order::price) > 100});
+//
+// The stream's records show the published bodies where they are: nothing is copied. A record is there when Publish()
+// returns; where the stream's capacity mode does not take it, it is tried again, as with a queue that is full. A FIFO
+// topic keeps the order of its groups if the records of a group have the same key.
+
+#ifndef DECOUPLE_STREAM_SUBSCRIPTION_H_
+#define DECOUPLE_STREAM_SUBSCRIPTION_H_
+
+#include <concepts>
+#include <functional>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "decouple/error.h"
+#include "decouple/internal/endpoint.h"
+#include "decouple/internal/published.h"
+#include "decouple/internal/stream_core.h"
+#include "decouple/notification.h"
+#include "decouple/stream.h"
+
+namespace decouple {
+
+namespace internal {
+
+template <typename T, typename KeyOf>
+class StreamEndpoint final : public Endpoint {
+ public:
+  StreamEndpoint(std::shared_ptr<StreamCore<T>> stream, KeyOf key_of)
+      : stream_(std::move(stream)), key_of_(std::move(key_of)) {}
+
+  Outcome Attempt(const Published& published, int attempt) override {
+    return RunGuarded([&] {
+      const auto put = stream_->PutShared(Key(published, attempt), *published.body);
+      if (put.ok()) return Outcome::kDelivered;
+      return ErrorOf(put.status()) == Error::kProvisionedThroughputExceeded ? Outcome::kFailed : Outcome::kRefused;
+    });
+  }
+
+ private:
+  std::string Key(const Published& published, int attempt) const {
+    const T& body = *static_cast<const T*>(published.body->body());
+    if constexpr (std::is_invocable_v<const KeyOf&, const Notification<T>&>) {
+      return std::string(std::invoke(key_of_, Notification<T>(body, *published.body->publication(), attempt)));
+    } else {
+      return std::string(std::invoke(key_of_, body));
+    }
+  }
+
+  const std::shared_ptr<StreamCore<T>> stream_;
+  const KeyOf key_of_;
+};
+
+}  // namespace internal
+
+// For Topic<T>::Subscribe(). `key_of`: of a const T& or a const Notification<T>&, gives the record's partition key. It
+// is called by those who publish, by several threads at a time, and must not use the topic. A key that the stream does
+// not take fails the delivery for good, as does a closed stream.
+template <typename T, typename KeyOf>
+requires(std::invocable<const KeyOf&, const T&> || std::invocable<const KeyOf&, const Notification<T>&>)  //
+    std::unique_ptr<internal::StreamEndpoint<T, KeyOf>> IntoStream(const Stream<T>& stream, KeyOf key_of) {
+  return std::make_unique<internal::StreamEndpoint<T, KeyOf>>(stream.core(), std::move(key_of));
+}
+
+}  // namespace decouple
+
+#endif  // DECOUPLE_STREAM_SUBSCRIPTION_H_

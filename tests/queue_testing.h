@@ -17,15 +17,9 @@
 #include "decouple/error.h"
 #include "decouple/fifo_queue.h"
 #include "decouple/standard_queue.h"
+#include "testing.h"
 
 namespace decouple::testing {
-
-using absl::Hours;
-using absl::Minutes;
-using absl::Nanoseconds;
-using absl::Seconds;
-
-inline constexpr absl::Duration kOneNanosecond = Nanoseconds(1);
 
 template <typename Queue>
 struct QueueKind;
@@ -55,13 +49,6 @@ struct QueueKind<FifoQueue<T>> {
 
 // Every test named so runs for each type of queue.
 #define CONFORMANCE_TEST(name) TEMPLATE_TEST_CASE(name, "", ::decouple::StandardQueue<int>, ::decouple::FifoQueue<int>)
-
-// What failed; none if nothing did. Takes a status or what carries one.
-inline std::optional<Error> ErrorIn(const absl::Status& status) { return ErrorOf(status); }
-template <typename Result>
-std::optional<Error> ErrorIn(const Result& result) {
-  return ErrorOf(result.status());
-}
 
 template <typename Queue>
 Queue Make(ManualClock& clock, QueueOptions options = {}) {

@@ -1,0 +1,142 @@
+// How long records stay, and what becomes of their memory.
+
+#include <memory>
+#include <string>
+
+#include "stream_testing.h"
+
+namespace decouple::testing {
+namespace {
+
+TEST_CASE("a record goes when its retention period ends, to the nanosecond") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  Put(stream, "k", 1);
+  clock.Advance(Seconds(1));
+  Put(stream, "k", 2);
+  clock.Advance(Hours(24) - Seconds(1) - kOneNanosecond);
+  CHECK(BodiesFrom(stream, Number(0)) == std::vector{1, 2});
+  clock.Advance(kOneNanosecond);
+  CHECK(BodiesFrom(stream, Number(0)) == std::vector{2});
+  clock.Advance(Seconds(1));
+  CHECK(BodiesFrom(stream, Number(0)).empty());
+  CHECK(stream.Statistics().trimmed_records == 2);
+}
+
+TEST_CASE("an iterator passes over what has gone, wherever it begins") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  auto follower = Iterate(stream, Number(0));
+  const SequenceNumber first = Put(stream, "k", 0).sequence_number;
+  for (int i = 1; i < 10'000; ++i) Put(stream, "k", i);
+  clock.Advance(Hours(12));
+  const absl::Time noon = clock.Now();
+  for (int i = 10'000; i < 20'000; ++i) Put(stream, "k", i);
+  clock.Advance(Hours(12));
+  auto fresh = Iterate(stream, Number(0), AtSequenceNumber{first});
+  CHECK(Read(fresh, 1).front().body() == 10'000);
+  CHECK(BodiesFrom(stream, Number(0), AfterSequenceNumber{first}).front() == 10'000);
+  CHECK(BodiesFrom(stream, Number(0), AtTimestamp{noon - Hours(1)}).front() == 10'000);
+  CHECK(ErrorIn(follower.Next()) == Error::kExpiredIterator);
+}
+
+TEST_CASE("an iterator in use does not keep records, a batch does") {
+  ManualClock clock;
+  auto stream = MakeStream<std::shared_ptr<int>>(clock);
+  auto body = std::make_shared<int>(7);
+  Put(stream, "k", body);
+  auto iterator = Iterate(stream, Number(0));
+  {
+    const auto batch = Read(iterator);
+    clock.Advance(Hours(24));
+    stream.Close();
+    CHECK(stream.Shards().empty());
+    CHECK(*batch.front().body() == 7);
+    CHECK(batch.front().partition_key() == "k");
+    CHECK(body.use_count() == 2);
+    const auto copy = batch;  // NOLINT: holds the same
+    CHECK(copy.front().body() == body);
+  }
+  CHECK(body.use_count() == 1);
+}
+
+TEST_CASE("a shorter retention period takes effect at once, a longer one for what is still there") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.retention = Hours(48)});
+  Put(stream, "k", 1);
+  clock.Advance(Hours(20));
+  Put(stream, "k", 2);
+  clock.Advance(Hours(10));
+  CHECK(ErrorIn(stream.SetRetention(Hours(23))) == Error::kInvalidArgument);
+  CHECK(ErrorIn(stream.SetRetention(Hours(8'761))) == Error::kInvalidArgument);
+  CHECK(BodiesFrom(stream, Number(0)) == std::vector{1, 2});
+  REQUIRE(stream.SetRetention(Hours(24)).ok());
+  CHECK(stream.retention() == Hours(24));
+  CHECK(BodiesFrom(stream, Number(0)) == std::vector{2});
+  REQUIRE(stream.SetRetention(Hours(100)).ok());
+  CHECK(BodiesFrom(stream, Number(0)) == std::vector{2});
+  clock.Advance(Hours(90) - kOneNanosecond);
+  CHECK(BodiesFrom(stream, Number(0)) == std::vector{2});
+  clock.Advance(kOneNanosecond);
+  CHECK(BodiesFrom(stream, Number(0)).empty());
+}
+
+TEST_CASE("what was over before a longer retention period does not come back") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  Put(stream, "k", 1);
+  clock.Advance(Hours(24));
+  REQUIRE(stream.SetRetention(Hours(48)).ok());
+  CHECK(BodiesFrom(stream, Number(0)).empty());
+}
+
+TEST_CASE("a closed shard goes with its last record") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  Put(stream, "k", 1);
+  REQUIRE(stream.SplitShard(Number(0)).ok());
+  Put(stream, "k", 2);
+  clock.Advance(Hours(24) - kOneNanosecond);
+  CHECK(stream.Shards().size() == 3);
+  auto iterator = Iterate(stream, Number(0));
+  clock.Advance(kOneNanosecond);
+  CHECK(stream.Shards().size() == 2);
+  CHECK(ErrorIn(stream.Iterate(Number(0), TrimHorizon{})) == Error::kResourceNotFound);
+  const auto last = Read(iterator);
+  CHECK(last.empty());
+  CHECK(last.shard_ended());
+  CHECK(last.child_shards().size() == 2);
+  CHECK(stream.Statistics().trimmed_records == 2);
+}
+
+TEST_CASE("a closed shard that never had a record goes at once") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 2});
+  REQUIRE(stream.UpdateShardCount(3).ok());
+  CHECK(stream.Shards().size() == 3);
+}
+
+TEST_CASE("a shard keeps about as many bytes as it is told to, the newest") {
+  ManualClock clock;
+  auto stream = MakeStream<std::string>(clock, {.retained_bytes_per_shard = 1'000'000});
+  for (int i = 0; i < 100'000; ++i)
+    Put(stream, "k", std::to_string(1'000'000 + i) + std::string(92, 'x'));  // 100 bytes
+  stream.Statistics();
+  std::size_t bytes = 0;
+  std::string first;
+  std::string last;
+  auto iterator = Iterate(stream, Number(0));
+  for (auto batch = Read(iterator); !batch.empty(); batch = Read(iterator)) {
+    if (first.empty()) first = batch.front().body().substr(0, 7);
+    last = batch.back().body().substr(0, 7);
+    bytes += batch.bytes();
+  }
+  CHECK(last == "1099999");
+  CHECK(first == std::to_string(1'100'000 - bytes / 100));  // nothing is missing in between
+  CHECK(bytes >= 500'000);
+  CHECK(bytes <= 1'500'000);
+  CHECK(stream.Statistics().trimmed_records == 100'000 - bytes / 100);
+}
+
+}  // namespace
+}  // namespace decouple::testing

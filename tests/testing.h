@@ -1,0 +1,31 @@
+// What all tests share.
+
+#ifndef DECOUPLE_TESTS_TESTING_H_
+#define DECOUPLE_TESTS_TESTING_H_
+
+#include <optional>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "catch.h"
+#include "decouple/error.h"
+
+namespace decouple::testing {
+
+using absl::Hours;
+using absl::Minutes;
+using absl::Nanoseconds;
+using absl::Seconds;
+
+inline constexpr absl::Duration kOneNanosecond = Nanoseconds(1);
+
+// What failed; none if nothing did. Takes a status or what carries one.
+inline std::optional<Error> ErrorIn(const absl::Status& status) { return ErrorOf(status); }
+template <typename Result>
+std::optional<Error> ErrorIn(const Result& result) {
+  return ErrorOf(result.status());
+}
+
+}  // namespace decouple::testing
+
+#endif  // DECOUPLE_TESTS_TESTING_H_

@@ -1,0 +1,585 @@
+#include "decouple/consumer_group.h"
+
+#include <string>
+#include <thread>
+
+#include "group_testing.h"
+
+namespace decouple::testing {
+namespace {
+
+constexpr absl::Duration kLease = Seconds(10);  // by default
+
+TEST_CASE("a worker reads every shard of the stream, each in order") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 3});
+  for (int i = 0; i < 300; ++i) Put(stream, "k", i, ToPart(static_cast<std::size_t>(i % 3), 3));
+  auto group = MakeGroupOfAll(stream);
+  std::map<ShardId, std::vector<int>> seen;
+  auto worker = group.AddWorker("w", [&](const RecordBatch<int>& batch) {
+    for (const auto& record : batch) seen[batch.shard_id()].push_back(record.body());
+  });
+  CHECK(worker.Step() == 300);
+  CHECK(worker.Step() == 0);
+  REQUIRE(seen.size() == 3);
+  for (int shard = 0; shard < 3; ++shard) {
+    const auto& bodies = seen[Number(static_cast<std::uint64_t>(shard))];
+    REQUIRE(bodies.size() == 100);
+    for (int i = 0; i < 100; ++i) CHECK(bodies[static_cast<std::size_t>(i)] == 3 * i + shard);
+  }
+}
+
+TEST_CASE("each group sees all records") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  Put(stream, "k", 1);
+  auto one = MakeGroup(stream, {.name = "one", .start = TrimHorizon{}});
+  auto two = MakeGroup(stream, {.name = "two", .start = TrimHorizon{}});
+  std::vector<int> of_one;
+  std::vector<int> of_two;
+  auto first = one.AddWorker("w", NoteIn(of_one));
+  auto second = two.AddWorker("w", NoteIn(of_two));
+  first.Step();
+  second.Step();
+  CHECK(of_one == std::vector{1});
+  CHECK(of_two == std::vector{1});
+}
+
+TEST_CASE("a new group begins at the oldest record, at what is put from its creation on, or at a time") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 2});
+  Put(stream, "k", 1, ToPart(0, 2));
+  clock.Advance(Seconds(1));
+  const absl::Time between = clock.Now();
+  Put(stream, "k", 2, ToPart(0, 2));
+  auto oldest = MakeGroup(stream, {.name = "oldest", .start = TrimHorizon{}});
+  auto latest = MakeGroup(stream, {.name = "latest"});
+  auto timed = MakeGroup(stream, {.name = "timed", .start = AtTimestamp{between}});
+  Put(stream, "k", 3, ToPart(0, 2));
+  Put(stream, "k", 4, ToPart(1, 2));
+  const auto read = [](ConsumerGroup<int>& group) {
+    std::vector<int> bodies;
+    auto worker = group.AddWorker("w", NoteIn(bodies));
+    worker.Step();
+    return bodies;
+  };
+  CHECK(read(oldest) == std::vector{1, 2, 3, 4});
+  CHECK(read(latest) == std::vector{3, 4});
+  CHECK(read(timed) == std::vector{2, 3, 4});
+}
+
+TEST_CASE("a group that begins at the latest record reads no closed shard, and all of the children to come") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  Put(stream, "k", 1);
+  REQUIRE(stream.SplitShard(Number(0)).ok());
+  Put(stream, "k", 2);
+  auto group = MakeGroup(stream);
+  for (const Shard& shard : OpenShards(stream)) REQUIRE(stream.SplitShard(shard.id).ok());
+  Put(stream, "k", 3);
+  std::vector<int> bodies;
+  auto worker = group.AddWorker("w", NoteIn(bodies));
+  for (int i = 0; i < 5; ++i) worker.Step();
+  CHECK(bodies == std::vector{3});
+}
+
+TEST_CASE("options out of their ranges are refused") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  const auto error = [&](ConsumerGroupOptions options) {
+    return ErrorIn(ConsumerGroup<int>::Create(stream, std::move(options)));
+  };
+  CHECK(error({.name = "g"}) == std::nullopt);
+  CHECK(error({.name = ""}) == Error::kInvalidArgument);
+  CHECK(error({.name = "a b"}) == Error::kInvalidArgument);
+  CHECK(error({.name = std::string(129, 'x')}) == Error::kInvalidArgument);
+  CHECK(error({.name = "g", .lease_duration = absl::ZeroDuration()}) == Error::kInvalidArgument);
+  CHECK(error({.name = "g", .max_records = 0}) == Error::kInvalidArgument);
+  CHECK(error({.name = "g", .max_records = 10'001}) == Error::kInvalidArgument);
+  CHECK(error({.name = "g", .start = AtSequenceNumber{}}) == Error::kInvalidArgument);
+  CHECK(error({.name = "g", .start = AtTimestamp{clock.Now()}}) == std::nullopt);
+  CHECK(error({.name = "g", .start = AtTimestamp{clock.Now() + kOneNanosecond}}) == Error::kInvalidArgument);
+}
+
+TEST_CASE("a worker that stops renewing loses its shards at the very instant that its leases expire") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 2});
+  auto group = MakeGroup(stream);
+  std::vector<int> of_first;
+  std::vector<int> of_second;
+  auto first = group.AddWorker("first", NoteIn(of_first));
+  first.Step();
+  CHECK(first.Shards().size() == 2);
+  auto second = group.AddWorker("second", NoteIn(of_second));
+  clock.Advance(kLease - kOneNanosecond);
+  Put(stream, "k", 1, ToPart(0, 2));
+  Put(stream, "k", 2, ToPart(1, 2));
+  CHECK(group.Leases()[0].owner == "first");
+  CHECK(group.Leases()[0].expires_at == clock.Now() + kOneNanosecond);
+  second.Step();  // takes one for balance, none for being free
+  CHECK(second.Shards().size() == 1);
+  clock.Advance(kOneNanosecond);
+  CHECK(group.Leases()[1].owner.empty());
+  second.Step();
+  CHECK(second.Shards().size() == 2);
+  CHECK(of_first.empty());
+  CHECK(of_second.size() == 2);
+}
+
+TEST_CASE("a worker that steps in time keeps its shards for ever") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  auto group = MakeGroup(stream);
+  std::vector<int> bodies;
+  auto first = group.AddWorker("first", NoteIn(bodies));
+  auto second = group.AddWorker("second", NoteIn(bodies));
+  for (int i = 0; i < 100; ++i) {
+    first.Step();
+    CHECK(first.Shards().size() == 1);
+    clock.Advance(kLease - kOneNanosecond);
+    second.Step();
+    CHECK(second.Shards().empty());
+  }
+  CHECK(group.Statistics().taken_leases == 1);
+}
+
+// Notes what a worker tells it.
+struct Notes {
+  std::vector<std::string> told = {};
+  bool ends = true;  // makes its checkpoint at the shard's end
+};
+
+class Noting {
+ public:
+  Noting(Notes& notes, ShardId shard) : notes_(notes), shard_(std::to_string(shard.number())) {}
+
+  void Initialize(ShardId shard) { notes_.told.push_back("initialize " + std::to_string(shard.number())); }
+  void ProcessRecords(const RecordBatch<int>& batch) {
+    for (const auto& record : batch) notes_.told.push_back("record " + std::to_string(record.body()));
+  }
+  void LeaseLost() { notes_.told.push_back("lost " + shard_); }
+  void ShardEnded(Checkpointer& checkpointer) {
+    notes_.told.push_back("ended " + shard_);
+    if (notes_.ends) CHECK(checkpointer.Checkpoint().ok());
+  }
+  void ShutdownRequested(Checkpointer& checkpointer) {
+    notes_.told.push_back("shutdown " + shard_);
+    CHECK(checkpointer.Checkpoint().ok());
+  }
+
+ private:
+  Notes& notes_;
+  std::string shard_;
+};
+
+auto NotingIn(Notes& notes) {
+  return [&notes](ShardId shard) { return Noting(notes, shard); };
+}
+
+TEST_CASE("a worker that comes back too late is told that its lease is lost") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  auto group = MakeGroup(stream);
+  Notes of_first;
+  Notes of_second;
+  auto first = group.AddWorker("first", NotingIn(of_first));
+  auto second = group.AddWorker("second", NotingIn(of_second));
+  first.Step();
+  clock.Advance(kLease);
+  second.Step();
+  first.Step();
+  CHECK(of_first.told == std::vector<std::string>{"initialize 0", "lost 0"});
+  CHECK(of_second.told == std::vector<std::string>{"initialize 0"});
+  CHECK(group.Statistics().lost_leases == 1);
+}
+
+TEST_CASE("a lone worker that comes back too late has lost its lease, and takes it anew") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  auto group = MakeGroup(stream);
+  Notes notes;
+  auto worker = group.AddWorker("w", NotingIn(notes));
+  worker.Step();
+  clock.Advance(kLease);
+  worker.Step();
+  CHECK(notes.told == std::vector<std::string>{"initialize 0", "lost 0", "initialize 0"});
+}
+
+TEST_CASE("workers share the shards: who has less than its share takes one at a time of who has most") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 7});
+  auto group = MakeGroup(stream);
+  std::vector<int> bodies;
+  std::list<ConsumerWorker<int>> workers;
+  const auto sizes = [&] {
+    std::multiset<std::size_t> all;
+    for (const auto& worker : workers) all.insert(worker.Shards().size());
+    return all;
+  };
+  for (int n = 1; n <= 3; ++n) {
+    workers.push_back(group.AddWorker("w" + std::to_string(n), NoteIn(bodies)));
+    const auto before = workers.back().Shards().size();
+    workers.back().Step();
+    CHECK(workers.back().Shards().size() == before + (n == 1 ? 7u : 1u));
+    for (int i = 0; i < 10; ++i) {
+      for (auto& worker : workers) worker.Step();
+    }
+  }
+  CHECK(sizes() == std::multiset<std::size_t>{2, 2, 3});
+  const auto taken = group.Statistics().taken_leases;
+  for (auto& worker : workers) worker.Step();
+  CHECK(group.Statistics().taken_leases == taken);  // and now they leave each other alone
+  workers.pop_back();                               // its leases are free at once
+  for (int i = 0; i < 3; ++i) {
+    for (auto& worker : workers) worker.Step();
+  }
+  CHECK(sizes() == std::multiset<std::size_t>{3, 4});
+}
+
+TEST_CASE("after a crash what came after the last checkpoint comes again") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  for (int i = 1; i <= 6; ++i) Put(stream, "k", i);
+  auto group = MakeGroup(stream, {.name = "g", .start = TrimHorizon{}, .max_records = 2});
+  std::vector<int> of_first;
+  auto first = group.AddWorker("first", [&](const RecordBatch<int>& batch, Checkpointer& checkpointer) {
+    for (const auto& record : batch) of_first.push_back(record.body());
+    if (of_first.size() == 4) CHECK(checkpointer.Checkpoint(batch.front().sequence_number()).ok());
+  });
+  for (int i = 0; i < 3; ++i) first.Step();
+  CHECK(of_first == std::vector{1, 2, 3, 4, 5, 6});
+  clock.Advance(kLease);
+  std::vector<int> of_second;
+  auto second = group.AddWorker("second", NoteIn(of_second));
+  for (int i = 0; i < 3; ++i) second.Step();
+  CHECK(of_second == std::vector{4, 5, 6});
+}
+
+TEST_CASE("a checkpoint is refused without the lease, ahead of what was given, and behind the last one") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  const SequenceNumber one = Put(stream, "k", 1).sequence_number;
+  const SequenceNumber two = Put(stream, "k", 2).sequence_number;
+  const SequenceNumber three = Put(stream, "k", 3).sequence_number;
+  auto group = MakeGroup(stream, {.name = "g", .start = TrimHorizon{}, .max_records = 2});
+  std::optional<Checkpointer> kept;
+  auto worker = group.AddWorker("w", [&](const RecordBatch<int>&, Checkpointer& checkpointer) { kept = checkpointer; });
+  worker.Step();
+  REQUIRE(kept.has_value());
+  CHECK(kept->shard_id() == Number(0));
+  CHECK(ErrorIn(kept->Checkpoint(SequenceNumber(0))) == Error::kInvalidArgument);
+  CHECK(ErrorIn(kept->Checkpoint(three)) == Error::kInvalidArgument);
+  CHECK(kept->Checkpoint().ok());
+  CHECK(std::get<AfterSequenceNumber>(group.Leases()[0].checkpoint).sequence_number == two);
+  CHECK(ErrorIn(kept->Checkpoint(one)) == Error::kInvalidArgument);
+  CHECK(kept->Checkpoint(two).ok());
+  clock.Advance(kLease - kOneNanosecond);
+  CHECK(kept->Checkpoint().ok());
+  clock.Advance(kOneNanosecond);
+  CHECK(ErrorIn(kept->Checkpoint()) == Error::kShutdown);
+  worker.Step();  // has the lease again, but as a new one
+  CHECK(worker.Shards().size() == 1);
+}
+
+TEST_CASE("a child is read only after its parents have been read to their end") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 2});
+  Put(stream, "k", 1, ToPart(0, 2));
+  Put(stream, "k", 2, ToPart(1, 2));
+  REQUIRE(stream.MergeShards(Number(0), Number(1)).ok());
+  Put(stream, "k", 3);
+  REQUIRE(stream.SplitShard(Number(2)).ok());
+  Put(stream, "k", 4, ToPart(0, 2));
+  Put(stream, "k", 5, ToPart(1, 2));
+  auto group = MakeGroupOfAll(stream);
+  Notes notes;
+  auto worker = group.AddWorker("w", NotingIn(notes));
+  worker.Step();
+  CHECK(notes.told ==
+        std::vector<std::string>{"initialize 0", "initialize 1", "record 1", "ended 0", "record 2", "ended 1"});
+  notes.told.clear();
+  worker.Step();
+  CHECK(notes.told == std::vector<std::string>{"initialize 2", "record 3", "ended 2"});
+  notes.told.clear();
+  worker.Step();
+  CHECK(notes.told == std::vector<std::string>{"initialize 3", "initialize 4", "record 4", "record 5"});
+  CHECK(group.Leases().size() == 5);
+  CHECK(std::holds_alternative<ShardEnd>(group.Leases()[2].checkpoint));
+}
+
+TEST_CASE("a processor that makes no checkpoint at the shard's end is asked again, and the children wait") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  auto group = MakeGroup(stream);
+  REQUIRE(stream.SplitShard(Number(0)).ok());
+  Notes notes;
+  notes.ends = false;
+  auto worker = group.AddWorker("w", NotingIn(notes));
+  worker.Step();
+  worker.Step();
+  CHECK(notes.told == std::vector<std::string>{"initialize 0", "ended 0"});
+  CHECK(worker.NextStep() == clock.Now() + Seconds(1));
+  clock.Advance(Seconds(1));
+  worker.Step();
+  CHECK(notes.told.back() == "ended 0");
+  CHECK(notes.told.size() == 3);
+  notes.ends = true;
+  clock.Advance(Seconds(1));
+  worker.Step();
+  worker.Step();
+  CHECK(notes.told.size() == 6);
+  CHECK(worker.Shards() == std::vector{Number(1), Number(2)});
+}
+
+TEST_CASE("a batch that a processor fails or throws at comes again after a second") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  Put(stream, "k", 1);
+  auto group = MakeGroupOfAll(stream);
+  int calls = 0;
+  absl::Status answer = absl::InternalError("no");
+  auto worker = group.AddWorker("w", [&](const RecordBatch<int>& batch) {
+    ++calls;
+    CHECK(batch.front().body() == 1);
+    return answer;
+  });
+  CHECK(worker.Step() == 0);
+  CHECK(worker.Step() == 0);
+  CHECK(calls == 1);
+  clock.Advance(Seconds(1) - kOneNanosecond);
+  worker.Step();
+  CHECK(calls == 1);
+  clock.Advance(kOneNanosecond);
+  worker.Step();
+  CHECK(calls == 2);
+  answer = absl::OkStatus();
+  clock.Advance(Seconds(1));
+  CHECK(worker.Step() == 1);
+  CHECK(calls == 3);
+  CHECK(worker.Step() == 0);
+}
+
+TEST_CASE("a worker that is shut down lets its processors make a last checkpoint, and its leases go") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  Put(stream, "k", 1);
+  auto group = MakeGroupOfAll(stream);
+  Notes notes;
+  std::vector<int> of_second;
+  auto first = group.AddWorker("first", NotingIn(notes));
+  auto second = group.AddWorker("second", NoteIn(of_second));
+  first.Step();
+  first.RequestShutdown();
+  CHECK_FALSE(first.is_shutdown());
+  CHECK(first.NextStep() <= clock.Now());
+  first.Step();
+  CHECK(first.is_shutdown());
+  CHECK(notes.told == std::vector<std::string>{"initialize 0", "record 1", "shutdown 0"});
+  Put(stream, "k", 2);
+  second.Step();
+  CHECK(of_second == std::vector{2});
+  CHECK(first.Step() == 0);
+  CHECK(first.NextStep() == absl::InfiniteFuture());
+}
+
+TEST_CASE("a worker that just goes frees its leases, and what has no checkpoint comes again") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  Put(stream, "k", 1);
+  auto group = MakeGroupOfAll(stream);
+  std::vector<int> bodies;
+  {
+    auto worker = group.AddWorker("first", NoteOnly(bodies));
+    worker.Step();
+  }
+  auto worker = group.AddWorker("second", NoteOnly(bodies));
+  worker.Step();
+  CHECK(bodies == std::vector{1, 1});
+}
+
+TEST_CASE("a processor that takes longer than its lease can renew it; else others have the rest") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 2});
+  Put(stream, "k", 1, ToPart(0, 2));
+  Put(stream, "k", 2, ToPart(1, 2));
+  auto group = MakeGroupOfAll(stream);
+  std::vector<int> bodies;
+  ConsumerWorker<int>* self = nullptr;
+  bool renews = true;
+  auto worker = group.AddWorker("slow", [&](const RecordBatch<int>& batch, Checkpointer& checkpointer) {
+    clock.Advance(kLease / 2);
+    if (renews) self->RenewLeases();
+    clock.Advance(kLease / 2);
+    bodies.push_back(batch.front().body());
+    CHECK(checkpointer.Checkpoint().ok() == renews);
+  });
+  self = &worker;
+  SECTION("renewed") {
+    worker.Step();
+    CHECK(bodies == std::vector{1, 2});
+  }
+  SECTION("not renewed") {
+    renews = false;
+    worker.Step();
+    CHECK(bodies == std::vector{1});  // the second shard is not its own any more
+    CHECK(worker.Shards() == std::vector{Number(0)});
+    CHECK(group.Statistics().lost_leases == 1);
+  }
+}
+
+TEST_CASE("shards whose records have all gone unread are passed over") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  Put(stream, "k", 1);
+  REQUIRE(stream.SplitShard(Number(0)).ok());
+  auto group = MakeGroupOfAll(stream);
+  clock.Advance(Hours(24));
+  CHECK(stream.Shards().size() == 2);
+  Put(stream, "k", 2);
+  std::vector<int> bodies;
+  auto worker = group.AddWorker("w", NoteIn(bodies));
+  for (int i = 0; i < 3; ++i) worker.Step();
+  CHECK(bodies == std::vector{2});
+}
+
+TEST_CASE("a group goes on where one of its name left off in the store") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  Put(stream, "k", 1);
+  const auto store = std::make_shared<InMemoryCheckpointStore>();
+  std::vector<int> bodies;
+  for (int life = 1; life <= 3; ++life) {
+    auto group = MakeGroup(stream, {.name = "g", .start = TrimHorizon{}, .checkpoints = store});
+    auto worker = group.AddWorker("w", NoteIn(bodies));
+    worker.Step();
+    if (life == 1) REQUIRE(stream.SplitShard(Number(0)).ok());
+    Put(stream, "k", life + 1);
+    worker.Step();
+    worker.Step();
+  }
+  CHECK(bodies == std::vector{1, 2, 3, 4});
+  auto other = MakeStream<int>(clock);
+  CHECK(ErrorIn(ConsumerGroup<int>::Create(other, {.name = "g", .checkpoints = store})) == std::nullopt);
+}
+
+// Fails when it is told to.
+class FailingStore final : public CheckpointStore {
+ public:
+  absl::StatusOr<std::map<ShardId, Checkpoint>> Load(const std::string& group) override {
+    if (fails) return absl::UnavailableError("down");
+    return store_.Load(group);
+  }
+  absl::Status Save(const std::string& group, ShardId shard, const Checkpoint& checkpoint) override {
+    return fails ? absl::UnavailableError("down") : store_.Save(group, shard, checkpoint);
+  }
+  absl::Status Forget(const std::string& group, ShardId shard) override { return store_.Forget(group, shard); }
+
+  bool fails = false;
+
+ private:
+  InMemoryCheckpointStore store_;
+};
+
+TEST_CASE("when the store fails, the checkpoint stays where it was, and the batch comes again") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  Put(stream, "k", 1);
+  const auto store = std::make_shared<FailingStore>();
+  store->fails = true;
+  CHECK(absl::IsUnavailable(ConsumerGroup<int>::Create(stream, {.name = "g", .checkpoints = store}).status()));
+  store->fails = false;
+  auto group = MakeGroup(stream, {.name = "g", .start = TrimHorizon{}, .checkpoints = store});
+  std::vector<int> bodies;
+  auto worker = group.AddWorker("w", NoteIn(bodies));
+  store->fails = true;
+  CHECK(worker.Step() == 0);
+  CHECK(std::holds_alternative<TrimHorizon>(group.Leases()[0].checkpoint));
+  store->fails = false;
+  clock.Advance(Seconds(1));
+  CHECK(worker.Step() == 1);
+  CHECK(bodies == std::vector{1, 1});
+  REQUIRE(stream.SplitShard(Number(0)).ok());
+  store->fails = true;
+  worker.Step();
+  CHECK(worker.Shards() == std::vector{Number(0)});  // its end is not saved yet
+  store->fails = false;
+  clock.Advance(Seconds(1));
+  worker.Step();
+  worker.Step();
+  CHECK(worker.Shards() == std::vector{Number(1), Number(2)});
+}
+
+TEST_CASE("in a provisioned stream workers read at the pace that shards give") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.capacity_mode = CapacityMode::kProvisioned});
+  auto group = MakeGroup(stream);
+  std::vector<int> bodies;
+  auto worker = group.AddWorker("w", NoteIn(bodies));
+  for (int i = 0; i < 20; ++i) {
+    Put(stream, "k", i);
+    worker.Step();
+  }
+  CHECK(bodies.size() == 5);
+  clock.Advance(absl::Milliseconds(200));
+  worker.Step();
+  CHECK(bodies.size() == 20);
+}
+
+TEST_CASE("Run() sleeps until there is something to do, and returns when the stream is closed and read") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  auto group = MakeGroup(stream);
+  std::vector<int> bodies;
+  std::thread thread([&] {
+    auto worker = group.AddWorker("w", NoteIn(bodies));
+    worker.Run();
+  });
+  clock.AwaitSleepers(1);
+  Put(stream, "k", 1);
+  clock.AwaitSleepers(1);
+  clock.Advance(kLease * 10);  // it wakes to renew
+  CHECK(stream.SplitShard(Number(0)).ok());
+  Put(stream, "k", 2);
+  stream.Close();
+  thread.join();
+  CHECK(bodies == std::vector{1, 2});
+  CHECK(group.Statistics().lost_leases == 0);
+  CHECK(group.Statistics().records_processed == 2);
+}
+
+TEST_CASE("Run() returns when the worker is shut down") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  auto group = MakeGroup(stream);
+  std::vector<int> bodies;
+  auto worker = group.AddWorker("w", NoteIn(bodies));
+  std::thread thread([&] { worker.Run(); });
+  clock.AwaitSleepers(1);
+  worker.RequestShutdown();
+  thread.join();
+  CHECK(worker.is_shutdown());
+  CHECK(group.Leases()[0].owner.empty());
+}
+
+TEST_CASE("workers and leases tell how far they are") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  auto group = MakeGroup(stream, {.name = "g", .start = TrimHorizon{}, .max_records = 1});
+  Put(stream, "k", 1);
+  Put(stream, "k", 2);
+  clock.Advance(Seconds(3));
+  std::vector<int> bodies;
+  auto worker = group.AddWorker("w", NoteIn(bodies));
+  worker.Step();
+  CHECK(worker.millis_behind_latest() == 3'000);
+  worker.Step();
+  CHECK(worker.millis_behind_latest() == 0);
+  const auto leases = group.Leases();
+  REQUIRE(leases.size() == 1);
+  CHECK(leases[0].owner == "w");
+  CHECK(leases[0].expires_at == clock.Now() + kLease);
+  CHECK(group.Statistics().data_bytes_processed == 10);
+}
+
+}  // namespace
+}  // namespace decouple::testing

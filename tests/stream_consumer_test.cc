@@ -1,0 +1,321 @@
+#include "decouple/stream_consumer.h"
+
+#include <functional>
+#include <string>
+
+#include "decouple/fifo_queue.h"
+#include "decouple/standard_queue.h"
+#include "stream_testing.h"
+
+namespace decouple::testing {
+namespace {
+
+template <typename T>
+StreamConsumer<T> Register(const Stream<T>& stream, const std::string& name = "consumer") {
+  auto consumer = StreamConsumer<T>::Register(stream, name);
+  INFO(consumer.status());
+  REQUIRE(consumer.ok());
+  return *std::move(consumer);
+}
+
+// A subscription that must succeed.
+template <typename T, typename Target>
+ShardSubscription<T> Subscribe(StreamConsumer<T>& consumer, const IteratorPosition& position, Target target,
+                               const SubscribeToShardOptions& options = {}, ShardId shard = Number(0)) {
+  auto subscription = consumer.SubscribeToShard(shard, position, std::move(target), options);
+  INFO(subscription.status());
+  REQUIRE(subscription.ok());
+  return *std::move(subscription);
+}
+
+// Takes what is pushed.
+struct Taken {
+  std::vector<int> bodies = {};
+  bool ended = false;
+  absl::Status answer = absl::OkStatus();
+
+  auto Function() {
+    return [this](const RecordBatch<int>& batch) {
+      if (!answer.ok()) return answer;
+      for (const auto& record : batch) bodies.push_back(record.body());
+      ended = batch.shard_ended();
+      return answer;
+    };
+  }
+};
+
+// Runs what it is given at once.
+const Executor kAtOnce = [](const std::function<void()>& task) { task(); };
+
+TEST_CASE("a consumer's executor gets records as they are put, in order") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  Put(stream, "k", 1);
+  auto consumer = Register(stream);
+  Taken taken;
+  const auto subscription = Subscribe(consumer, TrimHorizon{}, taken.Function(), {.executor = kAtOnce});
+  CHECK(taken.bodies == std::vector{1});
+  Put(stream, "k", 2);
+  Put(stream, "k", 3);
+  CHECK(taken.bodies == std::vector{1, 2, 3});
+}
+
+TEST_CASE("tasks that wait in the executor push all that has come until they run, once") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  std::vector<std::function<void()>> tasks;
+  auto consumer = Register(stream);
+  Taken taken;
+  const auto subscription =
+      Subscribe(consumer, Latest{}, taken.Function(),
+                {.executor = [&](std::function<void()> task) { tasks.push_back(std::move(task)); }});
+  for (int i = 0; i < 3; ++i) Put(stream, "k", i);
+  REQUIRE(tasks.size() == 1);
+  tasks[0]();
+  CHECK(taken.bodies == std::vector{0, 1, 2});
+  Put(stream, "k", 3);
+  REQUIRE(tasks.size() == 2);
+  tasks[1]();
+  CHECK(taken.bodies == std::vector{0, 1, 2, 3});
+}
+
+TEST_CASE("without an executor records are pushed by the thread that delivers") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  auto consumer = Register(stream);
+  Taken taken;
+  auto subscription = Subscribe(consumer, Latest{}, taken.Function());
+  CHECK(subscription.NextDelivery() == absl::InfiniteFuture());
+  Put(stream, "k", 1);
+  Put(stream, "k", 2);
+  CHECK(taken.bodies.empty());
+  CHECK(subscription.NextDelivery() <= clock.Now());
+  CHECK(subscription.Deliver() == 2);
+  CHECK(subscription.Deliver() == 0);
+  CHECK(taken.bodies == std::vector{1, 2});
+}
+
+TEST_CASE("a subscription ends after five minutes; the next one continues from the last sequence number") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  auto consumer = Register(stream);
+  Taken taken;
+  auto subscription = Subscribe(consumer, TrimHorizon{}, taken.Function(), {.executor = kAtOnce});
+  CHECK_FALSE(subscription.continuation_sequence_number().has_value());
+  clock.Advance(Minutes(5) - kOneNanosecond);
+  Put(stream, "k", 1);
+  CHECK(subscription.active());
+  clock.Advance(kOneNanosecond);
+  CHECK_FALSE(subscription.active());
+  Put(stream, "k", 2);
+  CHECK(taken.bodies == std::vector{1});
+  const auto next = Subscribe(consumer, AfterSequenceNumber{*subscription.continuation_sequence_number()},
+                              taken.Function(), {.executor = kAtOnce});
+  CHECK(taken.bodies == std::vector{1, 2});
+}
+
+TEST_CASE("a shard has one subscription of a consumer: after 5 seconds it can be taken over") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  auto consumer = Register(stream);
+  Taken first;
+  Taken second;
+  auto subscription = Subscribe(consumer, Latest{}, first.Function(), {.executor = kAtOnce});
+  clock.Advance(Seconds(5) - kOneNanosecond);
+  CHECK(ErrorIn(consumer.SubscribeToShard(Number(0), Latest{}, second.Function())) == Error::kResourceInUse);
+  clock.Advance(kOneNanosecond);
+  const auto next = Subscribe(consumer, Latest{}, second.Function(), {.executor = kAtOnce});
+  CHECK_FALSE(subscription.active());
+  Put(stream, "k", 1);
+  CHECK(first.bodies.empty());
+  CHECK(second.bodies == std::vector{1});
+  auto other = Register(stream, "another");
+  CHECK(other.SubscribeToShard(Number(0), Latest{}, first.Function()).ok());
+}
+
+TEST_CASE("a subscription ends with its handle, and with the last handle of its consumer") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  Taken taken;
+  auto consumer = std::make_unique<StreamConsumer<int>>(Register(stream));
+  { const auto subscription = Subscribe(*consumer, Latest{}, taken.Function(), {.executor = kAtOnce}); }
+  Put(stream, "k", 1);
+  auto subscription = Subscribe(*consumer, Latest{}, taken.Function(), {.executor = kAtOnce});
+  Put(stream, "k", 2);
+  consumer.reset();
+  CHECK_FALSE(subscription.active());
+  Put(stream, "k", 3);
+  CHECK(taken.bodies == std::vector{2});
+}
+
+TEST_CASE("at the shard's end the last batch says so, and the subscription ends") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  auto consumer = Register(stream);
+  Taken taken;
+  auto subscription = Subscribe(consumer, TrimHorizon{}, taken.Function(), {.executor = kAtOnce});
+  Put(stream, "k", 1);
+  CHECK_FALSE(taken.ended);
+  REQUIRE(stream.SplitShard(Number(0)).ok());
+  CHECK(taken.ended);
+  CHECK_FALSE(subscription.active());
+}
+
+TEST_CASE("a batch that the function fails comes again after a second") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  auto consumer = Register(stream);
+  Taken taken;
+  taken.answer = absl::UnavailableError("not now");
+  auto subscription = Subscribe(consumer, TrimHorizon{}, taken.Function());
+  Put(stream, "k", 1);
+  CHECK(subscription.Deliver() == 0);
+  taken.answer = absl::OkStatus();
+  CHECK(subscription.NextDelivery() == clock.Now() + Seconds(1));
+  clock.Advance(Seconds(1) - kOneNanosecond);
+  CHECK(subscription.Deliver() == 0);
+  clock.Advance(kOneNanosecond);
+  CHECK(subscription.Deliver() == 1);
+  CHECK(taken.bodies == std::vector{1});
+}
+
+TEST_CASE("each consumer has 2 MiB a second of each shard, beside those who read") {
+  ManualClock clock;
+  auto stream = MakeStream<std::string>(clock, {.capacity_mode = CapacityMode::kProvisioned});
+  for (int i = 0; i < 5; ++i) {
+    Put(stream, "k", std::string(1'048'575, 'x'));
+    clock.Advance(Seconds(1));
+  }
+  auto iterator = Iterate(stream, Number(0));
+  Read(iterator);  // the shard's own throughput is used up for 2.5 seconds
+  auto one = Register(stream, "one");
+  auto two = Register(stream, "two");
+  std::size_t of_one = 0;
+  std::size_t of_two = 0;
+  auto first = Subscribe(one, TrimHorizon{}, [&](const RecordBatch<std::string>& batch) { of_one += batch.size(); });
+  auto second = Subscribe(two, TrimHorizon{}, [&](const RecordBatch<std::string>& batch) { of_two += batch.size(); });
+  CHECK(first.Deliver() == 2);
+  CHECK(second.Deliver() == 2);
+  CHECK(first.NextDelivery() == clock.Now() + Seconds(1));
+  clock.Advance(Seconds(1) - kOneNanosecond);
+  CHECK(first.Deliver() == 0);
+  clock.Advance(kOneNanosecond);
+  CHECK(first.Deliver() == 2);
+  clock.Advance(Seconds(1));
+  CHECK(first.Deliver() == 1);
+  CHECK(of_one == 5);
+  CHECK(of_two == 2);
+}
+
+TEST_CASE("a stream has up to 20 consumers, of different names") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  std::vector<StreamConsumer<int>> consumers;
+  for (int i = 0; i < 20; ++i) consumers.push_back(Register(stream, "consumer-" + std::to_string(10 + i)));
+  CHECK(ErrorIn(StreamConsumer<int>::Register(stream, "one-more")) == Error::kLimitExceeded);
+  CHECK(ErrorIn(StreamConsumer<int>::Register(stream, "consumer-10")) == Error::kResourceInUse);
+  CHECK(stream.Consumers().size() == 20);
+  consumers.pop_back();
+  CHECK(stream.Consumers().size() == 19);
+  CHECK(StreamConsumer<int>::Register(stream, "one-more").ok());
+  for (const std::string& name : {std::string(), std::string(129, 'x'), std::string("a b"), std::string("a/b")}) {
+    CHECK(ErrorIn(StreamConsumer<int>::Register(stream, name)) == Error::kInvalidArgument);
+  }
+}
+
+TEST_CASE("a subscription begins where iterators can") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  auto consumer = Register(stream);
+  Taken taken;
+  CHECK(ErrorIn(consumer.SubscribeToShard(Number(1), Latest{}, taken.Function())) == Error::kResourceNotFound);
+  CHECK(ErrorIn(consumer.SubscribeToShard(Number(0), AtSequenceNumber{SequenceNumber(9)}, taken.Function())) ==
+        Error::kInvalidArgument);
+}
+
+TEST_CASE("a shard feeds a standard queue, whose messages show the records where they are") {
+  ManualClock clock;
+  auto stream = MakeStream<std::unique_ptr<int>>(clock);
+  auto queue = StandardQueue<std::unique_ptr<int>>::Create({.clock = &clock}).value();
+  REQUIRE(stream.Put("k", std::make_unique<int>(7)).ok());
+  auto iterator = Iterate(stream, Number(0));
+  const std::unique_ptr<int>* const body = &Read(iterator).front().body();
+  auto consumer = Register(stream);
+  const auto subscription = Subscribe(consumer, TrimHorizon{}, queue, {.executor = kAtOnce});
+  auto received = queue.Receive();
+  REQUIRE(received->size() == 1);
+  CHECK(&received->front().body() == body);
+  stream.Close();
+  clock.Advance(Hours(24));
+  CHECK(stream.Shards().empty());
+  CHECK(*received->front().body() == 7);  // the queue has it for longer
+  CHECK(received->front().attributes().empty());
+  CHECK(received->front().publication() == nullptr);
+}
+
+TEST_CASE("into a FIFO queue the partition key goes as the group, and each record once") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  auto queue = FifoQueue<int>::Create({.clock = &clock}).value();
+  const SequenceNumber first = Put(stream, "truck-1", 1).sequence_number;
+  Put(stream, "a key that is no group", 2);
+  Put(stream, std::string(200, 'x'), 3);
+  auto one = Register(stream, "one");
+  auto two = Register(stream, "two");
+  CHECK(Subscribe(one, TrimHorizon{}, queue).Deliver() == 3);
+  CHECK(Subscribe(two, TrimHorizon{}, queue).Deliver() == 3);  // duplicates
+  const auto received = queue.Receive({.max_messages = 10});
+  REQUIRE(received->size() == 3);
+  CHECK((*received)[0].group() == "truck-1");
+  CHECK((*received)[0].deduplication_id() == "shardId-000000000000:" + first.ToString());
+  CHECK((*received)[1].group() == ToString(HashKeyOf("a key that is no group")));
+  CHECK((*received)[2].body() == 3);
+}
+
+TEST_CASE("what a queue does not take stays in the stream and is tried again, in order") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  auto queue = StandardQueue<int>::Create({.capacity = Capacity{.messages = 2}, .clock = &clock}).value();
+  for (int i = 0; i < 5; ++i) Put(stream, "k", i);
+  auto consumer = Register(stream);
+  auto subscription = Subscribe(consumer, TrimHorizon{}, queue);
+  CHECK(subscription.Deliver() == 2);
+  std::vector<int> bodies;
+  for (int round = 0; round < 3; ++round) {
+    auto received = queue.Receive({.max_messages = 10});
+    for (auto& delivery : *received) {
+      bodies.push_back(delivery.body());
+      CHECK(delivery.Delete().ok());
+    }
+    clock.Advance(Seconds(1));
+    subscription.Deliver();
+  }
+  CHECK(bodies == std::vector{0, 1, 2, 3, 4});
+}
+
+TEST_CASE("a queue that names who may send to it is not fed") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  auto queue = StandardQueue<int>::Create({.senders = AllowSenders{}, .clock = &clock}).value();
+  auto consumer = Register(stream);
+  CHECK(ErrorIn(consumer.SubscribeToShard(Number(0), Latest{}, queue)) == Error::kAccessDenied);
+}
+
+TEST_CASE("statistics count what is pushed") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  auto consumer = Register(stream);
+  Taken taken;
+  auto subscription = Subscribe(consumer, Latest{}, taken.Function());
+  Put(stream, "k", 1);
+  Put(stream, "k", 2);
+  subscription.Deliver();
+  const StreamStatistics statistics = stream.Statistics();
+  CHECK(statistics.subscribe_to_shard_success == 1);
+  CHECK(statistics.subscribe_to_shard_event_success == 1);
+  CHECK(statistics.subscribe_to_shard_event_records == 2);
+  CHECK(statistics.subscribe_to_shard_event_bytes == 10);
+}
+
+}  // namespace
+}  // namespace decouple::testing

@@ -1,0 +1,167 @@
+// What a stream takes and gives in a second, in each capacity mode.
+
+#include <string>
+
+#include "stream_testing.h"
+
+namespace decouple::testing {
+namespace {
+
+constexpr std::size_t kMebibyte = 1'048'576;
+
+// A record of so many bytes, the key's one included.
+std::string BodyOf(std::size_t bytes) { return std::string(bytes - 1, 'x'); }
+
+TEST_CASE("without a capacity mode nothing is refused") {
+  ManualClock clock;
+  auto stream = MakeStream<std::string>(clock);
+  for (int i = 0; i < 2'000; ++i) Put(stream, "k", BodyOf(2'000));
+  auto iterator = Iterate(stream, Number(0));
+  for (int i = 0; i < 100; ++i) CHECK(iterator.Next().ok());
+}
+
+TEST_CASE("a provisioned shard takes 1 000 records a second") {
+  ManualClock clock;
+  auto stream = MakeStream<std::string>(clock, {.capacity_mode = CapacityMode::kProvisioned});
+  for (int i = 0; i < 1'000; ++i) Put(stream, "k", "x");
+  CHECK(ErrorIn(stream.Put("k", "x")) == Error::kProvisionedThroughputExceeded);
+  clock.Advance(absl::Milliseconds(1) - kOneNanosecond);
+  CHECK(ErrorIn(stream.Put("k", "x")) == Error::kProvisionedThroughputExceeded);
+  clock.Advance(kOneNanosecond);
+  Put(stream, "k", "x");
+  CHECK(ErrorIn(stream.Put("k", "x")) == Error::kProvisionedThroughputExceeded);
+  CHECK(stream.Statistics().write_provisioned_throughput_exceeded == 3);
+  CHECK(ReadAll(stream).size() == 1'001);
+}
+
+TEST_CASE("a provisioned shard takes 1 MiB a second, each shard its own") {
+  ManualClock clock;
+  auto stream = MakeStream<std::string>(clock, {.shards = 2, .capacity_mode = CapacityMode::kProvisioned});
+  const PutOptions low{.explicit_hash_key = HashKey(0)};
+  const PutOptions high{.explicit_hash_key = kLargestHashKey};
+  for (int i = 0; i < 4; ++i) Put(stream, "k", BodyOf(kMebibyte / 4), low);
+  CHECK(ErrorIn(stream.Put("k", BodyOf(1'024), low)) == Error::kProvisionedThroughputExceeded);
+  Put(stream, "k", BodyOf(kMebibyte), high);
+  clock.Advance(absl::Milliseconds(500));
+  CHECK(ErrorIn(stream.Put("k", BodyOf(kMebibyte / 2 + 1'024), low)) == Error::kProvisionedThroughputExceeded);
+  Put(stream, "k", BodyOf(kMebibyte / 2), low);
+  clock.Advance(Seconds(1));
+  Put(stream, "k", BodyOf(kMebibyte), low);
+}
+
+TEST_CASE("what is refused for its bytes takes none of the records") {
+  ManualClock clock;
+  auto stream = MakeStream<std::string>(clock, {.capacity_mode = CapacityMode::kProvisioned});
+  Put(stream, "k", BodyOf(kMebibyte - 999));
+  for (int i = 0; i < 500; ++i) CHECK_FALSE(stream.Put("k", BodyOf(2'000)).ok());
+  for (int i = 0; i < 999; ++i) Put(stream, "k", "");
+  CHECK_FALSE(stream.Put("k", "").ok());
+}
+
+TEST_CASE("a record larger than a second's worth is taken when a whole second is there, and paid back") {
+  ManualClock clock;
+  auto stream =
+      MakeStream<std::string>(clock, {.max_record_size = 10 * kMebibyte, .capacity_mode = CapacityMode::kProvisioned});
+  Put(stream, "k", BodyOf(4 * kMebibyte));
+  clock.Advance(Seconds(3));
+  CHECK(ErrorIn(stream.Put("k", BodyOf(1'024))) == Error::kProvisionedThroughputExceeded);
+  clock.Advance(absl::Milliseconds(1));
+  Put(stream, "k", BodyOf(1'024));
+  CHECK(ErrorIn(stream.Put("k", BodyOf(4 * kMebibyte))) == Error::kProvisionedThroughputExceeded);
+}
+
+TEST_CASE("a batch tells of each record whether it was taken") {
+  ManualClock clock;
+  auto stream = MakeStream<std::string>(clock, {.capacity_mode = CapacityMode::kProvisioned});
+  std::vector<PutBatchEntry<std::string>> entries(4, {"k", BodyOf(kMebibyte / 3)});
+  entries.push_back({"k", BodyOf(10)});
+  const auto results = stream.PutBatch(entries);
+  REQUIRE(results.ok());
+  for (const std::size_t i : {0, 1, 2}) CHECK((*results)[i].ok());
+  CHECK(ErrorIn((*results)[3]) == Error::kProvisionedThroughputExceeded);
+  CHECK(entries[3].body.size() == kMebibyte / 3 - 1);
+  const StreamStatistics statistics = stream.Statistics();
+  CHECK(statistics.put_records_throttled_records + statistics.put_records_successful_records == 5);
+  CHECK(statistics.put_records_throttled_records >= 1);
+}
+
+TEST_CASE("a provisioned shard gives 5 reads a second, all its readers together") {
+  ManualClock clock;
+  auto stream = MakeStream<std::string>(clock, {.shards = 2, .capacity_mode = CapacityMode::kProvisioned});
+  auto one = Iterate(stream, Number(0));
+  auto two = Iterate(stream, Number(0));
+  auto other = Iterate(stream, Number(1));
+  for (int i = 0; i < 3; ++i) Read(one);
+  for (int i = 0; i < 2; ++i) Read(two);
+  CHECK(ErrorIn(one.Next()) == Error::kProvisionedThroughputExceeded);
+  CHECK(ErrorIn(two.Next()) == Error::kProvisionedThroughputExceeded);
+  Read(other);
+  clock.Advance(absl::Milliseconds(200) - kOneNanosecond);
+  CHECK_FALSE(one.Next().ok());
+  clock.Advance(kOneNanosecond);
+  Read(one);
+  CHECK_FALSE(two.Next().ok());
+  CHECK(stream.Statistics().read_provisioned_throughput_exceeded == 4);
+}
+
+TEST_CASE("after a read of 10 MiB a provisioned shard gives nothing for 5 seconds") {
+  ManualClock clock;
+  auto stream = MakeStream<std::string>(clock, {.capacity_mode = CapacityMode::kProvisioned});
+  for (int i = 0; i < 11; ++i) {
+    Put(stream, "k", BodyOf(kMebibyte));
+    clock.Advance(Seconds(1));
+  }
+  auto iterator = Iterate(stream, Number(0));
+  CHECK(Read(iterator).size() == 10);
+  clock.Advance(Seconds(5) - kOneNanosecond);
+  CHECK(ErrorIn(iterator.Next()) == Error::kProvisionedThroughputExceeded);
+  clock.Advance(kOneNanosecond);
+  CHECK(Read(iterator).size() == 1);  // nothing was passed over
+}
+
+TEST_CASE("a stream on demand takes 4 MiB and 4 000 records a second at first, wherever they go") {
+  ManualClock clock;
+  auto stream = MakeStream<std::string>(clock, {.shards = 2, .capacity_mode = CapacityMode::kOnDemand});
+  for (int i = 0; i < 4; ++i) Put(stream, "k", BodyOf(kMebibyte));
+  CHECK(ErrorIn(stream.Put("k", BodyOf(1'024))) == Error::kProvisionedThroughputExceeded);
+  clock.Advance(Seconds(1));
+  for (int i = 0; i < 4'000; ++i) Put(stream, std::to_string(i), "x");
+  CHECK(ErrorIn(stream.Put("k", "x")) == Error::kProvisionedThroughputExceeded);
+}
+
+// How many records of a mebibyte it takes at once.
+std::size_t MebibytesAtOnce(Stream<std::string>& stream) {
+  std::size_t taken = 0;
+  while (stream.Put("k", BodyOf(kMebibyte)).ok()) ++taken;
+  return taken;
+}
+
+TEST_CASE("a stream on demand takes double what its busiest minute of the last 30 days saw") {
+  ManualClock clock;
+  auto stream =
+      MakeStream<std::string>(clock, {.retained_bytes_per_shard = 1, .capacity_mode = CapacityMode::kOnDemand});
+  const auto next_minute = [&] {
+    clock.AdvanceTo(absl::FromUnixSeconds((absl::ToUnixSeconds(clock.Now()) / 60 + 1) * 60));
+  };
+  next_minute();
+  const absl::Time busy = clock.Now();
+  for (int i = 0; i < 60; ++i) {
+    CHECK(MebibytesAtOnce(stream) == 4);
+    clock.Advance(Seconds(1));
+  }
+  CHECK(MebibytesAtOnce(stream) == 8);  // the minute has just ended
+  for (int i = 0; i < 59; ++i) {
+    clock.Advance(Seconds(1));
+    CHECK(MebibytesAtOnce(stream) == 8);
+  }
+  clock.Advance(Seconds(1));
+  CHECK(MebibytesAtOnce(stream) == 16);
+  // 30 days later the busy day counts no more.
+  clock.AdvanceTo(busy + Hours(24 * 29));
+  CHECK(MebibytesAtOnce(stream) == 16);
+  clock.AdvanceTo(busy + Hours(24 * 31));
+  CHECK(MebibytesAtOnce(stream) == 4);
+}
+
+}  // namespace
+}  // namespace decouple::testing

@@ -407,9 +407,9 @@ TEST_CASE("a processor that takes longer than its lease can renew it; else other
   ConsumerWorker<int>* self = nullptr;
   bool renews = true;
   auto worker = group.AddWorker("slow", [&](const RecordBatch<int>& batch, Checkpointer& checkpointer) {
-    clock.Advance(kLease / 2);
+    clock.Advance(kLease / 2 - kOneNanosecond);
     if (renews) self->RenewLeases();
-    clock.Advance(kLease / 2);
+    clock.Advance(kLease / 2 + kOneNanosecond);
     bodies.push_back(batch.front().body());
     CHECK(checkpointer.Checkpoint().ok() == renews);
   });

@@ -48,8 +48,8 @@ TEST_CASE("an iterator in use does not keep records, a batch does") {
   auto iterator = Iterate(stream, Number(0));
   {
     const auto batch = Read(iterator);
-    clock.Advance(Hours(24));
     stream.Close();
+    clock.Advance(Hours(24));
     CHECK(stream.Shards().empty());
     CHECK(*batch.front().body() == 7);
     CHECK(batch.front().partition_key() == "k");
@@ -109,11 +109,21 @@ TEST_CASE("a closed shard goes with its last record") {
   CHECK(stream.Statistics().trimmed_records == 2);
 }
 
-TEST_CASE("a closed shard that never had a record goes at once") {
+TEST_CASE("a closed shard stays for the retention period, though it never had a record: it leads to its children") {
   ManualClock clock;
-  auto stream = MakeStream<int>(clock, {.shards = 2});
-  REQUIRE(stream.UpdateShardCount(3).ok());
+  auto stream = MakeStream<int>(clock);
+  REQUIRE(stream.SplitShard(Number(0)).ok());
+  clock.Advance(Hours(1));
+  REQUIRE(stream.MergeShards(Number(1), Number(2)).ok());
+  CHECK(stream.Shards().size() == 4);
+  auto iterator = Iterate(stream, Number(1));
+  CHECK(Read(iterator).child_shards().front().id == Number(3));
+  clock.Advance(Hours(23));
   CHECK(stream.Shards().size() == 3);
+  clock.Advance(Hours(1) - kOneNanosecond);
+  CHECK(stream.Shards().size() == 3);
+  clock.Advance(kOneNanosecond);
+  CHECK(stream.Shards().size() == 1);
 }
 
 TEST_CASE("a shard keeps about as many bytes as it is told to, the newest") {

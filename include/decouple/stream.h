@@ -93,8 +93,8 @@ class Stream {
     return ShardIterator<T>(core_, *std::move(shard), *begin);
   }
 
-  // All that are open, and all closed ones that still have records; in the order in which they were opened. First lets
-  // go of what is over.
+  // All that are open, and those that were closed no longer ago than the retention period; in the order in which they
+  // were opened. First lets go of what is over.
   std::vector<Shard> Shards() const {
     core_->Trim();
     std::vector<Shard> all;
@@ -108,19 +108,20 @@ class Stream {
   // the middle. kResourceNotFound. kResourceInUse: the shard is closed. kInvalidArgument: the key is not inside the
   // range; both children have two keys at least. kStreamClosed.
   absl::Status SplitShard(ShardId shard_id, std::optional<HashKey> new_starting_hash_key = std::nullopt) {
-    return AfterResharding(core_->shards().Split(shard_id, new_starting_hash_key));
+    return AfterResharding(core_->shards().Split(shard_id, new_starting_hash_key, core_->Now()));
   }
 
   // Closes both and opens one with both ranges, which must be adjacent. Errors as with SplitShard().
   absl::Status MergeShards(ShardId shard_id, ShardId adjacent_shard_id) {
-    return AfterResharding(core_->shards().Merge(shard_id, adjacent_shard_id));
+    return AfterResharding(core_->shards().Merge(shard_id, adjacent_shard_id, core_->Now()));
   }
 
   // Uniform scaling: so many open shards of equal ranges, at most double and at least half of what there are now.
-  // kInvalidArgument: more or fewer. kStreamClosed. Shards that are opened on the way and never have a record are
-  // closed at once.
+  // kInvalidArgument: more or fewer. kStreamClosed. Shards that are opened on the way are closed at
+  // once, without ever having a record.
   absl::Status UpdateShardCount(std::size_t target_shard_count) {
-    return AfterResharding(core_->shards().Scale(target_shard_count, core_->options().limits.max_scaling_factor));
+    return AfterResharding(
+        core_->shards().Scale(target_shard_count, core_->options().limits.max_scaling_factor, core_->Now()));
   }
 
   // ---- the stream as a whole ----------------------------------------------------------------------------------------
@@ -131,7 +132,7 @@ class Stream {
 
   // Ours: no more puts from now on, they fail with kStreamClosed; readers find the end of each shard, without children.
   void Close() noexcept {
-    core_->shards().Close();
+    core_->shards().Close(core_->Now());
     core_->TellWatchers();
   }
   bool closed() const noexcept { return core_->shards().closed(); }

@@ -4,7 +4,8 @@
 //   closed   no ticket is given any more: Close() changes closed_, and waits for the sections that may have seen the old
 //   ended    end_ says how many records there are, and children_ where to go on. Set once, after closed
 //
-// A closed shard stays in the stream until its last record has gone.
+// A closed shard stays in the stream for the retention period, even if it never had a record: so who reads its parents
+// finds the way to its children.
 
 #ifndef DECOUPLE_INTERNAL_SHARD_CORE_H_
 #define DECOUPLE_INTERNAL_SHARD_CORE_H_
@@ -128,7 +129,8 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
   // ---- resharding ---------------------------------------------------------------------------------------------------
 
   // Afterwards no ticket is taken any more. By one thread.
-  void Close() {
+  void Close(std::int64_t now) {
+    closed_at_ = now;
     closed_.store(true, std::memory_order_relaxed);
     Synchronize();
   }
@@ -143,8 +145,8 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
 
   std::uint64_t end() const { return end_.load(std::memory_order_acquire); }
   bool IsEnded() const { return end() != kUnbounded; }
-  // Every record that there was has gone.
-  bool IsGone() const { return log_.first() == end(); }
+  // It was closed at `over` or before, and every record has gone.
+  bool IsGone(std::int64_t over) const { return IsEnded() && closed_at_ <= over && log_.first() == end(); }
 
   // The record at which reading begins.
   absl::StatusOr<std::uint64_t> Find(const IteratorPosition& position, std::int64_t now) const {
@@ -234,7 +236,8 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
   std::atomic<bool> closed_{false};
   std::atomic<std::uint32_t> watching_{0};
   std::atomic<std::uint64_t> end_{kUnbounded};
-  std::vector<Shard> children_;  // published by end_
+  std::int64_t closed_at_ = 0;  // these two are published by end_
+  std::vector<Shard> children_;
   // Apart from the log's counters, which every put writes.
   RecordLog<T> log_;
   alignas(kCacheLine) EventCount tip_;

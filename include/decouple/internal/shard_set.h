@@ -76,13 +76,13 @@ class ShardSet {
   std::uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
   EventCount& changed() { return changed_; }
 
-  // Closed shards without records go. Returns how many records they had.
-  std::uint64_t RemoveGone() {
+  // Shards go that were closed at `over` or before, and have no records. Returns how many records they had.
+  std::uint64_t RemoveGone(std::int64_t over) {
     std::vector<Pointer> gone;
     {
       const std::lock_guard lock(mutex_);
       for (auto entry = shards_.begin(); entry != shards_.end();) {
-        if (entry->second->IsEnded() && entry->second->IsGone()) {
+        if (entry->second->IsGone(over)) {
           gone.push_back(std::move(entry->second));
           entry = shards_.erase(entry);
         } else {
@@ -97,10 +97,10 @@ class ShardSet {
     return records;
   }
 
-  // ---- resharding ---------------------------------------------------------------------------------------------------
+  // ---- resharding, at `now` -----------------------------------------------------------------------------------------
 
   // At `key`, with which the upper child begins; in the middle by default.
-  absl::Status Split(ShardId id, std::optional<HashKey> key) {
+  absl::Status Split(ShardId id, std::optional<HashKey> key, std::int64_t now) {
     const std::lock_guard lock(mutex_);
     absl::StatusOr<Pointer> parent = FindOpen(id);
     if (!parent.ok()) return parent.status();
@@ -112,12 +112,12 @@ class ShardSet {
                                     "; allowed are keys inside its range, greater than ", ToString(range.starting + 1),
                                     " and less than ", ToString(range.ending)));
     }
-    SplitAt(**parent, at);
+    SplitAt(**parent, at, now);
     PublishTable();
     return absl::OkStatus();
   }
 
-  absl::Status Merge(ShardId first, ShardId second) {
+  absl::Status Merge(ShardId first, ShardId second, std::int64_t now) {
     const std::lock_guard lock(mutex_);
     absl::StatusOr<Pointer> a = FindOpen(first);
     if (!a.ok()) return a.status();
@@ -129,34 +129,35 @@ class ShardSet {
                        absl::StrCat("merging ", first.ToString(), " and ", second.ToString(),
                                     "; allowed are two shards whose hash key ranges are adjacent"));
     }
-    MergeBoth(**a, **b);
+    MergeBoth(**a, **b, now);
     PublishTable();
     return absl::OkStatus();
   }
 
   // So many shards of equal ranges, at most `factor` times as many as there are, or as few. Splits at the new bounds
   // and merges what lies between them; shards in between, which never have a record, are closed at once.
-  absl::Status Scale(std::size_t shards, std::size_t factor) {
+  absl::Status Scale(std::size_t shards, std::size_t factor, std::int64_t now) {
     const std::lock_guard lock(mutex_);
     if (closed()) return Closed();
-    const std::size_t now = open_.size();
-    const std::size_t most =
-        factor > std::numeric_limits<std::size_t>::max() / now ? std::numeric_limits<std::size_t>::max() : now * factor;
-    const std::size_t least = (now + factor - 1) / factor;
+    const std::size_t before = open_.size();
+    const std::size_t most = factor > std::numeric_limits<std::size_t>::max() / before
+                                 ? std::numeric_limits<std::size_t>::max()
+                                 : before * factor;
+    const std::size_t least = (before + factor - 1) / factor;
     if (shards < std::max<std::size_t>(least, 1) || shards > most) {
       return MakeError(Error::kInvalidArgument,
-                       absl::StrCat("scaling from ", now, " shards to ", shards, "; allowed are ",
+                       absl::StrCat("scaling from ", before, " shards to ", shards, "; allowed are ",
                                     std::max<std::size_t>(least, 1), " to ", most));
     }
     for (std::size_t i = 0; i < shards; ++i) {
       ShardCore<T>& holder = *OpenAt(EvenRange(i, shards).starting);
-      if (holder.range().starting != EvenRange(i, shards).starting) SplitAt(holder, EvenRange(i, shards).starting);
+      if (holder.range().starting != EvenRange(i, shards).starting) SplitAt(holder, EvenRange(i, shards).starting, now);
     }
     for (std::size_t i = 0; i < shards; ++i) {
       const HashKeyRange range = EvenRange(i, shards);
       for (Pointer shard = OpenAt(range.starting); shard->range().ending != range.ending;
            shard = OpenAt(range.starting)) {
-        MergeBoth(*shard, *OpenAt(shard->range().ending + 1));
+        MergeBoth(*shard, *OpenAt(shard->range().ending + 1), now);
       }
     }
     PublishTable();
@@ -164,12 +165,12 @@ class ShardSet {
   }
 
   // All shards close, without children.
-  void Close() {
+  void Close(std::int64_t now) {
     {
       const std::lock_guard lock(mutex_);
       if (closed()) return;
       closed_.store(true, std::memory_order_release);
-      for (const auto& [starting, shard] : open_) shard->Close();
+      for (const auto& [starting, shard] : open_) shard->Close(now);
       for (const auto& [starting, shard] : open_) shard->End({});
     }
     Tell();
@@ -219,9 +220,9 @@ class ShardSet {
     return *shard;
   }
 
-  void SplitAt(ShardCore<T>& shard, HashKey key) {
+  void SplitAt(ShardCore<T>& shard, HashKey key, std::int64_t now) {
     const Pointer parent = shard.shared_from_this();
-    parent->Close();
+    parent->Close(now);
     const std::uint64_t base = parent->next_number();
     const HashKeyRange range = parent->range();
     const Shard lower = Open({range.starting, key - 1}, {parent->id()}, base).Description();
@@ -229,11 +230,11 @@ class ShardSet {
     parent->End({lower, upper});
   }
 
-  void MergeBoth(ShardCore<T>& lower, ShardCore<T>& upper) {
+  void MergeBoth(ShardCore<T>& lower, ShardCore<T>& upper, std::int64_t now) {
     const Pointer a = lower.shared_from_this();
     const Pointer b = upper.shared_from_this();
-    a->Close();
-    b->Close();
+    a->Close(now);
+    b->Close(now);
     const std::uint64_t base = std::max(a->next_number(), b->next_number());
     open_.erase(b->range().starting);
     const Shard child = Open({a->range().starting, b->range().ending}, {a->id(), b->id()}, base).Description();

@@ -76,7 +76,9 @@ class StreamCore {
         clock_(options.clock == nullptr ? SystemClock::Instance() : *options.clock),
         clock_or_null_(ClockOrNull(options.clock)),
         retention_(absl::ToInt64Nanoseconds(options.retention)),
-        shards_(options.shards) {}
+        shards_(options.shards),
+        on_demand_(options.capacity_mode == CapacityMode::kOnDemand ? std::make_unique<OnDemandThroughput>()
+                                                                    : nullptr) {}
 
   const StreamOptions& options() const { return options_; }
   Clock& clock() const { return clock_; }
@@ -181,7 +183,7 @@ class StreamCore {
   void Trim() {
     const std::int64_t now = Now();
     for (const auto& shard : shards_.All()) Trim(*shard, now);
-    trimmed_with_shards_.fetch_add(shards_.RemoveGone(), std::memory_order_relaxed);
+    trimmed_with_shards_.fetch_add(shards_.RemoveGone(now - retention()), std::memory_order_relaxed);
   }
 
   // After a resharding.
@@ -367,7 +369,7 @@ class StreamCore {
       case CapacityMode::kProvisioned:
         return shard.writes().TryTake(now, kShardWriteRate, static_cast<std::int64_t>(bytes));
       case CapacityMode::kOnDemand:
-        return on_demand_.TryTake(now, static_cast<std::int64_t>(bytes));
+        return on_demand_->TryTake(now, static_cast<std::int64_t>(bytes));
     }
     return true;
   }
@@ -376,7 +378,7 @@ class StreamCore {
     return options_.capacity_mode == CapacityMode::kOnDemand ? on_demand_reads_ : shard.reads();
   }
   std::int64_t ReadBytesPerSecond(std::int64_t now) {
-    return options_.capacity_mode == CapacityMode::kOnDemand ? 2 * on_demand_.Rate(now).bytes
+    return options_.capacity_mode == CapacityMode::kOnDemand ? 2 * on_demand_->Rate(now).bytes
                                                              : kShardReadBytesPerSecond;
   }
   bool TryBeginRead(Shard& shard, std::int64_t now) {
@@ -396,7 +398,7 @@ class StreamCore {
   std::atomic<std::int64_t> retention_;
   ShardSet<T> shards_;
   PerThread<OwnedStreamCounts> counts_;
-  OnDemandThroughput on_demand_;
+  const std::unique_ptr<OnDemandThroughput> on_demand_;  // in that mode
   ReadThroughput on_demand_reads_;
   std::atomic<std::uint64_t> trimmed_with_shards_{0};
   mutable std::mutex consumers_mutex_;

@@ -1,0 +1,300 @@
+// A stream and its consumer groups beside a model of what they promise: random puts, reads, reshardings, expiries and
+// worker crashes. Per key, the sequence that each group sees is the sequence put.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "decouple/consumer_group.h"
+#include "decouple/stream_consumer.h"
+#include "seed.h"
+#include "stream_testing.h"
+
+namespace decouple::testing {
+namespace {
+
+constexpr int kSteps = 2'000;
+constexpr std::uint64_t kSeeds = 200;
+constexpr absl::Duration kRetention = Seconds(600);
+constexpr absl::Duration kLease = Seconds(10);
+
+// The n-th record of a key.
+struct Numbered {
+  int key = 0;
+  int number = 0;
+};
+
+// What the model knows of a record.
+struct Known {
+  Numbered record;
+  SequenceNumber sequence_number;
+  absl::Time arrived_at;
+};
+
+class Model {
+ public:
+  explicit Model(std::uint64_t seed) : random_(seed) {
+    Limits limits = Limits::Service();
+    limits.min_stream_retention = absl::ZeroDuration();
+    stream_.emplace(MakeStream<Numbered>(clock_, {.shards = 1 + Random(3), .retention = kRetention, .limits = limits}));
+    for (int i = 0; i < 2; ++i) groups_.push_back(std::make_unique<Group>(*stream_, "group-" + std::to_string(i)));
+  }
+
+  void Step() {
+    switch (Random(20)) {
+      case 0:
+        Reshard();
+        break;
+      case 1:
+        clock_.Advance(absl::Milliseconds(static_cast<std::int64_t>(Random(8'000))));
+        break;
+      case 2:
+        Restart();
+        break;
+      case 3:
+      case 4:
+        CheckShard();
+        break;
+      case 5:
+        CheckFollower();
+        break;
+      case 6:
+      case 7:
+      case 8:
+        StepGroup(*groups_[Random(groups_.size())]);
+        break;
+      case 9:
+        if (Random(40) == 0) SkipAhead();
+        break;
+      default:
+        PutOne();
+    }
+  }
+
+  // Everything is read to the end.
+  void Finish() {
+    stream_->Close();
+    for (const auto& group : groups_) {
+      for (int i = 0; i < 400; ++i) {
+        StepGroup(*group);
+        clock_.Advance(absl::Milliseconds(100));
+      }
+      for (const auto& [key, next] : put_) {
+        INFO(group->name << " key " << key);
+        CHECK(group->next[key] == next);
+      }
+      CHECK(group->out_of_order == 0);
+    }
+  }
+
+ private:
+  struct Group {
+    Group(const Stream<Numbered>& stream, std::string group_name)
+        : name(std::move(group_name)),
+          group(ConsumerGroup<Numbered>::Create(
+                    stream, {.name = name, .start = TrimHorizon{}, .lease_duration = kLease, .max_records = 7})
+                    .value()) {}
+
+    void See(const Numbered& record) {
+      int& expected = next[record.key];
+      if (record.number > expected) ++out_of_order;
+      if (record.number == expected) ++expected;
+    }
+
+    std::string name;
+    ConsumerGroup<Numbered> group;
+    std::list<ConsumerWorker<Numbered>> workers;
+    std::list<ConsumerWorker<Numbered>> stuck;  // alive, and never stepped again
+    std::map<int, int> next;                    // of each key, what is to be seen next
+    int out_of_order = 0;
+  };
+
+  std::size_t Random(std::size_t n) { return static_cast<std::size_t>(random_() % n); }
+
+  void PutOne() {
+    const int key = static_cast<int>(Random(12));
+    const Numbered record{key, put_[key]++};
+    const PutResult put = Put(*stream_, "key-" + std::to_string(key), record);
+    log_[put.shard_id].push_back({record, put.sequence_number, clock_.Now()});
+    // A key's numbers grow, whichever shard they are of.
+    CHECK(put.sequence_number > last_number_[key]);
+    last_number_[key] = put.sequence_number;
+  }
+
+  void Reshard() {
+    const auto open = OpenShards(*stream_);
+    const Shard& any = open[Random(open.size())];
+    switch (Random(3)) {
+      case 0:
+        if (open.size() < 8) CHECK(stream_->SplitShard(any.id).ok());
+        break;
+      case 1:
+        stream_->MergeShards(any.id, open[Random(open.size())].id).IgnoreError();  // they may not be adjacent
+        break;
+      default:
+        stream_->UpdateShardCount(1 + Random(6)).IgnoreError();  // it may be too many, or too few
+    }
+  }
+
+  // What of a shard is there, by the model.
+  std::vector<Known> There(ShardId shard) {
+    std::vector<Known> there;
+    for (const Known& known : log_[shard]) {
+      if (known.arrived_at + kRetention > clock_.Now()) there.push_back(known);
+    }
+    return there;
+  }
+
+  // From a random position.
+  void CheckShard() {
+    const auto shards = stream_->Shards();
+    const ShardId shard = shards[Random(shards.size())].id;
+    const auto there = There(shard);
+    std::size_t from = 0;
+    IteratorPosition position = TrimHorizon{};
+    if (!there.empty()) {
+      from = Random(there.size());
+      switch (Random(4)) {
+        case 0:
+          position = AtSequenceNumber{there[from].sequence_number};
+          break;
+        case 1:
+          position = AfterSequenceNumber{there[from].sequence_number};
+          ++from;
+          break;
+        case 2:
+          position = AtTimestamp{there[from].arrived_at};
+          while (from > 0 && there[from - 1].arrived_at == there[from].arrived_at) --from;
+          break;
+        default:
+          from = 0;
+      }
+    }
+    const std::size_t limit = 1 + Random(50);
+    auto iterator = Iterate(*stream_, shard, position);
+    const auto batch = Read(iterator, limit);
+    CHECK(batch.size() == std::min(limit, there.size() - from));
+    for (std::size_t i = 0; i < std::min(batch.size(), there.size() - from); ++i) {
+      CHECK(batch[i].body().number == there[from + i].record.number);
+      CHECK(batch[i].sequence_number() == there[from + i].sequence_number);
+      CHECK(batch[i].approximate_arrival_timestamp() == there[from + i].arrived_at);
+    }
+    const std::size_t next = from + batch.size();
+    const std::int64_t behind =
+        next < there.size() ? absl::ToInt64Milliseconds(clock_.Now() - there[next].arrived_at) : 0;
+    CHECK(batch.millis_behind_latest() == behind);
+  }
+
+  // One that reads on from where it was, or starts anew when its iterator has expired.
+  void CheckFollower() {
+    if (!follower_ || clock_.Now() >= follower_used_ + Minutes(5)) {
+      const auto shards = stream_->Shards();
+      const ShardId shard = shards[Random(shards.size())].id;
+      if (follower_) CHECK(ErrorIn(follower_->Next()) == Error::kExpiredIterator);
+      follower_ = Iterate(*stream_, shard);
+      followed_ = SequenceNumber();
+    }
+    follower_used_ = clock_.Now();
+    std::vector<Known> expected;
+    for (const Known& known : There(follower_->shard_id())) {
+      if (known.sequence_number > followed_) expected.push_back(known);
+    }
+    const auto batch = Read(*follower_, 20);
+    REQUIRE(batch.size() == std::min<std::size_t>(expected.size(), 20));
+    for (std::size_t i = 0; i < batch.size(); ++i) CHECK(batch[i].sequence_number() == expected[i].sequence_number);
+    if (!batch.empty()) followed_ = batch.back().sequence_number();
+    if (batch.shard_ended() && Random(2) == 0) follower_.reset();
+  }
+
+  void StepGroup(Group& group) {
+    if (group.workers.empty()) AddWorker(group);
+    auto worker = group.workers.begin();
+    std::advance(worker, static_cast<std::ptrdiff_t>(Random(group.workers.size())));
+    worker->Step();
+  }
+
+  void AddWorker(Group& group) {
+    // Saves how far it is now and then only, so that some comes again after a crash; now and then it fails.
+    const bool is_thorough = Random(2) == 0;
+    group.workers.push_back(group.group.AddWorker(
+        "w", [this, &group, is_thorough](const RecordBatch<Numbered>& batch, Checkpointer& checkpointer) {
+          if (Random(10) == 0) return absl::UnavailableError("by chance");
+          for (const auto& record : batch) group.See(record.body());
+          if (is_thorough || Random(3) == 0) {
+            CHECK(checkpointer.Checkpoint(batch[Random(batch.size())].sequence_number()).ok());
+          }
+          return absl::OkStatus();
+        }));
+  }
+
+  // Workers come, crash, get stuck, and are shut down.
+  void Restart() {
+    Group& group = *groups_[Random(groups_.size())];
+    if (group.workers.size() < 3 && Random(2) == 0) AddWorker(group);
+    if (group.workers.empty()) return;
+    switch (Random(4)) {
+      case 0:
+        group.workers.pop_front();
+        break;
+      case 1:
+        group.stuck.splice(group.stuck.end(), group.workers, group.workers.begin());
+        if (group.stuck.size() > 3) group.stuck.pop_front();
+        break;
+      case 2:
+        group.workers.front().RequestShutdown();
+        group.workers.front().Step();
+        group.workers.pop_front();
+        break;
+      default:
+        break;
+    }
+  }
+
+  // Past the retention of all there is, once every group has seen it: so nothing goes unseen.
+  void SkipAhead() {
+    for (const auto& group : groups_) {
+      for (int i = 0; i < 400; ++i) {
+        StepGroup(*group);
+        clock_.Advance(absl::Milliseconds(100));
+      }
+      for (const auto& [key, next] : put_) REQUIRE(group->next[key] == next);
+    }
+    clock_.Advance(kRetention / 2 + Seconds(static_cast<std::int64_t>(Random(400))));
+    follower_.reset();
+    for (const Shard& shard : stream_->Shards()) {
+      auto iterator = Iterate(*stream_, shard.id);
+      CHECK(Read(iterator).size() == There(shard.id).size());
+    }
+  }
+
+  std::mt19937_64 random_;
+  ManualClock clock_;
+  std::optional<Stream<Numbered>> stream_;
+  std::vector<std::unique_ptr<Group>> groups_;
+  std::map<ShardId, std::vector<Known>> log_;
+  std::map<int, int> put_;  // how many of each key
+  std::map<int, SequenceNumber> last_number_;
+  std::optional<ShardIterator<Numbered>> follower_;
+  absl::Time follower_used_;
+  SequenceNumber followed_;
+};
+
+TEST_CASE("a stream and its groups do what the model says, whatever happens to shards and workers") {
+  ForEachSeed(kSeeds, [](std::uint64_t seed) {
+    Model model(seed);
+    for (int i = 0; i < kSteps; ++i) model.Step();
+    model.Finish();
+  });
+}
+
+}  // namespace
+}  // namespace decouple::testing

@@ -1,15 +1,16 @@
-// Real logs through a queue into worker threads, and what they make of them through a topic into queues by kind.
+// Real logs through a queue into worker threads, and what they make of them through a topic into queues by kind, and
+// into a stream that is read again for a second report.
 //
-//   lines ─▶ queue ─▶ workers ─▶ topic ─┬─ changes ─▶ reporter      (filter: install, upgrade, remove, …)
-//                                       ├─ states ──▶ reporter      (filter: "status …")
-//                                       └─ the rest ▶ reporter
+//   lines ─▶ queue ─▶ workers ─┬─▶ topic ─┬─ changes ─▶ reporter      (filter: install, upgrade, remove, …)
+//                              │          ├─ states ──▶ reporter      (filter: "status …")
+//                              │          └─ the rest ▶ reporter
+//                              └─▶ stream ─ ─ later ─ ▶ from which line to which was there something of a kind?
 //
 // Now and then a worker crashes: it ends without deleting what it holds, and another takes its place. What it held is
 // visible again after the visibility timeout and is processed by others, so nothing is lost. A line whose worker
-// crashed between publishing and deleting is published twice; as every line is known by its number, nothing counts
-// twice.
+// crashed between publishing and deleting is published and put twice; as every line is known by its number, nothing
+// counts twice.
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -31,9 +32,11 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "decouple/consumer_group.h"
 #include "decouple/fields.h"
 #include "decouple/filter_expression.h"
 #include "decouple/standard_queue.h"
+#include "decouple/stream.h"
 #include "decouple/topic.h"
 #include "log_line.h"
 
@@ -96,6 +99,63 @@ class Ledger {
   std::vector<absl::Duration> latencies_;
 };
 
+// An event in the stream, in which its kind is the partition key.
+struct Parsed {
+  std::size_t line_number = 0;
+};
+
+using History = decouple::Stream<Parsed>;
+
+// What the stream tells of one kind.
+struct Span {
+  std::size_t count = 0;
+  std::size_t first_line = 0;
+  std::size_t last_line = 0;
+};
+
+// A report on all that has been put into a stream, by two workers that share its shards. Each line counts once.
+class Replay {
+ public:
+  explicit Replay(const History& history) {
+    auto group = decouple::ConsumerGroup<Parsed>::Create(history, {.name = "report", .start = decouple::TrimHorizon{}});
+    std::vector<std::thread> workers;
+    for (const char* name : {"report-1", "report-2"}) {
+      workers.emplace_back(
+          [&, name] { group->AddWorker(name, [&](const decouple::RecordBatch<Parsed>& batch) { See(batch); }).Run(); });
+    }
+    for (std::thread& worker : workers) worker.join();
+  }
+
+  const std::map<std::string, Span>& kinds() const { return kinds_; }
+  std::size_t records() const { return records_; }
+  std::size_t seen_again() const { return seen_again_; }
+
+ private:
+  void See(const decouple::RecordBatch<Parsed>& batch) {
+    const std::lock_guard lock(mutex_);
+    for (const auto& record : batch) {
+      ++records_;
+      const std::size_t line = record.body().line_number;
+      if (line >= seen_.size()) seen_.resize(std::max(line + 1, seen_.size() * 2));
+      if (seen_[line]) {
+        ++seen_again_;
+        continue;
+      }
+      seen_[line] = true;
+      Span& span = kinds_[std::string(record.partition_key())];
+      span.first_line = span.count == 0 ? line : std::min(span.first_line, line);
+      span.last_line = std::max(span.last_line, line);
+      ++span.count;
+    }
+  }
+
+  std::mutex mutex_;
+  std::vector<bool> seen_;
+  std::map<std::string, Span> kinds_;
+  std::size_t records_ = 0;
+  std::size_t seen_again_ = 0;
+};
+
 // A queue of some kinds of events, and how many came.
 struct Report {
   const char* name;
@@ -110,14 +170,16 @@ struct Tally {
 };
 
 // Receives until the queue is closed and drained. Returns true if it crashed before.
-bool Work(Lines queue, decouple::Topic<Event> topic, Tally& tally) {
+bool Work(Lines queue, decouple::Topic<Event> topic, History history, Tally& tally) {
   for (int handled = 0;;) {
     auto received = queue.Receive({.max_messages = 10, .wait = absl::Seconds(1)});
     if (!received.ok()) return false;  // closed and drained
     for (auto& delivery : *received) {
       if (delivery.receive_count() > 1) tally.redelivered.fetch_add(1);
       const Line& line = delivery.body();
-      if (!topic.Publish(Event{line.number, KindOf(line.text), delivery.sent_at()}).ok()) std::abort();
+      Event event{line.number, KindOf(line.text), delivery.sent_at()};
+      if (!history.Put(event.kind, Parsed{line.number}).ok()) std::abort();
+      if (!topic.Publish(std::move(event)).ok()) std::abort();
       // Not on a second try, so that each message gets through.
       if (++handled >= kCrashEvery && delivery.receive_count() == 1) {
         tally.crashes.fetch_add(1);
@@ -129,10 +191,10 @@ bool Work(Lines queue, decouple::Topic<Event> topic, Tally& tally) {
 }
 
 // Runs a worker and, whenever it crashes, the next one.
-void Supervise(Lines queue, decouple::Topic<Event> topic, Tally& tally) {
+void Supervise(Lines queue, decouple::Topic<Event> topic, History history, Tally& tally) {
   bool crashed = true;
   while (crashed) {
-    std::thread worker([&] { crashed = Work(queue, topic, tally); });
+    std::thread worker([&] { crashed = Work(queue, topic, history, tally); });
     worker.join();
   }
 }
@@ -188,7 +250,8 @@ std::vector<std::string> OwnLogs() {
   return {};
 }
 
-void Print(const Tally& tally, Ledger& ledger, const std::array<Report, 3>& reports, absl::Duration took) {
+void Print(const Tally& tally, Ledger& ledger, const std::array<Report, 3>& reports, const Replay& replay,
+           absl::Duration took) {
   const std::size_t read = tally.read.load();
   const std::size_t processed = ledger.processed();
   absl::PrintF("lines in      %d\n", read);
@@ -202,8 +265,14 @@ void Print(const Tally& tally, Ledger& ledger, const std::array<Report, 3>& repo
                absl::FormatDuration(ledger.LatencyPercentile(100)));
   absl::PrintF("fanned out   ");
   for (const Report& report : reports) absl::PrintF(" %s %d  ", report.name, report.received.load());
-  absl::PrintF("\nper kind of event\n");
-  for (const auto& [kind, count] : ledger.kinds()) absl::PrintF("  %-28s %d\n", kind, count);
+  absl::PrintF("\nreplayed      %d events from the stream, %d of them seen before\n", replay.records(),
+               replay.seen_again());
+  absl::PrintF("per kind of event, and in the replay from which line to which\n");
+  for (const auto& [kind, count] : ledger.kinds()) {
+    const auto span = replay.kinds().find(kind);
+    if (span == replay.kinds().end()) continue;
+    absl::PrintF("  %-28s %8d   %8d …%8d\n", kind, count, span->second.first_line + 1, span->second.last_line + 1);
+  }
 }
 
 }  // namespace
@@ -221,6 +290,7 @@ int main(int argc, char** argv) {
                               .name = "lines"})
                    .value();
   decouple::Topic<Event> topic;
+  auto history = History::Create({.shards = 4, .name = "history"}).value();
   std::array<Report, 3> reports = {Report{"changes", {}}, Report{"states", {}}, Report{"the rest", {}}};
   Subscribe(topic, reports);
   Ledger ledger;
@@ -228,7 +298,7 @@ int main(int argc, char** argv) {
   std::map<std::string, std::size_t> expected;  // counted on the way in, by one thread and without the queue
   const absl::Time begin = absl::Now();
   std::vector<std::thread> supervisors;
-  for (int i = 0; i < kWorkers; ++i) supervisors.emplace_back(Supervise, queue, topic, std::ref(tally));
+  for (int i = 0; i < kWorkers; ++i) supervisors.emplace_back(Supervise, queue, topic, history, std::ref(tally));
   std::vector<std::thread> reporters;
   for (Report& report : reports) reporters.emplace_back(Count, std::ref(report), std::ref(ledger));
 
@@ -260,6 +330,7 @@ int main(int argc, char** argv) {
   }
   queue.Close();
   for (std::thread& supervisor : supervisors) supervisor.join();
+  history.Close();
   for (Report& report : reports) report.events.Close();
   for (std::thread& reporter : reporters) reporter.join();
   const absl::Duration took = absl::Now() - begin;
@@ -270,9 +341,12 @@ int main(int argc, char** argv) {
   for (const std::string& path : paths) {
     if (path != "-") ForEachLine(path, [&](const std::string& text) { ++expected[KindOf(text)]; });
   }
-  const bool same = ledger.kinds() == expected && ledger.processed() == tally.read.load();
-  Print(tally, ledger, reports, took);
-  absl::PrintF("checked       %s\n", same ? "the counts are those of the input, read again without the queue"
+  const Replay replay(history);
+  std::map<std::string, std::size_t> replayed;
+  for (const auto& [kind, span] : replay.kinds()) replayed.emplace(kind, span.count);
+  const bool same = ledger.kinds() == expected && replayed == expected && ledger.processed() == tally.read.load();
+  Print(tally, ledger, reports, replay, took);
+  absl::PrintF("checked       %s\n", same ? "both counts are those of the input, read again without queue and stream"
                                           : "THE COUNTS DIFFER FROM THE INPUT");
   return same && readable ? 0 : 1;
 }

@@ -236,6 +236,26 @@ TEST_CASE("workers share the shards: who has less than its share takes one at a 
   CHECK(sizes() == std::multiset<std::size_t>{3, 4});
 }
 
+TEST_CASE("a shard is not taken for balance while a batch of it is being processed") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 2});
+  Put(stream, "k", 1, ToPart(0, 2));
+  Put(stream, "k", 2, ToPart(1, 2));
+  auto group = MakeGroupOfAll(stream);
+  std::vector<int> bodies;
+  auto second = group.AddWorker("second", NoteIn(bodies));
+  auto first = group.AddWorker("first", [&](const RecordBatch<int>& batch) {
+    if (batch.front().body() == 1) {
+      second.Step();
+      CHECK(second.Shards() == std::vector{Number(1)});
+    }
+    NoteIn(bodies)(batch);
+  });
+  first.Step();
+  CHECK(bodies == std::vector{2, 1});
+  CHECK(first.Shards() == std::vector{Number(0)});
+}
+
 TEST_CASE("after a crash what came after the last checkpoint comes again") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
@@ -459,8 +479,18 @@ TEST_CASE("a group goes on where one of its name left off in the store") {
     worker.Step();
   }
   CHECK(bodies == std::vector{1, 2, 3, 4});
-  auto other = MakeStream<int>(clock);
-  CHECK(ErrorIn(ConsumerGroup<int>::Create(other, {.name = "g", .checkpoints = store})) == std::nullopt);
+}
+
+TEST_CASE("a saved checkpoint that the stream has not given is refused") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  const auto store = std::make_shared<InMemoryCheckpointStore>();
+  const SequenceNumber given = Put(stream, "k", 1).sequence_number;
+  const SequenceNumber ahead(given.value() + 1);
+  REQUIRE(store->Save("g", Number(0), AfterSequenceNumber{ahead}).ok());
+  CHECK(ErrorIn(ConsumerGroup<int>::Create(stream, {.name = "g", .checkpoints = store})) == Error::kInvalidArgument);
+  REQUIRE(store->Save("g", Number(0), AfterSequenceNumber{given}).ok());
+  CHECK(ConsumerGroup<int>::Create(stream, {.name = "g", .checkpoints = store}).ok());
 }
 
 // Fails when it is told to.
@@ -537,8 +567,10 @@ TEST_CASE("Run() sleeps until there is something to do, and returns when the str
   });
   clock.AwaitSleepers(1);
   Put(stream, "k", 1);
-  clock.AwaitSleepers(1);
-  clock.Advance(kLease * 10);  // it wakes to renew
+  for (int i = 0; i < 10; ++i) {
+    clock.AwaitSleepers(1);
+    clock.Advance(kLease / 3);  // it wakes to renew
+  }
   CHECK(stream.SplitShard(Number(0)).ok());
   Put(stream, "k", 2);
   stream.Close();

@@ -43,6 +43,7 @@ int Reshard(Stream<Numbered> stream, const std::atomic<bool>& stopping, std::uin
   int reshardings = 0;
   while (!stopping) {
     const auto open = OpenShards(stream);
+    if (open.empty()) break;  // closed meanwhile
     const auto& any = open[random() % open.size()];
     absl::Status status;
     if (open.size() > 8) {

@@ -97,9 +97,7 @@ class Stream {
   // were opened. First lets go of what is over.
   std::vector<Shard> Shards() const {
     core_->Trim();
-    std::vector<Shard> all;
-    for (const auto& shard : core_->shards().All()) all.push_back(shard->Description());
-    return all;
+    return core_->shards().Descriptions();
   }
 
   // ---- resharding: takes a mutex, for some microseconds a shard, during which puts to these shards wait --------------

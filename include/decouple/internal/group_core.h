@@ -43,14 +43,11 @@ class GroupCore {
   absl::Status Begin(const IteratorPosition& start, const std::map<ShardId, Checkpoint>& saved) {
     const std::lock_guard lock(syncing_);
     synced_ = stream_->shards().changes();
-    std::vector<Shard> shards;
-    for (const auto& shard : stream_->shards().All()) {
-      shards.push_back(shard->Description());
-      const auto checkpoint = saved.find(shard->id());
+    const std::vector<Shard> shards = stream_->shards().Descriptions();
+    for (const Shard& shard : shards) {
+      const auto checkpoint = saved.find(shard.id);
       if (checkpoint == saved.end()) continue;
-      if (const auto* const after = std::get_if<AfterSequenceNumber>(&checkpoint->second)) {
-        if (const auto position = shard->Find(*after, stream_->Now()); !position.ok()) return position.status();
-      }
+      if (absl::Status status = Check(shard.id, checkpoint->second); !status.ok()) return status;
     }
     const bool is_new = saved.empty();
     table_->SetShards(shards, [&](const Shard& shard) { return is_new ? Beginning(shard.id, start) : TrimHorizon(); });
@@ -64,9 +61,7 @@ class GroupCore {
     if (!NeedsSync()) return;
     const std::lock_guard lock(syncing_);
     synced_ = stream_->shards().changes();
-    std::vector<Shard> shards;
-    for (const auto& shard : stream_->shards().All()) shards.push_back(shard->Description());
-    table_->SetShards(shards, [](const Shard&) { return TrimHorizon(); });
+    table_->SetShards(stream_->shards().Descriptions(), [](const Shard&) { return TrimHorizon(); });
   }
 
   bool NeedsSync() const {
@@ -85,6 +80,14 @@ class GroupCore {
   const PerThread<OwnedGroupCounts>& counts() const { return counts_; }
 
  private:
+  // A saved checkpoint must be of this stream.
+  absl::Status Check(ShardId id, const Checkpoint& checkpoint) const {
+    const auto* const after = std::get_if<AfterSequenceNumber>(&checkpoint);
+    if (after == nullptr) return absl::OkStatus();
+    const auto shard = stream_->shards().Find(id);
+    return shard.ok() ? (*shard)->Find(*after, stream_->Now()).status() : absl::OkStatus();
+  }
+
   // A position of now, as a checkpoint that does not move.
   Checkpoint Beginning(ShardId id, const IteratorPosition& start) const {
     if (const auto* const at = std::get_if<AtTimestamp>(&start)) return *at;

@@ -51,11 +51,12 @@ class GroupWorker {
     TakeLeases();
     std::size_t processed = 0;
     for (auto one = shards_.begin(); one != shards_.end();) {
-      if (!group_->table().IsHeld(one->lease(), Now())) {  // a processor took too long
+      if (!group_->table().BeginWork(one->lease(), Now())) {  // a processor took too long
         one = Lose(one);
         continue;
       }
       const RecordBatch<T> batch = one->ProcessNext(group_->max_records());
+      group_->table().EndWork(one->lease());
       processed += batch.size();
       group_->mine().records.Add(batch.size());
       group_->mine().bytes.Add(batch.bytes());

@@ -3,7 +3,8 @@
 // A lease is free, or its owner's until its instant of expiry: from that instant on, by the clock alone, it is free
 // again. An owner is a worker and the count of how often the lease was taken, so one that lost a lease and took it
 // again does not mistake the new one for the old. While a checkpoint is being saved its lease cannot be taken, so two
-// owners never save at the same time.
+// owners never save at the same time; and while a batch is being processed it is not taken for balance, so that the
+// batch does not come again for that alone.
 
 #ifndef DECOUPLE_INTERNAL_LEASE_TABLE_H_
 #define DECOUPLE_INTERNAL_LEASE_TABLE_H_
@@ -141,7 +142,7 @@ class LeaseTable {
                                        [](const auto& a, const auto& b) { return a.second < b.second; });
     if (most->second < mine + 2) return taken;
     for (auto& [id, line] : lines_) {
-      if (!IsToDo(line) || !IsOwnedBy(line, most->first, now) || line.is_saving) continue;
+      if (!IsToDo(line) || !IsOwnedBy(line, most->first, now) || line.is_saving || line.is_worked_on) continue;
       taken.push_back(Give(id, line, worker, now));
       ++counts_.stolen;
       break;
@@ -152,6 +153,19 @@ class LeaseTable {
   bool IsHeld(const HeldLease& lease, std::int64_t now) const {
     const std::lock_guard lock(mutex_);
     return FindHeld(lease, now) != nullptr;
+  }
+
+  // Around the processing of a batch. False: the lease is not the caller's any more.
+  bool BeginWork(const HeldLease& lease, std::int64_t now) {
+    const std::lock_guard lock(mutex_);
+    Line* const line = FindHeld(lease, now);
+    if (line != nullptr) line->is_worked_on = true;
+    return line != nullptr;
+  }
+  void EndWork(const HeldLease& lease) {
+    const std::lock_guard lock(mutex_);
+    const auto found = lines_.find(lease.shard);
+    if (found != lines_.end() && found->second.taken == lease.taken) found->second.is_worked_on = false;
   }
 
   void CountLost() {
@@ -269,6 +283,7 @@ class LeaseTable {
     std::uint64_t taken = 0;
     std::int64_t expires_at = 0;
     bool is_saving = false;
+    bool is_worked_on = false;
   };
 
   // How many leases each worker has that is there, and how many each should have at most.
@@ -313,6 +328,7 @@ class LeaseTable {
   HeldLease Give(ShardId id, Line& line, std::uint64_t worker, std::int64_t now) {
     line.owner = worker;
     line.expires_at = Later(now, duration_);
+    line.is_worked_on = false;
     ++line.taken;
     ++counts_.taken;
     return {id, worker, line.taken};

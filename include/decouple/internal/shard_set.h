@@ -72,6 +72,14 @@ class ShardSet {
     return all;
   }
 
+  // The same, as they are at one moment between two reshardings.
+  std::vector<Shard> Descriptions() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<Shard> all;
+    for (const auto& [id, shard] : shards_) all.push_back(shard->Description());
+    return all;
+  }
+
   // Counts reshardings, and tells those who wait for one.
   std::uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
   EventCount& changed() { return changed_; }

@@ -400,6 +400,7 @@ TEST_CASE("a worker that is shut down lets its processors make a last checkpoint
   CHECK(of_second == std::vector{2});
   CHECK(first.Step() == 0);
   CHECK(first.NextStep() == absl::InfiniteFuture());
+  first.RenewLeases();  // does nothing
 }
 
 TEST_CASE("a worker that just goes frees its leases, and what has no checkpoint comes again") {
@@ -491,6 +492,20 @@ TEST_CASE("a saved checkpoint that the stream has not given is refused") {
   CHECK(ErrorIn(ConsumerGroup<int>::Create(stream, {.name = "g", .checkpoints = store})) == Error::kInvalidArgument);
   REQUIRE(store->Save("g", Number(0), AfterSequenceNumber{given}).ok());
   CHECK(ConsumerGroup<int>::Create(stream, {.name = "g", .checkpoints = store}).ok());
+}
+
+TEST_CASE("a group that began at the latest record goes on from there in its next life, though it read nothing") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  Put(stream, "k", 1);
+  const auto store = std::make_shared<InMemoryCheckpointStore>();
+  { const auto group = MakeGroup(stream, {.name = "g", .checkpoints = store}); }
+  Put(stream, "k", 2);
+  auto group = MakeGroup(stream, {.name = "g", .checkpoints = store});
+  std::vector<int> bodies;
+  auto worker = group.AddWorker("w", NoteIn(bodies));
+  worker.Step();
+  CHECK(bodies == std::vector{2});
 }
 
 // Fails when it is told to.

@@ -179,6 +179,23 @@ TEST_CASE("a batch that the function fails comes again after a second") {
   CHECK(taken.bodies == std::vector{1});
 }
 
+TEST_CASE("the end of a shard that the function fails comes again, too") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  auto consumer = Register(stream);
+  Taken taken;
+  taken.answer = absl::UnavailableError("not now");
+  auto subscription = Subscribe(consumer, TrimHorizon{}, taken.Function());
+  stream.Close();
+  subscription.Deliver();
+  CHECK(subscription.active());
+  taken.answer = absl::OkStatus();
+  clock.Advance(Seconds(1));
+  subscription.Deliver();
+  CHECK(taken.ended);
+  CHECK_FALSE(subscription.active());
+}
+
 TEST_CASE("each consumer has 2 MiB a second of each shard, beside those who read") {
   ManualClock clock;
   auto stream = MakeStream<std::string>(clock, {.capacity_mode = CapacityMode::kProvisioned});

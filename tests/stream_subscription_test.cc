@@ -90,8 +90,13 @@ TEST_CASE("a key can be taken from what was said with the publish") {
   auto stream = MakeStream<int>(clock);
   SubscribeForGood(topic, IntoStream(stream, [](const Notification<int>& n) { return n.subject(); }));
   REQUIRE(topic.Publish(1, {.subject = "north"}).ok());
+  Put(stream, "k", 2);
   auto iterator = Iterate(stream, Number(0));
-  CHECK(Read(iterator).front().partition_key() == "north");
+  const auto batch = Read(iterator);
+  CHECK(batch[0].partition_key() == "north");
+  REQUIRE(batch[0].publication() != nullptr);
+  CHECK(batch[0].publication()->subject == "north");
+  CHECK(batch[1].publication() == nullptr);
 }
 
 TEST_CASE("what a stream's capacity mode does not take is tried again") {

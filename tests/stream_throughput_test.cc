@@ -77,7 +77,7 @@ TEST_CASE("a batch tells of each record whether it was taken") {
   entries.push_back({"k", BodyOf(10)});
   const auto results = stream.PutBatch(entries);
   REQUIRE(results.ok());
-  for (const std::size_t i : {0, 1, 2}) CHECK((*results)[i].ok());
+  for (std::size_t i = 0; i < 3; ++i) CHECK((*results)[i].ok());
   CHECK(ErrorIn((*results)[3]) == Error::kProvisionedThroughputExceeded);
   CHECK(entries[3].body.size() == kMebibyte / 3 - 1);
   const StreamStatistics statistics = stream.Statistics();

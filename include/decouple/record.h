@@ -23,6 +23,7 @@
 #include "decouple/internal/record_segment.h"
 #include "decouple/internal/shared_body.h"
 #include "decouple/message.h"
+#include "decouple/publication.h"
 #include "decouple/shard.h"
 
 namespace decouple {
@@ -48,6 +49,11 @@ class Record {
   absl::Time approximate_arrival_timestamp() const { return absl::FromUnixNanos(segment_->arrival(at())); }
   // What it counts towards sizes: body and key.
   std::size_t bytes() const { return segment_->bytes(at()); }
+
+  // What was said of it when it was published on a topic that feeds the stream; null if it was put directly.
+  const Publication* publication() const {
+    return segment_->IsShared(at()) ? segment_->shared(at()).publication() : nullptr;
+  }
 
   // For the library itself: the body, with a hold of the caller's.
   internal::BodyHold Share() const { return internal::BodyHold(new internal::RecordBody<T>(*segment_, at())); }

@@ -39,7 +39,7 @@ class GroupCore {
   GroupCore(const GroupCore&) = delete;
   GroupCore& operator=(const GroupCore&) = delete;
 
-  // Once: shards that are there begin at `start`, but for those with a checkpoint in `saved`, if there is any.
+  // Once: a new group, with nothing saved, begins at `start`.
   absl::Status Begin(const IteratorPosition& start, const std::map<ShardId, Checkpoint>& saved) {
     const std::lock_guard lock(syncing_);
     synced_ = stream_->shards().changes();
@@ -52,7 +52,7 @@ class GroupCore {
     const bool is_new = saved.empty();
     table_->SetShards(shards, [&](const Shard& shard) { return is_new ? Beginning(shard.id, start) : TrimHorizon(); });
     table_->Restore(saved);
-    return absl::OkStatus();
+    return is_new ? table_->SaveAll() : absl::OkStatus();
   }
 
   // Looks at the stream's shards, if they have changed. What is new begins at its beginning: it goes on where others

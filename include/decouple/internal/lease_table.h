@@ -118,7 +118,9 @@ class LeaseTable {
   // The worker is there: all its leases that have not expired are its own for another duration.
   void Renew(std::uint64_t worker, std::int64_t now) {
     const std::lock_guard lock(mutex_);
-    workers_.at(worker).seen_until = Later(now, duration_);
+    const auto self = workers_.find(worker);
+    if (self == workers_.end()) return;  // it has been shut down
+    self->second.seen_until = Later(now, duration_);
     for (auto& [id, line] : lines_) {
       if (IsOwnedBy(line, worker, now)) line.expires_at = Later(now, duration_);
     }
@@ -217,6 +219,14 @@ class LeaseTable {
       const auto found = lines_.find(id);
       if (found != lines_.end()) found->second.checkpoint = checkpoint;
     }
+  }
+
+  // Where the group begins, so that its later lives begin there, too. Before there are workers.
+  absl::Status SaveAll() {
+    const std::lock_guard lock(mutex_);
+    absl::Status status;
+    for (const auto& [id, line] : lines_) status.Update(store_->Save(group_, id, line.checkpoint));
+    return status;
   }
 
   std::optional<Checkpoint> CheckpointOf(ShardId shard) const {

@@ -139,7 +139,11 @@ class RecordLog {
       const std::uint64_t middle = begin + (end - begin) / 2;
       const ReadSection section;
       const Segment* const segment = directory_.Find(middle);
-      if (segment == nullptr || segment->LatestArrival() < time) {  // null: trimmed meanwhile
+      const Stretch stretch = StretchNumbered(middle);
+      // Not there: trimmed meanwhile, or not made yet by those who have its tickets.
+      const bool is_before =
+          segment == nullptr ? stretch.first + stretch.capacity <= first() : segment->LatestArrival() < time;
+      if (is_before) {
         begin = middle + 1;
       } else {
         end = middle;

@@ -32,8 +32,9 @@ class RecordSink {
   RecordSink& operator=(const RecordSink&) = delete;
   virtual ~RecordSink() = default;
 
-  // How many of the batch it took, from the first on; the rest comes again.
-  virtual std::size_t Take(const RecordBatch<T>& batch) = 0;
+  // Takes records of the batch from the first on, and says how many. False: not all that it was to do; the rest comes
+  // again.
+  virtual bool Take(const RecordBatch<T>& batch, std::size_t& taken) = 0;
 };
 
 // Function: of a const RecordBatch<T>&, gives nothing or an absl::Status. All or nothing; what throws takes nothing.
@@ -42,7 +43,7 @@ class FunctionSink final : public RecordSink<T> {
  public:
   explicit FunctionSink(Function function) : function_(std::move(function)) {}
 
-  std::size_t Take(const RecordBatch<T>& batch) override {
+  bool Take(const RecordBatch<T>& batch, std::size_t& taken) override {
     const Outcome outcome = RunGuarded([&] {
       if constexpr (std::is_convertible_v<std::invoke_result_t<Function&, const RecordBatch<T>&>, absl::Status>) {
         const absl::Status status = std::invoke(function_, batch);
@@ -52,7 +53,8 @@ class FunctionSink final : public RecordSink<T> {
         return Outcome::kDelivered;
       }
     });
-    return outcome == Outcome::kDelivered ? batch.size() : 0;
+    taken = outcome == Outcome::kDelivered ? batch.size() : 0;
+    return outcome == Outcome::kDelivered;
   }
 
  private:
@@ -66,13 +68,13 @@ class QueueSink final : public RecordSink<T> {
  public:
   QueueSink(std::shared_ptr<AnyQueue> queue, Clock& clock) : queue_(std::move(queue)), clock_(clock) {}
 
-  std::size_t Take(const RecordBatch<T>& batch) override {
-    std::size_t taken = 0;
+  bool Take(const RecordBatch<T>& batch, std::size_t& taken) override {
+    taken = 0;
     for (const Record<T>& record : batch) {
-      if (!Deliver(batch.shard_id(), record)) break;
+      if (!Deliver(batch.shard_id(), record)) return false;
       ++taken;
     }
-    return taken;
+    return true;
   }
 
  private:

@@ -33,7 +33,7 @@ class ShardProcessing {
       : stream_(stream),
         shard_(std::move(shard)),
         position_(position),
-        state_(std::make_shared<Checkpointer::State>(std::move(table), stream.clock(), lease)),
+        state_(new Checkpointer::State{.table = std::move(table), .clock = stream.clock(), .lease = lease}),
         checkpointer_(state_),
         processor_(make_processor(lease.shard)) {}
 

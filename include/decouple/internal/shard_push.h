@@ -144,8 +144,9 @@ class ShardPush final : public ShardWatcher, public std::enable_shared_from_this
     std::uint64_t next = position;
     const RecordBatch<T> batch = shard_->Read(next, bounds);
     if (batch.empty() && !batch.shard_ended()) return std::nullopt;
-    const std::size_t taken = sink_->Take(batch);
-    if (taken < batch.size()) {
+    std::size_t taken = 0;
+    const bool is_all = sink_->Take(batch, taken);
+    if (!is_all) {
       next -= batch.size() - taken;
       const std::lock_guard lock(mutex_);
       retry_at_ = stream_->Now() + kRetryAfter;
@@ -163,7 +164,7 @@ class ShardPush final : public ShardWatcher, public std::enable_shared_from_this
       position_ = next;
       if (taken > 0) last_ = batch[taken - 1].sequence_number();
     }
-    if (batch.shard_ended() && taken == batch.size()) Stop();
+    if (batch.shard_ended() && is_all) Stop();
     return taken;
   }
 

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "decouple/consumer_group.h"
 #include "decouple/stream_consumer.h"
 #include "seed.h"
@@ -276,22 +277,32 @@ TEST_CASE("a consumer on a thread of its own is pushed every record, in order, a
     });
   }
   Order order;
-  std::atomic<bool> ended{false};
-  auto subscription = consumer.SubscribeToShard(Number(0), TrimHorizon{},
-                                                [&](const RecordBatch<Numbered>& batch) {
-                                                  for (const auto& record : batch) order.See(record.body());
-                                                  if (batch.shard_ended()) ended = true;
-                                                },
-                                                {.executor = [&](std::function<void()> task) {
-                                                  const std::lock_guard lock(mutex);
-                                                  tasks.push_back(std::move(task));
-                                                  more.notify_one();
-                                                }});
+  std::atomic<std::uint64_t> seen{0};
+  const auto see = [&](const RecordBatch<Numbered>& batch) {
+    for (const auto& record : batch) order.See(record.body());
+    seen += batch.size();
+  };
+  const auto post = [&](std::function<void()> task) {
+    const std::lock_guard lock(mutex);
+    tasks.push_back(std::move(task));
+    more.notify_one();
+  };
+  const auto subscription = consumer.SubscribeToShard(Number(0), TrimHorizon{}, see, {.executor = post});
+  const auto await = [&](std::uint64_t records) {
+    const absl::Time deadline = absl::Now() + Seconds(20);
+    while (seen < records && absl::Now() < deadline) std::this_thread::yield();
+    return seen == records;
+  };
+  // Each put comes just when the one before has been pushed, and whoever pushed it is about to leave.
+  const std::uint32_t rounds = each / 4;
+  for (std::uint32_t round = 1; round <= rounds; ++round) {
+    Put(stream, "k", Numbered{kPutters * kKeysEach, round - 1});
+    if (!await(round)) break;
+  }
   std::vector<std::thread> putters;
   for (std::uint32_t i = 0; i < kPutters; ++i) putters.emplace_back(PutAll, stream, i, each);
   Join(putters);
-  stream.Close();
-  while (!ended) std::this_thread::yield();
+  CHECK(await(std::uint64_t{each} * kPutters + rounds));
   {
     const std::lock_guard lock(mutex);
     stopping = true;
@@ -299,7 +310,7 @@ TEST_CASE("a consumer on a thread of its own is pushed every record, in order, a
   more.notify_all();
   Join(pool);
   CHECK(order.out_of_order() == 0);
-  CHECK(order.seen() == std::uint64_t{each} * kPutters);
+  CHECK(order.seen() == std::uint64_t{each} * kPutters + rounds);
 }
 
 TEST_CASE("readers that sleep at the tip are woken by every put and by the end") {

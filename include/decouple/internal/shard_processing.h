@@ -27,13 +27,13 @@ template <typename T>
 class ShardProcessing {
  public:
   // Reads from `position` on.
-  ShardProcessing(StreamCore<T>& stream, std::shared_ptr<LeaseTable> table, const HeldLease& lease,
+  ShardProcessing(StreamCore<T>& stream, const std::shared_ptr<LeaseTable>& table, const HeldLease& lease,
                   std::shared_ptr<ShardCore<T>> shard, std::uint64_t position,
                   const ProcessorFactory<T>& make_processor)
       : stream_(stream),
         shard_(std::move(shard)),
         position_(position),
-        state_(new Checkpointer::State{.table = std::move(table), .clock = stream.clock(), .lease = lease}),
+        state_(new Checkpointer::State{.table = table, .clock = stream.clock(), .lease = lease}),
         checkpointer_(state_),
         processor_(make_processor(lease.shard)) {}
 

@@ -83,7 +83,7 @@ class OnDemandThroughput {
 
  private:
   static constexpr std::int64_t kMinute = 60 * TokenBucket::kSecond;
-  static constexpr std::int64_t kDay = 24 * 60 * kMinute;
+  static constexpr std::int64_t kDay = std::int64_t{24} * 60 * kMinute;
   static constexpr std::int64_t kDays = 30;
 
   // The most that a minute of it saw, in a second.

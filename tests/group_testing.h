@@ -12,6 +12,8 @@
 
 namespace decouple::testing {
 
+inline constexpr absl::Duration kLease = Seconds(10);  // by default
+
 template <typename T>
 ConsumerGroup<T> MakeGroup(const Stream<T>& stream, ConsumerGroupOptions options = {}) {
   if (options.name.empty()) options.name = "group";
@@ -39,6 +41,39 @@ inline auto NoteOnly(std::vector<int>& bodies) {
   return [&bodies](const RecordBatch<int>& batch, Checkpointer&) {
     for (const auto& record : batch) bodies.push_back(record.body());
   };
+}
+
+// Notes what a worker tells it.
+struct Notes {
+  std::vector<std::string> told = {};
+  bool ends = true;  // makes its checkpoint at the shard's end
+};
+
+class Noting {
+ public:
+  Noting(Notes& notes, ShardId shard) : notes_(notes), shard_(std::to_string(shard.number())) {}
+
+  void Initialize(ShardId shard) { notes_.told.push_back("initialize " + std::to_string(shard.number())); }
+  void ProcessRecords(const RecordBatch<int>& batch) {
+    for (const auto& record : batch) notes_.told.push_back("record " + std::to_string(record.body()));
+  }
+  void LeaseLost() { notes_.told.push_back("lost " + shard_); }
+  void ShardEnded(Checkpointer& checkpointer) {
+    notes_.told.push_back("ended " + shard_);
+    if (notes_.ends) CHECK(checkpointer.Checkpoint().ok());
+  }
+  void ShutdownRequested(Checkpointer& checkpointer) {
+    notes_.told.push_back("shutdown " + shard_);
+    CHECK(checkpointer.Checkpoint().ok());
+  }
+
+ private:
+  Notes& notes_;
+  std::string shard_;
+};
+
+inline auto NotingIn(Notes& notes) {
+  return [&notes](ShardId shard) { return Noting(notes, shard); };
 }
 
 // Puts a body into the shard with this explicit part of the hash keys, of so many.

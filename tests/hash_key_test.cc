@@ -27,6 +27,15 @@ TEST_CASE("a key has the same hash each time, however many others come in betwee
   CHECK(ToString(first) == "205855158292037520142507080498638470199");
 }
 
+TEST_CASE("what a thread remembers of its keys is never another key's") {
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 10'000; i < 30'000; ++i) {
+      const std::string key = "key-" + std::to_string(i);
+      if (HashKeyOf(key) != internal::Md5Of(key)) FAIL(key);
+    }
+  }
+}
+
 TEST_CASE("a key goes to the shard to which the service sends it") {
   ManualClock clock;
   // Where the MD5 lies among 2, 3, 4 and 5 equal ranges.

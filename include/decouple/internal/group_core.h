@@ -93,8 +93,7 @@ class GroupCore {
     if (const auto* const at = std::get_if<AtTimestamp>(&start)) return *at;
     if (std::holds_alternative<TrimHorizon>(start)) return TrimHorizon();
     const auto shard = stream_->shards().Find(id);
-    if (!shard.ok() || (*shard)->IsEnded()) return ShardEnd();
-    const std::uint64_t next = (*shard)->log().next();
+    const std::uint64_t next = shard.ok() ? (*shard)->log().next() : 0;
     if (next == 0) return TrimHorizon();
     return AfterSequenceNumber{(*shard)->NumberOf(next - 1)};
   }

@@ -90,7 +90,7 @@ class RecordSegment {
     while (next < end) {
       const auto run = static_cast<std::uint32_t>(std::countr_one(ReadyWord(next / 64) >> next % 64));
       next += std::min(run, 64 - next % 64);
-      if (run == 0 || next % 64 != 0) break;
+      if (run == 0) break;
     }
     return std::min(next, end) - at;
   }

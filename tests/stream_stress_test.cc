@@ -126,7 +126,7 @@ class Follower {
 
 TEST_CASE("readers see each key's records in order, each once, while others put and reshard") {
   ForEachSeed(1, [](std::uint64_t seed) {
-    const auto each = static_cast<std::uint32_t>(Messages(400'000)) / kPutters;
+    const auto each = static_cast<std::uint32_t>(Messages(3'000'000)) / kPutters;
     auto stream = Stream<Numbered>::Create({.shards = 2, .retention = Hours(24)}).value();
     std::vector<Order> orders(2);
     std::atomic<bool> stopping{false};
@@ -152,7 +152,7 @@ TEST_CASE("readers see each key's records in order, each once, while others put 
 
 TEST_CASE("a group's workers come and go on threads, and see every record of each key in order") {
   ForEachSeed(1, [](std::uint64_t seed) {
-    const auto each = static_cast<std::uint32_t>(Messages(200'000)) / kPutters;
+    const auto each = static_cast<std::uint32_t>(Messages(1'000'000)) / kPutters;
     auto stream = Stream<Numbered>::Create({.shards = 3}).value();
     auto group =
         ConsumerGroup<Numbered>::Create(
@@ -208,7 +208,7 @@ TEST_CASE("a group's workers come and go on threads, and see every record of eac
 }
 
 TEST_CASE("readers and batches that they keep stay whole while records go for want of room") {
-  const auto each = static_cast<std::uint32_t>(Messages(600'000)) / kPutters;
+  const auto each = static_cast<std::uint32_t>(Messages(2'000'000)) / kPutters;
   auto stream = Stream<std::string>::Create({.retained_bytes_per_shard = 200'000}).value();
   std::atomic<bool> stopping{false};
   std::atomic<int> wrong{0};
@@ -298,6 +298,7 @@ TEST_CASE("a consumer on a thread of its own is pushed every record, in order, a
   for (std::uint32_t round = 1; round <= rounds; ++round) {
     Put(stream, "k", Numbered{kPutters * kKeysEach, round - 1});
     if (!await(round)) break;
+    for (volatile std::uint32_t pause = round % 300; pause > 0;) pause = pause - 1;  // each time a little later
   }
   std::vector<std::thread> putters;
   for (std::uint32_t i = 0; i < kPutters; ++i) putters.emplace_back(PutAll, stream, i, each);

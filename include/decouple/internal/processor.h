@@ -10,30 +10,12 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "decouple/internal/guarded.h"
 #include "decouple/record.h"
 #include "decouple/record_processor.h"
 #include "decouple/shard.h"
 
 namespace decouple::internal {
-
-// Runs code of the user's that gives nothing or something like a status. What throws is an error.
-template <typename Call>
-absl::Status StatusOf(Call call) {
-#if defined(__cpp_exceptions)
-  try {
-#endif
-    if constexpr (std::is_convertible_v<std::invoke_result_t<Call&>, absl::Status>) {
-      return call();
-    } else {
-      static_cast<void>(call());
-      return absl::OkStatus();
-    }
-#if defined(__cpp_exceptions)
-  } catch (...) {
-    return absl::UnknownError("the record processor threw");
-  }
-#endif
-}
 
 template <typename T>
 class Processor {

@@ -7,15 +7,13 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <type_traits>
 #include <utility>
 
-#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "decouple/clock.h"
 #include "decouple/hash_key.h"
 #include "decouple/internal/any_queue.h"
-#include "decouple/internal/endpoint.h"
+#include "decouple/internal/guarded.h"
 #include "decouple/internal/published.h"
 #include "decouple/internal/queue_core.h"
 #include "decouple/internal/queue_settings.h"
@@ -44,17 +42,9 @@ class FunctionSink final : public RecordSink<T> {
   explicit FunctionSink(Function function) : function_(std::move(function)) {}
 
   bool Take(const RecordBatch<T>& batch, std::size_t& taken) override {
-    const Outcome outcome = RunGuarded([&] {
-      if constexpr (std::is_convertible_v<std::invoke_result_t<Function&, const RecordBatch<T>&>, absl::Status>) {
-        const absl::Status status = std::invoke(function_, batch);
-        return status.ok() ? Outcome::kDelivered : Outcome::kFailed;
-      } else {
-        static_cast<void>(std::invoke(function_, batch));
-        return Outcome::kDelivered;
-      }
-    });
-    taken = outcome == Outcome::kDelivered ? batch.size() : 0;
-    return outcome == Outcome::kDelivered;
+    const bool is_ok = StatusOf([&] { return std::invoke(function_, batch); }).ok();
+    taken = is_ok ? batch.size() : 0;
+    return is_ok;
   }
 
  private:

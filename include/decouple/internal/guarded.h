@@ -1,0 +1,33 @@
+// Calls of code of the user's, which may fail in any way.
+
+#ifndef DECOUPLE_INTERNAL_GUARDED_H_
+#define DECOUPLE_INTERNAL_GUARDED_H_
+
+#include <type_traits>
+
+#include "absl/status/status.h"
+
+namespace decouple::internal {
+
+// `call` gives nothing or something like a status. What throws is an error.
+template <typename Call>
+absl::Status StatusOf(Call call) {
+#if defined(__cpp_exceptions)
+  try {
+#endif
+    if constexpr (std::is_convertible_v<std::invoke_result_t<Call&>, absl::Status>) {
+      return call();
+    } else {
+      static_cast<void>(call());
+      return absl::OkStatus();
+    }
+#if defined(__cpp_exceptions)
+  } catch (...) {
+    return absl::UnknownError("it threw");
+  }
+#endif
+}
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_GUARDED_H_

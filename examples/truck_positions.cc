@@ -4,7 +4,7 @@
 //             5 shards│
 //             and more└─ mileage    in the evening, the whole day again: how far did each truck drive?
 //
-// The truck is the partition key, so its positions stay in order, also while the busiest shards are split and others are
+// The truck is the partition key, so its positions stay in order, also while the busiest shards are split and others
 // merged in the middle of the day. The one who takes a crashed worker's shards over goes on from the last checkpoint:
 // what the other saw since comes again, and dispatch knows it by the position's number. The second application has
 // checkpoints of its own and begins with the day's first record.
@@ -148,7 +148,8 @@ int Reshard(Positions stream, const std::atomic<bool>& stopping) {
   return reshardings;
 }
 
-// The second application: each truck's way, by reading the whole day. Returns how many trucks' odometers it agrees with.
+// The second application: each truck's way, by reading the whole day. Returns with how many trucks' odometers it
+// agrees.
 int Mileage(const Positions& stream, const Truth& truth) {
   auto group = decouple::ConsumerGroup<Position>::Create(stream, {.name = "mileage", .start = decouple::TrimHorizon{}});
   std::array<Position, kTrucks> last{};

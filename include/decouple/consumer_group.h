@@ -6,8 +6,8 @@
 //     worker.Run();                                    // until the worker is shut down, or the stream closed and read
 //   });
 //
-// Each shard is leased to one worker at a time, which reads it in order. A worker that stops renewing (it crashed, or is
-// stuck) loses its leases at the very instant that they expire, and others take them; one with less than its share
+// Each shard is leased to one worker at a time, which reads it in order. A worker that stops renewing (it crashed, or
+// is stuck) loses its leases at the very instant that they expire, and others take them; one with less than its share
 // takes one of a worker that has more. How far a shard has been worked off, the group's checkpoints say: what comes
 // after the last one comes again, so every record is processed at least once, and the records of a key in order. A
 // shard's children are read when their parents have been to the end.
@@ -80,8 +80,8 @@ struct ConsumerGroupStatistics {
   std::uint64_t lost_leases = 0;    // told to a worker
 };
 
-// Reads the shards that it has leases of. Used by one thread at a time, but for RequestShutdown(). When it goes, without
-// having been shut down, its leases are free at once, and what has no checkpoint comes again.
+// Reads the shards that it has leases of. Used by one thread at a time, but for RequestShutdown(). When it goes and has
+// not been shut down, its leases are free at once, and what has no checkpoint comes again.
 template <typename T>
 class ConsumerWorker {
  public:

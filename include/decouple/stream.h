@@ -100,7 +100,8 @@ class Stream {
     return core_->shards().Descriptions();
   }
 
-  // ---- resharding: takes a mutex, for some microseconds a shard, during which puts to these shards wait --------------
+  // ---- resharding ---------------------------------------------------------------------------------------------------
+  // Takes a mutex for some microseconds a shard, during which puts to these shards wait.
 
   // Closes the shard and opens two that share its range: the upper begins with `new_starting_hash_key`, by default in
   // the middle. kResourceNotFound. kResourceInUse: the shard is closed. kInvalidArgument: the key is not inside the

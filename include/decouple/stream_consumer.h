@@ -6,13 +6,14 @@
 //       {.executor = [&](std::function<void()> task) { pool.Post(std::move(task)); }});
 //
 // A subscription gives all records of one shard, in order, to a function or to a queue: by the executor's threads as
-// soon as they are put, or without an executor on the thread that calls Deliver(). It ends by itself after five minutes,
-// and at the end of its shard; one that continues from where it was misses nothing and gets nothing twice:
+// soon as they are put, or without an executor on the thread that calls Deliver(). It ends by itself after five
+// minutes, and at the end of its shard; one that continues from where it was misses nothing and gets nothing twice:
 //
-//   dashboard.SubscribeToShard(shard_id, decouple::AfterSequenceNumber{*subscription->continuation_sequence_number()}, …)
+//   const auto last = subscription->continuation_sequence_number();
+//   dashboard.SubscribeToShard(shard_id, decouple::AfterSequenceNumber{*last}, …);
 //
-// Where the stream's capacity mode bounds what shards give, each consumer may have 2 MiB a second of each shard; it gets
-// them at that pace.
+// Where the stream's capacity mode bounds what shards give, each consumer may have 2 MiB a second of each shard; it
+// gets them at that pace.
 //
 // A consumer is a handle; it is registered as long as one of its copies lives. All members may be called from any
 // thread.

@@ -164,7 +164,7 @@ class AnyTopic : public std::enable_shared_from_this<AnyTopic> {
   }
 
   // Brings a message to all whose filter lets it through: deliver(core, published) as SubscriptionCore::Deliver().
-  // `reader` looks for them: with it ends what may have been unsubscribed meanwhile, functions and queues of the user's,
+  // `reader` looks for them: with it ends what was perhaps unsubscribed meanwhile, functions and queues of the user's,
   // so it must not end under a lock.
   template <typename Deliver>
   void FanOut(const Published& published, const MessageView& view, SubscriptionSet::Reader& reader, Deliver deliver) {

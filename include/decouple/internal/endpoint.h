@@ -1,4 +1,5 @@
-// Where a subscription's messages go: a queue, a queue of another type, or a function. stream_subscription.h has another.
+// Where a subscription's messages go: a queue, a queue of another type, or a function. Streams are in
+// stream_subscription.h.
 
 #ifndef DECOUPLE_INTERNAL_ENDPOINT_H_
 #define DECOUPLE_INTERNAL_ENDPOINT_H_

@@ -1,8 +1,8 @@
 // Finds a shard's segments by their numbers: a ring of pointers that grows as the shard does.
 //
 // Numbers are consecutive; each has its place in the ring, and as many are there at a time as the ring has places, at
-// most. Who looks is in a ReadSection: a segment that has been taken out is freed after a Synchronize() only. Rings that
-// were outgrown stay (together they are no larger than the one in use), so replacing one waits for nobody; one who
+// most. Who looks is in a ReadSection: a segment that has been taken out is freed after a Synchronize() only. Rings
+// that were outgrown stay (together they are no larger than the one in use), so replacing one waits for nobody; one who
 // still looks into it may miss what has come since.
 
 #ifndef DECOUPLE_INTERNAL_SEGMENT_DIRECTORY_H_

@@ -1,7 +1,7 @@
 // One shard: a log with a place in the stream, and in time.
 //
 //   open     puts go in. Who puts looks at closed_ and takes a ticket within one ReadSection
-//   closed   no ticket is given any more: Close() changes closed_, and waits for the sections that may have seen the old
+//   closed   no ticket is given any more: Close() sets closed_, and waits for the sections that may not have seen it
 //   ended    end_ says how many records there are, and children_ where to go on. Set once, after closed
 //
 // A closed shard stays in the stream for the retention period, even if it never had a record: so who reads its parents

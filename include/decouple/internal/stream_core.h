@@ -338,8 +338,8 @@ class StreamCore {
   void Publish(ThreadRecord& thread, Shard& shard, Segment& segment, std::uint32_t at) {
     std::shared_ptr<Shard> watched;
     {
-      // In which the shard stays, though the record may be read and gone. Whoever sleeps is woken within, too: that takes
-      // a mutex, which nobody holds for more than some instructions.
+      // In which the shard stays, though the record may be read and gone. Who sleeps is woken within, too: that takes a
+      // mutex, which nobody holds for more than some instructions.
       const ReadSection section(thread);
       segment.Publish(at);
       shard.Announce();

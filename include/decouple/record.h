@@ -42,34 +42,31 @@ class Record {
   using Segment = internal::RecordSegment<T>;
 
  public:
-  const T& body() const { return has_shared_ ? segment_->body(at()) : body_->own; }
-  std::string_view partition_key() const { return segment_->key(at()); }
-  SequenceNumber sequence_number() const { return SequenceNumber(base_ + segment_->first() + at()); }
+  const T& body() const { return *body_; }
+  std::string_view partition_key() const { return segment_->key(at_); }
+  SequenceNumber sequence_number() const { return SequenceNumber(base_ + segment_->first() + at_); }
   // When it was put. Records that several threads put at the same time may be in another order than their times.
-  absl::Time approximate_arrival_timestamp() const { return absl::FromUnixNanos(segment_->arrival(at())); }
+  absl::Time approximate_arrival_timestamp() const { return absl::FromUnixNanos(segment_->arrival(at_)); }
   // What it counts towards sizes: body and key.
-  std::size_t bytes() const { return segment_->bytes(at()); }
+  std::size_t bytes() const { return segment_->bytes(at_); }
 
   // What was said of it when it was published on a topic that feeds the stream; null if it was put directly.
   const Publication* publication() const {
-    return segment_->IsShared(at()) ? segment_->shared(at()).publication() : nullptr;
+    return segment_->IsShared(at_) ? segment_->shared(at_).publication() : nullptr;
   }
 
   // For the library itself: the body, with a hold of the caller's.
-  internal::BodyHold Share() const { return internal::BodyHold(new internal::RecordBody<T>(*segment_, at())); }
+  internal::BodyHold Share() const { return internal::BodyHold(new internal::RecordBody<T>(*segment_, at_)); }
 
  private:
   friend class RecordBatch<T>;
 
   Record() = default;
   Record(Segment& segment, std::uint32_t at, std::uint64_t base)
-      : body_(segment.bodies() + at), has_shared_(segment.has_shared()), segment_(&segment), base_(base) {}
+      : body_(&segment.body(at)), at_(at), segment_(&segment), base_(base) {}
 
-  std::uint32_t at() const { return static_cast<std::uint32_t>(body_ - segment_->bodies()); }
-
-  // Its place in the segment, which says all else: one who loops over bodies moves one pointer.
-  const typename Segment::Body* body_ = nullptr;
-  bool has_shared_ = false;
+  const T* body_ = nullptr;
+  std::uint32_t at_ = 0;
   Segment* segment_ = nullptr;
   std::uint64_t base_ = 0;
 };
@@ -93,8 +90,10 @@ class RecordBatch {
     const Record<T>& operator*() const { return record_; }
     const Record<T>* operator->() const { return &record_; }
     const_iterator& operator++() {
-      if (++record_.body_ == end_) [[unlikely]]
-        Enter(run_ + 1);
+      ++record_.at_;
+      record_.body_ = Behind(record_.body_);
+      if (record_.body_ == stop_) [[unlikely]]
+        Continue();
       return *this;
     }
     const_iterator operator++(int) {
@@ -109,6 +108,13 @@ class RecordBatch {
 
     const_iterator(const Run* run, const Run* last, std::uint64_t base) : last_(last), base_(base) { Enter(run); }
 
+    // Bodies of a run stand side by side, and one who loops over them moves one pointer until it comes to `stop_`. Where
+    // some bodies are elsewhere, as they are shared with others, that is after each record.
+    static const T* Behind(const T* body) {
+      return reinterpret_cast<const T*>(reinterpret_cast<const std::byte*>(body) +
+                                        sizeof(typename internal::RecordSegment<T>::Body));
+    }
+
     void Enter(const Run* run) {
       run_ = run;
       if (run == last_) {
@@ -116,11 +122,21 @@ class RecordBatch {
         return;
       }
       record_ = Record<T>(*run->segment, run->begin, base_);
-      end_ = run->segment->bodies() + run->end;
+      stop_ = run->segment->has_shared() ? Behind(record_.body_)
+                                         : reinterpret_cast<const T*>(run->segment->bodies() + run->end);
+    }
+
+    void Continue() {
+      if (record_.at_ == run_->end) {
+        Enter(run_ + 1);
+      } else {
+        record_.body_ = &run_->segment->body(record_.at_);
+        stop_ = Behind(record_.body_);
+      }
     }
 
     Record<T> record_;
-    const typename internal::RecordSegment<T>::Body* end_ = nullptr;  // of the run
+    const T* stop_ = nullptr;
     const Run* run_ = nullptr;
     const Run* last_ = nullptr;
     std::uint64_t base_ = 0;

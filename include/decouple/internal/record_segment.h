@@ -97,8 +97,8 @@ class RecordSegment {
 
   // Every record is ready, so nobody writes any more.
   bool IsFull() const {
-    for (std::uint32_t word = 0; word < capacity_ / 64; ++word) {
-      if (~ReadyWord(word) != 0) return false;
+    for (std::uint32_t word = capacity_ / 64; word > 0; --word) {  // the last is filled last
+      if (~ReadyWord(word - 1) != 0) return false;
     }
     return true;
   }
@@ -117,14 +117,11 @@ class RecordSegment {
   std::int64_t arrival(std::uint32_t at) const { return arrivals_[at]; }
   std::uint32_t bytes(std::uint32_t at) const { return sizes_[at]; }
 
-  // Of records that are ready. Of all together it is added up once.
+  // Of records that are ready. Once nobody writes any more, the sums up to every 64th record are kept: so a read, which
+  // is bounded by bytes and counts them, does not look at each record's size.
   std::uint64_t BytesOf(std::uint32_t begin, std::uint32_t end) const {
-    const bool is_all = begin == 0 && end == capacity_;
-    std::uint64_t sum = is_all ? bytes_.load(std::memory_order_relaxed) : 0;  // relaxed: as for LatestArrival()
-    if (sum != 0) return sum;
-    for (std::uint32_t at = begin; at < end; ++at) sum += sizes_[at];
-    if (is_all) bytes_.store(sum, std::memory_order_relaxed);
-    return sum;
+    if (!HasSums()) return AddUp(begin, end);
+    return sums_[end / 64] + AddUp(end / 64 * 64, end) - sums_[begin / 64] - AddUp(begin / 64 * 64, begin);
   }
 
   // When the last of its records arrived; the end of time while some may still come. Clocks are read before tickets
@@ -161,7 +158,7 @@ class RecordSegment {
     }
     has_shared_.store(false, std::memory_order_relaxed);
     latest_.store(kNotKnown, std::memory_order_relaxed);
-    bytes_.store(0, std::memory_order_relaxed);
+    summing_.store(Summing::kNotYet, std::memory_order_relaxed);
     holds_.store(1, std::memory_order_relaxed);
   }
 
@@ -176,6 +173,9 @@ class RecordSegment {
  private:
   using Word = std::atomic<std::uint64_t>;
 
+  // One reader makes the sums, for all.
+  enum class Summing : std::uint8_t { kNotYet, kUnderWay, kDone };
+
   static constexpr std::int64_t kNotKnown = std::numeric_limits<std::int64_t>::min();
 
   // Where what is, from the segment's beginning.
@@ -187,6 +187,7 @@ class RecordSegment {
       shared = Place(end, records / 64 * sizeof(Word));
       arrivals = Place(end, records * sizeof(std::int64_t));
       sizes = Place(end, records * sizeof(std::uint32_t));
+      sums = Place(end, (records / 64 + 1) * sizeof(std::uint64_t));
       keys = Place(end, records * sizeof(std::string));
       bodies = Place(end, records * sizeof(Body));
       bytes = (end + kAlignment - 1) / kAlignment * kAlignment;
@@ -200,7 +201,7 @@ class RecordSegment {
 
     std::uint32_t capacity;
     std::size_t end = 0;
-    std::size_t ready, shared, arrivals, sizes, keys, bodies, bytes;
+    std::size_t ready, shared, arrivals, sizes, sums, keys, bodies, bytes;
   };
 
   RecordSegment(std::byte* memory, const Layout& layout)
@@ -209,6 +210,7 @@ class RecordSegment {
         shared_(reinterpret_cast<Word*>(memory + layout.shared)),
         arrivals_(reinterpret_cast<std::int64_t*>(memory + layout.arrivals)),
         sizes_(reinterpret_cast<std::uint32_t*>(memory + layout.sizes)),
+        sums_(reinterpret_cast<std::uint64_t*>(memory + layout.sums)),
         keys_(reinterpret_cast<std::string*>(memory + layout.keys)),
         bodies_(reinterpret_cast<Body*>(memory + layout.bodies)) {
     std::uninitialized_value_construct_n(ready_, capacity_ / 64);
@@ -220,6 +222,24 @@ class RecordSegment {
   static constexpr std::uint64_t Bit(std::uint32_t at) { return std::uint64_t{1} << at % 64; }
 
   std::uint64_t ReadyWord(std::uint32_t word) const { return ready_[word].load(std::memory_order_acquire); }
+
+  std::uint64_t AddUp(std::uint32_t begin, std::uint32_t end) const {
+    std::uint64_t sum = 0;
+    for (std::uint32_t at = begin; at < end; ++at) sum += sizes_[at];
+    return sum;
+  }
+
+  // Makes the sums, if it is time to and nobody else does.
+  bool HasSums() const {
+    Summing seen = summing_.load(std::memory_order_acquire);  // pairs with the release below: publishes the sums
+    if (seen == Summing::kDone) return true;
+    if (seen == Summing::kUnderWay || !IsFull()) return false;
+    if (!summing_.compare_exchange_strong(seen, Summing::kUnderWay, std::memory_order_relaxed)) return false;
+    sums_[0] = 0;
+    for (std::uint32_t at = 0; at < capacity_; at += 64) sums_[at / 64 + 1] = sums_[at / 64] + AddUp(at, at + 64);
+    summing_.store(Summing::kDone, std::memory_order_release);
+    return true;
+  }
 
   void WriteRest(std::uint32_t at, std::string_view key, std::int64_t arrival, std::uint32_t bytes) {
     keys_[at].assign(key);
@@ -244,11 +264,12 @@ class RecordSegment {
   std::uint64_t first_ = 0;
   std::atomic<bool> has_shared_{false};
   mutable std::atomic<std::int64_t> latest_{kNotKnown};
-  mutable std::atomic<std::uint64_t> bytes_{0};  // 0: not added up yet
+  mutable std::atomic<Summing> summing_{Summing::kNotYet};
   Word* const ready_;
   Word* const shared_;
   std::int64_t* const arrivals_;
   std::uint32_t* const sizes_;
+  std::uint64_t* const sums_;  // of the records before each 64th; written by the one who sums, then read only
   std::string* const keys_;
   Body* const bodies_;
   alignas(kCacheLine) std::atomic<std::int64_t> holds_{1};

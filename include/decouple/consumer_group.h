@@ -20,27 +20,26 @@
 #ifndef DECOUPLE_CONSUMER_GROUP_H_
 #define DECOUPLE_CONSUMER_GROUP_H_
 
-#include <algorithm>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "decouple/checkpoint_store.h"
 #include "decouple/error.h"
-#include "decouple/internal/consumer_core.h"
 #include "decouple/internal/group_core.h"
 #include "decouple/internal/group_worker.h"
 #include "decouple/internal/lease_table.h"
 #include "decouple/internal/processor.h"
 #include "decouple/internal/range_checks.h"
+#include "decouple/internal/sleeper.h"
 #include "decouple/iterator_position.h"
 #include "decouple/record_processor.h"
 #include "decouple/shard.h"

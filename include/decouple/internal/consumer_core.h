@@ -3,22 +3,20 @@
 #ifndef DECOUPLE_INTERNAL_CONSUMER_CORE_H_
 #define DECOUPLE_INTERNAL_CONSUMER_CORE_H_
 
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <string>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "decouple/error.h"
 #include "decouple/executor.h"
+#include "decouple/internal/range_checks.h"
 #include "decouple/internal/record_sink.h"
 #include "decouple/internal/shard_push.h"
 #include "decouple/internal/stream_core.h"
@@ -26,20 +24,6 @@
 #include "decouple/shard.h"
 
 namespace decouple::internal {
-
-// Kinesis: 1 … 128 of these.
-inline absl::Status CheckName(const char* what, const std::string& name) {
-  constexpr std::size_t kMostCharacters = 128;
-  const auto is_allowed = [](char c) {
-    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '-' || c == '_';
-  };
-  if (!name.empty() && name.size() <= kMostCharacters && std::all_of(name.begin(), name.end(), is_allowed)) {
-    return absl::OkStatus();
-  }
-  return MakeError(
-      Error::kInvalidArgument,
-      absl::StrCat(what, " \"", name, "\"; allowed are 1 to 128 letters, digits, dots, hyphens and underscores"));
-}
 
 template <typename T>
 class ConsumerCore {

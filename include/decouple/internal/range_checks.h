@@ -1,9 +1,14 @@
-// Whether what a user gives is in its range.
+// Whether what a user gives is in its range, or is a name.
 
 #ifndef DECOUPLE_INTERNAL_RANGE_CHECKS_H_
 #define DECOUPLE_INTERNAL_RANGE_CHECKS_H_
 
+#include <algorithm>
+#include <cstddef>
+#include <string>
+
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "decouple/error.h"
@@ -22,6 +27,20 @@ template <typename Number>
 absl::Status CheckNumber(Error error, const char* what, Number value, Number least, Number most) {
   if (value >= least && value <= most) return absl::OkStatus();
   return MakeError(error, absl::StrCat(what, " of ", value, "; allowed are ", least, " to ", most));
+}
+
+// Of streams' consumers and groups: 1 … 128 of these (Kinesis).
+inline absl::Status CheckName(const char* what, const std::string& name) {
+  constexpr std::size_t kMostCharacters = 128;
+  const auto is_allowed = [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '-' || c == '_';
+  };
+  if (!name.empty() && name.size() <= kMostCharacters && std::all_of(name.begin(), name.end(), is_allowed)) {
+    return absl::OkStatus();
+  }
+  return MakeError(
+      Error::kInvalidArgument,
+      absl::StrCat(what, " \"", name, "\"; allowed are 1 to 128 letters, digits, dots, hyphens and underscores"));
 }
 
 }  // namespace decouple::internal

@@ -297,6 +297,9 @@ TEST_CASE("what a queue does not take stays in the stream and is tried again, in
   auto consumer = Register(stream);
   auto subscription = Subscribe(consumer, TrimHorizon{}, queue);
   CHECK(subscription.Deliver() == 2);
+  CHECK(stream.Statistics().subscribe_to_shard_event_success == 0);
+  CHECK(stream.Statistics().subscribe_to_shard_event_records == 2);
+  CHECK(stream.Statistics().subscribe_to_shard_event_bytes == 10);
   std::vector<int> bodies;
   for (int round = 0; round < 3; ++round) {
     auto received = queue.Receive({.max_messages = 10});

@@ -13,7 +13,8 @@
 //   dashboard.SubscribeToShard(shard_id, decouple::AfterSequenceNumber{*last}, …);
 //
 // Where the stream's capacity mode bounds what shards give, each consumer may have 2 MiB a second of each shard; it
-// gets them at that pace.
+// gets them at that pace. No thread of ours runs: what has to wait, for that or after a failure, is pushed with the
+// next put, or by Deliver() from NextDelivery() on.
 //
 // A consumer is a handle; it is registered as long as one of its copies lives. All members may be called from any
 // thread.

@@ -151,10 +151,7 @@ class ShardPush final : public ShardWatcher, public std::enable_shared_from_this
       const std::lock_guard lock(mutex_);
       retry_at_ = stream_->Now() + kRetryAfter;
     }
-    OwnedStreamCounts& mine = stream_->mine();
-    mine.pushes.Add(1);
-    mine.pushed_records.Add(taken);
-    mine.pushed_bytes.Add(batch.bytes());
+    Count(batch, taken, is_all);
     if (stream_->has_bounded_throughput()) {
       throughput_.Take(now, kShardReadBytesPerSecond, static_cast<std::int64_t>(batch.bytes()));
     }
@@ -166,6 +163,16 @@ class ShardPush final : public ShardWatcher, public std::enable_shared_from_this
     }
     if (batch.shard_ended() && is_all) Stop();
     return taken;
+  }
+
+  void Count(const RecordBatch<T>& batch, std::size_t taken, bool is_all) {
+    OwnedStreamCounts& mine = stream_->mine();
+    if (is_all) mine.pushes.Add(1);
+    mine.pushed_records.Add(taken);
+    for (const auto& record : batch) {
+      if (taken-- == 0) break;
+      mine.pushed_bytes.Add(record.bytes());
+    }
   }
 
   // To the executor, unless it has it already.

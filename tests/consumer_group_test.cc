@@ -1,5 +1,8 @@
 #include "decouple/consumer_group.h"
 
+#include <list>
+#include <map>
+#include <set>
 #include <string>
 #include <thread>
 

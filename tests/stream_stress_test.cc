@@ -1,10 +1,12 @@
 // Streams under threads: every record accounted for, each key's in order, while shards split, merge and scale.
 
 #include <atomic>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <random>
 #include <string>
 #include <thread>

@@ -62,15 +62,32 @@ class FailingStore final : public CheckpointStore {
     return store_.Load(group);
   }
   absl::Status Save(const std::string& group, ShardId shard, const Checkpoint& checkpoint) override {
-    return fails ? absl::UnavailableError("down") : store_.Save(group, shard, checkpoint);
+    return fails || shard == lost ? absl::UnavailableError("down") : store_.Save(group, shard, checkpoint);
   }
   absl::Status Forget(const std::string& group, ShardId shard) override { return store_.Forget(group, shard); }
 
   bool fails = false;
+  std::optional<ShardId> lost;  // whose checkpoints it cannot save
 
  private:
   InMemoryCheckpointStore store_;
 };
+
+TEST_CASE("a group whose beginning cannot be saved is none, and the next of its name is new") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 2});
+  Put(stream, "k", 1, ToPart(1, 2));
+  const auto store = std::make_shared<FailingStore>();
+  store->lost = Number(1);
+  CHECK(absl::IsUnavailable(ConsumerGroup<int>::Create(stream, {.name = "g", .checkpoints = store}).status()));
+  store->lost.reset();
+  auto group = MakeGroup(stream, {.name = "g", .checkpoints = store});  // at the latest record
+  Put(stream, "k", 2, ToPart(1, 2));
+  std::vector<int> bodies;
+  auto worker = group.AddWorker("w", NoteIn(bodies));
+  worker.Step();
+  CHECK(bodies == std::vector{2});
+}
 
 TEST_CASE("when the store fails, the checkpoint stays where it was, and the batch comes again") {
   ManualClock clock;

@@ -108,8 +108,8 @@ class RecordBatch {
 
     const_iterator(const Run* run, const Run* last, std::uint64_t base) : last_(last), base_(base) { Enter(run); }
 
-    // Bodies of a run stand side by side, and one who loops over them moves one pointer until it comes to `stop_`. Where
-    // some bodies are elsewhere, as they are shared with others, that is after each record.
+    // Bodies of a run stand side by side, and one who loops over them moves one pointer until it comes to `stop_`.
+    // Where some bodies are elsewhere, as they are shared with others, that is after each record.
     static const T* Behind(const T* body) {
       return reinterpret_cast<const T*>(reinterpret_cast<const std::byte*>(body) +
                                         sizeof(typename internal::RecordSegment<T>::Body));
@@ -147,10 +147,10 @@ class RecordBatch {
   const_iterator end() const { return const_iterator(runs_.data() + runs_.size(), runs_.data() + runs_.size(), base_); }
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
-  const Record<T> front() const { return *begin(); }
-  const Record<T> back() const { return {*runs_.back().segment, runs_.back().end - 1, base_}; }
+  Record<T> front() const { return *begin(); }
+  Record<T> back() const { return {*runs_.back().segment, runs_.back().end - 1, base_}; }
   // O(records / 4 096).
-  const Record<T> operator[](std::size_t i) const {
+  Record<T> operator[](std::size_t i) const {
     for (const Run& run : runs_) {
       if (i < run.end - run.begin) return {*run.segment, run.begin + static_cast<std::uint32_t>(i), base_};
       i -= run.end - run.begin;

@@ -37,6 +37,9 @@ class EventCount {
       NotifySome(n);
   }
 
+  // Whether Notify() would find anybody.
+  bool HasWaiters() const { return waiting_.load(std::memory_order_seq_cst) != 0; }
+
   class Waiter {
    public:
     explicit Waiter(EventCount& event) : event_(event), sleeper_(ThreadRecords::Current().sleeper) { Enter(); }

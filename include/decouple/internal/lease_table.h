@@ -221,11 +221,14 @@ class LeaseTable {
     }
   }
 
-  // Where the group begins, so that its later lives begin there, too. Before there are workers.
+  // Where the group begins, so that its later lives begin there, too; or nothing. Before there are workers.
   absl::Status SaveAll() {
     const std::lock_guard lock(mutex_);
     absl::Status status;
     for (const auto& [id, line] : lines_) status.Update(store_->Save(group_, id, line.checkpoint));
+    if (status.ok()) return status;
+    for (const auto& [id, line] : lines_)
+      store_->Forget(group_, id).IgnoreError();  // else it would not be new any more
     return status;
   }
 

@@ -94,8 +94,14 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
   // Within a section. Relaxed: the section and the Synchronize() of Close() order it.
   bool IsClosed() const { return closed_.load(std::memory_order_relaxed); }
 
-  // A record has been published: wakes those who wait for one. Within the same section.
-  void Announce() { tip_.Notify(EventCount::kAll); }
+  // Whether anybody waits for a record that has been published: then Announce() it. Sequentially consistent, as is
+  // publishing.
+  bool IsAwaited() const { return tip_.HasWaiters() || is_watched(); }
+  // Not within a section: what those do who are told may be the user's code.
+  void Announce() {
+    tip_.Notify(EventCount::kAll);
+    TellWatchers();
+  }
 
   // Those who want to be told of records and of the shard's end. Sequentially consistent, as is publishing: a record
   // that is put while somebody is added is seen by their first look, or its put sees them.
@@ -116,7 +122,7 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
     watchers_.erase(found);
     watching_.fetch_sub(1, std::memory_order_relaxed);  // too high for a moment only costs a look
   }
-  // Not within a section: what they do may be the user's code.
+  // Not within a section, either.
   void TellWatchers() {
     std::vector<std::shared_ptr<ShardWatcher>> all;
     {

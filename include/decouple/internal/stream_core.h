@@ -336,18 +336,15 @@ class StreamCore {
   }
 
   void Publish(ThreadRecord& thread, Shard& shard, Segment& segment, std::uint32_t at) {
-    std::shared_ptr<Shard> watched;
+    std::shared_ptr<Shard> awaited;
     {
-      // In which the shard stays, though the record may be read and gone. Who sleeps is woken within, too: that takes a
-      // mutex, which nobody holds for more than some instructions.
-      const ReadSection section(thread);
+      const ReadSection section(thread);  // in which the shard stays, though the record may be read and gone
       segment.Publish(at);
-      shard.Announce();
-      if (shard.is_watched()) [[unlikely]]
-        watched = shard.shared_from_this();
+      if (shard.IsAwaited()) [[unlikely]]
+        awaited = shard.shared_from_this();
     }
-    if (watched != nullptr) [[unlikely]]
-      watched->TellWatchers();
+    if (awaited != nullptr) [[unlikely]]
+      awaited->Announce();
   }
 
   absl::Status Refusal(Reserved reserved, HashKey hash, std::optional<SequenceNumber> after, std::size_t bytes) const {

@@ -153,7 +153,7 @@ class ManualClock final : public Clock {
 namespace internal {
 
 // Reads the clock of a queue: null is the system clock, so that its path is one predictable branch.
-inline std::int64_t NowNanos(const Clock* clock) {
+[[gnu::always_inline]] inline std::int64_t NowNanos(const Clock* clock) {
   if (clock == nullptr) [[likely]]
     return TickTimeline::NowUnordered();
   return clock->NowNanos();

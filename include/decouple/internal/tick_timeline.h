@@ -22,12 +22,15 @@
 // A line serves for about a second. The first reader past that draws the next one, from steady_clock: it starts where
 // the old one could have ended at most, so time never runs back, and its slope is the one measured over the last span,
 // less what brings it back to steady_clock within the next. The error stays below a microsecond.
+//
+// Each thread reads along a copy of the line, so a read is the counter, one compare and one multiplication; it costs no
+// more than the counter itself, which other work overlaps. A line is a function of the ticks of its span alone, so two
+// threads with copies of two lines agree.
 
 #ifndef DECOUPLE_INTERNAL_TICK_TIMELINE_H_
 #define DECOUPLE_INTERNAL_TICK_TIMELINE_H_
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <fstream>
@@ -43,11 +46,25 @@
 
 namespace decouple::internal {
 
+// Serves for ticks from `anchor` to `anchor + span`.
+struct TickLine {
+  static constexpr int kSlopeBits = 32;  // the slope is in nanoseconds a tick, times 2^32
+
+  std::uint64_t anchor = 0;
+  std::uint64_t span = 0;  // at most a second, which is 2^30 nanoseconds, so products fit; 0: there is no line
+  std::int64_t nanos = 0;  // at the anchor, since the Unix epoch
+  std::uint64_t slope = 0;
+
+  std::int64_t After(std::uint64_t ticks) const {
+    return nanos + static_cast<std::int64_t>((ticks * slope) >> kSlopeBits);
+  }
+};
+
 class TickTimeline {
  public:
   // Nanoseconds since the Unix epoch.
-  static std::int64_t Now() { return Instance().Read(OrderedTicks); }
-  static std::int64_t NowUnordered() { return Instance().Read(Ticks); }
+  static std::int64_t Now() { return Read<OrderedTicks>(); }
+  [[gnu::always_inline]] static std::int64_t NowUnordered() { return Read<Ticks>(); }
 
   static std::int64_t SteadyNow() {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
@@ -55,8 +72,6 @@ class TickTimeline {
   }
 
  private:
-  static constexpr int kSlopeBits = 32;  // the slope is in nanoseconds a tick, times 2^32
-
   TickTimeline() {
     const std::int64_t wall =
         std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
@@ -92,11 +107,7 @@ class TickTimeline {
   }
 
   static std::uint64_t Slope(std::int64_t nanos, std::uint64_t ticks) {
-    return absl::Uint128Low64((absl::uint128(nanos) << kSlopeBits) / ticks);
-  }
-
-  static std::int64_t Along(std::uint64_t ticks, std::uint64_t slope) {
-    return static_cast<std::int64_t>(absl::Uint128Low64((absl::uint128(ticks) * slope) >> kSlopeBits));
+    return absl::Uint128Low64((absl::uint128(nanos) << TickLine::kSlopeBits) / ticks);
   }
 
   // A first slope from 200 microseconds, good to some 100 ppm, and so used for 2 ms only; each span is longer then.
@@ -109,75 +120,56 @@ class TickTimeline {
     if (passed == 0) return;
     measured_steady_ = steady;
     measured_ticks_ = ticks;
-    anchor_nanos_.store(steady, std::memory_order_relaxed);
-    anchor_ticks_.store(ticks, std::memory_order_relaxed);
-    slope_.store(Slope(nanos, passed), std::memory_order_relaxed);
-    span_.store(passed * 10, std::memory_order_relaxed);
+    line_ = {.anchor = ticks, .span = passed * 10, .nanos = steady + wall_minus_steady_, .slope = Slope(nanos, passed)};
   }
 
-  template <typename ReadTicks>
-  std::int64_t Read(ReadTicks read_ticks) {
-    for (;;) {
-      // A sequence lock over the four words of the line: odd while it is drawn. The acquire and the fence keep the
-      // words between the two reads of the version; they are atomics, so a torn line is read but never used.
-      const std::uint32_t version = version_.load(std::memory_order_acquire);
-      const std::uint64_t anchor_ticks = anchor_ticks_.load(std::memory_order_relaxed);
-      const std::int64_t anchor_nanos = anchor_nanos_.load(std::memory_order_relaxed);
-      const std::uint64_t slope = slope_.load(std::memory_order_relaxed);
-      const std::uint64_t span = span_.load(std::memory_order_relaxed);
-      if (span == 0) return SteadyNow() + wall_minus_steady_;
-      // A tick count just before the anchor, read on a core that lags a little, counts as the anchor itself.
-      const std::uint64_t now = read_ticks();
-      const std::uint64_t passed = now > anchor_ticks ? now - anchor_ticks : 0;
-      std::atomic_thread_fence(std::memory_order_acquire);
-      if ((version & 1) != 0 || version_.load(std::memory_order_relaxed) != version) {
-        Relax();
-        continue;
-      }
-      if (passed < span) [[likely]]
-        return anchor_nanos + Along(passed, slope) + wall_minus_steady_;
-      DrawNextLine(version);
-    }
+  template <std::uint64_t (*ReadTicks)()>
+  [[gnu::always_inline]] static std::int64_t Read() {
+    const std::uint64_t passed = ReadTicks() - mine_.anchor;
+    if (passed < mine_.span) [[likely]]
+      return mine_.After(passed);
+    return ReadAnew();
   }
 
-  void DrawNextLine(std::uint32_t version) {
-    const std::lock_guard lock(drawing_);
-    if (version_.load(std::memory_order_relaxed) != version) return;  // somebody else has drawn it
-    const std::uint64_t anchor_ticks = anchor_ticks_.load(std::memory_order_relaxed);
-    const std::uint64_t span = span_.load(std::memory_order_relaxed);
-    const std::uint64_t old_slope = slope_.load(std::memory_order_relaxed);
-    const std::int64_t latest_given = anchor_nanos_.load(std::memory_order_relaxed) + Along(span, old_slope);
+  // Past the end of the thread's line, or a little before its beginning, or without one.
+  [[gnu::noinline]] static std::int64_t ReadAnew() { return Instance().ReadAnew(mine_); }
 
+  std::int64_t ReadAnew(TickLine& mine) {
+    const std::lock_guard lock(mutex_);
+    if (line_.span == 0) return SteadyNow() + wall_minus_steady_;
+    const std::uint64_t ticks = Ticks();
+    // A core may lag a little behind the one that drew the line: that is its anchor still. Far behind: it was reset.
+    const bool is_before = static_cast<std::int64_t>(ticks - line_.anchor) < 0;
+    if (is_before ? line_.anchor - ticks > line_.span : ticks - line_.anchor >= line_.span) DrawNextLine();
+    mine = line_;
+    const std::uint64_t passed = Ticks() - mine.anchor;
+    return mine.After(passed < mine.span ? passed : 0);
+  }
+
+  // Under the mutex.
+  void DrawNextLine() {
+    const std::int64_t latest_given = line_.After(line_.span);
     const std::int64_t steady = SteadyNow();
     const std::uint64_t ticks = Ticks();
     const std::uint64_t passed = ticks > measured_ticks_ ? ticks - measured_ticks_ : 0;
-    std::uint64_t slope = passed == 0 ? old_slope : Slope(steady - measured_steady_, passed);
-    if (ticks < anchor_ticks) slope = old_slope;  // the counter was reset: keep the rate, start anew from here
-    const std::uint64_t next_span = std::min(span * 4, Slope(1'000'000'000, 1) / std::max<std::uint64_t>(slope, 1));
-    const std::int64_t start = std::max(steady, latest_given);
-    const std::int64_t ahead = std::min(start - steady, Along(next_span, slope) / 2);
-    slope -= Slope(ahead, std::max<std::uint64_t>(next_span, 1));
-
+    std::uint64_t slope = passed == 0 ? line_.slope : Slope(steady - measured_steady_, passed);
+    if (ticks < line_.anchor) slope = line_.slope;  // the counter was reset: keep the rate, start anew from here
+    const std::uint64_t second = Slope(1'000'000'000, 1) / std::max<std::uint64_t>(slope, 1);
+    const std::uint64_t span = std::max<std::uint64_t>(1, std::min(line_.span * 4, second));
+    const std::int64_t start = std::max(steady + wall_minus_steady_, latest_given);
+    const auto in_span = static_cast<std::int64_t>((span * slope) >> TickLine::kSlopeBits);
+    const std::int64_t ahead = std::min(start - steady - wall_minus_steady_, in_span / 2);
+    line_ = {.anchor = ticks, .span = span, .nanos = start, .slope = slope - Slope(ahead, span)};
     measured_steady_ = steady;
     measured_ticks_ = ticks;
-    version_.store(version + 1, std::memory_order_relaxed);
-    std::atomic_thread_fence(std::memory_order_release);  // the odd version is seen before any word of the new line
-    anchor_nanos_.store(start, std::memory_order_relaxed);
-    anchor_ticks_.store(ticks, std::memory_order_relaxed);
-    slope_.store(slope, std::memory_order_relaxed);
-    span_.store(std::max<std::uint64_t>(next_span, 1), std::memory_order_relaxed);
-    version_.store(version + 2, std::memory_order_release);  // pairs with the acquire in Read()
   }
 
-  // Read by everybody, written once a second.
-  alignas(kCacheLine) std::atomic<std::uint32_t> version_{0};
-  std::atomic<std::uint64_t> anchor_ticks_{0};
-  std::atomic<std::int64_t> anchor_nanos_{0};
-  std::atomic<std::uint64_t> slope_{0};
-  std::atomic<std::uint64_t> span_{0};  // in ticks; 0 where ticks are not trusted
-  std::int64_t wall_minus_steady_ = 0;
+  static inline constinit thread_local TickLine mine_{};
 
-  std::mutex drawing_;
+  std::mutex mutex_;
+  // All below: under the mutex.
+  TickLine line_;
+  std::int64_t wall_minus_steady_ = 0;
   std::int64_t measured_steady_ = 0;
   std::uint64_t measured_ticks_ = 0;
 };

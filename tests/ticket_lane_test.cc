@@ -24,7 +24,7 @@ bool TakeAll(const NumberSlot&, SlotWord) { return true; }
 bool Publish(Lane& lane, Lane::View& view, std::uint64_t ticket) {
   const auto place = lane.PlaceOf(ticket, view);
   place.slot->number = ticket;
-  return Lane::TryPublish(*place.slot, SlotWord(Phase::kReady, Lane::OrdinalOf(ticket)));
+  return lane.Publish(*place.slot, ticket, SlotWord(Phase::kReady, Lane::OrdinalOf(ticket)));
 }
 
 void Send(Lane& lane, Lane::View& view) { REQUIRE(Publish(lane, view, lane.TakeTickets(1))); }
@@ -68,11 +68,54 @@ TEST_CASE("a stalled sender is skipped once there is something behind it, and fi
   const std::uint64_t stalled = lane.TakeTickets(1);
   lane.PlaceOf(stalled, view);
   Send(lane, view);
+  const auto skipped = lane.Claim(view, 10, open_gate, TakeAll);
+  CHECK(skipped.size == 1);
+  CHECK(skipped.taken == 0);
   const auto run = lane.Claim(view, 10, open_gate, TakeAll);
-  REQUIRE(run.size == 2);
-  CHECK(SlotWord(run.slot(0).word.load()).phase() == Phase::kSkipped);
-  CHECK(run.slot(1).number == 1);
+  REQUIRE(run.size == 1);
+  CHECK(run.slot(0).number == 1);
+  Send(lane, view);  // others are not concerned
   CHECK_FALSE(Publish(lane, view, stalled));
+  CHECK(lane.Claim(view, 10, open_gate, TakeAll).size == 1);
+}
+
+TEST_CASE("more senders stall than can be noted: receivers wait for the first of them") {
+  Lane lane;
+  Lane::View view;
+  constexpr std::uint64_t kStalled = 12;
+  lane.TakeTickets(kStalled);
+  for (std::uint64_t ticket = 0; ticket < kStalled; ++ticket) lane.PlaceOf(ticket, view);
+  Send(lane, view);
+  std::thread senders([&] {
+    Lane::View own;
+    while (lane.head() < 8) std::this_thread::yield();
+    for (std::uint64_t ticket = 0; ticket < kStalled; ++ticket) {
+      const bool was_passed = lane.head() > ticket;
+      CHECK(Publish(lane, own, ticket) == !was_passed);
+      while (lane.head() <= std::min(ticket + 8, kStalled - 1)) std::this_thread::yield();
+    }
+  });
+  while (lane.head() <= kStalled) lane.Claim(view, 10, open_gate, TakeAll);
+  senders.join();
+}
+
+TEST_CASE("a guarded lane gives no tickets to those who do not look, until it is open again") {
+  Lane lane;
+  Lane::View view;
+  std::uint64_t ticket = 0;
+  REQUIRE(lane.TryTakeTickets(1, view, ticket));
+  REQUIRE(Publish(lane, view, ticket));
+  lane.Guard();
+  CHECK_FALSE(lane.TryTakeTickets(3, view, ticket));
+  Send(lane, view);
+  CHECK(lane.Claim(view, 1, open_gate, TakeAll).slot(0).number == 0);
+  const auto behind_what_was_given_up = lane.Claim(view, 1, open_gate, TakeAll);
+  CHECK(behind_what_was_given_up.size == 4);
+  CHECK(behind_what_was_given_up.taken_count() == 1);
+  lane.Unguard();
+  CHECK(lane.TryTakeTickets(1, view, ticket));
+  CHECK(ticket == 5);
+  CHECK(lane.tail() == 6);
 }
 
 TEST_CASE("what is for the claimant is taken or stops it, all else is passed") {
@@ -83,7 +126,7 @@ TEST_CASE("what is for the claimant is taken or stops it, all else is passed") {
     const Phase phase = ticket % 2 == 0 ? Phase::kDone : ticket == 9 ? Phase::kForward : Phase::kReady;
     const auto place = lane.PlaceOf(ticket, view);
     place.slot->number = ticket;
-    REQUIRE(Lane::TryPublish(*place.slot, SlotWord(phase, Lane::OrdinalOf(ticket))));
+    REQUIRE(lane.Publish(*place.slot, ticket, SlotWord(phase, Lane::OrdinalOf(ticket))));
   }
   const auto wants = [](const NumberSlot& slot, SlotWord) { return slot.number != 7; };
   const auto taken = [](const Lane::Run& run) {

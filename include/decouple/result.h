@@ -39,8 +39,12 @@ class [[nodiscard]] Result {
  private:
   Value& Checked() {
     if (!status_.ok()) [[unlikely]]
-      static_cast<void>(absl::StatusOr<bool>(status_).value());
+      End(status_);
     return value_;
+  }
+
+  [[gnu::noinline]] static void End(const absl::Status& status) {
+    static_cast<void>(absl::StatusOr<bool>(status).value());
   }
 
   absl::Status status_;

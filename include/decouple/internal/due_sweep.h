@@ -131,7 +131,7 @@ class DueSweep {
     for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) {
       Slot& slot = segment.slots[i];
       const SlotWord word(slot.word.load(std::memory_order_seq_cst));
-      if (!word.IsPublished(ordinal)) continue;
+      if (!word.IsOf(ordinal)) continue;
       switch (word.phase()) {
         case Phase::kBusy:
           rest = std::min(rest, now);
@@ -156,7 +156,6 @@ class DueSweep {
           break;
         }
         case Phase::kDone:
-        case Phase::kSkipped:
         case Phase::kDeleted:
           break;
       }

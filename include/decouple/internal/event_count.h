@@ -3,12 +3,12 @@
 //   EventCount::Waiter waiter(event);                         // the one who waits: from here on nothing is missed
 //   if (!TryIt()) waiter.Sleep(clock, deadline);              // then look again
 //
-//   …publish with a sequentially consistent exchange…;        // the one who announces
-//   event.Notify(1);
+//   …publish…;  event.Notify(1);                              // the one who announces
 //
-// Nobody waits: announcing is one load. The waiter counts itself, then looks; the announcer publishes, then reads the
-// count; all four are sequentially consistent, so at least one of the two sees the other. Announcing n wakes up to n
-// waiters, first come first; one that is woken but leaves without what it was woken for passes the call on.
+// Nobody waits: announcing is one load, and no fence. The waiter counts itself, then looks; the announcer publishes, then
+// reads the count; with a heavy fence on the waiter's side and a light one on the announcer's at least one of the two
+// sees the other. So what publishes may be a plain store. Announcing n wakes up to n waiters, first come first; one that
+// is woken but leaves without what it was woken for passes the call on.
 
 #ifndef DECOUPLE_INTERNAL_EVENT_COUNT_H_
 #define DECOUPLE_INTERNAL_EVENT_COUNT_H_
@@ -32,13 +32,16 @@ class EventCount {
   EventCount(const EventCount&) = delete;
   EventCount& operator=(const EventCount&) = delete;
 
-  void Notify(std::uint32_t n) {
-    if (waiting_.load(std::memory_order_seq_cst) != 0) [[unlikely]]
+  [[gnu::always_inline]] void Notify(std::uint32_t n) {
+    if (HasWaiters()) [[unlikely]]
       NotifySome(n);
   }
 
   // Whether Notify() would find anybody.
-  bool HasWaiters() const { return waiting_.load(std::memory_order_seq_cst) != 0; }
+  [[gnu::always_inline]] bool HasWaiters() const {
+    LightFence();  // pairs with the heavy one in Enter()
+    return waiting_.load(std::memory_order_relaxed) != 0;
+  }
 
   class Waiter {
    public:
@@ -62,14 +65,16 @@ class EventCount {
 
     void Enter() {
       sleeper_.Prepare();
-      const std::lock_guard lock(event_.mutex_);
-      previous_ = event_.last_;
-      next_ = nullptr;
-      (previous_ != nullptr ? previous_->next_ : event_.first_) = this;
-      event_.last_ = this;
-      queued_ = true;
-      event_.waiting_.fetch_add(1, std::memory_order_seq_cst);
-      std::atomic_thread_fence(std::memory_order_seq_cst);  // before the looks, which are acquire loads
+      {
+        const std::lock_guard lock(event_.mutex_);
+        previous_ = event_.last_;
+        next_ = nullptr;
+        (previous_ != nullptr ? previous_->next_ : event_.first_) = this;
+        event_.last_ = this;
+        queued_ = true;
+        event_.waiting_.fetch_add(1, std::memory_order_relaxed);
+      }
+      HeavyFence();  // before the looks
     }
 
     bool IsQueued() const {
@@ -94,7 +99,7 @@ class EventCount {
   };
 
  private:
-  void NotifySome(std::uint32_t n) {
+  [[gnu::noinline]] void NotifySome(std::uint32_t n) {
     const std::lock_guard lock(mutex_);
     for (; n > 0 && first_ != nullptr; --n) {
       Waiter& waiter = *first_;

@@ -239,7 +239,7 @@ class FifoCore final : public QueueCore<T> {
   ReceiveResult<T> ReceiveAttempt(const ReceiveOptions& options, std::int64_t now) {
     ReceiveResult<T> result;
     const std::int64_t visible_at = Later(now, this->VisibilityTimeoutOf(options));
-    if (!attempts_.Repeat(store_.mine(), options.attempt_id, now, visible_at, this->SinkTo(result))) {
+    if (!attempts_.Repeat(store_.mine(), options.attempt_id, now, visible_at, this->SinkTo(*result))) {
       result = Base::Receive(leasing_, options);
       if (result.ok() && !result->empty()) attempts_.Remember(options.attempt_id, store_.Now(), *result);
     }

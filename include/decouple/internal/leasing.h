@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <optional>
 
@@ -56,7 +57,89 @@ class Leasing {
     }
   }
 
+  // The usual cases: ready messages, where the thread received last. Both return how many of `most` they gave; if that
+  // is not all, there may be more. make_request() says for when, and is called once there is something: reading a clock
+  // takes as long as what is to be done until the next atomic instruction, and only in this order does the processor do
+  // both at once (a cycle took 45 ns with the clock read before the claim, 40 ns with this).
+  template <typename MakeRequest, typename Sink>
+  [[gnu::always_inline]] std::uint32_t LeaseNext(ThreadRecord& record, Mine& mine, MakeRequest make_request,
+                                                 Sink sink) {
+    if (store_.has_detours()) [[unlikely]]
+      return 0;
+    Slot* const slot = store_.lane().ClaimNext(record, mine.view, limit_.lane_gate());
+    if (slot == nullptr) [[unlikely]]
+      return 0;
+    const Request request = make_request();
+    Segment* const segment = mine.view.receive_segment;
+    if (IsAgeing(*slot, request)) [[unlikely]]
+      return LeaseAgeing(mine, request.now, request.visible_at, slot, 1, sink);
+    store_.LowerDeadline(*segment, request.visible_at);  // before the word is stored
+    GiveReady(request, {segment, slot}, sink);
+    mine.counts.received.Add(1);
+    if (slot == std::end(segment->slots) - 1) [[unlikely]]
+      moves_.Tidy(mine);
+    return 1;
+  }
+
+  template <typename MakeRequest, typename Sink>
+  std::uint32_t LeaseReady(ThreadRecord& record, Mine& mine, std::uint32_t most, MakeRequest make_request, Sink sink) {
+    if (store_.has_detours()) return 0;
+    std::uint32_t place = 0;
+    const std::uint32_t claimed = store_.lane().ClaimReady(record, mine.view, most, limit_.lane_gate(), place);
+    if (claimed == 0) return 0;
+    const Request request = make_request();
+    Segment* const segment = mine.view.receive_segment;
+    Slot* const first = &segment->slots[place];
+    Slot* const end = first + claimed;
+    for (const Slot* slot = first; slot != end; ++slot) {
+      if (IsAgeing(*slot, request)) [[unlikely]]
+        return LeaseAgeing(mine, request.now, request.visible_at, first, claimed, sink);
+    }
+    store_.LowerDeadline(*segment, request.visible_at);  // before any word is stored
+    for (Slot* slot = first; slot != end; ++slot) GiveReady(request, {segment, slot}, sink);
+    mine.counts.received.Add(claimed);
+    if (place + claimed == kSlotsPerSegment) [[unlikely]]
+      moves_.Tidy(mine);
+    return claimed;
+  }
+
  private:
+  // Whether the message's retention may end before its lease would.
+  bool IsAgeing(const Slot& slot, const Request& request) const {
+    // Without signs: what was sent later than now, by another thread's reading, counts as ageing too.
+    const auto sent_at = static_cast<std::uint64_t>(slot.sent_at.load(std::memory_order_relaxed));
+    return static_cast<std::uint64_t>(request.visible_at) - sent_at > static_cast<std::uint64_t>(store_.retention());
+  }
+
+  template <typename Sink>
+  [[gnu::noinline]] std::uint32_t LeaseAgeing(Mine& mine, std::int64_t now, std::int64_t visible_at, Slot* slot,
+                                              std::uint32_t claimed, Sink sink) {
+    const Request request{claimed, now, visible_at};
+    const auto first = static_cast<std::uint32_t>(slot - mine.view.receive_segment->slots);
+    const typename Lane::Run run{.segment = mine.view.receive_segment,
+                                 .ordinal = mine.view.receive_ordinal,
+                                 .first = first,
+                                 .size = claimed,
+                                 .taken = ~std::uint64_t{0} >> (kSlotsPerSegment - claimed),
+                                 .reached_end = first + claimed == kSlotsPerSegment};
+    std::uint32_t missing = claimed;
+    LeaseRun(mine, request, run, missing, sink);
+    if (run.reached_end) moves_.Tidy(mine);
+    return run.size - missing;
+  }
+
+  // Of a slot that only the caller takes from kReady.
+  template <typename Sink>
+  [[gnu::always_inline]] static void GiveReady(const Request& request, Message message, Sink& sink) {
+    Slot& slot = *message.slot;
+    const SlotWord word(slot.word.load(std::memory_order_relaxed));  // as the claim acquired it
+    slot.first_received_at = request.now;
+    slot.visible_at.store(request.visible_at, std::memory_order_relaxed);
+    // Nobody else leaves kReady, so a store does. Release: pairs with whoever takes the slot over next.
+    slot.word.store(word.ReceivedFirst().bits(), std::memory_order_release);
+    sink(message, 1);
+  }
+
   template <typename Sink>
   void FromLine(Mine& mine, const Request& request, std::uint32_t& missing, std::optional<Claimant>& gated,
                 Sink& sink) {
@@ -111,13 +194,8 @@ class Leasing {
       } else if (store_.RetentionEnd(slot) <= request.now) [[unlikely]] {
         handover_.RemoveExpired(mine, message, word);
       } else {
-        slot.first_received_at = request.now;
-        slot.visible_at.store(request.visible_at, std::memory_order_relaxed);
-        // Nobody else leaves kReady, so a store does. Release: pairs with whoever takes the slot over next.
-        const SlotWord in_flight = word.With(Phase::kInFlight).With(SlotWord::kHeld).ReceivedOnceMore();
-        slot.word.store(in_flight.bits(), std::memory_order_release);
+        GiveReady(request, message, sink);
         ++leased;
-        sink(message, in_flight.receive_count());
       }
     });
     mine.counts.received.Add(leased);

@@ -83,7 +83,7 @@ class MessageStore {
         const std::uint64_t ordinal = segment.ordinal.load(std::memory_order_acquire);
         for (Slot& slot : segment.slots) {
           const SlotWord word(slot.word.load(std::memory_order_acquire));
-          if (!word.IsPublished(ordinal) || word.phase() == Phase::kDone || word.phase() == Phase::kForward) continue;
+          if (!word.IsOf(ordinal) || word.phase() == Phase::kDone || word.phase() == Phase::kForward) continue;
           DestroyContent({&segment, &slot}, word);
         }
       });
@@ -93,8 +93,8 @@ class MessageStore {
     delete tenants_.load(std::memory_order_acquire);
   }
 
-  Mine& mine() { return per_thread_.Local(); }
-  std::int64_t Now() const { return NowNanos(clock_); }
+  [[gnu::always_inline]] Mine& mine() { return per_thread_.Local(); }
+  [[gnu::always_inline]] std::int64_t Now() const { return NowNanos(clock_); }
 
   QueueSums Sums() const {
     QueueSums sums;
@@ -108,7 +108,12 @@ class MessageStore {
   TenantLines* tenants() const { return tenants_.load(std::memory_order_acquire); }  // null until the first group
   Aside<T>* aside() const { return aside_.load(std::memory_order_acquire); }         // null until the first straggler
   Aside<T>& AsideOrCreate() { return *GetOrCreate(aside_); }
-  TenantLines& TenantsOrCreate() { return *GetOrCreate(tenants_); }
+  TenantLines& TenantsOrCreate() {
+    has_detours_.store(true, std::memory_order_release);
+    return *GetOrCreate(tenants_);
+  }
+  // Receivers must look elsewhere than at the head, too.
+  bool has_detours() const { return has_detours_.load(std::memory_order_acquire); }
   FifoGroups* groups() const { return groups_.get(); }  // null unless of a FIFO queue
   EarliestInstant& earliest() { return earliest_; }
 
@@ -140,9 +145,9 @@ class MessageStore {
   EventCount& room() { return room_; }
 
   // From now on a removal is announced by room(), or to receivers, too. A removal that did not see the wish is counted
-  // by the time these return (see CountRemoval). A negative number takes the wish back.
-  void WatchForRoom(int watchers) { Watch(room_watchers_, watchers); }
-  void WatchForReceivers(int watchers) { Watch(receiver_watchers_, watchers); }
+  // by the time these return (see AnnounceRemoval). A negative number takes the wish back.
+  void WatchForRoom(int watchers) { Watch(watchers); }
+  void WatchForReceivers(int watchers) { Watch(watchers * static_cast<std::int64_t>(kReceiver)); }
 
   std::int64_t retention() const { return retention_.load(std::memory_order_relaxed); }
   void set_retention(std::int64_t nanos) { retention_.store(nanos, std::memory_order_relaxed); }
@@ -174,7 +179,12 @@ class MessageStore {
 
   // Every deadline is made known here before the word that carries it. When the segment's instant is no later already,
   // whoever lowered it sees to the rest.
-  void LowerDeadline(Segment& segment, std::int64_t deadline) {
+  [[gnu::always_inline]] void LowerDeadline(Segment& segment, std::int64_t deadline) {
+    if (deadline < segment.earliest().get()) [[unlikely]]
+      LowerDeadlines(segment, deadline);
+  }
+
+  [[gnu::noinline]] void LowerDeadlines(Segment& segment, std::int64_t deadline) {
     if (!segment.earliest().Lower(deadline)) return;
     segment.chunk->earliest.Lower(deadline);
     if (earliest_.Lower(deadline)) visible_.Notify(EventCount::kAll);  // sleepers wait for the earliest
@@ -267,7 +277,23 @@ class MessageStore {
 
   // The holder of a delivery deletes it: no other thread can do more than wait for kBusy meanwhile.
   // False: `receive` is not the last receive, or the message is gone.
-  bool RemoveHeld(Mine& mine, Message message, std::uint32_t receive) {
+  [[gnu::always_inline]] bool RemoveHeld(Mine& mine, Message message, std::uint32_t receive) {
+    const SlotWord word(message.slot->word.load(std::memory_order_relaxed));  // nothing is read by it but our own body
+    if (word.IsPlainInFlight() && word.receive_count() == receive) [[likely]] {
+      std::uint64_t seen = word.bits();
+      if (message.slot->word.compare_exchange_strong(seen, word.With(Phase::kDeleted).bits(),
+                                                     std::memory_order_acq_rel, std::memory_order_relaxed)) [[likely]] {
+        mine.counts.deleted.Add(1);
+        mine.counts.removed_bytes.Add(MessageSize(std::as_const(message.slot->body())));
+        mine.counts.removed_in_flight.Add(1);
+        AnnounceRemoval();
+        return true;
+      }
+    }
+    return RemoveHeldInAnyState(mine, message, receive);
+  }
+
+  [[gnu::noinline]] bool RemoveHeldInAnyState(Mine& mine, Message message, std::uint32_t receive) {
     for (;;) {
       // Acquire: pairs with the last store of the word, for the particulars.
       std::uint64_t seen = message.slot->word.load(std::memory_order_acquire);
@@ -291,13 +317,13 @@ class MessageStore {
   }
 
   // The caller holds the body no more.
-  void Drop(Message message) {
+  [[gnu::always_inline]] void Drop(Message message) {
     const SlotWord word(message.slot->word.load(std::memory_order_acquire));
-    if (IsLast(word)) [[likely]] {
-      DestroyContent(message, word);
+    if (word.IsPlainDeleted()) [[likely]] {
+      std::destroy_at(std::addressof(message.slot->body()));
       FreeLast(message, word);
     } else {
-      DropShared(message);
+      DropInAnyState(message, word);
     }
   }
 
@@ -317,7 +343,12 @@ class MessageStore {
   }
 
   // The general case of Drop(): others hold the body too, the message lives on, or a line names its slot.
-  void DropShared(Message message) {
+  [[gnu::noinline]] void DropInAnyState(Message message, SlotWord last_seen) {
+    if (IsLast(last_seen)) {
+      DestroyContent(message, last_seen);
+      FreeLast(message, last_seen);
+      return;
+    }
     std::atomic<std::uint64_t>& atomic_word = message.slot->word;
     for (;;) {
       std::uint64_t seen = atomic_word.load(std::memory_order_acquire);
@@ -385,7 +416,7 @@ class MessageStore {
       const std::uint64_t ordinal = Line::OrdinalOf(ticket);
       place.slot->segment = message.segment;
       place.slot->message = message.slot;
-      if (Line::TryPublish(*place.slot, SlotWord(Phase::kReady, ordinal))) return;
+      if (line.Publish(*place.slot, ticket, SlotWord(Phase::kReady, ordinal))) return;
       place.slot->word.store(SlotWord(Phase::kDone, ordinal).bits(), std::memory_order_release);  // too late: again
     }
   }
@@ -426,9 +457,9 @@ class MessageStore {
   }
 
  private:
-  static void Watch(std::atomic<int>& watchers, int change) {
-    watchers.fetch_add(change, std::memory_order_relaxed);  // ordered by what follows, and by the section of the others
-    if (change > 0) Synchronize();
+  void Watch(std::int64_t change) {
+    watchers_.fetch_add(static_cast<std::uint64_t>(change), std::memory_order_relaxed);
+    HeavyFence();  // pairs with the light one in AnnounceRemoval()
   }
 
   static Particulars* GroupedParticulars(Message message, SlotWord word) {
@@ -445,7 +476,7 @@ class MessageStore {
     const std::uint64_t ordinal = Lane::OrdinalOf(ticket);
     place.slot->visible_at.store(std::bit_cast<std::int64_t>(message.slot), std::memory_order_relaxed);
     place.slot->first_received_at = std::bit_cast<std::int64_t>(message.segment);
-    if (Lane::TryPublish(*place.slot, SlotWord(Phase::kForward, ordinal))) return true;
+    if (lane_.Publish(*place.slot, ticket, SlotWord(Phase::kForward, ordinal))) return true;
     place.slot->word.store(SlotWord(Phase::kDone, ordinal).bits(), std::memory_order_release);
     return false;
   }
@@ -492,31 +523,39 @@ class MessageStore {
         tenants()->Forget(particulars.tenant);
       }
     }
-    bool room_is_watched = false;
-    bool receivers_watch = false;
-    {
-      const ReadSection section;  // see Watch()
-      (mine.counts.*how).Add(1);
-      mine.counts.removed_bytes.Add(bytes);
-      if (before.phase() == Phase::kInFlight) mine.counts.removed_in_flight.Add(1);
-      if (before.phase() == Phase::kDelayed) mine.counts.removed_delayed.Add(1);
-      room_is_watched = room_watchers_.load(std::memory_order_relaxed) != 0;
-      receivers_watch = receiver_watchers_.load(std::memory_order_relaxed) != 0;
-    }
-    if (room_is_watched) [[unlikely]]
-      room_.Notify(EventCount::kAll);
-    if (receivers_watch) [[unlikely]]
-      visible_.Notify(EventCount::kAll);
+    (mine.counts.*how).Add(1);
+    mine.counts.removed_bytes.Add(bytes);
+    if (before.phase() == Phase::kInFlight) mine.counts.removed_in_flight.Add(1);
+    if (before.phase() == Phase::kDelayed) mine.counts.removed_delayed.Add(1);
+    AnnounceRemoval();
   }
 
-  Line& LineOrCreate() { return *GetOrCreate(line_); }
+  // After it has been counted.
+  [[gnu::always_inline]] void AnnounceRemoval() {
+    LightFence();  // pairs with the heavy one in Watch()
+    if (watchers_.load(std::memory_order_relaxed) != 0) [[unlikely]]
+      NotifyWatchers();
+  }
+
+  [[gnu::noinline]] void NotifyWatchers() {
+    const std::uint64_t watchers = watchers_.load(std::memory_order_relaxed);
+    if (watchers % kReceiver != 0) room_.Notify(EventCount::kAll);
+    if (watchers / kReceiver != 0) visible_.Notify(EventCount::kAll);
+  }
+
+  Line& LineOrCreate() {
+    has_detours_.store(true, std::memory_order_release);
+    return *GetOrCreate(line_);
+  }
 
   Clock* const clock_;  // null: the system clock
   const std::unique_ptr<FifoGroups> groups_;
   std::atomic<bool> has_older_ones_{false};
+  std::atomic<bool> has_detours_{false};
   std::atomic<std::int64_t> retention_{kForever};
-  std::atomic<int> room_watchers_{0};
-  std::atomic<int> receiver_watchers_{0};
+  // In one word, so that a removal looks once: those who watch for room, and above them those who do for receivers.
+  static constexpr std::uint64_t kReceiver = 1ULL << 32;
+  std::atomic<std::uint64_t> watchers_{0};
   std::atomic<Line*> line_{nullptr};
   std::atomic<TenantLines*> tenants_{nullptr};
   std::atomic<Aside<T>*> aside_{nullptr};

@@ -1,7 +1,8 @@
 // A value of an object for each thread that uses it: Local() is the caller's own, which it writes with plain stores;
 // ForEach() reads them all. What one thread owns never bounces between cores, so counting is free.
 //
-// Local() is a look into the thread's record: one compare when the thread used this object lately. A thread that ends
+// Local() is one compare when the thread used this object last of all of its type, and a look into the thread's record
+// when it used it lately. A thread that ends
 // leaves its value to the next thread that takes over its record, so there are no more values than threads at a time.
 
 #ifndef DECOUPLE_INTERNAL_PER_THREAD_H_
@@ -36,13 +37,10 @@ class PerThread {
     }
   }
 
-  Value& Local() { return Local(ThreadRecords::Current()); }
-
-  Value& Local(ThreadRecord& record) {
-    ThreadRecord::Shortcut& shortcut = record.shortcuts[id_ % record.shortcuts.size()];
-    if (shortcut.owner_id == id_) [[likely]]
-      return static_cast<Node*>(shortcut.kept)->value;
-    return Find(record, shortcut);
+  [[gnu::always_inline]] Value& Local() {
+    if (last_.owner_id == id_) [[likely]]
+      return *last_.value;
+    return FindLately(ThreadRecords::Current());
   }
 
   // Values of other threads may change meanwhile: their fields are atomics of which only the owner is a writer.
@@ -60,6 +58,19 @@ class PerThread {
     Node* next = nullptr;
   };
 
+  // What a thread used last.
+  struct Last {
+    std::uint64_t owner_id = 0;
+    Value* value = nullptr;
+  };
+
+  [[gnu::noinline]] Value& FindLately(ThreadRecord& record) {
+    ThreadRecord::Shortcut& shortcut = record.shortcuts[id_ % record.shortcuts.size()];
+    Value& value = shortcut.owner_id == id_ ? static_cast<Node*>(shortcut.kept)->value : Find(record, shortcut);
+    last_ = {id_, &value};
+    return value;
+  }
+
   Value& Find(ThreadRecord& record, ThreadRecord::Shortcut& shortcut) {
     Node* node = first_.load(std::memory_order_acquire);
     while (node != nullptr && node->record != &record) node = node->next;
@@ -75,6 +86,8 @@ class PerThread {
     return node->value;
   }
 
+  static inline constinit thread_local Last last_{0, nullptr};
+
   const std::uint64_t id_ = NextOwnerId();
   std::atomic<Node*> first_{nullptr};
 };
@@ -82,7 +95,7 @@ class PerThread {
 // A counter of which only the owning thread is the writer: two plain instructions, readable by everybody.
 class OwnedCounter {
  public:
-  void Add(std::uint64_t n) {
+  [[gnu::always_inline]] void Add(std::uint64_t n) {
     // Relaxed: a sum over threads is exact only when nothing runs, and then something else has ordered the threads.
     value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
   }

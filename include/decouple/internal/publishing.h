@@ -31,8 +31,18 @@ class Publishing {
 
   explicit Publishing(Store& store) : store_(store) {}
 
-  // A message that was sent to a standard queue; visible from `visible_at` on. Null particulars: it has none. Here and
-  // below, construct(slot) writes the body, and returns the marks that MessageSlot gives for it.
+  // The usual message of a standard queue: visible at once, and nothing to be said of it. Here and below,
+  // construct(slot) writes the body, and returns the marks that MessageSlot gives for it.
+  template <typename Construct>
+  [[gnu::always_inline]] void PublishPlain(Mine& mine, std::uint64_t ticket, std::int64_t sent_at, Construct construct) {
+    const auto place = store_.lane().PlaceOf(ticket, mine.view);
+    const SlotWord ready(Phase::kReady, Lane::OrdinalOf(ticket), construct(*place.slot));
+    // Relaxed, as all of the slot is until the word is stored: that publishes it.
+    place.slot->sent_at.store(sent_at, std::memory_order_relaxed);
+    PublishReady({place.segment, place.slot}, ticket, ready);
+  }
+
+  // A message that was sent to a standard queue; visible from `visible_at` on. Null particulars: it has none.
   template <typename Construct>
   void Publish(Mine& mine, std::uint64_t ticket, std::unique_ptr<Particulars> particulars, std::int64_t sent_at,
                std::int64_t visible_at, Construct construct) {
@@ -40,10 +50,9 @@ class Publishing {
     const Message message{place.segment, place.slot};
     const std::uint64_t ordinal = Lane::OrdinalOf(ticket);
     const std::uint32_t body_marks = construct(*place.slot);
-    // Relaxed, as all of the slot is until the word is stored: that publishes it.
     place.slot->sent_at.store(sent_at, std::memory_order_relaxed);
     if (particulars == nullptr && visible_at <= sent_at) [[likely]] {
-      PublishReady(message, SlotWord(Phase::kReady, ordinal, body_marks));
+      PublishReady(message, ticket, SlotWord(Phase::kReady, ordinal, body_marks));
       return;
     }
     const bool has_group = particulars != nullptr && !particulars->group.empty();
@@ -52,13 +61,13 @@ class Publishing {
     if (particulars != nullptr) Store::ParticularsAt(message) = std::move(particulars);
     if (visible_at > sent_at) {
       mine.counts.delayed.Add(1);
-      PublishUnderDeadline(message, SlotWord(Phase::kDelayed, ordinal, marks), visible_at);
+      PublishUnderDeadline(message, ticket, SlotWord(Phase::kDelayed, ordinal, marks), visible_at);
     } else if (has_group) {
       const SlotWord owned(Phase::kBusy, ordinal, marks);
-      place.slot->word.exchange(owned.bits(), std::memory_order_seq_cst);
+      store_.lane().PublishUnclaimable(*place.slot, ticket, owned);
       store_.MakeVisible(mine, message, owned);
     } else {
-      PublishReady(message, SlotWord(Phase::kReady, ordinal, marks));
+      PublishReady(message, ticket, SlotWord(Phase::kReady, ordinal, marks));
     }
   }
 
@@ -73,7 +82,7 @@ class Publishing {
     if (!particulars->group.empty()) particulars->tenant = store_.TenantsOrCreate().Enrol(particulars->group, sent_at);
     Store::ParticularsAt(message) = std::move(particulars);
     store_.set_has_older_ones();
-    place.slot->word.exchange(owned.bits(), std::memory_order_seq_cst);
+    store_.lane().PublishUnclaimable(*place.slot, ticket, owned);
     store_.MakeVisible(mine, message, owned);
   }
 
@@ -99,7 +108,7 @@ class Publishing {
     } else if (is_first) {
       word = word.With(SlotWord::kInLine);
     }
-    PublishUnderDeadline(message, word, is_delayed ? visible_at : kForever);
+    PublishUnderDeadline(message, ticket, word, is_delayed ? visible_at : kForever);
     if (!is_first || is_delayed) return std::nullopt;
     return message;
   }
@@ -112,17 +121,20 @@ class Publishing {
   }
 
   // A message that becomes somebody's at `visible_at`, or when its retention ends, which is seen to from then on.
-  void PublishUnderDeadline(Message message, SlotWord word, std::int64_t visible_at) {
+  void PublishUnderDeadline(Message message, std::uint64_t ticket, SlotWord word, std::int64_t visible_at) {
     message.slot->visible_at.store(visible_at, std::memory_order_relaxed);
     const std::int64_t due = std::min(visible_at, store_.RetentionEnd(*message.slot));
     const ReadSection section;  // once it is published, it may come to its end, and its segment too
-    message.slot->word.exchange(word.bits(), std::memory_order_seq_cst);
+    store_.lane().PublishUnclaimable(*message.slot, ticket, word);
     store_.LowerDeadline(*message.segment, due);
   }
 
-  void PublishReady(Message message, SlotWord ready) {
-    if (Lane::TryPublish(*message.slot, ready)) [[likely]]
-      return;
+  [[gnu::always_inline]] void PublishReady(Message message, std::uint64_t ticket, SlotWord ready) {
+    if (!store_.lane().Publish(*message.slot, ticket, ready)) [[unlikely]]
+      ListSkipped(message, ready);
+  }
+
+  [[gnu::noinline]] void ListSkipped(Message message, SlotWord ready) {
     // No receiver will come for it here, so it is ours to list.
     Store::Disown(*message.slot, ready.With(Phase::kBusy));
     store_.MakeVisible(store_.mine(), message, ready);

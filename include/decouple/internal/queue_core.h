@@ -105,16 +105,19 @@ class QueueCore : public AnyQueue {
   // ---- deliveries and receipts --------------------------------------------------------------------------------------
 
   // A delivery is gone.
-  void LetGo(Message message) {
-    Mine& mine = store_.mine();
+  [[gnu::always_inline]] void LetGo(Message message) {
     store_.Drop(message);
     {
       const ReadSection section;  // pairs with the Synchronize() in Abandon()
       if (!abandoned_.load(std::memory_order_relaxed)) [[likely]] {
-        mine.counts.let_go.Add(1);
+        store_.mine().counts.let_go.Add(1);
         return;
       }
     }
+    LetGoOfAbandoned();
+  }
+
+  [[gnu::noinline]] void LetGoOfAbandoned() {
     if (outstanding_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;  // what others did comes before
   }
 
@@ -367,9 +370,9 @@ class QueueCore : public AnyQueue {
   }
 
   // Makes deliveries of held messages.
-  auto SinkTo(ReceiveResult<T>& result) {
-    return [this, &result](Message message, std::uint32_t receive_count) {
-      result->deliveries_.emplace_back(this, message, receive_count);
+  auto SinkTo(Deliveries<T>& deliveries) {
+    return [this, &deliveries](Message message, std::uint32_t receive_count) {
+      deliveries.deliveries_.emplace_back(this, message, receive_count);
     };
   }
 
@@ -379,9 +382,7 @@ class QueueCore : public AnyQueue {
                   Deliveries<T>& deliveries) {
     const std::int64_t timeout = VisibilityTimeoutOf(options);
     LeaseRequest request{static_cast<std::uint32_t>(options.max_messages), now, Later(now, timeout)};
-    const auto sink = [&](Message message, std::uint32_t receive_count) {
-      deliveries.deliveries_.emplace_back(this, message, receive_count);
-    };
+    auto sink = SinkTo(deliveries);
     for (int patience = kSweepsPerReceive;; --patience) {
       if (store_.earliest().get() <= now) [[unlikely]]
         sweep_.Steps(mine, now, kSweepStepsPerCall);
@@ -400,10 +401,18 @@ class QueueCore : public AnyQueue {
   template <typename Leasing>
   ReceiveResult<T> Receive(Leasing& leasing, const ReceiveOptions& options) {
     ReceiveResult<T> result;
+    Receive(leasing, options, store_.Now(), result);
+    return result;
+  }
+
+  // What is there at `now`, on top of what `result` has, or else what comes.
+  template <typename Leasing>
+  [[gnu::noinline]] void Receive(Leasing& leasing, const ReceiveOptions& options, std::int64_t now,
+                                 ReceiveResult<T>& result) {
     Mine& mine = store_.mine();
-    if (TryReceive(leasing, mine, options, store_.Now(), *result)) {
+    if (TryReceive(leasing, mine, options, now, *result)) {
       if (!result->empty()) [[likely]]
-        return result;
+        return;
       const std::int64_t wait = WaitOf(options);
       if (wait != 0) {
         Await(leasing, mine, options, Later(store_.Now(), wait), result);
@@ -423,7 +432,6 @@ class QueueCore : public AnyQueue {
       // Not each time: one who polls an empty queue would get in the senders' way.
       if (mine.counts.empty_receives.value() % kEmptyReceivesPerTidy == 1) moves_.Tidy(mine);
     }
-    return result;
   }
 
   const QueueRules rules_;
@@ -451,7 +459,7 @@ class QueueCore : public AnyQueue {
   static constexpr std::uint64_t kEmptyReceivesPerTidy = 64;
   static constexpr std::uint32_t kExpiredPerCall = 2 * kSlotsPerSegment;
 
-  absl::Status TakeDelete() {
+  [[gnu::noinline]] absl::Status TakeDelete() {
     if (quota_ == nullptr) [[likely]]
       return absl::OkStatus();
     return quota_->TakeDelete([this] { return store_.Now(); });

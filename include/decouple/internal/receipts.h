@@ -49,11 +49,16 @@ class Receipts {
 
   // ---- of a message that the caller holds ---------------------------------------------------------------------------
 
-  absl::Status Delete(Message message, std::uint32_t receive) {
+  [[gnu::always_inline]] absl::Status Delete(Message message, std::uint32_t receive) {
     if (rules_.expired_receipts_work) [[likely]] {
       store_.RemoveHeld(store_.mine(), message, receive);
       return absl::OkStatus();
     }
+    return DeleteInFlight(message, receive);
+  }
+
+  // Fails when the visibility timeout has ended.
+  [[gnu::noinline]] absl::Status DeleteInFlight(Message message, std::uint32_t receive) {
     SlotWord before;
     return DeleteFound(Find(message, receive, before), message, before);
   }

@@ -24,6 +24,16 @@ class RequestChecks {
 
   const Limits& limits() const { return settings_.limits(); }
 
+  // Whether CheckBody() finds nothing.
+  template <typename T>
+  bool IsBodyAllowed(const T& body, std::size_t size) const {
+    if constexpr (std::convertible_to<const T&, std::string_view>) {
+      if (std::string_view(body).empty()) [[unlikely]]
+        return false;
+    }
+    return size <= settings_.max_message_size();
+  }
+
   // `size` is that of body and attributes.
   template <typename T>
   absl::Status CheckBody(const T& body, std::size_t size) const {
@@ -75,6 +85,12 @@ class RequestChecks {
                               "deduplication is on"));
     }
     return status;
+  }
+
+  // Whether CheckReceiveOptions() finds nothing, and nothing but the number of messages is asked for.
+  bool IsPlain(const ReceiveOptions& options) const {
+    return options.max_messages - 1 < settings_.limits().max_messages_per_receive && !options.visibility_timeout &&
+           !options.wait && options.attempt_id.empty();
   }
 
   absl::Status CheckReceiveOptions(const ReceiveOptions& options) const {

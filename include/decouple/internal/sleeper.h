@@ -30,7 +30,7 @@ namespace decouple::internal {
 inline constexpr std::int64_t kForever = std::numeric_limits<std::int64_t>::max();
 
 // `duration` (not negative) after `instant`; what would be past the end of time is for ever.
-constexpr std::int64_t Later(std::int64_t instant, std::int64_t duration) {
+[[gnu::always_inline]] constexpr std::int64_t Later(std::int64_t instant, std::int64_t duration) {
   return instant > kForever - duration ? kForever : instant + duration;
 }
 

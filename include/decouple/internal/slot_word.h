@@ -7,12 +7,9 @@
 // an old idea of what is here never matches. Receive count and generation together are what a receipt names.
 //
 //   phase        who leaves it, and to what
-//   kDone        free or over. The sender that holds the ticket: kReady, kForward, kDelayed, kBusy. A receiver that
-//   will
-//                not wait for the sender: kSkipped
-//   kSkipped     the same sender, when it arrives at last: kBusy and then kListed, kDelayed, or kDone
+//   kDone        free or over. The sender that holds the ticket: kReady, kForward, kDelayed, kBusy
 //   kReady       the one receiver that moved the head past it: kInFlight, or kDone when it expired. Nobody else, so a
-//                plain store does
+//                plain store does. If the head had passed it before, its sender: kBusy and then kListed, or kDone
 //   kForward     the same; the slot holds no message, but names the one that takes this place in the line
 //   kDelayed     anybody, through kBusy, when the delay is over: kListed
 //   kInFlight    anybody with the right receipt, or anybody when it is due, through kBusy: kListed, kInFlight,
@@ -34,7 +31,6 @@ namespace decouple::internal {
 
 enum class Phase : std::uint32_t {
   kDone,
-  kSkipped,
   kReady,
   kForward,
   kDelayed,
@@ -73,18 +69,34 @@ class SlotWord {
   constexpr bool Is(Phase phase, std::uint64_t ordinal) const {
     return (bits_ & (kGenerationMask << kGenerationShift | 0xF)) == SlotWord(phase, ordinal).bits_;
   }
+  // In the phase and of the generation of `plain`, and nothing else to be said of it but where its body is.
+  constexpr bool IsPlain(std::uint64_t plain) const { return (bits_ & ~std::uint64_t{kShared}) == plain; }
+  // In flight and held by one delivery, and nothing else to be said of it.
+  constexpr bool IsPlainInFlight() const {
+    constexpr std::uint64_t kAll = (1ULL << kGenerationShift) - 1;
+    return (bits_ & kAll) == (static_cast<std::uint64_t>(Phase::kInFlight) | kHeld);
+  }
+  // The same, but deleted: only that delivery is left of it.
+  constexpr bool IsPlainDeleted() const {
+    constexpr std::uint64_t kAll = (1ULL << kGenerationShift) - 1;
+    return (bits_ & kAll) == (static_cast<std::uint64_t>(Phase::kDeleted) | kHeld);
+  }
+
   // Over, and neither a delivery nor a line refers to it: free for another message.
   constexpr bool IsFree(std::uint64_t ordinal) const {
     return static_cast<std::uint32_t>(bits_) == SlotWord(Phase::kDone, ordinal).bits_;
   }
   // Nobody but the one who moves the head past the slot takes it out of this phase.
   constexpr bool IsForClaimant() const { return phase() == Phase::kReady || phase() == Phase::kForward; }
-  // The sender that holds the ticket has written a message here.
-  constexpr bool IsPublished(std::uint64_t ordinal) const { return IsOf(ordinal) && phase() != Phase::kSkipped; }
 
   constexpr SlotWord With(Phase phase) const { return SlotWord((bits_ & ~0xFULL) | static_cast<std::uint64_t>(phase)); }
   constexpr SlotWord With(std::uint32_t marks) const { return SlotWord(bits_ | marks); }
   constexpr SlotWord Without(std::uint32_t marks) const { return SlotWord(bits_ & ~std::uint64_t{marks}); }
+  // Of a ready message that was never received: to in flight, held, by one addition.
+  constexpr SlotWord ReceivedFirst() const {
+    constexpr auto kChange = static_cast<std::uint64_t>(Phase::kInFlight) - static_cast<std::uint64_t>(Phase::kReady);
+    return SlotWord(bits_ + (kChange | kHeld | 1ULL << 32));
+  }
   // Counts stop at the largest.
   constexpr SlotWord ReceivedOnceMore() const {
     return receive_count() == UINT32_MAX ? *this : SlotWord(bits_ + (1ULL << 32));

@@ -38,15 +38,14 @@ class StandardCore final : public QueueCore<T> {
 
   absl::StatusOr<SendResult> Send(T&& body) {
     const std::size_t size = MessageSize(std::as_const(body));
-    if (absl::Status status = checks_.CheckBody(body, size); !status.ok()) [[unlikely]]
-      return status;
+    if (!checks_.IsBodyAllowed(body, size)) [[unlikely]]
+      return checks_.CheckBody(body, size);
     Mine& mine = store_.mine();
     std::uint64_t ticket = 0;
-    if (!admission_.TryAdmit(mine, 1, size, ticket)) [[unlikely]] {
-      if (absl::Status status = Admit(mine, size, ticket); !status.ok()) return status;
-    }
+    if (settings_.delay() != 0 || !admission_.TryAdmit(mine, 1, size, ticket)) [[unlikely]]
+      return Send(std::move(body), SendOptions());
     const std::int64_t now = store_.Now();
-    publishing_.Publish(mine, ticket, nullptr, now, Later(now, settings_.delay()), ConstructFrom(body));
+    publishing_.PublishPlain(mine, ticket, now, ConstructFrom(body));
     store_.visible().Notify(1);
     if (ticket % kSlotsPerSegment == 0) [[unlikely]]
       this->WorkOff(mine, now);
@@ -115,15 +114,11 @@ class StandardCore final : public QueueCore<T> {
     return Acceptance::kTaken;
   }
 
-  ReceiveResult<T> Receive(const ReceiveOptions& options) override {
-    if (absl::Status status = checks_.CheckReceiveOptions(options); !status.ok()) [[unlikely]]
-      return ReceiveResult<T>(std::move(status));
-    if (!options.attempt_id.empty()) [[unlikely]] {
-      return ReceiveResult<T>(
-          MakeError(Error::kInvalidParameterValue,
-                    "a receive request attempt id for a standard queue; only FIFO queues take one"));
-    }
-    return Base::Receive(leasing_, options);
+  [[gnu::noinline]] ReceiveResult<T> Receive(const ReceiveOptions& options) override {
+    ReceiveResult<T> result;
+    if (!TryReceivePlain(options, *result)) [[unlikely]]
+      ReceiveInGeneral(options, result);
+    return result;
   }
 
  private:
@@ -132,6 +127,54 @@ class StandardCore final : public QueueCore<T> {
   using Base::publishing_;
   using Base::settings_;
   using Base::store_;
+
+  // The usual case. False: there is more to it; what was received until now is among the deliveries.
+  bool TryReceivePlain(const ReceiveOptions& options, Deliveries<T>& deliveries) {
+    if (!checks_.IsPlain(options)) [[unlikely]]
+      return false;
+    const auto most = static_cast<std::uint32_t>(options.max_messages);
+    return most == 1 ? TryReceiveNext(deliveries) : TryReceiveReady(most, deliveries);
+  }
+
+  [[gnu::always_inline]] bool TryReceiveNext(Deliveries<T>& deliveries) {
+    Mine& mine = store_.mine();
+    std::int64_t now = 0;
+    const auto request = [&] {
+      now = store_.Now();
+      return LeaseRequest{1, now, Later(now, settings_.visibility_timeout())};
+    };
+    if (leasing_.LeaseNext(ThreadRecords::Current(), mine, request, this->SinkTo(deliveries)) == 0) return false;
+    if (store_.earliest().get() <= now) [[unlikely]]
+      this->WorkOff(mine, now);
+    return true;
+  }
+
+  bool TryReceiveReady(std::uint32_t most, Deliveries<T>& deliveries) {
+    Mine& mine = store_.mine();
+    std::int64_t now = 0;
+    const auto request = [&] {
+      now = store_.Now();
+      return LeaseRequest{most, now, Later(now, settings_.visibility_timeout())};
+    };
+    const std::uint32_t leased =
+        leasing_.LeaseReady(ThreadRecords::Current(), mine, most, request, this->SinkTo(deliveries));
+    if (leased != 0 && store_.earliest().get() <= now) [[unlikely]]
+      this->WorkOff(mine, now);
+    return leased == most;
+  }
+
+  [[gnu::noinline]] void ReceiveInGeneral(const ReceiveOptions& options, ReceiveResult<T>& result) {
+    absl::Status status = checks_.CheckReceiveOptions(options);
+    if (status.ok() && !options.attempt_id.empty()) {
+      status = MakeError(Error::kInvalidParameterValue,
+                         "a receive request attempt id for a standard queue; only FIFO queues take one");
+    }
+    if (status.ok()) {
+      Base::Receive(leasing_, options, store_.Now(), result);
+    } else {
+      result = ReceiveResult<T>(std::move(status));
+    }
+  }
 
   absl::Status Admit(Mine& mine, std::size_t size, std::uint64_t& ticket) {
     return admission_.Admit(mine, size, this->clock_, ticket, [&] { return this->MakeRoom(mine); });

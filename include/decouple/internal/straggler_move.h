@@ -104,7 +104,7 @@ class StragglerMove {
     aside.Add(original, to);
     const SlotWord moved(before.phase(), Lane::OrdinalOf(ticket), body_marks | SlotWord::kHasParticulars,
                          before.receive_count());
-    to.slot->word.exchange(moved.With(Phase::kBusy).bits(), std::memory_order_seq_cst);  // it cannot end meanwhile
+    aside.lane().PublishUnclaimable(*to.slot, ticket, moved.With(Phase::kBusy));  // it cannot end meanwhile
     store_.LowerDeadline(*to.segment, std::min(visible_at, store_.RetentionEnd(*to.slot)));
     if (store_.groups() == nullptr) {
       Store::Disown(*to.slot, moved);

@@ -5,7 +5,8 @@
 // when every ReadSection that was open at its call has closed. Entering and leaving one are two plain stores into the
 // thread's own cache line. The order that makes this right (the reader's mark is visible before it reads a pointer) is
 // paid for by the one who frees: membarrier(2) makes every running thread pass a full fence. Where the kernel has no
-// membarrier, readers fence for themselves.
+// membarrier, readers fence for themselves. The same pair of fences serves alone wherever the hot side of a handshake is
+// to pay nothing (LightFence, HeavyFence).
 //
 //   { ReadSection section;  Node* node = shared.load(std::memory_order_acquire);  use(node); }   // readers
 //   shared.store(nullptr, std::memory_order_release);  Synchronize();  delete node;              // the one who frees
@@ -56,7 +57,7 @@ struct alignas(kCacheLine) ThreadRecord {
     std::uint64_t owner_id = 0;
     void* kept = nullptr;
   };
-  std::array<Shortcut, 8> shortcuts;
+  std::array<Shortcut, 64> shortcuts;
 
   Sleeper sleeper;
 
@@ -66,7 +67,7 @@ struct alignas(kCacheLine) ThreadRecord {
 
 class ThreadRecords {
  public:
-  static ThreadRecord& Current() {
+  [[gnu::always_inline]] static ThreadRecord& Current() {
     if (current_ != nullptr) [[likely]]
       return *current_;
     return Enlist();
@@ -89,7 +90,7 @@ class ThreadRecords {
     }
   };
 
-  static ThreadRecord& Enlist() {
+  [[gnu::noinline]] static ThreadRecord& Enlist() {
     [[maybe_unused]] static const bool registered = RegisterForMembarrier();
     ThreadRecord* record = First();
     while (record != nullptr && record->taken.exchange(true, std::memory_order_acquire)) record = record->next;
@@ -120,20 +121,35 @@ class ThreadRecords {
   static inline constinit std::atomic<bool> readers_fence_{true};
 };
 
+// Two threads each write and then read what the other writes: at least one of them sees the other, if one has a light
+// fence between and the other a heavy one. Light is for the many and hot: it keeps the compiler from reordering, and
+// costs nothing. Heavy is for the few: it makes every running thread pass a full fence, in a microsecond or two. Where
+// the kernel has no membarrier both are full fences.
+[[gnu::always_inline]] inline void LightFence() {
+  if (ThreadRecords::ReadersFence()) [[unlikely]] {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+  }
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+inline void HeavyFence() {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+#if defined(__linux__) && defined(SYS_membarrier)
+  if (!ThreadRecords::ReadersFence()) syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+#endif
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+
 class ReadSection {
  public:
-  ReadSection() : ReadSection(ThreadRecords::Current()) {}
-  explicit ReadSection(ThreadRecord& record) : record_(record) {
-    // Ordered before the reads of the section by the membarrier in Synchronize(), or by our own fence without it.
+  [[gnu::always_inline]] ReadSection() : ReadSection(ThreadRecords::Current()) {}
+  [[gnu::always_inline]] explicit ReadSection(ThreadRecord& record) : record_(record) {
     record_.section.store(++record_.last_section, std::memory_order_relaxed);
-    if (ThreadRecords::ReadersFence()) [[unlikely]] {
-      std::atomic_thread_fence(std::memory_order_seq_cst);
-    }
-    std::atomic_signal_fence(std::memory_order_seq_cst);
+    LightFence();  // before the reads of the section; pairs with the heavy one in Synchronize()
   }
   ReadSection(const ReadSection&) = delete;
   ReadSection& operator=(const ReadSection&) = delete;
-  ~ReadSection() { record_.section.store(0, std::memory_order_release); }  // pairs with the acquire in Synchronize()
+  [[gnu::always_inline]] ~ReadSection() { record_.section.store(0, std::memory_order_release); }  // pairs with the acquire in Synchronize()
 
  private:
   ThreadRecord& record_;
@@ -141,10 +157,7 @@ class ReadSection {
 
 // Returns when every ReadSection that was open at the call has closed. O(threads), some microseconds.
 inline void Synchronize() {
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-#if defined(__linux__) && defined(SYS_membarrier)
-  if (!ThreadRecords::ReadersFence()) syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
-#endif
+  HeavyFence();
   for (ThreadRecord* record = ThreadRecords::First(); record != nullptr; record = record->next) {
     // Pairs with the release that ends a section: what was read there was read before what we free.
     const std::uint64_t open = record->section.load(std::memory_order_acquire);

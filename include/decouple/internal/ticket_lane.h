@@ -3,14 +3,23 @@
 //   const auto first = lane.TakeTickets(n);                       // the sender
 //   auto place = lane.PlaceOf(first + i, view);                   // where the message goes
 //   …write the message…;
-//   if (!lane.TryPublish(*place.slot, ready)) …                   // skipped: nobody waits here any more
+//   if (!lane.Publish(*place.slot, first + i, ready)) …           // skipped: nobody waits here any more
 //
 //   auto run = lane.Claim(view, 10, gate, wants);                 // the receiver: some slots are now its own
 //   run.ForEachTaken([](Slot& slot, SlotWord word) { … });        // to flip, each with one store
 //
 // head ≤ tail, both only grow. Slot `t` for t < head has been passed; whoever moved the head past it is the only one to
-// take it out of kReady. A sender that stalls between its ticket and its publication holds nobody up: a receiver that
-// has waited long enough marks its slot kSkipped and moves on; the sender finds that and lists its message elsewhere.
+// take it out of kReady.
+//
+// Publishing is a plain store, as the line of the slot is most likely in another core's cache: the sender does not wait
+// for it, as it would with an exchange. Against an exchange that made one sender and one receiver half as fast again.
+// A sender that stalls between its ticket and its publication holds nobody up: a receiver that has waited long enough
+// notes its ticket as skipped and moves on; the sender looks for its ticket there after it has published, and lists its
+// message elsewhere. One writes the word and then reads the notes, the other writes a note and then reads the word, with
+// a light and a heavy fence between (thread_record.h): so the sender never misses the note of a ticket that was passed.
+//
+// Senders that must look before they go on (the queue is closed, or bounded) are stopped by a mark in the tail: whoever
+// takes a ticket learns of it by that very instruction, and one who does not expect it gives his ticket up.
 //
 // Segments. Ticket t lives in the segment of ordinal t / 64 + 1. A ring of pointers, indexed by the ordinal, finds it:
 // it holds all segments from the first that is not yet passed to the last, and a pointer from it is right if and only
@@ -35,6 +44,7 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include "decouple/internal/segment_pool.h"
@@ -107,7 +117,7 @@ class TicketLane {
   TicketLane& operator=(const TicketLane&) = delete;
 
   std::uint64_t head() const { return head_.load(std::memory_order_seq_cst); }  // see EarliestInstant for the order
-  std::uint64_t tail() const { return tail_.load(std::memory_order_acquire); }
+  std::uint64_t tail() const { return tail_.load(std::memory_order_acquire) & ~kGuarded; }
 
   // Where `slot` of `segment`, which is in use and stays so meanwhile, is in the line.
   static std::uint64_t TicketOf(const Segment& segment, const Slot& slot) {
@@ -117,29 +127,86 @@ class TicketLane {
 
   // The first of `n` consecutive tickets. Each must be published.
   std::uint64_t TakeTickets(std::uint32_t n) {
-    return tail_.fetch_add(n, std::memory_order_relaxed);  // orders nothing: what is published is the slot
+    return tail_.fetch_add(n, std::memory_order_relaxed) & ~kGuarded;  // orders nothing: what is published is the slot
   }
 
+  // The same unless the lane is guarded; false: it is.
+  [[gnu::always_inline]] bool TryTakeTickets(std::uint32_t n, View& view, std::uint64_t& ticket) {
+    // Release: pairs with Guard(), which sees what we did before if it did not stop us.
+    ticket = tail_.fetch_add(n, std::memory_order_release);
+    if ((ticket & kGuarded) == 0) [[likely]]
+      return true;
+    GiveUp(ticket & ~kGuarded, n, view);
+    return false;
+  }
+
+  // From now on TryTakeTickets() fails. What those did before who were not stopped has happened.
+  void Guard() { tail_.fetch_or(kGuarded, std::memory_order_acquire); }
+  void Unguard() { tail_.fetch_and(~kGuarded, std::memory_order_relaxed); }
+
   // Where the message of the caller's own ticket goes.
-  Place PlaceOf(std::uint64_t ticket, View& view) {
+  [[gnu::always_inline]] Place PlaceOf(std::uint64_t ticket, View& view) {
     const std::uint64_t ordinal = OrdinalOf(ticket);
     const auto place = static_cast<std::uint32_t>(ticket % kSlotsPerSegment);
-    if (view.send_ordinal != ordinal) [[unlikely]] {
-      view.send_segment = FindOrInstall(ordinal);
-      view.send_ordinal = ordinal;
-    }
-    if (place == kSlotsPerSegment / 2) [[unlikely]]
-      InstallAhead(ordinal + 1);
+    if (view.send_ordinal != ordinal || place == kSlotsPerSegment / 2) [[unlikely]]
+      LookAround(ordinal, place, view);
     return {view.send_segment, &view.send_segment->slots[place]};
   }
 
-  // Publishes what the caller wrote into its own slot. Sequentially consistent, for the event count that announces it.
-  // False: the slot was skipped and stays so; it is the caller's, to give it any other word.
-  static bool TryPublish(Slot& slot, SlotWord published) {
-    std::uint64_t unpublished = slot.word.load(std::memory_order_relaxed);
-    return !SlotWord(unpublished).IsOf(published.generation()) &&
-           slot.word.compare_exchange_strong(unpublished, published.bits(), std::memory_order_seq_cst,
-                                             std::memory_order_relaxed);
+  // Publishes what the caller wrote into the slot of its own ticket. False: it was skipped, so nobody will claim it; it
+  // is the caller's, to give it any other word.
+  [[gnu::always_inline]] bool Publish(Slot& slot, std::uint64_t ticket, SlotWord published) {
+    slot.word.store(published.bits(), std::memory_order_release);
+    return !WasSkipped(ticket);
+  }
+
+  // The same with a word that no claimant takes, and that others may own at once. Sequentially consistent: the deadline
+  // that goes with it is made known before or after (EarliestInstant).
+  void PublishUnclaimable(Slot& slot, std::uint64_t ticket, SlotWord published) {
+    slot.word.exchange(published.bits(), std::memory_order_seq_cst);
+    WasSkipped(ticket);
+  }
+
+  // The usual case of Claim() for one: the slot at the head, if it is in the segment where the thread received last, and
+  // ready. Null leaves everything as it was, and only Claim() knows why. `gate` as there.
+  [[gnu::always_inline]] Slot* ClaimNext(ThreadRecord& record, const View& view,
+                                         const std::atomic<std::uint64_t>& gate) {
+    const ReadSection section(record);
+    std::uint64_t head = head_.load(std::memory_order_acquire);
+    const std::uint64_t ordinal = OrdinalOf(head);
+    if (view.receive_ordinal != ordinal || head >= gate.load(std::memory_order_relaxed)) [[unlikely]]
+      return nullptr;
+    Slot* const slot = &view.receive_segment->slots[head % kSlotsPerSegment];
+    // Acquire: pairs with the sender's publication, for the caller who reads the message.
+    const SlotWord word(slot->word.load(std::memory_order_acquire));
+    if (!word.IsPlain(SlotWord(Phase::kReady, ordinal).bits())) return nullptr;
+    // Sequentially consistent, as in Claim().
+    return head_.compare_exchange_strong(head, head + 1, std::memory_order_seq_cst) ? slot : nullptr;
+  }
+
+  // The usual case of Claim(): up to `most` slots at the head, in the segment where the thread received last, if all of
+  // them are ready. Returns how many, from `first` of that segment on; 0 leaves everything as it was, and only Claim()
+  // knows why. `gate` as there.
+  std::uint32_t ClaimReady(ThreadRecord& record, const View& view, std::uint32_t most,
+                           const std::atomic<std::uint64_t>& gate, std::uint32_t& first) {
+    const ReadSection section(record);
+    std::uint64_t head = head_.load(std::memory_order_acquire);
+    const std::uint64_t ordinal = OrdinalOf(head);
+    const std::uint64_t open_until = gate.load(std::memory_order_relaxed);  // ordered by the section
+    if (view.receive_ordinal != ordinal || head + most > open_until) [[unlikely]]
+      return 0;
+    const auto place = static_cast<std::uint32_t>(head % kSlotsPerSegment);
+    const Slot* slot = &view.receive_segment->slots[place];
+    const std::uint64_t ready = SlotWord(Phase::kReady, ordinal).bits();
+    // Acquire: pairs with the sender's publication, for the caller who reads the message.
+    if (!SlotWord(slot->word.load(std::memory_order_acquire)).IsPlain(ready)) return 0;
+    std::uint32_t claimed = 1;
+    for (const std::uint32_t end = std::min(most, kSlotsPerSegment - place); claimed != end; ++claimed) {
+      if (!SlotWord((++slot)->word.load(std::memory_order_acquire)).IsPlain(ready)) break;
+    }
+    first = place;
+    // Sequentially consistent, as in Claim().
+    return head_.compare_exchange_strong(head, head + claimed, std::memory_order_seq_cst) ? claimed : 0;
   }
 
   // Moves the head past consecutive slots: up to `most` that are for the claimant (kReady, kForward) are taken, the
@@ -189,15 +256,18 @@ class TicketLane {
         if (stopped || run.gated) return run;
       }
       // The first slot is not published: nothing was sent, or its sender is at work, or it stalls.
-      const std::uint64_t tail = tail_.load(std::memory_order_acquire);
+      const std::uint64_t tail = this->tail();
       if (tail <= head) return run;
       if (patience-- > 0) {
         Relax();
         continue;
       }
-      if (tail == head + 1 || run.segment == nullptr)
-        return run;  // nothing behind it: not sent before the send returns
-      Skip(run, head);
+      if (tail == head + 1) return run;  // nothing behind it: not sent before the send returns
+      if (TrySkip(head)) {
+        run.size = 1;
+        run.reached_end = run.first + 1 == kSlotsPerSegment;
+        return run;
+      }
     }
   }
 
@@ -268,16 +338,57 @@ class TicketLane {
     const std::unique_ptr<std::atomic<Segment*>[]> segments;
   };
 
-  // Marks the unpublished slot at the head, so that the head can pass it. Its sender finds the mark.
-  void Skip(const Run& run, std::uint64_t head) {
-    const ReadSection section;
-    // While the head is here the segment is; and if it still is after we read the word, that is the unpublished one. If
-    // somebody passes it then, the exchange fails: a slot gets its old word back only after 2^24 uses of its segment.
-    if (head_.load(std::memory_order_acquire) != head) return;
-    std::uint64_t unpublished = run.slot(0).word.load(std::memory_order_acquire);
-    if (head_.load(std::memory_order_acquire) != head || SlotWord(unpublished).IsOf(run.ordinal)) return;
-    run.slot(0).word.compare_exchange_strong(unpublished, SlotWord(Phase::kSkipped, run.ordinal).bits(),
-                                             std::memory_order_acq_rel, std::memory_order_relaxed);
+  static constexpr std::uint64_t kGuarded = 1ULL << 63;  // in the tail
+  static constexpr std::uint64_t kNoTicket = UINT64_MAX;
+
+  // Moves the head past the unpublished slot there, whose sender will learn of it. False: it is published by now, the
+  // head is elsewhere, or as many senders as can be noted have yet to learn.
+  [[gnu::noinline]] bool TrySkip(std::uint64_t head) {
+    const std::lock_guard lock(structure_);  // no segment goes meanwhile
+    const auto note = std::find_if(skipped_.begin(), skipped_.end(), [](const std::atomic<std::uint64_t>& one) {
+      return one.load(std::memory_order_relaxed) == kNoTicket;
+    });
+    if (note == skipped_.end()) {
+      std::this_thread::yield();
+      return false;
+    }
+    note->store(head, std::memory_order_relaxed);
+    skips_.fetch_add(1, std::memory_order_relaxed);
+    HeavyFence();  // pairs with the light one in WasSkipped()
+    const Segment* const segment = Find(OrdinalOf(head));
+    const bool is_published =
+        segment != nullptr && SlotWord(segment->slots[head % kSlotsPerSegment].word.load(std::memory_order_acquire))
+                                  .IsOf(OrdinalOf(head));
+    std::uint64_t expected = head;
+    if (!is_published && head_.compare_exchange_strong(expected, head + 1, std::memory_order_seq_cst)) return true;
+    note->store(kNoTicket, std::memory_order_relaxed);
+    skips_.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+
+  // Asked once by the sender that has published it.
+  [[gnu::always_inline]] bool WasSkipped(std::uint64_t ticket) {
+    LightFence();  // after the publication; pairs with the heavy one in TrySkip()
+    return skips_.load(std::memory_order_relaxed) != 0 && IsNoted(ticket);
+  }
+
+  [[gnu::noinline]] bool IsNoted(std::uint64_t ticket) {
+    for (std::atomic<std::uint64_t>& note : skipped_) {
+      if (note.load(std::memory_order_relaxed) != ticket) continue;
+      const std::lock_guard lock(structure_);  // it may be taken back
+      if (note.load(std::memory_order_relaxed) != ticket) return false;
+      note.store(kNoTicket, std::memory_order_relaxed);
+      skips_.fetch_sub(1, std::memory_order_relaxed);
+      return true;
+    }
+    return false;
+  }
+
+  // Nothing will come at these tickets.
+  [[gnu::noinline]] void GiveUp(std::uint64_t ticket, std::uint32_t n, View& view) {
+    for (const std::uint64_t end = ticket + n; ticket != end; ++ticket) {
+      PublishUnclaimable(*PlaceOf(ticket, view).slot, ticket, SlotWord(Phase::kDone, OrdinalOf(ticket)));
+    }
   }
 
   Segment* Find(std::uint64_t ordinal) const {
@@ -287,6 +398,15 @@ class TicketLane {
     Segment* const segment = ring->at(ordinal).load(std::memory_order_acquire);
     if (segment == nullptr || segment->ordinal.load(std::memory_order_acquire) != ordinal) return nullptr;
     return segment;
+  }
+
+  // Once or twice a segment: finds it, and installs the next one ahead of need.
+  [[gnu::noinline]] void LookAround(std::uint64_t ordinal, std::uint32_t place, View& view) {
+    if (view.send_ordinal != ordinal) {
+      view.send_segment = FindOrInstall(ordinal);
+      view.send_ordinal = ordinal;
+    }
+    if (place == kSlotsPerSegment / 2) InstallAhead(ordinal + 1);
   }
 
   Segment* FindOrInstall(std::uint64_t ordinal) {
@@ -377,7 +497,12 @@ class TicketLane {
 
   alignas(kCacheLine) std::atomic<std::uint64_t> head_{0};
   alignas(kCacheLine) std::atomic<std::uint64_t> tail_{0};
+  // Read by all, rarely written.
   alignas(kCacheLine) std::atomic<Ring*> ring_{nullptr};
+  std::atomic<std::uint32_t> skips_{0};  // how many of the notes are in use
+  // Tickets that the head passed unpublished, and whose senders have not learned of it. Written under the mutex.
+  std::array<std::atomic<std::uint64_t>, 8> skipped_ = {kNoTicket, kNoTicket, kNoTicket, kNoTicket,
+                                                        kNoTicket, kNoTicket, kNoTicket, kNoTicket};
 
   std::mutex structure_;
   // All below: under the structure mutex (the pool's Find functions excepted).

@@ -2,6 +2,7 @@
 
 #include "decouple/standard_queue.h"
 
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -35,6 +36,57 @@ TEST_CASE("a standard queue refuses what only a FIFO queue understands") {
   CHECK(ErrorIn(StandardQueue<int>::Create({.fifo_throughput_limit = FifoThroughputLimit::kPerQueue})) ==
         Error::kInvalidAttributeValue);
   CHECK(queue.Counts().total() == 0);
+}
+
+TEST_CASE("bodies without options go as one batch, each with a result of its own") {
+  ManualClock clock;
+  auto queue = Make<StandardQueue<std::string>>(clock, {.max_message_size = 1'024});
+  std::vector<std::string> bodies = {"a", "", std::string(1'025, 'x'), "b"};
+  const auto results = queue.SendBatch(bodies);
+  REQUIRE(results.ok());
+  REQUIRE(results->size() == 4);
+  CHECK((*results)[0].ok());
+  CHECK(ErrorIn((*results)[1]) == Error::kMissingParameter);
+  CHECK(ErrorIn((*results)[2]) == Error::kInvalidParameterValue);
+  CHECK((*results)[3].ok());
+  CHECK(bodies[2].size() == 1'025);  // not consumed
+  const auto received = queue.Receive({.max_messages = 10});
+  REQUIRE(received->size() == 2);
+  CHECK((*received)[0].body() == "a");
+  CHECK((*received)[0].id() == (*results)[0]->message_id);
+  CHECK((*received)[1].id() == (*results)[3]->message_id);
+}
+
+TEST_CASE("a batch of bodies fails as a whole when it is empty, too many or too large, and does nothing") {
+  ManualClock clock;
+  auto queue = Make<StandardQueue<std::string>>(clock);
+  std::vector<std::string> none;
+  CHECK(ErrorIn(queue.SendBatch(none)) == Error::kEmptyBatchRequest);
+  std::vector<std::string> eleven(11, "x");
+  CHECK(ErrorIn(queue.SendBatch(eleven)) == Error::kTooManyEntriesInBatchRequest);
+  const std::size_t most = Limits().max_batch_bytes;
+  std::vector<std::string> two = {std::string(most / 2, 'x'), std::string(most - most / 2 + 1, 'x')};
+  CHECK(ErrorIn(queue.SendBatch(two)) == Error::kBatchRequestTooLong);
+  CHECK(queue.Counts().total() == 0);
+  two[1].pop_back();
+  CHECK(queue.SendBatch(two).ok());
+  CHECK(queue.Counts() == MessageCounts{.ready = 2});
+}
+
+TEST_CASE("a batch of bodies is delayed, refused and bounded as single messages are") {
+  ManualClock clock;
+  auto queue = Make<Queue>(clock, {.delay = Seconds(5), .capacity = Capacity{.messages = 3}});
+  std::vector<int> bodies = {1, 2};
+  REQUIRE(queue.SendBatch(bodies).ok());
+  CHECK(queue.Counts() == MessageCounts{.delayed = 2});
+  const auto beyond = queue.SendBatch(bodies);
+  CHECK((*beyond)[0].ok());
+  CHECK(ErrorIn((*beyond)[1]) == Error::kQueueFull);
+  clock.Advance(Seconds(5));
+  CHECK(queue.Counts() == MessageCounts{.ready = 3});
+  queue.Close();
+  const auto closed = queue.SendBatch(bodies);
+  CHECK(ErrorIn((*closed)[0]) == Error::kQueueClosed);
 }
 
 TEST_CASE("messages are received in the order of sending") {

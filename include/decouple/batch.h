@@ -4,6 +4,12 @@
 //   auto results = queue.SendBatch(entries);        // fails as a whole, or gives one result an entry, in their order
 //   if (!(*results)[1].ok()) …
 //
+//   std::array orders = {Order{1}, Order{2}};       // to a standard queue also without options, and so without ids
+//   queue.SendBatch(orders).IgnoreError();
+//
+//   auto received = queue.Receive({.max_messages = 10});
+//   received->Delete().IgnoreError();               // all of them at once
+//
 // An entry's id is for the caller: 1 … 80 letters, digits, - and _, no two alike in a batch. A batch that fails as a
 // whole (kEmptyBatchRequest, kTooManyEntriesInBatchRequest, kInvalidBatchEntryId, kBatchEntryIdsNotDistinct,
 // kBatchRequestTooLong) does nothing. Up to ten results take no memory from the heap.
@@ -70,18 +76,29 @@ inline bool IsBatchEntryId(const std::string& id) {
   });
 }
 
-// What fails a batch as a whole, but for its size in bytes.
-template <typename Entry>
-absl::Status CheckBatch(std::span<Entry> entries, const Limits& limits) {
-  if (entries.empty()) {
+inline absl::Status CheckBatchSize(std::size_t entries, const Limits& limits) {
+  if (entries == 0) [[unlikely]] {
     return MakeError(Error::kEmptyBatchRequest,
                      absl::StrCat("a batch without entries; allowed are 1 to ", limits.max_batch_entries));
   }
-  if (entries.size() > limits.max_batch_entries) {
-    return MakeError(
-        Error::kTooManyEntriesInBatchRequest,
-        absl::StrCat("a batch of ", entries.size(), " entries; allowed are 1 to ", limits.max_batch_entries));
+  if (entries > limits.max_batch_entries) [[unlikely]] {
+    return MakeError(Error::kTooManyEntriesInBatchRequest,
+                     absl::StrCat("a batch of ", entries, " entries; allowed are 1 to ", limits.max_batch_entries));
   }
+  return absl::OkStatus();
+}
+
+inline absl::Status CheckBatchBytes(std::size_t bytes, const Limits& limits) {
+  if (bytes <= limits.max_batch_bytes) [[likely]]
+    return absl::OkStatus();
+  return MakeError(Error::kBatchRequestTooLong,
+                   absl::StrCat("a batch of ", bytes, " bytes; allowed are at most ", limits.max_batch_bytes));
+}
+
+// What fails a batch as a whole, but for its size in bytes.
+template <typename Entry>
+absl::Status CheckBatch(std::span<Entry> entries, const Limits& limits) {
+  if (absl::Status status = CheckBatchSize(entries.size(), limits); !status.ok()) return status;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     if (!IsBatchEntryId(entries[i].id)) {
       return MakeError(Error::kInvalidBatchEntryId,

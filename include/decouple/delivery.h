@@ -30,6 +30,9 @@
 
 namespace decouple {
 
+template <typename T>
+class Deliveries;
+
 namespace internal {
 template <typename T>
 class QueueCore;
@@ -97,6 +100,8 @@ class Delivery {
 
  private:
   friend class internal::QueueCore<T>;
+  friend class internal::MessageStore<T>;
+  friend class Deliveries<T>;
 
   void Swap(Delivery& other) noexcept {
     std::swap(core_, other.core_);
@@ -152,6 +157,20 @@ bool Delivery<T>::replayed() const {
 template <typename T>
 class Deliveries {
  public:
+  Deliveries() = default;
+  Deliveries(Deliveries&&) noexcept = default;
+  Deliveries& operator=(Deliveries&&) noexcept = default;
+  ~Deliveries() {
+    if (internal::QueueCore<T>* const core = Core()) core->LetGoAll({deliveries_.data(), deliveries_.size()});
+  }
+
+  // Deletes all of them that are still here (not moved from), as one call and faster than one by one. Those that can be
+  // are deleted; returns the first error of the others (see Delivery::Delete()).
+  absl::Status Delete() noexcept {
+    internal::QueueCore<T>* const core = Core();
+    return core == nullptr ? absl::OkStatus() : core->DeleteAll({deliveries_.data(), deliveries_.size()});
+  }
+
   using iterator = typename absl::InlinedVector<Delivery<T>, 10>::iterator;
   using const_iterator = typename absl::InlinedVector<Delivery<T>, 10>::const_iterator;
 
@@ -168,6 +187,16 @@ class Deliveries {
 
  private:
   friend class internal::QueueCore<T>;
+
+  // Of the first that is still here; all are of one queue.
+  internal::QueueCore<T>* Core() const {
+    for (const Delivery<T>& delivery : deliveries_) {
+      if (delivery.core_ != nullptr) [[likely]]
+        return delivery.core_;
+    }
+    return nullptr;
+  }
+
   absl::InlinedVector<Delivery<T>, 10> deliveries_;
 };
 

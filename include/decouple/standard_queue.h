@@ -16,6 +16,7 @@
 #define DECOUPLE_STANDARD_QUEUE_H_
 
 #include <concepts>
+#include <span>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -46,6 +47,10 @@ class StandardQueue : public Queue<T> {
   absl::StatusOr<SendResult> Send(T&& body) noexcept { return core().Send(std::move(body)); }
   absl::StatusOr<SendResult> Send(const T& body) requires std::copy_constructible<T> { return core().Send(T(body)); }
   using Queue<T>::Send;
+
+  // As Queue's, and the short form for messages without options: up to ten, one result each, in their order.
+  absl::StatusOr<SendBatchResults> SendBatch(std::span<T> bodies) noexcept { return core().SendBatch(bodies); }
+  using Queue<T>::SendBatch;
 
   ReceiveResult<T> Receive(const ReceiveOptions& options = {}) noexcept { return core().Receive(options); }
 

@@ -175,4 +175,40 @@ CONFORMANCE_TEST("a batch fills a bounded queue as far as there is room") {
   CHECK(ReceiveAll(queue) == std::vector{0, 1, 2});
 }
 
+CONFORMANCE_TEST("what one receive gave is deleted as one") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  SendAll(queue, 1, 2, 3, 4);
+  {
+    auto received = queue.Receive({.max_messages = 10});
+    REQUIRE(received->size() == 4);
+    REQUIRE((*received)[1].Delete().ok());
+    const auto taken_out = std::move((*received)[2]);
+    CHECK(received->Delete().ok());
+    CHECK(queue.Counts() == MessageCounts{.in_flight = 1});
+    CHECK(received->front().body() == 1);  // still readable
+    CHECK(taken_out.body() == 3);
+    CHECK(received->Delete().ok());
+  }
+  CHECK(queue.Statistics().number_of_messages_deleted == 3);
+  CHECK(queue.Statistics().approximate_number_of_bytes == sizeof(int));
+  clock.Advance(Seconds(30));
+  CHECK(ReceiveAll(queue) == std::vector{3});
+  Deliveries<int> none;
+  CHECK(none.Delete().ok());
+}
+
+CONFORMANCE_TEST("deleting what one receive gave touches nothing that was received again") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  SendAll(queue, 1, 2);
+  auto late = queue.Receive({.max_messages = 10});
+  REQUIRE(late->size() == 2);
+  clock.Advance(Seconds(30));
+  const auto again = ReceiveOne(queue);
+  late->Delete().IgnoreError();
+  CHECK(queue.Counts().in_flight == 1);
+  CHECK(queue.Statistics().number_of_messages_deleted <= 1);
+}
+
 }  // namespace decouple::testing

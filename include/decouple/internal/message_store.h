@@ -31,6 +31,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "decouple/clock.h"
@@ -47,6 +48,11 @@
 #include "decouple/internal/tenant_lines.h"
 #include "decouple/internal/ticket_lane.h"
 #include "decouple/message.h"
+
+namespace decouple {
+template <typename T>
+class Delivery;
+}  // namespace decouple
 
 namespace decouple::internal {
 
@@ -276,21 +282,45 @@ class MessageStore {
   // ---- holding a body -----------------------------------------------------------------------------------------------
 
   // The holder of a delivery deletes it: no other thread can do more than wait for kBusy meanwhile.
-  // False: `receive` is not the last receive, or the message is gone.
+  // False: `receive` is not the last receive, or the message is gone. Several are deleted by RemoveAllHeld(), which
+  // counts once.
   [[gnu::always_inline]] bool RemoveHeld(Mine& mine, Message message, std::uint32_t receive) {
-    const SlotWord word(message.slot->word.load(std::memory_order_relaxed));  // nothing is read by it but our own body
-    if (word.IsPlainInFlight() && word.receive_count() == receive) [[likely]] {
-      std::uint64_t seen = word.bits();
-      if (message.slot->word.compare_exchange_strong(seen, word.With(Phase::kDeleted).bits(),
-                                                     std::memory_order_acq_rel, std::memory_order_relaxed)) [[likely]] {
-        mine.counts.deleted.Add(1);
-        mine.counts.removed_bytes.Add(MessageSize(std::as_const(message.slot->body())));
-        mine.counts.removed_in_flight.Add(1);
-        AnnounceRemoval();
-        return true;
+    if (!TryRemovePlain(message, receive)) [[unlikely]]
+      return RemoveHeldInAnyState(mine, message, receive);
+    CountPlainRemovals(mine, 1, MessageSize(std::as_const(message.slot->body())));
+    return true;
+  }
+
+  void RemoveAllHeld(Mine& mine, std::span<Delivery<T>> deliveries) {
+    std::size_t plain = 0;
+    std::size_t bytes = 0;
+    for (const Delivery<T>& delivery : deliveries) {
+      if (delivery.core_ == nullptr) continue;
+      if (TryRemovePlain(delivery.message_, delivery.receive_count_)) [[likely]] {
+        ++plain;
+        bytes += MessageSize(std::as_const(delivery.message_.slot->body()));
+      } else {
+        RemoveHeldInAnyState(mine, delivery.message_, delivery.receive_count_);
       }
     }
-    return RemoveHeldInAnyState(mine, message, receive);
+    CountPlainRemovals(mine, plain, bytes);
+  }
+
+  // The usual case: in flight, and nothing else to be said of it. False: look again in another way.
+  [[gnu::always_inline]] static bool TryRemovePlain(Message message, std::uint32_t receive) {
+    const SlotWord word(message.slot->word.load(std::memory_order_relaxed));  // nothing is read by it but our own body
+    if (!word.IsPlainInFlight() || word.receive_count() != receive) [[unlikely]]
+      return false;
+    std::uint64_t seen = word.bits();
+    return message.slot->word.compare_exchange_strong(seen, word.With(Phase::kDeleted).bits(),
+                                                      std::memory_order_acq_rel, std::memory_order_relaxed);
+  }
+
+  [[gnu::always_inline]] void CountPlainRemovals(Mine& mine, std::size_t n, std::size_t bytes) {
+    mine.counts.deleted.Add(n);
+    mine.counts.removed_bytes.Add(bytes);
+    mine.counts.removed_in_flight.Add(n);
+    AnnounceRemoval();
   }
 
   [[gnu::noinline]] bool RemoveHeldInAnyState(Mine& mine, Message message, std::uint32_t receive) {

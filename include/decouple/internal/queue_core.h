@@ -107,18 +107,7 @@ class QueueCore : public AnyQueue {
   // A delivery is gone.
   [[gnu::always_inline]] void LetGo(Message message) {
     store_.Drop(message);
-    {
-      const ReadSection section;  // pairs with the Synchronize() in Abandon()
-      if (!abandoned_.load(std::memory_order_relaxed)) [[likely]] {
-        store_.mine().counts.let_go.Add(1);
-        return;
-      }
-    }
-    LetGoOfAbandoned();
-  }
-
-  [[gnu::noinline]] void LetGoOfAbandoned() {
-    if (outstanding_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;  // what others did comes before
+    LetGo(1);
   }
 
   const T& BodyOf(Message message) const { return store_.BodyOf(message); }
@@ -142,6 +131,32 @@ class QueueCore : public AnyQueue {
     if (absl::Status status = TakeDelete(); !status.ok()) [[unlikely]]
       return status;
     return receipts_.Delete(receipt);
+  }
+
+  // Deliveries of one receive. Those that can be are deleted; the first error of the others.
+  absl::Status DeleteAll(std::span<Delivery<T>> deliveries) {
+    if (absl::Status status = TakeDelete(); !status.ok()) [[unlikely]]
+      return status;
+    if (rules_.expired_receipts_work) [[likely]] {
+      store_.RemoveAllHeld(store_.mine(), deliveries);
+      return absl::OkStatus();
+    }
+    absl::Status all;
+    for (const Delivery<T>& delivery : deliveries) {
+      if (delivery.core_ != nullptr) all.Update(receipts_.Delete(delivery.message_, delivery.receive_count_));
+    }
+    return all;
+  }
+
+  // Deliveries of one receive are gone.
+  void LetGoAll(std::span<Delivery<T>> deliveries) {
+    std::int64_t gone = 0;
+    for (Delivery<T>& delivery : deliveries) {
+      if (std::exchange(delivery.core_, nullptr) == nullptr) continue;
+      store_.Drop(delivery.message_);
+      ++gone;
+    }
+    LetGo(gone);
   }
 
   absl::StatusOr<StatusBatchResults> DeleteBatch(std::span<const DeleteBatchEntry> entries) {
@@ -330,11 +345,7 @@ class QueueCore : public AnyQueue {
     if (absl::Status status = CheckBatch(entries, settings_.limits()); !status.ok()) return status;
     std::size_t all_bytes = 0;
     for (const auto& entry : entries) all_bytes += SizeOf(entry.body, entry.options);
-    if (all_bytes > settings_.limits().max_batch_bytes) {
-      return MakeError(
-          Error::kBatchRequestTooLong,
-          absl::StrCat("a batch of ", all_bytes, " bytes; allowed are at most ", settings_.limits().max_batch_bytes));
-    }
+    if (absl::Status status = CheckBatchBytes(all_bytes, settings_.limits()); !status.ok()) return status;
     SendBatchResults results;
     results.reserve(entries.size());
     for (const auto& entry : entries) {
@@ -453,6 +464,23 @@ class QueueCore : public AnyQueue {
   std::unique_ptr<CallQuota> quota_;  // null: calls are not counted
 
  private:
+  // So many deliveries have been dropped.
+  [[gnu::always_inline]] void LetGo(std::int64_t deliveries) {
+    {
+      const ReadSection section;  // pairs with the Synchronize() in Abandon()
+      if (!abandoned_.load(std::memory_order_relaxed)) [[likely]] {
+        store_.mine().counts.let_go.Add(static_cast<std::uint64_t>(deliveries));
+        return;
+      }
+    }
+    LetGoOfAbandoned(deliveries);
+  }
+
+  [[gnu::noinline]] void LetGoOfAbandoned(std::int64_t deliveries) {
+    // What others did comes before.
+    if (outstanding_.fetch_sub(deliveries, std::memory_order_acq_rel) == deliveries) delete this;
+  }
+
   static constexpr std::int64_t kNever = -1;
   static constexpr int kSweepStepsPerCall = 4;
   static constexpr int kSweepsPerReceive = 100;

@@ -70,6 +70,39 @@ class StandardCore final : public QueueCore<T> {
     return SendResult{MessageId(this->identity(), ticket)};
   }
 
+  // Bodies without options, all of them with one ticket and one look at the clock.
+  absl::StatusOr<SendBatchResults> SendBatch(std::span<T> bodies) {
+    if (absl::Status status = CheckBatchSize(bodies.size(), settings_.limits()); !status.ok()) [[unlikely]]
+      return status;
+    std::size_t bytes = 0;
+    bool all_allowed = settings_.delay() == 0;
+    for (const T& body : bodies) {
+      const std::size_t size = MessageSize(body);
+      all_allowed = all_allowed && checks_.IsBodyAllowed(body, size);
+      bytes += size;
+    }
+    if (absl::Status status = CheckBatchBytes(bytes, settings_.limits()); !status.ok()) [[unlikely]]
+      return status;
+    const auto n = static_cast<std::uint32_t>(bodies.size());
+    SendBatchResults results;
+    results.reserve(n);
+    Mine& mine = store_.mine();
+    std::uint64_t ticket = 0;
+    if (!all_allowed || !admission_.TryAdmit(mine, n, bytes, ticket)) [[unlikely]] {
+      for (T& body : bodies) results.push_back(Send(std::move(body)));
+      return results;
+    }
+    const std::int64_t now = store_.Now();
+    for (T& body : bodies) {
+      publishing_.PublishPlain(mine, ticket, now, ConstructFrom(body));
+      results.emplace_back(SendResult{MessageId(this->identity(), ticket)});
+      ++ticket;
+    }
+    store_.visible().Notify(n);
+    WorkOffAfter(mine, ticket, n, now);
+    return results;
+  }
+
   absl::StatusOr<SendBatchResults> SendBatch(std::span<SendBatchEntry<T>> entries) override {
     auto results = this->CheckSendBatch(
         entries, [this](const SendOptions& options) { return checks_.CheckStandardSendOptions(options); });
@@ -218,10 +251,10 @@ class StandardCore final : public QueueCore<T> {
       if (!results[i].ok()) continue;
       Publish(mine, ticket, std::move(entries[i].body), std::move(entries[i].options), now);
       results[i] = SendResult{MessageId(this->identity(), ticket)};
-      if (ticket % kSlotsPerSegment == 0) this->WorkOff(mine, now);
       ++ticket;
     }
     store_.visible().Notify(valid);
+    this->WorkOffAfter(mine, ticket, valid, now);
   }
 
   absl::Status CheckOwnAttributes(const QueueAttributes& attributes) override {
@@ -231,6 +264,12 @@ class StandardCore final : public QueueCore<T> {
     return MakeError(Error::kInvalidAttributeValue,
                      "deduplication, a throughput limit or a quota of calls for a standard queue; only FIFO queues "
                      "have them");
+  }
+
+  // Now and then, once all `n` tickets up to `end` are published: working off looks at the head, and would wait for us.
+  void WorkOffAfter(Mine& mine, std::uint64_t end, std::uint32_t n, std::int64_t now) {
+    if ((end - 1) % kSlotsPerSegment < n) [[unlikely]]
+      this->WorkOff(mine, now);
   }
 
   void ApplyOwnAttributes(const QueueAttributes&) override {}

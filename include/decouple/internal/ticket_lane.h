@@ -44,7 +44,6 @@
 #include <limits>
 #include <memory>
 #include <mutex>
-#include <thread>
 #include <vector>
 
 #include "decouple/internal/segment_pool.h"
@@ -339,49 +338,37 @@ class TicketLane {
   };
 
   static constexpr std::uint64_t kGuarded = 1ULL << 63;  // in the tail
-  static constexpr std::uint64_t kNoTicket = UINT64_MAX;
 
-  // Moves the head past the unpublished slot there, whose sender will learn of it. False: it is published by now, the
-  // head is elsewhere, or as many senders as can be noted have yet to learn.
+  // Moves the head past the unpublished slot there, whose sender will learn of it. False: it is published by now, or the
+  // head is elsewhere.
   [[gnu::noinline]] bool TrySkip(std::uint64_t head) {
     const std::lock_guard lock(structure_);  // no segment goes meanwhile
-    const auto note = std::find_if(skipped_.begin(), skipped_.end(), [](const std::atomic<std::uint64_t>& one) {
-      return one.load(std::memory_order_relaxed) == kNoTicket;
-    });
-    if (note == skipped_.end()) {
-      std::this_thread::yield();
-      return false;
-    }
-    note->store(head, std::memory_order_relaxed);
-    skips_.fetch_add(1, std::memory_order_relaxed);
+    if (head_.load(std::memory_order_relaxed) != head) return false;
+    skipped_end_.store(head + 1, std::memory_order_relaxed);
     HeavyFence();  // pairs with the light one in WasSkipped()
     const Segment* const segment = Find(OrdinalOf(head));
-    const bool is_published =
-        segment != nullptr && SlotWord(segment->slots[head % kSlotsPerSegment].word.load(std::memory_order_acquire))
-                                  .IsOf(OrdinalOf(head));
+    if (segment != nullptr && SlotWord(segment->slots[head % kSlotsPerSegment].word.load(std::memory_order_acquire))
+                                  .IsOf(OrdinalOf(head))) {
+      return false;
+    }
     std::uint64_t expected = head;
-    if (!is_published && head_.compare_exchange_strong(expected, head + 1, std::memory_order_seq_cst)) return true;
-    note->store(kNoTicket, std::memory_order_relaxed);
-    skips_.fetch_sub(1, std::memory_order_relaxed);
-    return false;
+    if (!head_.compare_exchange_strong(expected, head + 1, std::memory_order_seq_cst)) return false;
+    skipped_.push_back(head);
+    return true;
   }
 
   // Asked once by the sender that has published it.
   [[gnu::always_inline]] bool WasSkipped(std::uint64_t ticket) {
     LightFence();  // after the publication; pairs with the heavy one in TrySkip()
-    return skips_.load(std::memory_order_relaxed) != 0 && IsNoted(ticket);
+    return ticket < skipped_end_.load(std::memory_order_relaxed) && IsNoted(ticket);
   }
 
   [[gnu::noinline]] bool IsNoted(std::uint64_t ticket) {
-    for (std::atomic<std::uint64_t>& note : skipped_) {
-      if (note.load(std::memory_order_relaxed) != ticket) continue;
-      const std::lock_guard lock(structure_);  // it may be taken back
-      if (note.load(std::memory_order_relaxed) != ticket) return false;
-      note.store(kNoTicket, std::memory_order_relaxed);
-      skips_.fetch_sub(1, std::memory_order_relaxed);
-      return true;
-    }
-    return false;
+    const std::lock_guard lock(structure_);
+    const auto note = std::find(skipped_.begin(), skipped_.end(), ticket);
+    if (note == skipped_.end()) return false;
+    skipped_.erase(note);
+    return true;
   }
 
   // Nothing will come at these tickets.
@@ -499,10 +486,8 @@ class TicketLane {
   alignas(kCacheLine) std::atomic<std::uint64_t> tail_{0};
   // Read by all, rarely written.
   alignas(kCacheLine) std::atomic<Ring*> ring_{nullptr};
-  std::atomic<std::uint32_t> skips_{0};  // how many of the notes are in use
-  // Tickets that the head passed unpublished, and whose senders have not learned of it. Written under the mutex.
-  std::array<std::atomic<std::uint64_t>, 8> skipped_ = {kNoTicket, kNoTicket, kNoTicket, kNoTicket,
-                                                        kNoTicket, kNoTicket, kNoTicket, kNoTicket};
+  // The ticket behind the last one that was skipped, or nearly: who has a later one need not look at the notes.
+  std::atomic<std::uint64_t> skipped_end_{0};
 
   std::mutex structure_;
   // All below: under the structure mutex (the pool's Find functions excepted).
@@ -511,7 +496,8 @@ class TicketLane {
   Segment* passed_first_ = nullptr;  // passed and not yet all free, in order
   Segment** passed_end_ = &passed_first_;
   std::uint32_t passed_count_ = 0;
-  Segment** next_look_ = nullptr;  // where looking goes on: takes turns, so that one straggler hides none behind it
+  std::vector<std::uint64_t> skipped_;  // tickets whose senders have yet to learn that they were passed
+  Segment** next_look_ = nullptr;       // where looking goes on: takes turns, so that one straggler hides none behind it
   Pool pool_;
 };
 

@@ -1,32 +1,38 @@
 // What reading time costs, source by source: the figures of internal/tick_timeline.h.
 
-#include <benchmark/benchmark.h>
-
 #include <chrono>
+#include <cstdint>
 #include <ctime>
 
+#include "benchmarks.h"
 #include "decouple/clock.h"
 
 namespace {
 
-template <typename Read>
-void Time(benchmark::State& state, Read read) {
+template <auto read>
+void Time(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(read());
+  CountMessages(state, 1);
 }
 
-std::int64_t ReadClock(clockid_t clock) {
+std::int64_t SteadyClock() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
+std::int64_t SystemClockOfDecouple() { return decouple::SystemClock::Instance().NowNanos(); }
+std::int64_t AsQueuesReadIt() { return decouple::internal::NowNanos(nullptr); }
+#if defined(CLOCK_MONOTONIC_COARSE)
+std::int64_t CoarseClock() {
   timespec time;
-  clock_gettime(clock, &time);
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
   return time.tv_sec * 1'000'000'000 + time.tv_nsec;
 }
-
-BENCHMARK_CAPTURE(Time, steady_clock, [] { return std::chrono::steady_clock::now(); });
-#if defined(CLOCK_MONOTONIC_COARSE)
-BENCHMARK_CAPTURE(Time, coarse_clock, [] { return ReadClock(CLOCK_MONOTONIC_COARSE); });
 #endif
-BENCHMARK_CAPTURE(Time, system_clock_of_decouple, [] { return decouple::SystemClock::Instance().NowNanos(); });
-BENCHMARK_CAPTURE(Time, as_queues_read_it, [] { return decouple::internal::NowNanos(nullptr); });
 
 }  // namespace
 
-BENCHMARK_MAIN();
+void RegisterClocks() {
+  Add("clock", "steady_clock", Time<SteadyClock>);
+#if defined(CLOCK_MONOTONIC_COARSE)
+  Add("clock", "coarse", Time<CoarseClock>);
+#endif
+  Add("clock", "decouple", Time<SystemClockOfDecouple>);
+  Add("clock", "decouple_in_queues", Time<AsQueuesReadIt>);
+}

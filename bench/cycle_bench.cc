@@ -1,55 +1,105 @@
-// The cycle of a message beside what a bare lock-free queue does, in one binary and interleaved, as a ratio: above 1 we
-// are faster. Machines and neighbours differ, so a time alone says nothing.
-//
-//   bench/run                     all of it
-//   bench/run --benchmark_filter=one_to_one
+// The cycle of a message, from the send to its deletion, beside what queues that keep nothing do, and what one writes by
+// hand.
 
-#include <benchmark/benchmark.h>
-
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "benchmarks.h"
+#include "peers/absl_mutex_deque.h"
+#include "peers/boost_lockfree.h"
 #include "peers/decouple.h"
+#include "peers/handwritten.h"
 #include "peers/moodycamel.h"
-#include "ratios.h"
+#include "peers/mutex_deque.h"
+#include "peers/tbb.h"
+#include "peers/zeromq.h"
 
 namespace {
 
-constexpr std::size_t kMessages = 400'000;
+using Bytes8 = std::size_t;
+using Bytes64 = std::array<std::size_t, 8>;
 
-// One thread sends and receives in turn.
-template <typename Peer>
-void OneThread(benchmark::State& state) {
-  Peer peer;
-  std::size_t number = 0;
-  for (auto _ : state) {
-    peer.Send(++number);
-    benchmark::DoNotOptimize(peer.Receive());
+template <typename Body>
+Body Make() {
+  if constexpr (std::is_same_v<Body, std::string>) {
+    return std::string(128, 'x');
+  } else {
+    return Body{};
   }
 }
 
+template <typename Body>
+std::string SizeOf() {
+  return std::is_same_v<Body, Bytes8> ? "" : std::is_same_v<Body, Bytes64> ? "_64_bytes" : "_string_of_128";
+}
+
+struct OneByOne {
+  static constexpr std::size_t kAtOnce = 1;
+  template <typename Sender, typename Body>
+  static void Send(Sender& sender, const Body& body) {
+    sender.Send(body);
+  }
+  template <typename Receiver>
+  static std::size_t Receive(Receiver& receiver) {
+    return receiver.Receive();
+  }
+};
+
+struct InTens {
+  static constexpr std::size_t kAtOnce = 10;
+  template <typename Sender, typename Body>
+  static void Send(Sender& sender, const Body& body) {
+    sender.SendTen(body);
+  }
+  template <typename Receiver>
+  static std::size_t Receive(Receiver& receiver) {
+    return receiver.ReceiveTen();
+  }
+};
+
+// One thread sends and receives in turn.
+template <template <typename> typename Peer, typename Body, typename Way>
+void OneThread(benchmark::State& state) {
+  Peer<Body> peer;
+  typename Peer<Body>::Sender sender(peer);
+  typename Peer<Body>::Receiver receiver(peer);
+  const Body body = Make<Body>();
+  std::size_t received = 0;
+  for (auto _ : state) {
+    Way::Send(sender, body);
+    received += Way::Receive(receiver);
+  }
+  benchmark::DoNotOptimize(received);
+  CountMessages(state, Way::kAtOnce);
+}
+
 // `senders` threads send, `receivers` receive, as fast as each can.
-template <typename Peer, int senders, int receivers>
+template <template <typename> typename Peer, typename Body, typename Way, std::size_t senders, std::size_t receivers>
 void Between(benchmark::State& state) {
-  Peer peer;
+  constexpr std::size_t kMessages = 200'000;
+  Peer<Body> peer;
+  const Body body = Make<Body>();
   for (auto _ : state) {
     std::atomic<std::size_t> left{kMessages};
     std::vector<std::thread> threads;
-    for (int i = 0; i < senders; ++i) {
+    for (std::size_t i = 0; i < senders; ++i) {
       threads.emplace_back([&] {
-        for (std::size_t number = 0; number < kMessages / senders; number += Peer::kAtOnce) peer.Send(number);
+        typename Peer<Body>::Sender sender(peer);
+        for (std::size_t sent = 0; sent < kMessages / senders; sent += Way::kAtOnce) Way::Send(sender, body);
       });
     }
-    for (int i = 0; i < receivers; ++i) {
+    for (std::size_t i = 0; i < receivers; ++i) {
       threads.emplace_back([&] {
-        std::size_t got = 0;
+        typename Peer<Body>::Receiver receiver(peer);
+        std::size_t got = 0;  // and not yet taken from what is left, which is everybody's
         while (left.load(std::memory_order_relaxed) > 0) {
-          const std::size_t now = peer.Receive();
+          const std::size_t now = Way::Receive(receiver);
           got += now;
-          if (got >= 1000 || (now == 0 && got > 0)) {
+          if (got >= 1'000 || (now == 0 && got > 0)) {
             left.fetch_sub(got, std::memory_order_relaxed);
             got = 0;
           }
@@ -58,35 +108,65 @@ void Between(benchmark::State& state) {
     }
     for (auto& thread : threads) thread.join();
   }
+  CountMessages(state, kMessages);
 }
 
-// A backlog, and then all of it.
-template <typename Peer>
+// A backlog of a million, and then all of it.
+template <template <typename> typename Peer, typename Body>
 void Backlog(benchmark::State& state) {
-  Peer peer;
+  constexpr std::size_t kMessages = 1'000'000;
+  Peer<Body> peer;
+  typename Peer<Body>::Sender sender(peer);
+  typename Peer<Body>::Receiver receiver(peer);
+  const Body body = Make<Body>();
   for (auto _ : state) {
-    for (std::size_t number = 0; number < kMessages; ++number) peer.Send(number);
-    for (std::size_t left = kMessages; left > 0;) left -= peer.Receive();
+    for (std::size_t sent = 0; sent < kMessages; ++sent) sender.Send(body);
+    for (std::size_t left = kMessages; left > 0;) left -= receiver.Receive();
   }
+  CountMessages(state, kMessages);
 }
 
-template <template <std::size_t> typename Peer>
-void Register() {
-  const auto add = [](const char* what, void (*run)(benchmark::State&), benchmark::TimeUnit unit) {
-    benchmark::RegisterBenchmark((std::string(what) + "/" + Peer<1>::kName).c_str(), run)->UseRealTime()->Unit(unit);
-  };
-  add("one_thread", OneThread<Peer<1>>, benchmark::kNanosecond);
-  add("one_thread_batch_10", OneThread<Peer<10>>, benchmark::kNanosecond);
-  add("one_to_one", Between<Peer<1>, 1, 1>, benchmark::kMillisecond);
-  add("one_to_one_batch_10", Between<Peer<10>, 1, 1>, benchmark::kMillisecond);
-  add("two_to_two", Between<Peer<1>, 2, 2>, benchmark::kMillisecond);
-  add("backlog", Backlog<Peer<1>>, benchmark::kMillisecond);
+template <template <typename> typename Peer, typename Body>
+void AddForOnePair() {
+  const std::string peer = Peer<Body>::kName;
+  Add("cycle_1thread" + SizeOf<Body>(), peer, OneThread<Peer, Body, OneByOne>);
+  Add("cycle_1p1c" + SizeOf<Body>(), peer, Between<Peer, Body, OneByOne, 1, 1>);
+  Add("backlog_1m" + SizeOf<Body>(), peer, Backlog<Peer, Body>);
+}
+
+template <template <typename> typename Peer, typename Body>
+void AddForAny() {
+  AddForOnePair<Peer, Body>();
+  Add("cycle_2p2c" + SizeOf<Body>(), Peer<Body>::kName, Between<Peer, Body, OneByOne, 2, 2>);
+}
+
+template <template <typename> typename Peer, typename Body>
+void AddInTens() {
+  const std::string peer = Peer<Body>::kName;
+  Add("cycle_1thread_batch10" + SizeOf<Body>(), peer, OneThread<Peer, Body, InTens>);
+  Add("cycle_1p1c_batch10" + SizeOf<Body>(), peer, Between<Peer, Body, InTens, 1, 1>);
+}
+
+template <typename Body>
+void AddPeers() {
+  AddForAny<DecouplePeer, Body>();
+  AddForAny<MoodycamelPeer, Body>();
+  AddForAny<MoodycamelTokensPeer, Body>();
+  AddForAny<MoodycamelBlockingPeer, Body>();
+  AddForAny<TbbPeer, Body>();
+  AddForAny<MutexDequePeer, Body>();
+  AddForAny<AbslMutexDequePeer, Body>();
+  AddForAny<HandwrittenPeer, Body>();
+  AddForOnePair<ZeromqPeer, Body>();
+  if constexpr (std::is_trivially_copyable_v<Body>) AddForAny<BoostLockfreePeer, Body>();
+  AddInTens<DecouplePeer, Body>();
+  AddInTens<MoodycamelTokensPeer, Body>();
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  Register<DecouplePeer>();
-  Register<MoodycamelPeer>();
-  return RunAndPrintRatios(argc, argv, {DecouplePeer<1>::kName}, {MoodycamelPeer<1>::kName});
+void RegisterCycles() {
+  AddPeers<Bytes8>();
+  AddPeers<Bytes64>();
+  AddPeers<std::string>();
 }

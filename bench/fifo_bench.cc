@@ -1,8 +1,4 @@
-// A FIFO queue beside one written by hand, for few and for many message groups, as a ratio: above 1 we are faster.
-//
-//   bench/run fifo
-
-#include <benchmark/benchmark.h>
+// A FIFO queue beside one written by hand, for few and for many message groups.
 
 #include <atomic>
 #include <cstddef>
@@ -10,13 +6,13 @@
 #include <thread>
 #include <vector>
 
+#include "benchmarks.h"
 #include "peers/decouple_fifo.h"
 #include "peers/handwritten_fifo.h"
-#include "ratios.h"
 
 namespace {
 
-constexpr std::size_t kMessages = 400'000;
+constexpr std::size_t kMessages = 200'000;
 
 // Each of `threads` threads sends into one group after the other, and receives and deletes as much. Each group has
 // `backlog` messages all the time, and one or two more.
@@ -43,36 +39,23 @@ void Cycle(benchmark::State& state) {
     }
     for (auto& thread : running) thread.join();
   }
-  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(kMessages));
-}
-
-template <typename Peer, std::size_t groups, int threads, std::size_t backlog = 1>
-void Add() {
-  const std::string what = "fifo_" + std::to_string(groups) + "_groups_" + std::to_string(threads) + "_threads" +
-                           (backlog == 1 ? "" : "_backlog_" + std::to_string(backlog));
-  benchmark::RegisterBenchmark((what + "/" + Peer::kName).c_str(), Cycle<Peer, groups, threads, backlog>)
-      ->UseRealTime()
-      ->Unit(benchmark::kMillisecond);
+  CountMessages(state, kMessages);
 }
 
 template <typename Peer>
-void Register() {
-  Add<Peer, 1, 1>();
-  Add<Peer, 100, 1>();
-  Add<Peer, 100'000, 1>();
-  Add<Peer, 1, 1, 1'000'000>();
-  Add<Peer, 1, 2>();
-  Add<Peer, 100, 2>();
-  Add<Peer, 100'000, 2>();
+void AddPeer() {
+  Add("fifo_1_group", Peer::kName, Cycle<Peer, 1, 1, 1>);
+  Add("fifo_1_group_backlog_1m", Peer::kName, Cycle<Peer, 1, 1, 1'000'000>);
+  Add("fifo_1_group_2threads", Peer::kName, Cycle<Peer, 1, 2, 1>);
+  Add("fifo_100_groups", Peer::kName, Cycle<Peer, 100, 1, 1>);
+  Add("fifo_100_groups_2threads", Peer::kName, Cycle<Peer, 100, 2, 1>);
+  Add("fifo_100k_groups", Peer::kName, Cycle<Peer, 100'000, 1, 1>);
+  Add("fifo_100k_groups_2threads", Peer::kName, Cycle<Peer, 100'000, 2, 1>);
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  Register<DecoupleFifoPeer>();
-  Register<HandwrittenFifoPeer>();
-  return RunAndPrintRatios(argc, argv, {DecoupleFifoPeer::kName}, {HandwrittenFifoPeer::kName},
-                           {{"fifo_100000_groups_1_threads", "fifo_100_groups_1_threads"},
-                            {"fifo_100000_groups_2_threads", "fifo_100_groups_2_threads"},
-                            {"fifo_1_groups_1_threads_backlog_1000000", "fifo_1_groups_1_threads"}});
+void RegisterFifo() {
+  AddPeer<DecoupleFifoPeer>();
+  AddPeer<HandwrittenFifoPeer>();
 }

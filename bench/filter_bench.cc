@@ -1,10 +1,6 @@
 // What a publish costs as the number of filtered subscriptions grows, of which one or none gets the message: by an exact
 // value, which the index finds, and by a range, which is tested policy by policy; beside testing each policy by hand.
 // With very many it is the queues' memory, long out of the caches, that costs when there is one to get it.
-//
-//   bench/run filter
-
-#include <benchmark/benchmark.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -12,12 +8,12 @@
 #include <utility>
 #include <vector>
 
+#include "benchmarks.h"
 #include "decouple/fields.h"
 #include "decouple/filter_expression.h"
 #include "decouple/filter_policy.h"
 #include "decouple/standard_queue.h"
 #include "decouple/topic.h"
-#include "ratios.h"
 
 namespace {
 
@@ -79,6 +75,7 @@ void Indexed(benchmark::State& state) {
     for (auto& delivery : *received) delivery.Delete().IgnoreError();
     next = (next + 7'919) % subscriptions;
   }
+  CountMessages(state, 1);
 }
 
 // Nobody gets the message.
@@ -90,6 +87,7 @@ void ForNobody(benchmark::State& state) {
     topic.Subscribe(queues[static_cast<std::size_t>(i)], {.filter = Kind::Filter(i)})->Detach();
   }
   for (auto _ : state) topic.Publish(Order{-1, 120}, Kind::Options(-1)).IgnoreError();
+  CountMessages(state, 1);
 }
 
 // The same by hand: each policy is asked, the message sent to those that match.
@@ -109,34 +107,30 @@ void OneByOne(benchmark::State& state) {
     for (auto& delivery : *queues[static_cast<std::size_t>(next)].Receive()) delivery.Delete().IgnoreError();
     next = (next + 7'919) % subscriptions;
   }
+  CountMessages(state, 1);
 }
 
 template <typename Kind, std::int64_t subscriptions>
-void Add() {
+void AddKind() {
   const std::string what = std::string("filter_") + Kind::kName + "_" + std::to_string(subscriptions);
-  benchmark::RegisterBenchmark((what + "/topic").c_str(), Indexed<Kind, subscriptions>);
-  benchmark::RegisterBenchmark((what + "_none/topic").c_str(), ForNobody<Kind, subscriptions>);
-  benchmark::RegisterBenchmark((what + "/one_by_one").c_str(), OneByOne<Kind, subscriptions>);
+  Add(what, "decouple", Indexed<Kind, subscriptions>);
+  Add(what + "_none", "decouple", ForNobody<Kind, subscriptions>);
+  Add(what, "one_by_one", OneByOne<Kind, subscriptions>);
 }
 
 template <typename Kind>
-void Register() {
-  Add<Kind, 1>();
-  Add<Kind, 10>();
-  Add<Kind, 100>();
-  Add<Kind, 1'000>();
-  Add<Kind, 10'000>();
+void AddAll() {
+  AddKind<Kind, 1>();
+  AddKind<Kind, 10>();
+  AddKind<Kind, 100>();
+  AddKind<Kind, 1'000>();
+  AddKind<Kind, 10'000>();
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  Register<ByAttribute>();
-  Register<ByField>();
-  Register<ByRange>();
-  return RunAndPrintRatios(argc, argv, {"topic"}, {"one_by_one"},
-                           {{"filter_attribute_10000", "filter_attribute_1"},
-                            {"filter_attribute_10000_none", "filter_attribute_1_none"},
-                            {"filter_field_10000", "filter_field_1"},
-                            {"filter_field_10000_none", "filter_field_1_none"}});
+void RegisterFilters() {
+  AddAll<ByAttribute>();
+  AddAll<ByField>();
+  AddAll<ByRange>();
 }

@@ -1,9 +1,5 @@
-// A stream beside a log written by hand (a vector behind a mutex), as ratios: above 1 we are faster. And reading beside
-// a plain loop over a std::deque of the same numbers, which keeps no keys, no times, and lets nobody write.
-//
-//   bench/run stream
-
-#include <benchmark/benchmark.h>
+// A stream beside a log written by hand (a vector behind a mutex), and reading beside a plain loop over a std::deque of
+// the same numbers, which keeps no keys, no times, and lets nobody write.
 
 #include <array>
 #include <atomic>
@@ -15,9 +11,9 @@
 #include <thread>
 #include <vector>
 
+#include "benchmarks.h"
 #include "peers/decouple_stream.h"
 #include "peers/mutex_log.h"
-#include "ratios.h"
 
 namespace {
 
@@ -42,6 +38,7 @@ void Put(benchmark::State& state) {
     ++number;
     peer.Put(Key(number), number);
   }
+  CountMessages(state, 1);
 }
 
 // `threads` put as fast as they can.
@@ -59,6 +56,7 @@ void PutTogether(benchmark::State& state) {
     }
     for (auto& thread : threads) thread.join();
   }
+  CountMessages(state, kRecords / 4);
 }
 
 template <typename Peer>
@@ -86,6 +84,31 @@ void Read(benchmark::State& state) {
       for (auto& thread : threads) thread.join();
     }
   }
+  CountMessages(state, kRecords * readers);
+}
+
+// One reads all there is while another goes on putting.
+template <typename Peer>
+void ReadBesidePuts(benchmark::State& state) {
+  for (auto _ : state) {
+    state.PauseTiming();
+    Peer peer(1, 4 * kRecords);
+    Fill(peer);
+    std::atomic<bool> done{false};
+    std::thread putter([&] {
+      for (std::size_t number = 0; number < kRecords && !done; ++number) peer.Put(Key(number), number);
+    });
+    typename Peer::Reader reader(peer, 0);
+    std::uint64_t sum = 0;
+    state.ResumeTiming();
+    for (std::size_t count = 0; count < kRecords;) count += reader.Read(kAtOnce, sum);
+    state.PauseTiming();
+    benchmark::DoNotOptimize(sum);
+    done = true;
+    putter.join();
+    state.ResumeTiming();
+  }
+  CountMessages(state, kRecords);
 }
 
 void Deque(benchmark::State& state) {
@@ -96,6 +119,7 @@ void Deque(benchmark::State& state) {
     for (const std::uint64_t number : numbers) sum += number;
     benchmark::DoNotOptimize(sum);
   }
+  CountMessages(state, kRecords);
 }
 
 // One puts, and one reads what comes.
@@ -112,6 +136,7 @@ void Follow(benchmark::State& state) {
     Fill(peer);
     reader.join();
   }
+  CountMessages(state, kRecords);
 }
 
 // From a put to the reader that sleeps until there is something, and back by a flag.
@@ -137,33 +162,35 @@ void TailLatency(benchmark::State& state) {
   stopping = true;
   peer.Put(Key(0), 0);
   reader.join();
+  CountMessages(state, 1);
 }
 
 template <typename Peer>
-void Register(bool all) {
-  const auto add = [](const std::string& what, void (*run)(benchmark::State&), benchmark::TimeUnit unit) {
-    return benchmark::RegisterBenchmark((what + "/" + Peer::kName).c_str(), run)->UseRealTime()->Unit(unit);
-  };
-  add("stream_put", Put<Peer, 1>, benchmark::kNanosecond);
-  add("stream_put_4_shards", Put<Peer, 4>, benchmark::kNanosecond);
-  add("stream_put_64_shards", Put<Peer, 64>, benchmark::kNanosecond);
-  add("stream_put_2_threads", PutTogether<Peer, 1, 2>, benchmark::kMillisecond);
-  add("stream_put_2_threads_64_shards", PutTogether<Peer, 64, 2>, benchmark::kMillisecond);
-  add("stream_1p1c", Follow<Peer>, benchmark::kMillisecond);
-  if (!all) return;
-  add("stream_read", Read<Peer, 1>, benchmark::kMillisecond);
-  add("stream_read_2_readers", Read<Peer, 2>, benchmark::kMillisecond);
-  add("stream_read_8_readers", Read<Peer, 8>, benchmark::kMillisecond);
-  add("stream_tail_latency", TailLatency<Peer>, benchmark::kMicrosecond)->Iterations(2'000);
+void AddPuts() {
+  Add("stream_put_alone", Peer::kName, Put<Peer, 1>);
+  Add("stream_put_4_shards", Peer::kName, Put<Peer, 4>);
+  Add("stream_put_64_shards", Peer::kName, Put<Peer, 64>);
+  Add("stream_put_2threads", Peer::kName, PutTogether<Peer, 1, 2>);
+  Add("stream_put_2threads_64_shards", Peer::kName, PutTogether<Peer, 64, 2>);
+  Add("stream_put", Peer::kName, Follow<Peer>);
+}
+
+template <typename Peer>
+void AddReads() {
+  Add("stream_read", Peer::kName, ReadBesidePuts<Peer>);
+  Add("stream_read_alone", Peer::kName, Read<Peer, 1>);
+  Add("stream_read_2_readers", Peer::kName, Read<Peer, 2>);
+  Add("stream_read_8_readers", Peer::kName, Read<Peer, 8>);
+  Add("stream_tail_latency", Peer::kName, TailLatency<Peer>)->Iterations(2'000);
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  Register<DecoupleStreamPeer>(true);
-  Register<DecoupleFastHashPeer>(false);
-  Register<MutexLogPeer>(true);
-  benchmark::RegisterBenchmark("stream_read/deque", Deque)->UseRealTime()->Unit(benchmark::kMillisecond);
-  return RunAndPrintRatios(argc, argv, {DecoupleStreamPeer::kName, DecoupleFastHashPeer::kName},
-                           {MutexLogPeer::kName, "deque"});
+void RegisterStreams() {
+  AddPuts<DecoupleStreamPeer>();
+  AddPuts<DecoupleFastHashPeer>();
+  AddPuts<MutexLogPeer>();
+  AddReads<DecoupleStreamPeer>();
+  AddReads<MutexLogPeer>();
+  Add("stream_read_alone", "deque", Deque);
 }

@@ -1,33 +1,102 @@
-// moodycamel::ConcurrentQueue: enqueue and dequeue, without time, receipts or redelivery.
+// moodycamel::ConcurrentQueue: enqueue and dequeue, without time, receipts or redelivery. With implicit producers, with
+// tokens of each thread's own, and the blocking kind.
 #ifndef DECOUPLE_BENCH_PEERS_MOODYCAMEL_H_
 #define DECOUPLE_BENCH_PEERS_MOODYCAMEL_H_
 
+#include <benchmark/benchmark.h>
+#include <concurrentqueue/blockingconcurrentqueue.h>
 #include <concurrentqueue/concurrentqueue.h>
 
 #include <array>
 #include <cstddef>
 
-template <std::size_t kBatch>
+#include "peers/shared_end.h"
+
+template <typename Body>
 class MoodycamelPeer {
  public:
   static constexpr const char* kName = "moodycamel";
-  static constexpr std::size_t kAtOnce = kBatch;
 
-  void Send(std::size_t number) {
-    for (std::size_t i = 0; i < kBatch; ++i) queue_.enqueue(number + i);
-  }
-
+  void Send(const Body& body) { queue_.enqueue(body); }
   std::size_t Receive() {
-    std::array<std::size_t, kBatch> numbers;
-    if constexpr (kBatch == 1) {
-      return queue_.try_dequeue(numbers[0]) ? 1 : 0;
-    } else {
-      return queue_.try_dequeue_bulk(numbers.begin(), kBatch);
-    }
+    Body body{};
+    const bool found = queue_.try_dequeue(body);
+    benchmark::DoNotOptimize(body);
+    return found ? 1 : 0;
   }
+
+  using Sender = SharedEnd<MoodycamelPeer, Body>;
+  using Receiver = SharedEnd<MoodycamelPeer, Body>;
 
  private:
-  moodycamel::ConcurrentQueue<std::size_t> queue_;
+  moodycamel::ConcurrentQueue<Body> queue_;
+};
+
+template <typename Body>
+class MoodycamelTokensPeer {
+ public:
+  static constexpr const char* kName = "moodycamel_tokens";
+
+  class Sender {
+   public:
+    explicit Sender(MoodycamelTokensPeer& peer) : queue_(peer.queue_), token_(queue_) {}
+
+    void Send(const Body& body) { queue_.enqueue(token_, body); }
+    void SendTen(const Body& body) {
+      std::array<Body, 10> bodies{};
+      bodies.fill(body);
+      queue_.enqueue_bulk(token_, bodies.begin(), bodies.size());
+    }
+
+   private:
+    moodycamel::ConcurrentQueue<Body>& queue_;
+    moodycamel::ProducerToken token_;
+  };
+
+  class Receiver {
+   public:
+    explicit Receiver(MoodycamelTokensPeer& peer) : queue_(peer.queue_), token_(queue_) {}
+
+    std::size_t Receive() {
+      Body body{};
+      const bool found = queue_.try_dequeue(token_, body);
+      benchmark::DoNotOptimize(body);
+      return found ? 1 : 0;
+    }
+    std::size_t ReceiveTen() {
+      std::array<Body, 10> bodies{};
+      const std::size_t found = queue_.try_dequeue_bulk(token_, bodies.begin(), bodies.size());
+      benchmark::DoNotOptimize(bodies);
+      return found;
+    }
+
+   private:
+    moodycamel::ConcurrentQueue<Body>& queue_;
+    moodycamel::ConsumerToken token_;
+  };
+
+ private:
+  moodycamel::ConcurrentQueue<Body> queue_;
+};
+
+template <typename Body>
+class MoodycamelBlockingPeer {
+ public:
+  static constexpr const char* kName = "moodycamel_blocking";
+
+  void Send(const Body& body) { queue_.enqueue(body); }
+  std::size_t Receive() {
+    Body body{};
+    const bool found = queue_.try_dequeue(body);
+    benchmark::DoNotOptimize(body);
+    return found ? 1 : 0;
+  }
+
+  using Sender = SharedEnd<MoodycamelBlockingPeer, Body>;
+  using Receiver = SharedEnd<MoodycamelBlockingPeer, Body>;
+
+ private:
+  moodycamel::BlockingConcurrentQueue<Body> queue_;
 };
 
 #endif  // DECOUPLE_BENCH_PEERS_MOODYCAMEL_H_

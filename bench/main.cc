@@ -1,0 +1,19 @@
+// Runs the benchmarks that are asked for, the peers in turn, in random order.
+
+#include <benchmark/benchmark.h>
+
+#include "benchmarks.h"
+
+int main(int argc, char** argv) {
+  RegisterCycles();
+  RegisterRedis();
+  RegisterFanOut();
+  RegisterFifo();
+  RegisterStreams();
+  RegisterFilters();
+  RegisterClocks();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}

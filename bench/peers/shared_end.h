@@ -1,0 +1,19 @@
+// The end of a queue for peers whose threads need nothing of their own to send and receive.
+#ifndef DECOUPLE_BENCH_PEERS_SHARED_END_H_
+#define DECOUPLE_BENCH_PEERS_SHARED_END_H_
+
+#include <cstddef>
+
+template <typename Peer, typename Body>
+class SharedEnd {
+ public:
+  explicit SharedEnd(Peer& peer) : peer_(peer) {}
+  void Send(const Body& body) { peer_.Send(body); }
+  // Takes one; returns how many there were.
+  std::size_t Receive() { return peer_.Receive(); }
+
+ private:
+  Peer& peer_;
+};
+
+#endif  // DECOUPLE_BENCH_PEERS_SHARED_END_H_

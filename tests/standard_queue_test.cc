@@ -45,6 +45,7 @@ TEST_CASE("bodies without options go as one batch, each with a result of its own
   const auto results = queue.SendBatch(bodies);
   REQUIRE(results.ok());
   REQUIRE(results->size() == 4);
+  CHECK_FALSE(results->all_ok());
   CHECK((*results)[0].ok());
   CHECK(ErrorIn((*results)[1]) == Error::kMissingParameter);
   CHECK(ErrorIn((*results)[2]) == Error::kInvalidParameterValue);
@@ -55,6 +56,25 @@ TEST_CASE("bodies without options go as one batch, each with a result of its own
   CHECK((*received)[0].body() == "a");
   CHECK((*received)[0].id() == (*results)[0]->message_id);
   CHECK((*received)[1].id() == (*results)[3]->message_id);
+}
+
+TEST_CASE("a batch of bodies gives each message its id, wherever the batch lies") {
+  ManualClock clock;
+  auto queue = Make<Queue>(clock);
+  for (int first = 0; first < 700; first += 7) {
+    std::vector<int> bodies;
+    for (int i = 0; i < 7; ++i) bodies.push_back(first + i);
+    const auto sent = queue.SendBatch(bodies);
+    REQUIRE(sent->all_ok());
+    auto received = queue.Receive({.max_messages = 10});
+    REQUIRE(received->size() == 7);
+    for (std::size_t i = 0; i < 7; ++i) {
+      REQUIRE((*received)[i].body() == bodies[i]);
+      REQUIRE((*received)[i].id() == (*sent)[i]->message_id);
+    }
+    REQUIRE(received->Delete().ok());
+  }
+  CHECK(queue.Counts().total() == 0);
 }
 
 TEST_CASE("a batch of bodies fails as a whole when it is empty, too many or too large, and does nothing") {

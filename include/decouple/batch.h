@@ -5,7 +5,7 @@
 //   if (!(*results)[1].ok()) …
 //
 //   std::array orders = {Order{1}, Order{2}};       // to a standard queue also without options, and so without ids
-//   queue.SendBatch(orders).IgnoreError();
+//   if (auto sent = queue.SendBatch(orders); !sent.ok() || !sent->all_ok()) …
 //
 //   auto received = queue.Receive({.max_messages = 10});
 //   received->Delete().IgnoreError();               // all of them at once
@@ -19,9 +19,11 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
@@ -65,6 +67,31 @@ using BatchResults = absl::InlinedVector<Result, 10>;
 
 using SendBatchResults = BatchResults<absl::StatusOr<SendResult>>;
 using StatusBatchResults = BatchResults<absl::Status>;
+
+// The results of a batch of bodies, in their order. Where all were sent, which is the rule, it says so in one look, and
+// takes no memory for each.
+class SentBatch {
+ public:
+  // For the library itself: all of them were, as messages of consecutive numbers.
+  SentBatch(std::uint64_t queue, std::uint64_t first, std::size_t size) : queue_(queue), first_(first), size_(size) {}
+  explicit SentBatch(SendBatchResults results) : size_(results.size()), results_(results.begin(), results.end()) {}
+
+  std::size_t size() const { return size_; }
+  bool all_ok() const {
+    return std::all_of(results_.begin(), results_.end(), [](const auto& result) { return result.ok(); });
+  }
+  // Of the body at `i`, which is less than size().
+  absl::StatusOr<SendResult> operator[](std::size_t i) const {
+    if (!results_.empty()) return results_[i];
+    return SendResult{MessageId(queue_, first_ + i)};
+  }
+
+ private:
+  std::uint64_t queue_ = 0;
+  std::uint64_t first_ = 0;
+  std::size_t size_ = 0;
+  std::vector<absl::StatusOr<SendResult>> results_;  // empty: all were sent
+};
 
 namespace internal {
 

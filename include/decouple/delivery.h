@@ -15,11 +15,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <new>
 #include <optional>
 #include <string_view>
 #include <utility>
 
-#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "decouple/attributes.h"
@@ -154,50 +155,105 @@ bool Delivery<T>::replayed() const {
 }
 
 // The deliveries of one receive. Up to ten take no memory from the heap.
+//
+// The place for them is its own, and not an absl::InlinedVector, as they end together: one look at the queue and one
+// update of its counts for all, and no second pass over them. That is a tenth of the cost of receiving one message.
 template <typename T>
 class Deliveries {
  public:
+  using iterator = Delivery<T>*;
+  using const_iterator = const Delivery<T>*;
+
   Deliveries() = default;
-  Deliveries(Deliveries&&) noexcept = default;
-  Deliveries& operator=(Deliveries&&) noexcept = default;
-  ~Deliveries() {
-    if (internal::QueueCore<T>* const core = Core()) core->LetGoAll({deliveries_.data(), deliveries_.size()});
+  Deliveries(Deliveries&& other) noexcept { Take(other); }
+  Deliveries& operator=(Deliveries&& other) noexcept {
+    if (this == &other) return *this;
+    End();
+    Take(other);
+    return *this;
   }
+  ~Deliveries() { End(); }
+
+  iterator begin() { return data_; }
+  iterator end() { return data_ + size_; }
+  const_iterator begin() const { return data_; }
+  const_iterator end() const { return data_ + size_; }
+  std::size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  Delivery<T>& operator[](std::size_t i) { return data_[i]; }
+  const Delivery<T>& operator[](std::size_t i) const { return data_[i]; }
+  Delivery<T>& front() { return data_[0]; }
+  const Delivery<T>& front() const { return data_[0]; }
 
   // Deletes all of them that are still here (not moved from), as one call and faster than one by one. Those that can be
   // are deleted; returns the first error of the others (see Delivery::Delete()).
   absl::Status Delete() noexcept {
     internal::QueueCore<T>* const core = Core();
-    return core == nullptr ? absl::OkStatus() : core->DeleteAll({deliveries_.data(), deliveries_.size()});
+    return core == nullptr ? absl::OkStatus() : core->DeleteAll({data_, size_});
   }
-
-  using iterator = typename absl::InlinedVector<Delivery<T>, 10>::iterator;
-  using const_iterator = typename absl::InlinedVector<Delivery<T>, 10>::const_iterator;
-
-  iterator begin() { return deliveries_.begin(); }
-  iterator end() { return deliveries_.end(); }
-  const_iterator begin() const { return deliveries_.begin(); }
-  const_iterator end() const { return deliveries_.end(); }
-  std::size_t size() const { return deliveries_.size(); }
-  bool empty() const { return deliveries_.empty(); }
-  Delivery<T>& operator[](std::size_t i) { return deliveries_[i]; }
-  const Delivery<T>& operator[](std::size_t i) const { return deliveries_[i]; }
-  Delivery<T>& front() { return deliveries_.front(); }
-  const Delivery<T>& front() const { return deliveries_.front(); }
 
  private:
   friend class internal::QueueCore<T>;
+  using Message = typename internal::MessageStore<T>::Message;
+
+  static constexpr std::size_t kInPlace = 10;
+
+  [[gnu::always_inline]] void Add(internal::QueueCore<T>* core, Message message, std::uint32_t receive_count) {
+    if (size_ == capacity_) [[unlikely]]
+      Grow();
+    ::new (static_cast<void*>(data_ + size_)) Delivery<T>(core, message, receive_count);
+    ++size_;
+  }
+
+  [[gnu::noinline]] void Grow() {
+    const std::size_t capacity = capacity_ * 2;
+    Delivery<T>* const grown = std::allocator<Delivery<T>>().allocate(capacity);
+    std::uninitialized_move_n(data_, size_, grown);
+    Free();
+    data_ = grown;
+    capacity_ = capacity;
+  }
+
+  // Of nothing here.
+  void Take(Deliveries& other) noexcept {
+    size_ = std::exchange(other.size_, 0);
+    if (other.data_ == other.InPlace()) {
+      std::uninitialized_move_n(other.data_, size_, InPlace());
+      std::destroy_n(other.data_, size_);
+      data_ = InPlace();
+      capacity_ = kInPlace;
+    } else {
+      data_ = std::exchange(other.data_, other.InPlace());
+      capacity_ = std::exchange(other.capacity_, kInPlace);
+    }
+  }
+
+  [[gnu::always_inline]] void End() {
+    if (internal::QueueCore<T>* const core = Core()) core->LetGoAll({data_, size_});
+    // Nothing is left to destroy: all are as if moved from.
+    Free();
+  }
+
+  void Free() {
+    if (data_ != InPlace()) [[unlikely]]
+      std::allocator<Delivery<T>>().deallocate(data_, capacity_);
+  }
 
   // Of the first that is still here; all are of one queue.
-  internal::QueueCore<T>* Core() const {
-    for (const Delivery<T>& delivery : deliveries_) {
+  [[gnu::always_inline]] internal::QueueCore<T>* Core() const {
+    for (const Delivery<T>& delivery : *this) {
       if (delivery.core_ != nullptr) [[likely]]
         return delivery.core_;
     }
     return nullptr;
   }
 
-  absl::InlinedVector<Delivery<T>, 10> deliveries_;
+  Delivery<T>* InPlace() { return reinterpret_cast<Delivery<T>*>(in_place_); }
+
+  Delivery<T>* data_ = InPlace();
+  std::size_t size_ = 0;
+  std::size_t capacity_ = kInPlace;
+  alignas(Delivery<T>) std::byte in_place_[kInPlace * sizeof(Delivery<T>)];
 };
 
 // Deliveries, possibly none, or why there are none.

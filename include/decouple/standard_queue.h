@@ -48,8 +48,8 @@ class StandardQueue : public Queue<T> {
   absl::StatusOr<SendResult> Send(const T& body) requires std::copy_constructible<T> { return core().Send(T(body)); }
   using Queue<T>::Send;
 
-  // As Queue's, and the short form for messages without options: up to ten, one result each, in their order.
-  absl::StatusOr<SendBatchResults> SendBatch(std::span<T> bodies) noexcept { return core().SendBatch(bodies); }
+  // As Queue's, and the short form for up to ten messages without options.
+  absl::StatusOr<SentBatch> SendBatch(std::span<T> bodies) noexcept { return core().SendBatch(bodies); }
   using Queue<T>::SendBatch;
 
   ReceiveResult<T> Receive(const ReceiveOptions& options = {}) noexcept { return core().Receive(options); }

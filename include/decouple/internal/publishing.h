@@ -28,6 +28,7 @@ class Publishing {
   using Lane = typename Store::Lane;
   using Message = typename Store::Message;
   using Mine = typename Store::Mine;
+  using Slot = typename Store::Slot;
 
   explicit Publishing(Store& store) : store_(store) {}
 
@@ -40,6 +41,22 @@ class Publishing {
     // Relaxed, as all of the slot is until the word is stored: that publishes it.
     place.slot->sent_at.store(sent_at, std::memory_order_relaxed);
     PublishReady({place.segment, place.slot}, ticket, ready);
+  }
+
+  // Several of these, with consecutive tickets: construct(slot) for each in turn.
+  template <typename Construct>
+  [[gnu::always_inline]] void PublishPlainRun(Mine& mine, std::uint64_t first, std::uint32_t n, std::int64_t sent_at,
+                                              Construct construct) {
+    store_.lane().PublishRun(
+        first, n, mine.view,
+        [&](Slot& slot, std::uint64_t ordinal) {
+          const SlotWord ready(Phase::kReady, ordinal, construct(slot));
+          slot.sent_at.store(sent_at, std::memory_order_relaxed);
+          return ready;
+        },
+        [&](typename Lane::Place place) {
+          ListSkipped({place.segment, place.slot}, SlotWord(place.slot->word.load(std::memory_order_relaxed)));
+        });
   }
 
   // A message that was sent to a standard queue; visible from `visible_at` on. Null particulars: it has none.

@@ -149,7 +149,7 @@ class QueueCore : public AnyQueue {
   }
 
   // Deliveries of one receive are gone.
-  void LetGoAll(std::span<Delivery<T>> deliveries) {
+  [[gnu::always_inline]] void LetGoAll(std::span<Delivery<T>> deliveries) {
     std::int64_t gone = 0;
     for (Delivery<T>& delivery : deliveries) {
       if (std::exchange(delivery.core_, nullptr) == nullptr) continue;
@@ -383,7 +383,7 @@ class QueueCore : public AnyQueue {
   // Makes deliveries of held messages.
   auto SinkTo(Deliveries<T>& deliveries) {
     return [this, &deliveries](Message message, std::uint32_t receive_count) {
-      deliveries.deliveries_.emplace_back(this, message, receive_count);
+      deliveries.Add(this, message, receive_count);
     };
   }
 

@@ -71,7 +71,7 @@ class StandardCore final : public QueueCore<T> {
   }
 
   // Bodies without options, all of them with one ticket and one look at the clock.
-  absl::StatusOr<SendBatchResults> SendBatch(std::span<T> bodies) {
+  absl::StatusOr<SentBatch> SendBatch(std::span<T> bodies) {
     if (absl::Status status = CheckBatchSize(bodies.size(), settings_.limits()); !status.ok()) [[unlikely]]
       return status;
     std::size_t bytes = 0;
@@ -84,23 +84,18 @@ class StandardCore final : public QueueCore<T> {
     if (absl::Status status = CheckBatchBytes(bytes, settings_.limits()); !status.ok()) [[unlikely]]
       return status;
     const auto n = static_cast<std::uint32_t>(bodies.size());
-    SendBatchResults results;
-    results.reserve(n);
     Mine& mine = store_.mine();
     std::uint64_t ticket = 0;
     if (!all_allowed || !admission_.TryAdmit(mine, n, bytes, ticket)) [[unlikely]] {
-      for (T& body : bodies) results.push_back(Send(std::move(body)));
-      return results;
+      return SendOneByOne(bodies);
     }
     const std::int64_t now = store_.Now();
-    for (T& body : bodies) {
-      publishing_.PublishPlain(mine, ticket, now, ConstructFrom(body));
-      results.emplace_back(SendResult{MessageId(this->identity(), ticket)});
-      ++ticket;
-    }
+    T* body = bodies.data();
+    publishing_.PublishPlainRun(mine, ticket, n, now,
+                                [&body](MessageSlot<T>& slot) { return slot.Construct(std::move(*body++)); });
     store_.visible().Notify(n);
-    WorkOffAfter(mine, ticket, n, now);
-    return results;
+    WorkOffAfter(mine, ticket + n, n, now);
+    return SentBatch(this->identity(), ticket, n);
   }
 
   absl::StatusOr<SendBatchResults> SendBatch(std::span<SendBatchEntry<T>> entries) override {
@@ -222,6 +217,12 @@ class StandardCore final : public QueueCore<T> {
       particulars->group = std::move(options.group);
     }
     publishing_.Publish(mine, ticket, std::move(particulars), now, Later(now, delay), ConstructFrom(body));
+  }
+
+  [[gnu::noinline]] SentBatch SendOneByOne(std::span<T> bodies) {
+    SendBatchResults results;
+    for (T& body : bodies) results.push_back(Send(std::move(body)));
+    return SentBatch(std::move(results));
   }
 
   static auto ConstructFrom(T& body) {

@@ -159,6 +159,29 @@ class TicketLane {
     return !WasSkipped(ticket);
   }
 
+  // Consecutive tickets from `first` on, word(ticket) for each, published together: calls write(slot) and takes the word
+  // that it returns, and was_skipped(place, ticket) for those that were skipped. One fence does for all.
+  template <typename Write, typename WasSkippedHere>
+  [[gnu::always_inline]] void PublishRun(std::uint64_t first, std::uint32_t n, View& view, Write write,
+                                         WasSkippedHere was_skipped) {
+    const std::uint64_t end = first + n;
+    for (std::uint64_t ticket = first; ticket != end;) {
+      Slot* slot = PlaceOf(ticket, view).slot;
+      const std::uint64_t ordinal = OrdinalOf(ticket);
+      // Past the middle a look around is due, too (see PlaceOf).
+      const std::uint64_t half = (ticket | (kSlotsPerSegment / 2 - 1)) + 1;
+      for (const std::uint64_t stop = std::min(half, end); ticket != stop; ++ticket, ++slot) {
+        slot->word.store(write(*slot, ordinal).bits(), std::memory_order_release);
+      }
+    }
+    LightFence();  // as in WasSkipped()
+    if (first < skipped_end_.load(std::memory_order_relaxed)) [[unlikely]] {
+      for (std::uint64_t ticket = first; ticket != end; ++ticket) {
+        if (IsNoted(ticket)) was_skipped(PlaceOf(ticket, view));
+      }
+    }
+  }
+
   // The same with a word that no claimant takes, and that others may own at once. Sequentially consistent: the deadline
   // that goes with it is made known before or after (EarliestInstant).
   void PublishUnclaimable(Slot& slot, std::uint64_t ticket, SlotWord published) {

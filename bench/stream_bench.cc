@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -92,20 +93,22 @@ template <typename Peer>
 void ReadBesidePuts(benchmark::State& state) {
   for (auto _ : state) {
     state.PauseTiming();
-    Peer peer(1, 4 * kRecords);
-    Fill(peer);
+    auto peer = std::make_unique<Peer>(1, 4 * kRecords);
+    Fill(*peer);
     std::atomic<bool> done{false};
     std::thread putter([&] {
-      for (std::size_t number = 0; number < kRecords && !done; ++number) peer.Put(Key(number), number);
+      for (std::size_t number = 0; number < kRecords && !done; ++number) peer->Put(Key(number), number);
     });
-    typename Peer::Reader reader(peer, 0);
+    auto reader = std::make_unique<typename Peer::Reader>(*peer, 0);
     std::uint64_t sum = 0;
     state.ResumeTiming();
-    for (std::size_t count = 0; count < kRecords;) count += reader.Read(kAtOnce, sum);
+    for (std::size_t count = 0; count < kRecords;) count += reader->Read(kAtOnce, sum);
     state.PauseTiming();
     benchmark::DoNotOptimize(sum);
     done = true;
     putter.join();
+    reader.reset();
+    peer.reset();
     state.ResumeTiming();
   }
   CountMessages(state, kRecords);

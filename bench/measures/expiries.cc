@@ -1,0 +1,51 @@
+// A million visibility timeouts that end at once: how fast they are worked off, and the longest that a receiver waits
+// for an answer meanwhile.
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+#include "decouple/clock.h"
+#include "decouple/standard_queue.h"
+#include "measures/measures.h"
+
+void MeasureExpiries() {
+  constexpr std::size_t kMessages = 1'000'000;
+  decouple::ManualClock clock;
+  decouple::Limits limits;
+  limits.max_in_flight = 2 * kMessages;
+  auto queue = *decouple::StandardQueue<std::size_t>::Create({.limits = limits, .clock = &clock});
+  for (std::size_t i = 0; i < kMessages; ++i) queue.Send(i).IgnoreError();
+  for (std::size_t i = 0; i < kMessages;) i += queue.Receive({.max_messages = 10})->size();
+  clock.Advance(absl::Seconds(30));
+
+  std::atomic<std::size_t> left{kMessages};
+  std::array<std::vector<std::int64_t>, 2> answers;
+  std::vector<std::thread> receivers;
+  const std::int64_t begin = SteadyNanos();
+  for (auto& own : answers) {
+    own.reserve(kMessages);
+    receivers.emplace_back([&] {
+      while (left.load(std::memory_order_relaxed) > 0) {
+        const std::int64_t asked = SteadyNanos();
+        auto received = queue.Receive({.max_messages = 10});
+        own.push_back(SteadyNanos() - asked);
+        received->Delete().IgnoreError();
+        left.fetch_sub(received->size(), std::memory_order_relaxed);
+      }
+    });
+  }
+  for (auto& receiver : receivers) receiver.join();
+  const double seconds = static_cast<double>(SteadyNanos() - begin) / 1e9;
+  std::vector<std::int64_t> all(answers[0]);
+  all.insert(all.end(), answers[1].begin(), answers[1].end());
+  std::sort(all.begin(), all.end());
+  Print("expiries_received_again", static_cast<double>(kMessages) / seconds / 1e6, "million/s");
+  Print("expiries_stall_p50", Percentile(all, 0.5) / 1e3, "us");
+  Print("expiries_stall_p99.99", Percentile(all, 0.9999) / 1e3, "us");
+  Print("expiries_stall_longest", Percentile(all, 1) / 1e3, "us");
+}

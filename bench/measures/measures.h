@@ -1,0 +1,47 @@
+// What is measured beside the peers: each prints lines `measure NAME VALUE UNIT`.
+#ifndef DECOUPLE_BENCH_MEASURES_MEASURES_H_
+#define DECOUPLE_BENCH_MEASURES_MEASURES_H_
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+// Each by a file of its own.
+void MeasureFlatness();
+void MeasureExpiries();
+void MeasureMemory();
+void MeasureWakeUp();
+void MeasureHops();
+void MeasureFeatures();
+void SendOnly(std::size_t messages);
+
+inline std::int64_t SteadyNanos() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
+
+inline void Print(const std::string& name, double value, const char* unit) {
+  std::printf("measure %s %.4g %s\n", name.c_str(), value, unit);
+  std::fflush(stdout);
+}
+
+// The median of some runs of measure(), in nanoseconds for each of `times`.
+template <typename Measure>
+double MedianNanos(std::size_t times, Measure measure) {
+  std::vector<double> runs;
+  for (int i = 0; i < 9; ++i) {
+    const std::int64_t begin = SteadyNanos();
+    measure();
+    runs.push_back(static_cast<double>(SteadyNanos() - begin) / static_cast<double>(times));
+  }
+  std::nth_element(runs.begin(), runs.begin() + 4, runs.end());
+  return runs[4];
+}
+
+// Of what is sorted.
+inline double Percentile(const std::vector<std::int64_t>& sorted, double share) {
+  return static_cast<double>(sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1))]);
+}
+
+#endif  // DECOUPLE_BENCH_MEASURES_MEASURES_H_

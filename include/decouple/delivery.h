@@ -46,10 +46,10 @@ class Delivery {
  public:
   // For the library itself.
   Delivery(internal::QueueCore<T>* core, Message message, std::uint32_t receive_count)
-      : core_(core), message_(message), receive_count_(receive_count) {}
+      : message_(message), core_(core), receive_count_(receive_count) {}
 
   Delivery(Delivery&& other) noexcept
-      : core_(std::exchange(other.core_, nullptr)), message_(other.message_), receive_count_(other.receive_count_) {}
+      : message_(other.message_), core_(std::exchange(other.core_, nullptr)), receive_count_(other.receive_count_) {}
   Delivery& operator=(Delivery&& other) noexcept {
     Delivery(std::move(other)).Swap(*this);
     return *this;
@@ -110,8 +110,10 @@ class Delivery {
     std::swap(receive_count_, other.receive_count_);
   }
 
-  internal::QueueCore<T>* core_;  // null: moved from
+  // First, and by itself: its two pointers are written and read as one, and a read of one of them beside the core, which
+  // was written by itself, would wait until both have left the store buffer (six nanoseconds a cycle).
   Message message_;
+  internal::QueueCore<T>* core_;  // null: moved from
   std::uint32_t receive_count_;
 };
 
@@ -217,11 +219,15 @@ class Deliveries {
   // Of nothing here.
   void Take(Deliveries& other) noexcept {
     size_ = std::exchange(other.size_, 0);
-    if (other.data_ == other.InPlace()) {
-      std::uninitialized_move_n(other.data_, size_, InPlace());
-      std::destroy_n(other.data_, size_);
+    if (other.data_ == other.InPlace()) [[likely]] {
       data_ = InPlace();
       capacity_ = kInPlace;
+      // Moved bodily: what was there is not looked at again.
+      for (std::size_t i = 0; i < size_; ++i) {
+        const Delivery<T>& delivery = other.data_[i];
+        ::new (static_cast<void*>(data_ + i))
+            Delivery<T>(delivery.core_, delivery.message_, delivery.receive_count_);
+      }
     } else {
       data_ = std::exchange(other.data_, other.InPlace());
       capacity_ = std::exchange(other.capacity_, kInPlace);

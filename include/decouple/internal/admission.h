@@ -142,7 +142,7 @@ class Admission {
     store_.visible().Notify(EventCount::kAll);  // who saw the count may think that the queue is not drained
   }
 
-  static void Count(Mine& mine, std::uint64_t n, std::uint64_t bytes) {
+  [[gnu::always_inline]] static void Count(Mine& mine, std::uint64_t n, std::uint64_t bytes) {
     mine.counts.sent.Add(n);
     mine.counts.sent_bytes.Add(bytes);
   }

@@ -157,7 +157,7 @@ class StandardCore final : public QueueCore<T> {
   using Base::store_;
 
   // The usual case. False: there is more to it; what was received until now is among the deliveries.
-  bool TryReceivePlain(const ReceiveOptions& options, Deliveries<T>& deliveries) {
+  [[gnu::always_inline]] bool TryReceivePlain(const ReceiveOptions& options, Deliveries<T>& deliveries) {
     if (!checks_.IsPlain(options)) [[unlikely]]
       return false;
     const auto most = static_cast<std::uint32_t>(options.max_messages);
@@ -177,7 +177,7 @@ class StandardCore final : public QueueCore<T> {
     return true;
   }
 
-  bool TryReceiveReady(std::uint32_t most, Deliveries<T>& deliveries) {
+  [[gnu::noinline]] bool TryReceiveReady(std::uint32_t most, Deliveries<T>& deliveries) {
     Mine& mine = store_.mine();
     std::int64_t now = 0;
     const auto request = [&] {

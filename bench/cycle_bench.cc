@@ -1,5 +1,5 @@
-// The cycle of a message, from the send to its deletion, beside what queues that keep nothing do, and what one writes by
-// hand.
+// The cycle of a message, from the send to its deletion, beside what queues that keep nothing do, and what one writes
+// by hand.
 
 #include <array>
 #include <atomic>

@@ -79,6 +79,19 @@ TEST_CASE("a stalled sender is skipped once there is something behind it, and fi
   CHECK(lane.Claim(view, 10, open_gate, TakeAll).size == 1);
 }
 
+TEST_CASE("a sender that has no segment yet is not passed") {
+  Lane lane;
+  Lane::View view;
+  lane.TakeTickets(kSlotsPerSegment);  // a whole segment of senders that have not begun
+  const std::uint64_t behind = lane.TakeTickets(1);
+  REQUIRE(Publish(lane, view, behind));
+  CHECK(lane.Claim(view, 10, open_gate, TakeAll).size == 0);
+  CHECK(lane.head() == 0);
+  for (std::uint64_t ticket = 0; ticket < kSlotsPerSegment; ++ticket) REQUIRE(Publish(lane, view, ticket));
+  CHECK(lane.Claim(view, kSlotsPerSegment, open_gate, TakeAll).size == kSlotsPerSegment);
+  CHECK(lane.Claim(view, 1, open_gate, TakeAll).slot(0).number == behind);
+}
+
 TEST_CASE("any number of senders may stall, and each finds out for itself") {
   Lane lane;
   Lane::View view;

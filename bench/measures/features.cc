@@ -39,10 +39,11 @@ void MeasureFeatures() {
     Queue queue;
     Measure("feature_none", queue, [&] { queue.Send(1).IgnoreError(); });
     Measure("feature_attribute", queue, [&] { queue.Send(1, {.attributes = {{"price", 120}}}).IgnoreError(); });
-    Print("feature_statistics_once", MedianNanos(1'000,
-                                                 [&] {
-                                                   for (int i = 0; i < 1'000; ++i) static_cast<void>(queue.Statistics());
-                                                 }),
+    Print("feature_statistics_once",
+          MedianNanos(1'000,
+                      [&] {
+                        for (int i = 0; i < 1'000; ++i) static_cast<void>(queue.Statistics());
+                      }),
           "ns");
   }
   {
@@ -54,14 +55,16 @@ void MeasureFeatures() {
     decouple::Topic<std::size_t> topic;
     topic.Subscribe(queue)->Detach();
     Measure("feature_topic", queue, [&] { topic.Publish(1).IgnoreError(); });
-    Measure("feature_topic_attribute", queue,
-            [&] { topic.Publish(1, {.attributes = {{"price", 120}}}).IgnoreError(); });
+    Measure("feature_topic_attribute", queue, [&] {
+      topic.Publish(1, {.attributes = {{"price", 120}}}).IgnoreError();
+    });
   }
   {
     Queue queue;
     decouple::Topic<std::size_t> topic;
     topic.Subscribe(queue, {.filter = decouple::Attribute("price") > 100})->Detach();
-    Measure("feature_topic_attribute_filter", queue,
-            [&] { topic.Publish(1, {.attributes = {{"price", 120}}}).IgnoreError(); });
+    Measure("feature_topic_attribute_filter", queue, [&] {
+      topic.Publish(1, {.attributes = {{"price", 120}}}).IgnoreError();
+    });
   }
 }

@@ -47,7 +47,8 @@ void Hop(const std::string& name, Send send, Receive receive) {
 
 void MeasureHops() {
   decouple::StandardQueue<std::int64_t> queue;
-  Hop("hop", [&](std::int64_t now) { queue.Send(now).IgnoreError(); },
+  Hop(
+      "hop", [&](std::int64_t now) { queue.Send(now).IgnoreError(); },
       [&] {
         auto received = queue.Receive();
         if (received->empty()) return std::int64_t{0};
@@ -56,7 +57,8 @@ void MeasureHops() {
         return sent;
       });
   moodycamel::ConcurrentQueue<std::int64_t> peer;
-  Hop("hop_of_moodycamel", [&](std::int64_t now) { peer.enqueue(now); },
+  Hop(
+      "hop_of_moodycamel", [&](std::int64_t now) { peer.enqueue(now); },
       [&] {
         std::int64_t sent = 0;
         peer.try_dequeue(sent);

@@ -1,5 +1,5 @@
-// The reliable queue that one writes in an afternoon: a mutex, a deque of what is ready, a hash map of what is in flight,
-// and a priority queue of deadlines. It gives a message again when its time is up, and knows nothing else.
+// The reliable queue that one writes in an afternoon: a mutex, a deque of what is ready, a hash map of what is in
+// flight, and a priority queue of deadlines. It gives a message again when its time is up, and knows nothing else.
 #ifndef DECOUPLE_BENCH_PEERS_HANDWRITTEN_H_
 #define DECOUPLE_BENCH_PEERS_HANDWRITTEN_H_
 

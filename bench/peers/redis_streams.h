@@ -1,6 +1,6 @@
-// Redis Streams over a Unix socket, the nearest thing with the same semantics: XADD, XREADGROUP and XACK, in tens on one
-// connection; the stream is trimmed to some 10 000 entries. The server is started and stopped here, and writes nothing
-// to disk.
+// Redis Streams over a Unix socket, the nearest thing with the same semantics: XADD, XREADGROUP and XACK, in tens on
+// one connection; the stream is trimmed to some 10 000 entries. The server is started and stopped here, and writes
+// nothing to disk.
 #ifndef DECOUPLE_BENCH_PEERS_REDIS_STREAMS_H_
 #define DECOUPLE_BENCH_PEERS_REDIS_STREAMS_H_
 
@@ -55,7 +55,9 @@ class RedisStreamsPeer {
 
   // Ten at once: sent, received, and acknowledged. Returns how many were there.
   std::size_t CycleOfTen(std::size_t number) {
-    for (int i = 0; i < 10; ++i) redisAppendCommand(connection_, "XADD s MAXLEN ~ 10000 * b %b", &number, sizeof(number));
+    for (int i = 0; i < 10; ++i) {
+      redisAppendCommand(connection_, "XADD s MAXLEN ~ 10000 * b %b", &number, sizeof(number));
+    }
     redisAppendCommand(connection_, "XREADGROUP GROUP g c COUNT 10 STREAMS s >");
     for (int i = 0; i < 10; ++i) freeReplyObject(Reply());
     redisReply* const read = Reply();

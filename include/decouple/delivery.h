@@ -110,8 +110,8 @@ class Delivery {
     std::swap(receive_count_, other.receive_count_);
   }
 
-  // First, and by itself: its two pointers are written and read as one, and a read of one of them beside the core, which
-  // was written by itself, would wait until both have left the store buffer (six nanoseconds a cycle).
+  // First, and by itself: its two pointers are written and read as one. A read of one of them together with the core,
+  // which was written by itself, would wait until both have left the store buffer (six nanoseconds a cycle).
   Message message_;
   internal::QueueCore<T>* core_;  // null: moved from
   std::uint32_t receive_count_;
@@ -225,8 +225,7 @@ class Deliveries {
       // Moved bodily: what was there is not looked at again.
       for (std::size_t i = 0; i < size_; ++i) {
         const Delivery<T>& delivery = other.data_[i];
-        ::new (static_cast<void*>(data_ + i))
-            Delivery<T>(delivery.core_, delivery.message_, delivery.receive_count_);
+        ::new (static_cast<void*>(data_ + i)) Delivery<T>(delivery.core_, delivery.message_, delivery.receive_count_);
       }
     } else {
       data_ = std::exchange(other.data_, other.InPlace());

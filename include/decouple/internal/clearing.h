@@ -84,9 +84,8 @@ class Clearing {
       if (ordinal > Lane::OrdinalOf(lane.head()) + 1 && !store_.has_older_ones()) return;
       for (const Slot& slot : segment.slots) {
         const SlotWord word(slot.word.load(std::memory_order_acquire));
-        const bool counts = word.IsOf(ordinal) && word.phase() != Phase::kDone &&
-                            word.phase() != Phase::kForward && word.phase() != Phase::kDeleted &&
-                            word.receive_count() < Store::kReceivesBeforeTheBack;
+        const bool counts = word.IsOf(ordinal) && word.phase() != Phase::kDone && word.phase() != Phase::kForward &&
+                            word.phase() != Phase::kDeleted && word.receive_count() < Store::kReceivesBeforeTheBack;
         if (counts) oldest = std::min(oldest, slot.sent_at.load(std::memory_order_relaxed));
       }
     });
@@ -151,7 +150,7 @@ class Clearing {
         const SlotWord word(segment->slots[i].word.load(std::memory_order_acquire));
         const bool has_message =
             word.IsOf(ordinal) && (word.phase() == Phase::kInFlight || word.phase() == Phase::kListed ||
-                                          word.phase() == Phase::kDelayed || word.phase() == Phase::kBusy);
+                                   word.phase() == Phase::kDelayed || word.phase() == Phase::kBusy);
         if (!has_message) continue;
         if (word.phase() == Phase::kBusy || !Store::TryOwn(segment->slots[i], word)) {
           complete = false;

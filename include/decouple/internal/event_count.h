@@ -5,10 +5,10 @@
 //
 //   …publish…;  event.Notify(1);                              // the one who announces
 //
-// Nobody waits: announcing is one load, and no fence. The waiter counts itself, then looks; the announcer publishes, then
-// reads the count; with a heavy fence on the waiter's side and a light one on the announcer's at least one of the two
-// sees the other. So what publishes may be a plain store. Announcing n wakes up to n waiters, first come first; one that
-// is woken but leaves without what it was woken for passes the call on.
+// Nobody waits: announcing is one load, and no fence. The waiter counts itself, then looks; the announcer publishes,
+// then reads the count; with a heavy fence on the waiter's side and a light one on the announcer's at least one of the
+// two sees the other. So what publishes may be a plain store. Announcing n wakes up to n waiters, first come first; one
+// that is woken but leaves without what it was woken for passes the call on.
 
 #ifndef DECOUPLE_INTERNAL_EVENT_COUNT_H_
 #define DECOUPLE_INTERNAL_EVENT_COUNT_H_

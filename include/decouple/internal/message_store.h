@@ -115,11 +115,14 @@ class MessageStore {
   Aside<T>* aside() const { return aside_.load(std::memory_order_acquire); }         // null until the first straggler
   Aside<T>& AsideOrCreate() { return *GetOrCreate(aside_); }
   TenantLines& TenantsOrCreate() {
-    has_detours_.store(true, std::memory_order_release);
-    return *GetOrCreate(tenants_);
+    TenantLines& tenants = *GetOrCreate(tenants_);
+    has_detours_.store(true, std::memory_order_release);  // only now: who sees it looks there
+    return tenants;
   }
   // Receivers must look elsewhere than at the head, too.
-  bool has_detours() const { return has_detours_.load(std::memory_order_acquire); }
+  bool has_detours() const {
+    return has_detours_.load(std::memory_order_acquire) && (tenants() != nullptr || !line()->LooksEmpty());
+  }
   FifoGroups* groups() const { return groups_.get(); }  // null unless of a FIFO queue
   EarliestInstant& earliest() { return earliest_; }
 
@@ -574,8 +577,9 @@ class MessageStore {
   }
 
   Line& LineOrCreate() {
-    has_detours_.store(true, std::memory_order_release);
-    return *GetOrCreate(line_);
+    Line& line = *GetOrCreate(line_);
+    has_detours_.store(true, std::memory_order_release);  // only now: who sees it looks there
+    return line;
   }
 
   Clock* const clock_;  // null: the system clock

@@ -35,7 +35,8 @@ class Publishing {
   // The usual message of a standard queue: visible at once, and nothing to be said of it. Here and below,
   // construct(slot) writes the body, and returns the marks that MessageSlot gives for it.
   template <typename Construct>
-  [[gnu::always_inline]] void PublishPlain(Mine& mine, std::uint64_t ticket, std::int64_t sent_at, Construct construct) {
+  [[gnu::always_inline]] void PublishPlain(Mine& mine, std::uint64_t ticket, std::int64_t sent_at,
+                                           Construct construct) {
     const auto place = store_.lane().PlaceOf(ticket, mine.view);
     const SlotWord ready(Phase::kReady, Lane::OrdinalOf(ticket), construct(*place.slot));
     // Relaxed, as all of the slot is until the word is stored: that publishes it.
@@ -81,7 +82,8 @@ class Publishing {
       PublishUnderDeadline(message, ticket, SlotWord(Phase::kDelayed, ordinal, marks), visible_at);
     } else if (has_group) {
       const SlotWord owned(Phase::kBusy, ordinal, marks);
-      store_.lane().PublishUnclaimable(*place.slot, ticket, owned);
+      Lane::PublishUnclaimable(*place.slot, owned);
+      store_.lane().ForgetSkip(ticket);
       store_.MakeVisible(mine, message, owned);
     } else {
       PublishReady(message, ticket, SlotWord(Phase::kReady, ordinal, marks));
@@ -99,7 +101,8 @@ class Publishing {
     if (!particulars->group.empty()) particulars->tenant = store_.TenantsOrCreate().Enrol(particulars->group, sent_at);
     Store::ParticularsAt(message) = std::move(particulars);
     store_.set_has_older_ones();
-    store_.lane().PublishUnclaimable(*place.slot, ticket, owned);
+    Lane::PublishUnclaimable(*place.slot, owned);
+    store_.lane().ForgetSkip(ticket);
     store_.MakeVisible(mine, message, owned);
   }
 
@@ -141,9 +144,12 @@ class Publishing {
   void PublishUnderDeadline(Message message, std::uint64_t ticket, SlotWord word, std::int64_t visible_at) {
     message.slot->visible_at.store(visible_at, std::memory_order_relaxed);
     const std::int64_t due = std::min(visible_at, store_.RetentionEnd(*message.slot));
-    const ReadSection section;  // once it is published, it may come to its end, and its segment too
-    store_.lane().PublishUnclaimable(*message.slot, ticket, word);
-    store_.LowerDeadline(*message.segment, due);
+    {
+      const ReadSection section;  // once it is published, it may come to its end, and its segment too
+      Lane::PublishUnclaimable(*message.slot, word);
+      store_.LowerDeadline(*message.segment, due);
+    }
+    store_.lane().ForgetSkip(ticket);
   }
 
   [[gnu::always_inline]] void PublishReady(Message message, std::uint64_t ticket, SlotWord ready) {

@@ -382,7 +382,7 @@ class QueueCore : public AnyQueue {
 
   // Makes deliveries of held messages.
   auto SinkTo(Deliveries<T>& deliveries) {
-    return [this, &deliveries](Message message, std::uint32_t receive_count) __attribute__((always_inline)) {
+    return [ this, &deliveries ](Message message, std::uint32_t receive_count) __attribute__((always_inline)) {
       deliveries.Add(this, message, receive_count);
     };
   }

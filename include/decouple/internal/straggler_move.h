@@ -104,7 +104,8 @@ class StragglerMove {
     aside.Add(original, to);
     const SlotWord moved(before.phase(), Lane::OrdinalOf(ticket), body_marks | SlotWord::kHasParticulars,
                          before.receive_count());
-    aside.lane().PublishUnclaimable(*to.slot, ticket, moved.With(Phase::kBusy));  // it cannot end meanwhile
+    Lane::PublishUnclaimable(*to.slot, moved.With(Phase::kBusy));  // it cannot end meanwhile
+    aside.lane().ForgetSkip(ticket);
     store_.LowerDeadline(*to.segment, std::min(visible_at, store_.RetentionEnd(*to.slot)));
     if (store_.groups() == nullptr) {
       Store::Disown(*to.slot, moved);

@@ -5,8 +5,8 @@
 // when every ReadSection that was open at its call has closed. Entering and leaving one are two plain stores into the
 // thread's own cache line. The order that makes this right (the reader's mark is visible before it reads a pointer) is
 // paid for by the one who frees: membarrier(2) makes every running thread pass a full fence. Where the kernel has no
-// membarrier, readers fence for themselves. The same pair of fences serves alone wherever the hot side of a handshake is
-// to pay nothing (LightFence, HeavyFence).
+// membarrier, readers fence for themselves. The same pair of fences serves alone wherever the hot side of a handshake
+// is to pay nothing (LightFence, HeavyFence).
 //
 //   { ReadSection section;  Node* node = shared.load(std::memory_order_acquire);  use(node); }   // readers
 //   shared.store(nullptr, std::memory_order_release);  Synchronize();  delete node;              // the one who frees
@@ -149,7 +149,9 @@ class ReadSection {
   }
   ReadSection(const ReadSection&) = delete;
   ReadSection& operator=(const ReadSection&) = delete;
-  [[gnu::always_inline]] ~ReadSection() { record_.section.store(0, std::memory_order_release); }  // pairs with the acquire in Synchronize()
+  [[gnu::always_inline]] ~ReadSection() {
+    record_.section.store(0, std::memory_order_release);  // pairs with the acquire in Synchronize()
+  }
 
  private:
   ThreadRecord& record_;

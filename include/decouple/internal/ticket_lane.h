@@ -15,8 +15,9 @@
 // for it, as it would with an exchange. Against an exchange that made one sender and one receiver half as fast again.
 // A sender that stalls between its ticket and its publication holds nobody up: a receiver that has waited long enough
 // notes its ticket as skipped and moves on; the sender looks for its ticket there after it has published, and lists its
-// message elsewhere. One writes the word and then reads the notes, the other writes a note and then reads the word, with
-// a light and a heavy fence between (thread_record.h): so the sender never misses the note of a ticket that was passed.
+// message elsewhere. One writes the word and then reads the notes, the other writes a note and then reads the word,
+// with a light and a heavy fence between (thread_record.h): so the sender never misses the note of a ticket that was
+// passed.
 //
 // Senders that must look before they go on (the queue is closed, or bounded) are stopped by a mark in the tail: whoever
 // takes a ticket learns of it by that very instruction, and one who does not expect it gives his ticket up.
@@ -159,8 +160,8 @@ class TicketLane {
     return !WasSkipped(ticket);
   }
 
-  // Consecutive tickets from `first` on, word(ticket) for each, published together: calls write(slot) and takes the word
-  // that it returns, and was_skipped(place, ticket) for those that were skipped. One fence does for all.
+  // Consecutive tickets from `first` on, published together: write(slot, ordinal) writes each and returns its word, and
+  // was_skipped(place) is called for those that were skipped. One fence does for all.
   template <typename Write, typename WasSkippedHere>
   [[gnu::always_inline]] void PublishRun(std::uint64_t first, std::uint32_t n, View& view, Write write,
                                          WasSkippedHere was_skipped) {
@@ -183,14 +184,14 @@ class TicketLane {
   }
 
   // The same with a word that no claimant takes, and that others may own at once. Sequentially consistent: the deadline
-  // that goes with it is made known before or after (EarliestInstant).
-  void PublishUnclaimable(Slot& slot, std::uint64_t ticket, SlotWord published) {
+  // that goes with it is made known before or after (EarliestInstant). Then call ForgetSkip(), outside of any section.
+  static void PublishUnclaimable(Slot& slot, SlotWord published) {
     slot.word.exchange(published.bits(), std::memory_order_seq_cst);
-    WasSkipped(ticket);
   }
+  void ForgetSkip(std::uint64_t ticket) { WasSkipped(ticket); }
 
-  // The usual case of Claim() for one: the slot at the head, if it is in the segment where the thread received last, and
-  // ready. Null leaves everything as it was, and only Claim() knows why. `gate` as there.
+  // The usual case of Claim() for one: the slot at the head, if it is in the segment where the thread received last,
+  // and ready. Null leaves everything as it was, and only Claim() knows why. `gate` as there.
   [[gnu::always_inline]] Slot* ClaimNext(ThreadRecord& record, const View& view,
                                          const std::atomic<std::uint64_t>& gate) {
     const ReadSection section(record);
@@ -284,7 +285,8 @@ class TicketLane {
         Relax();
         continue;
       }
-      if (tail == head + 1) return run;  // nothing behind it: not sent before the send returns
+      if (tail == head + 1 || run.segment == nullptr)
+        return run;  // nothing behind it: not sent before the send returns
       if (TrySkip(head)) {
         run.size = 1;
         run.reached_end = run.first + 1 == kSlotsPerSegment;
@@ -298,6 +300,9 @@ class TicketLane {
     std::uint32_t number = 0;
     std::uint64_t ordinal = 0;
   };
+
+  // Nothing is in line, or was a moment ago.
+  bool LooksEmpty() const { return head_.load(std::memory_order_relaxed) >= tail(); }
 
   // Gives passed segments back whose slots are all free again: looks at most at `most` that are not, and tells of one
   // of these that is nearly empty. O(most + freed). Not inside a ReadSection.
@@ -362,18 +367,17 @@ class TicketLane {
 
   static constexpr std::uint64_t kGuarded = 1ULL << 63;  // in the tail
 
-  // Moves the head past the unpublished slot there, whose sender will learn of it. False: it is published by now, or the
-  // head is elsewhere.
+  // Moves the head past the unpublished slot there, whose sender will learn of it. False: it is published by now, or
+  // the head is elsewhere.
   [[gnu::noinline]] bool TrySkip(std::uint64_t head) {
     const std::lock_guard lock(structure_);  // no segment goes meanwhile
     if (head_.load(std::memory_order_relaxed) != head) return false;
     skipped_end_.store(head + 1, std::memory_order_relaxed);
     HeavyFence();  // pairs with the light one in WasSkipped()
     const Segment* const segment = Find(OrdinalOf(head));
-    if (segment != nullptr && SlotWord(segment->slots[head % kSlotsPerSegment].word.load(std::memory_order_acquire))
-                                  .IsOf(OrdinalOf(head))) {
-      return false;
-    }
+    if (segment == nullptr) return false;
+    const SlotWord word(segment->slots[head % kSlotsPerSegment].word.load(std::memory_order_acquire));
+    if (word.IsOf(OrdinalOf(head))) return false;
     std::uint64_t expected = head;
     if (!head_.compare_exchange_strong(expected, head + 1, std::memory_order_seq_cst)) return false;
     skipped_.push_back(head);
@@ -397,7 +401,8 @@ class TicketLane {
   // Nothing will come at these tickets.
   [[gnu::noinline]] void GiveUp(std::uint64_t ticket, std::uint32_t n, View& view) {
     for (const std::uint64_t end = ticket + n; ticket != end; ++ticket) {
-      PublishUnclaimable(*PlaceOf(ticket, view).slot, ticket, SlotWord(Phase::kDone, OrdinalOf(ticket)));
+      PublishUnclaimable(*PlaceOf(ticket, view).slot, SlotWord(Phase::kDone, OrdinalOf(ticket)));
+      ForgetSkip(ticket);
     }
   }
 
@@ -520,7 +525,7 @@ class TicketLane {
   Segment** passed_end_ = &passed_first_;
   std::uint32_t passed_count_ = 0;
   std::vector<std::uint64_t> skipped_;  // tickets whose senders have yet to learn that they were passed
-  Segment** next_look_ = nullptr;       // where looking goes on: takes turns, so that one straggler hides none behind it
+  Segment** next_look_ = nullptr;       // where looking goes on: in turns, so that one straggler hides none behind it
   Pool pool_;
 };
 

@@ -12,10 +12,11 @@
 
 #include "peers/shared_end.h"
 
-template <typename Body>
-class MoodycamelPeer {
+// Without tokens. `Kind` says which queue, and its name.
+template <typename Kind, typename Body>
+class MoodycamelOf {
  public:
-  static constexpr const char* kName = "moodycamel";
+  static constexpr const char* kName = Kind::kName;
 
   void Send(const Body& body) { queue_.enqueue(body); }
   std::size_t Receive() {
@@ -25,12 +26,28 @@ class MoodycamelPeer {
     return found ? 1 : 0;
   }
 
-  using Sender = SharedEnd<MoodycamelPeer, Body>;
-  using Receiver = SharedEnd<MoodycamelPeer, Body>;
+  using Sender = SharedEnd<MoodycamelOf, Body>;
+  using Receiver = SharedEnd<MoodycamelOf, Body>;
 
  private:
-  moodycamel::ConcurrentQueue<Body> queue_;
+  typename Kind::template Queue<Body> queue_;
 };
+
+struct Implicit {
+  static constexpr const char* kName = "moodycamel";
+  template <typename Body>
+  using Queue = moodycamel::ConcurrentQueue<Body>;
+};
+template <typename Body>
+using MoodycamelPeer = MoodycamelOf<Implicit, Body>;
+
+struct Blocking {
+  static constexpr const char* kName = "moodycamel_blocking";
+  template <typename Body>
+  using Queue = moodycamel::BlockingConcurrentQueue<Body>;
+};
+template <typename Body>
+using MoodycamelBlockingPeer = MoodycamelOf<Blocking, Body>;
 
 template <typename Body>
 class MoodycamelTokensPeer {
@@ -77,26 +94,6 @@ class MoodycamelTokensPeer {
 
  private:
   moodycamel::ConcurrentQueue<Body> queue_;
-};
-
-template <typename Body>
-class MoodycamelBlockingPeer {
- public:
-  static constexpr const char* kName = "moodycamel_blocking";
-
-  void Send(const Body& body) { queue_.enqueue(body); }
-  std::size_t Receive() {
-    Body body{};
-    const bool found = queue_.try_dequeue(body);
-    benchmark::DoNotOptimize(body);
-    return found ? 1 : 0;
-  }
-
-  using Sender = SharedEnd<MoodycamelBlockingPeer, Body>;
-  using Receiver = SharedEnd<MoodycamelBlockingPeer, Body>;
-
- private:
-  moodycamel::BlockingConcurrentQueue<Body> queue_;
 };
 
 #endif  // DECOUPLE_BENCH_PEERS_MOODYCAMEL_H_

@@ -2,39 +2,18 @@
 #ifndef DECOUPLE_BENCH_PEERS_MUTEX_DEQUE_H_
 #define DECOUPLE_BENCH_PEERS_MUTEX_DEQUE_H_
 
-#include <benchmark/benchmark.h>
-
-#include <cstddef>
-#include <deque>
 #include <mutex>
-#include <utility>
 
-#include "peers/shared_end.h"
+#include "peers/locked_deque.h"
+
+struct ByStdMutex {
+  static constexpr const char* kName = "mutex_deque";
+  using Mutex = std::mutex;
+  using Hold = std::lock_guard<Mutex>;
+  static Mutex& ToHold(Mutex& mutex) { return mutex; }
+};
 
 template <typename Body>
-class MutexDequePeer {
- public:
-  static constexpr const char* kName = "mutex_deque";
-
-  void Send(const Body& body) {
-    const std::lock_guard lock(mutex_);
-    bodies_.push_back(body);
-  }
-  std::size_t Receive() {
-    const std::lock_guard lock(mutex_);
-    if (bodies_.empty()) return 0;
-    const Body body = std::move(bodies_.front());
-    bodies_.pop_front();
-    benchmark::DoNotOptimize(body);
-    return 1;
-  }
-
-  using Sender = SharedEnd<MutexDequePeer, Body>;
-  using Receiver = SharedEnd<MutexDequePeer, Body>;
-
- private:
-  std::mutex mutex_;
-  std::deque<Body> bodies_;
-};
+using MutexDequePeer = LockedDeque<ByStdMutex, Body>;
 
 #endif  // DECOUPLE_BENCH_PEERS_MUTEX_DEQUE_H_

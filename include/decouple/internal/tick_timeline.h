@@ -118,6 +118,7 @@ class TickTimeline {
     const std::int64_t nanos = SteadyNow() - steady;
     const std::uint64_t passed = Ticks() - ticks;
     if (passed == 0) return;
+    ticks_are_trusted_ = true;
     measured_steady_ = steady;
     measured_ticks_ = ticks;
     line_ = {.anchor = ticks, .span = passed * 10, .nanos = steady + wall_minus_steady_, .slope = Slope(nanos, passed)};
@@ -135,8 +136,8 @@ class TickTimeline {
   [[gnu::noinline]] static std::int64_t ReadAnew() { return Instance().ReadAnew(mine_); }
 
   std::int64_t ReadAnew(TickLine& mine) {
+    if (!ticks_are_trusted_) return SteadyNow() + wall_minus_steady_;
     const std::lock_guard lock(mutex_);
-    if (line_.span == 0) return SteadyNow() + wall_minus_steady_;
     const std::uint64_t ticks = Ticks();
     // A core may lag a little behind the one that drew the line: that is its anchor still. Far behind: it was reset.
     const bool is_before = static_cast<std::int64_t>(ticks - line_.anchor) < 0;
@@ -166,10 +167,13 @@ class TickTimeline {
 
   static inline constinit thread_local TickLine mine_{};
 
+  // Both as they were when the process started.
+  bool ticks_are_trusted_ = false;
+  std::int64_t wall_minus_steady_ = 0;
+
   std::mutex mutex_;
   // All below: under the mutex.
   TickLine line_;
-  std::int64_t wall_minus_steady_ = 0;
   std::int64_t measured_steady_ = 0;
   std::uint64_t measured_ticks_ = 0;
 };

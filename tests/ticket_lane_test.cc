@@ -108,25 +108,6 @@ TEST_CASE("any number of senders may stall, and each finds out for itself") {
   CHECK(lane.Claim(view, 10, open_gate, TakeAll).taken_count() == 1);
 }
 
-TEST_CASE("a guarded lane gives no tickets to those who do not look, until it is open again") {
-  Lane lane;
-  Lane::View view;
-  std::uint64_t ticket = 0;
-  REQUIRE(lane.TryTakeTickets(1, view, ticket));
-  REQUIRE(Publish(lane, view, ticket));
-  lane.Guard();
-  CHECK_FALSE(lane.TryTakeTickets(3, view, ticket));
-  Send(lane, view);
-  CHECK(lane.Claim(view, 1, open_gate, TakeAll).slot(0).number == 0);
-  const auto behind_what_was_given_up = lane.Claim(view, 1, open_gate, TakeAll);
-  CHECK(behind_what_was_given_up.size == 4);
-  CHECK(behind_what_was_given_up.taken_count() == 1);
-  lane.Unguard();
-  CHECK(lane.TryTakeTickets(1, view, ticket));
-  CHECK(ticket == 5);
-  CHECK(lane.tail() == 6);
-}
-
 TEST_CASE("what is for the claimant is taken or stops it, all else is passed") {
   Lane lane;
   Lane::View view;

@@ -1,9 +1,8 @@
 // Who may send: everybody, until the queue is closed; as long as there is room, if its capacity is bounded.
 //
-// In an open, unbounded queue a sender reads one word, counts himself and takes his ticket. When the queue is closed or
-// bounded the lane is guarded, so a sender who had read the old word learns it with his ticket, takes his count back
-// and asks anew; and one whom the guard did not stop is counted. In any other state the word is read, and the ticket
-// taken and counted, within one ReadSection.
+// In an open, unbounded queue a sender reads one word. The word is read, and the ticket taken and counted, within one
+// ReadSection: so Close() and the one who sets a capacity need only change it and Synchronize() to know that no sender
+// goes by its old value, and that all who did are counted.
 //
 // With a capacity, senders add themselves up in `admitted` and compare with what was removed plus the capacity. The sum
 // of removals is kept from the last time it mattered, so a queue that is not full costs two atomic additions.
@@ -43,14 +42,12 @@ class Admission {
 
   // The usual case, for `n` messages of together `bytes`: their first ticket. False: ask Admit() for each.
   [[gnu::always_inline]] bool TryAdmit(Mine& mine, std::uint32_t n, std::size_t bytes, std::uint64_t& ticket) {
-    // Relaxed: the lane's guard makes up for an old value.
+    const ReadSection section;
+    // Relaxed: the section and the other side's Synchronize() order it.
     if (state_.load(std::memory_order_relaxed) != 0) [[unlikely]]
       return false;
-    Count(mine, n, bytes);
-    if (store_.lane().TryTakeTickets(n, mine.view, ticket)) [[likely]]
-      return true;
-    TakeBack(mine, n, bytes);
-    return false;
+    ticket = TakeTickets(mine, n, bytes);
+    return true;
   }
 
   // One message, in a queue in any state, without waiting. False: closed, or no room.
@@ -93,7 +90,6 @@ class Admission {
   // After this nobody is admitted, and all who were are counted.
   void Close() {
     state_.fetch_or(kClosed, std::memory_order_release);  // pairs with closed()
-    store_.lane().Guard();
     Synchronize();
     store_.WatchForReceivers(1);  // they wait for the last message to go
     store_.room().Notify(EventCount::kAll);
@@ -114,7 +110,6 @@ class Admission {
     const bool bounded = capacity.messages != Capacity::kUnbounded || capacity.bytes != Capacity::kUnbounded;
     if (bounded && IsUnbounded()) {
       state_.fetch_or(kBounded | kCounting, std::memory_order_relaxed);
-      store_.lane().Guard();
       Synchronize();  // whoever did not count himself in `admitted` is in the sums now; nobody else goes on
       store_.WatchForRoom(1);
       const QueueSums sums = store_.Sums();
@@ -125,7 +120,6 @@ class Admission {
       state_.fetch_and(~kCounting, std::memory_order_release);  // publishes the sums
     } else if (!bounded && !IsUnbounded()) {
       state_.fetch_and(~kBounded, std::memory_order_relaxed);
-      if (!closed()) Open();
       store_.WatchForRoom(-1);
     }
     store_.room().Notify(EventCount::kAll);  // there may be more of it now
@@ -136,21 +130,10 @@ class Admission {
   static constexpr std::uint32_t kBounded = 2;
   static constexpr std::uint32_t kCounting = 4;  // senders wait until the sums have been taken
 
-  // The counters wrap, so adding the complement takes away.
-  [[gnu::noinline]] void TakeBack(Mine& mine, std::uint32_t n, std::size_t bytes) {
-    Count(mine, -std::uint64_t{n}, -std::uint64_t{bytes});
-    store_.visible().Notify(EventCount::kAll);  // who saw the count may think that the queue is not drained
-  }
-
-  [[gnu::always_inline]] static void Count(Mine& mine, std::uint64_t n, std::uint64_t bytes) {
+  [[gnu::always_inline]] std::uint64_t TakeTickets(Mine& mine, std::uint32_t n, std::size_t bytes) {
     mine.counts.sent.Add(n);
     mine.counts.sent_bytes.Add(bytes);
-  }
-
-  // The queue is open and unbounded again, unless it is closed meanwhile.
-  void Open() {
-    store_.lane().Unguard();
-    if (closed()) store_.lane().Guard();
+    return store_.lane().TakeTickets(n);
   }
 
   // In whatever state. False: closed, or no room.
@@ -162,8 +145,7 @@ class Admission {
         if ((state & kClosed) != 0) return false;
         if ((state & kCounting) == 0) {
           if ((state & kBounded) != 0 && !Reserve(static_cast<std::int64_t>(bytes))) return false;
-          Count(mine, 1, bytes);
-          ticket = store_.lane().TakeTickets(1);
+          ticket = TakeTickets(mine, 1, bytes);
           return true;
         }
       }

@@ -19,9 +19,6 @@
 // with a light and a heavy fence between (thread_record.h): so the sender never misses the note of a ticket that was
 // passed.
 //
-// Senders that must look before they go on (the queue is closed, or bounded) are stopped by a mark in the tail: whoever
-// takes a ticket learns of it by that very instruction, and one who does not expect it gives his ticket up.
-//
 // Segments. Ticket t lives in the segment of ordinal t / 64 + 1. A ring of pointers, indexed by the ordinal, finds it:
 // it holds all segments from the first that is not yet passed to the last, and a pointer from it is right if and only
 // if the segment carries the ordinal that was looked for. A segment that holds a slot which only the caller can finish
@@ -117,7 +114,7 @@ class TicketLane {
   TicketLane& operator=(const TicketLane&) = delete;
 
   std::uint64_t head() const { return head_.load(std::memory_order_seq_cst); }  // see EarliestInstant for the order
-  std::uint64_t tail() const { return tail_.load(std::memory_order_acquire) & ~kGuarded; }
+  std::uint64_t tail() const { return tail_.load(std::memory_order_acquire); }
 
   // Where `slot` of `segment`, which is in use and stays so meanwhile, is in the line.
   static std::uint64_t TicketOf(const Segment& segment, const Slot& slot) {
@@ -127,22 +124,8 @@ class TicketLane {
 
   // The first of `n` consecutive tickets. Each must be published.
   std::uint64_t TakeTickets(std::uint32_t n) {
-    return tail_.fetch_add(n, std::memory_order_relaxed) & ~kGuarded;  // orders nothing: what is published is the slot
+    return tail_.fetch_add(n, std::memory_order_relaxed);  // orders nothing: what is published is the slot
   }
-
-  // The same unless the lane is guarded; false: it is.
-  [[gnu::always_inline]] bool TryTakeTickets(std::uint32_t n, View& view, std::uint64_t& ticket) {
-    // Release: pairs with Guard(), which sees what we did before if it did not stop us.
-    ticket = tail_.fetch_add(n, std::memory_order_release);
-    if ((ticket & kGuarded) == 0) [[likely]]
-      return true;
-    GiveUp(ticket & ~kGuarded, n, view);
-    return false;
-  }
-
-  // From now on TryTakeTickets() fails. What those did before who were not stopped has happened.
-  void Guard() { tail_.fetch_or(kGuarded, std::memory_order_acquire); }
-  void Unguard() { tail_.fetch_and(~kGuarded, std::memory_order_relaxed); }
 
   // Where the message of the caller's own ticket goes.
   [[gnu::always_inline]] Place PlaceOf(std::uint64_t ticket, View& view) {
@@ -365,8 +348,6 @@ class TicketLane {
     const std::unique_ptr<std::atomic<Segment*>[]> segments;
   };
 
-  static constexpr std::uint64_t kGuarded = 1ULL << 63;  // in the tail
-
   // Moves the head past the unpublished slot there, whose sender will learn of it. False: it is published by now, or
   // the head is elsewhere.
   [[gnu::noinline]] bool TrySkip(std::uint64_t head) {
@@ -396,14 +377,6 @@ class TicketLane {
     if (note == skipped_.end()) return false;
     skipped_.erase(note);
     return true;
-  }
-
-  // Nothing will come at these tickets.
-  [[gnu::noinline]] void GiveUp(std::uint64_t ticket, std::uint32_t n, View& view) {
-    for (const std::uint64_t end = ticket + n; ticket != end; ++ticket) {
-      PublishUnclaimable(*PlaceOf(ticket, view).slot, SlotWord(Phase::kDone, OrdinalOf(ticket)));
-      ForgetSkip(ticket);
-    }
   }
 
   Segment* Find(std::uint64_t ordinal) const {

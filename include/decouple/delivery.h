@@ -159,7 +159,7 @@ bool Delivery<T>::replayed() const {
 // The deliveries of one receive. Up to ten take no memory from the heap.
 //
 // The place for them is its own, and not an absl::InlinedVector, as they end together: one look at the queue and one
-// update of its counts for all, and no second pass over them. That is a tenth of the cost of receiving one message.
+// update of its counts for all, and no second pass over them (in tens, some 5 % of a cycle).
 template <typename T>
 class Deliveries {
  public:

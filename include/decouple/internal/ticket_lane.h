@@ -12,7 +12,8 @@
 // take it out of kReady.
 //
 // Publishing is a plain store, as the line of the slot is most likely in another core's cache: the sender does not wait
-// for it, as it would with an exchange. Against an exchange that made one sender and one receiver half as fast again.
+// for it, as it would with an exchange.
+//
 // A sender that stalls between its ticket and its publication holds nobody up: a receiver that has waited long enough
 // notes its ticket as skipped and moves on; the sender looks for its ticket there after it has published, and lists its
 // message elsewhere. One writes the word and then reads the notes, the other writes a note and then reads the word,

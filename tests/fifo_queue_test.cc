@@ -322,4 +322,26 @@ TEST_CASE("a purge of a FIFO queue removes whole groups") {
   CHECK(Next(queue) == std::vector<int>{4, 13});
 }
 
+TEST_CASE("deleting what one receive gave says when its timeout has ended, and deletes none of it") {
+  ManualClock clock;
+  auto queue = Make<FifoQueue<int>>(clock);
+  SendAll(queue, 1, 2);
+  auto late = queue.Receive({.max_messages = 2});
+  REQUIRE(late->size() == 2);
+  clock.Advance(Seconds(30));
+  CHECK(ErrorIn(late->Delete()) == Error::kInvalidParameterValue);
+  CHECK(queue.Counts() == MessageCounts{.ready = 2});
+}
+
+TEST_CASE("deleting what one receive gave is one call of the quota") {
+  ManualClock clock;
+  auto queue = Make<FifoQueue<int>>(clock, {.max_calls_per_second = 2});
+  SendAll(queue, 1, 2);
+  auto received = queue.Receive({.max_messages = 2});
+  REQUIRE(received->size() == 2);
+  CHECK(received->Delete().ok());
+  CHECK(received->Delete().ok());  // what is gone is gone
+  CHECK(ErrorIn(received->Delete()) == Error::kRequestThrottled);
+}
+
 }  // namespace decouple::testing

@@ -211,4 +211,23 @@ CONFORMANCE_TEST("deleting what one receive gave touches nothing that was receiv
   CHECK(queue.Statistics().number_of_messages_deleted <= 1);
 }
 
+CONFORMANCE_TEST("what one receive gave outlives the queue's handle, and is deleted or let go of all the same") {
+  ManualClock clock;
+  Deliveries<int> deleted;
+  Deliveries<int> kept;
+  {
+    auto queue = Make<TestType>(clock);
+    SendAll(queue, 1, 2, 3);
+    deleted = queue.Receive({.max_messages = 2}).value();
+    kept = queue.Receive({.max_messages = 2}).value();
+  }
+  REQUIRE(deleted.size() == 2);
+  REQUIRE(kept.size() == 1);
+  CHECK(deleted.Delete().ok());
+  CHECK(deleted[1].body() == 2);
+  CHECK(kept[0].body() == 3);
+  kept = std::move(deleted);
+  CHECK(kept[0].body() == 1);
+}
+
 }  // namespace decouple::testing

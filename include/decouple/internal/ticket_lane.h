@@ -26,7 +26,8 @@
 // (an unpublished ticket, a claimed slot) stays where it is, so what a thread has found it may remember (View).
 // A passed segment goes back to the pool once all its slots are free.
 //
-// Locks: the structure mutex is for installing and retiring segments, once in 64 tickets. The sender that passes the
+// Locks: the structure mutex is for installing and retiring segments, once in 64 tickets, and for what is noted of
+// senders that stalled. The sender that passes the
 // middle of a segment installs the next one ahead of need, and retiring is only ever tried; so senders and receivers
 // do not wait for each other here, except to grow.
 

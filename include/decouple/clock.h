@@ -159,6 +159,11 @@ namespace internal {
   return clock->NowNanos();
 }
 
+// The same in a few instructions, without a call; false: it takes one.
+[[gnu::always_inline]] inline bool TryNowNanos(const Clock* clock, std::int64_t& now) {
+  return clock == nullptr && TickTimeline::TryNowUnordered(now);
+}
+
 // Null for the system clock itself, so that it is recognised however it is passed.
 inline Clock* ClockOrNull(Clock* clock) { return clock == &SystemClock::Instance() ? nullptr : clock; }
 

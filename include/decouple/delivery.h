@@ -45,11 +45,11 @@ class Delivery {
 
  public:
   // For the library itself.
-  Delivery(internal::QueueCore<T>* core, Message message, std::uint32_t receive_count)
-      : message_(message), core_(core), receive_count_(receive_count) {}
+  Delivery(internal::QueueCore<T>* core, Message message, internal::SlotWord received)
+      : message_(message), core_(core), received_(received) {}
 
   Delivery(Delivery&& other) noexcept
-      : message_(other.message_), core_(std::exchange(other.core_, nullptr)), receive_count_(other.receive_count_) {}
+      : message_(other.message_), core_(std::exchange(other.core_, nullptr)), received_(other.received_) {}
   Delivery& operator=(Delivery&& other) noexcept {
     Delivery(std::move(other)).Swap(*this);
     return *this;
@@ -62,7 +62,7 @@ class Delivery {
   const T& body() const { return core_->BodyOf(message_); }
   const MessageAttributes& attributes() const;
   // This receive included. SQS's ApproximateReceiveCount; here it is exact.
-  std::uint32_t receive_count() const { return receive_count_; }
+  std::uint32_t receive_count() const { return received_.receive_count(); }
   absl::Time sent_at() const {
     return absl::FromUnixNanos(message_.slot->sent_at.load(std::memory_order_relaxed));  // ours since we received it
   }
@@ -82,18 +82,18 @@ class Delivery {
   const Publication* publication() const;
   // A FIFO topic delivered it once more, from its archive (SNS's Replayed).
   bool replayed() const;
-  ReceiptHandle receipt() const { return core_->receipts().ReceiptOf(message_, receive_count_); }
+  ReceiptHandle receipt() const { return core_->receipts().ReceiptOf(message_, receive_count()); }
 
   // The message is done with. Succeeds, and does nothing, when it is gone already. When its visibility timeout has
   // ended a standard queue deletes it, or does nothing if it was received again since; a FIFO queue says in both cases
   // kInvalidParameterValue, as others may have it. kRequestThrottled: the queue's quota of calls is used up.
-  absl::Status Delete() noexcept { return core_->Delete(message_, receive_count_); }
+  absl::Status Delete() noexcept { return core_->Delete(message_, received_); }
 
   // Hides the message for `visibility_timeout` from now, 0 … 12 h, in a standard queue also when its timeout has ended.
   // kMessageNotInflight: it was received again since, or in a FIFO queue, its timeout has ended.
   // kInvalidParameterValue: out of range, or more than 12 h from its first receive, or the message is gone.
   absl::Status ChangeVisibility(absl::Duration visibility_timeout) noexcept {
-    return core_->receipts().ChangeVisibility(message_, receive_count_, visibility_timeout);
+    return core_->receipts().ChangeVisibility(message_, receive_count(), visibility_timeout);
   }
 
   // Gives the message back: others can receive it at once. The same as ChangeVisibility of zero.
@@ -107,14 +107,14 @@ class Delivery {
   void Swap(Delivery& other) noexcept {
     std::swap(core_, other.core_);
     std::swap(message_, other.message_);
-    std::swap(receive_count_, other.receive_count_);
+    std::swap(received_, other.received_);
   }
 
   // First, and by itself: its two pointers are written and read as one. A read of one of them together with the core,
   // which was written by itself, would wait until both have left the store buffer (six nanoseconds a cycle).
   Message message_;
   internal::QueueCore<T>* core_;  // null: moved from
-  std::uint32_t receive_count_;
+  internal::SlotWord received_;   // by this receive: if it is so still, a deletion is one compare-exchange
 };
 
 template <typename T>
@@ -167,6 +167,13 @@ class Deliveries {
   using const_iterator = const Delivery<T>*;
 
   Deliveries() = default;
+  // For the library itself.
+  [[gnu::always_inline]] Deliveries(internal::QueueCore<T>* core, typename internal::MessageStore<T>::Message message,
+                                    internal::SlotWord received)
+      : size_(1) {
+    ::new (static_cast<void*>(in_place_)) Delivery<T>(core, message, received);
+  }
+
   Deliveries(Deliveries&& other) noexcept { Take(other); }
   Deliveries& operator=(Deliveries&& other) noexcept {
     if (this == &other) return *this;
@@ -174,7 +181,13 @@ class Deliveries {
     Take(other);
     return *this;
   }
-  ~Deliveries() { End(); }
+  ~Deliveries() {
+    if (size_ != 1) {
+      End();
+    } else if (InPlace()->core_ != nullptr) [[likely]] {
+      InPlace()->core_->LetGo(InPlace()->message_);
+    }
+  }
 
   iterator begin() { return data_; }
   iterator end() { return data_ + size_; }
@@ -200,10 +213,10 @@ class Deliveries {
 
   static constexpr std::size_t kInPlace = 10;
 
-  [[gnu::always_inline]] void Add(internal::QueueCore<T>* core, Message message, std::uint32_t receive_count) {
+  [[gnu::always_inline]] void Add(internal::QueueCore<T>* core, Message message, internal::SlotWord received) {
     if (size_ == capacity_) [[unlikely]]
       Grow();
-    ::new (static_cast<void*>(data_ + size_)) Delivery<T>(core, message, receive_count);
+    ::new (static_cast<void*>(data_ + size_)) Delivery<T>(core, message, received);
     ++size_;
   }
 
@@ -225,7 +238,7 @@ class Deliveries {
       // Moved bodily: what was there is not looked at again.
       for (std::size_t i = 0; i < size_; ++i) {
         const Delivery<T>& delivery = other.data_[i];
-        ::new (static_cast<void*>(data_ + i)) Delivery<T>(delivery.core_, delivery.message_, delivery.receive_count_);
+        ::new (static_cast<void*>(data_ + i)) Delivery<T>(delivery.core_, delivery.message_, delivery.received_);
       }
     } else {
       data_ = std::exchange(other.data_, other.InPlace());
@@ -233,7 +246,7 @@ class Deliveries {
     }
   }
 
-  [[gnu::always_inline]] void End() {
+  [[gnu::noinline]] void End() {
     if (internal::QueueCore<T>* const core = Core()) core->LetGoAll({data_, size_});
     // Nothing is left to destroy: all are as if moved from.
     Free();
@@ -253,6 +266,7 @@ class Deliveries {
     return nullptr;
   }
 
+  // All, if they are not more than ten.
   Delivery<T>* InPlace() { return reinterpret_cast<Delivery<T>*>(in_place_); }
 
   Delivery<T>* data_ = InPlace();

@@ -21,6 +21,9 @@ class [[nodiscard]] Result {
   Result() = default;
   explicit Result(absl::Status status) : status_(std::move(status)) {}
   explicit Result(Value value) : value_(std::move(value)) {}
+  // The value, made in its place from `arguments`.
+  template <typename... Arguments>
+  explicit Result(std::in_place_t, Arguments&&... arguments) : value_(std::forward<Arguments>(arguments)...) {}
 
   bool ok() const { return status_.ok(); }
   const absl::Status& status() const& { return status_; }

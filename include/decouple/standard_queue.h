@@ -52,7 +52,8 @@ class StandardQueue : public Queue<T> {
   absl::StatusOr<SentBatch> SendBatch(std::span<T> bodies) noexcept { return core().SendBatch(bodies); }
   using Queue<T>::SendBatch;
 
-  ReceiveResult<T> Receive(const ReceiveOptions& options = {}) noexcept { return core().Receive(options); }
+  ReceiveResult<T> Receive() noexcept { return core().Receive(); }
+  ReceiveResult<T> Receive(const ReceiveOptions& options) noexcept { return core().Receive(options); }
 
  private:
   using Core = internal::StandardCore<T>;

@@ -43,6 +43,11 @@ class Admission {
   // The usual case, for `n` messages of together `bytes`: their first ticket. False: ask Admit() for each.
   [[gnu::always_inline]] bool TryAdmit(Mine& mine, std::uint32_t n, std::size_t bytes, std::uint64_t& ticket) {
     const ReadSection section;
+    return TryAdmit(section, mine, n, bytes, ticket);
+  }
+  // The same in the caller's section.
+  [[gnu::always_inline]] bool TryAdmit(const ReadSection&, Mine& mine, std::uint32_t n, std::size_t bytes,
+                                       std::uint64_t& ticket) {
     // Relaxed: the section and the other side's Synchronize() order it.
     if (state_.load(std::memory_order_relaxed) != 0) [[unlikely]]
       return false;

@@ -40,8 +40,10 @@ class EventCount {
   // Whether Notify() would find anybody.
   [[gnu::always_inline]] bool HasWaiters() const {
     LightFence();  // pairs with the heavy one in Enter()
-    return waiting_.load(std::memory_order_relaxed) != 0;
+    return HasWaitersAfterFence();
   }
+  // The same for who has passed a light fence since he published.
+  [[gnu::always_inline]] bool HasWaitersAfterFence() const { return waiting_.load(std::memory_order_relaxed) != 0; }
 
   class Waiter {
    public:

@@ -31,7 +31,7 @@ class FifoLeasing {
   FifoLeasing(Store& store, Limit& limit, DueSweep<T>& sweep, Handover<T>& handover, StragglerMove<T>& moves)
       : store_(store), limit_(limit), sweep_(sweep), handover_(handover), moves_(moves) {}
 
-  // Leases up to `request.most` messages and calls sink(message, receive_count) for each, held. Returns false if it
+  // Leases up to `request.most` messages and calls sink(message, word) for each, held. Returns false if it
   // gave none only because the limit of messages in flight is reached.
   template <typename Sink>
   bool Lease(Mine& mine, const LeaseRequest& request, Sink& sink) {

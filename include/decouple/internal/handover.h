@@ -26,8 +26,8 @@ class Handover {
 
   Handover(Store& store, Redriving<T>& redriving) : store_(store), redriving_(redriving) {}
 
-  // Gives the message to the receiver: then sink(message, receive_count) is called and this returns true. Else it was
-  // past its retention, or received too often, and is gone or hidden.
+  // Gives the message to the receiver: then sink(message, word) is called, with the word that it has by this receive,
+  // and this returns true. Else it was past its retention, or received too often, and is gone or hidden.
   template <typename Sink>
   bool Give(Mine& mine, const LeaseRequest& request, Message message, SlotWord before, Sink& sink) {
     if (IsOver(mine, request.now, message, before)) return false;
@@ -54,8 +54,7 @@ class Handover {
   // The second half of Give().
   template <typename Sink>
   void Lease(Mine& mine, const LeaseRequest& request, Message message, SlotWord before, Sink& sink) {
-    store_.Lease(mine, message, before, request.now, request.visible_at);
-    sink(message, before.ReceivedOnceMore().receive_count());
+    sink(message, store_.Lease(mine, message, before, request.now, request.visible_at));
   }
 
   // Of a slot that the caller owns, or is the only one to take from kReady.

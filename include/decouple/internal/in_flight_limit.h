@@ -75,7 +75,8 @@ class InFlightLimit {
     const auto* line = store_.line();
     const std::uint64_t claims = store_.lane().head() + (line == nullptr ? 0 : line->head()) +
                                  single_claims_.load(std::memory_order_relaxed) + sums.hidden_again;
-    const auto in_flight = static_cast<std::int64_t>(claims - sums.not_leased - sums.removed_in_flight - sums.returned);
+    const std::uint64_t ended = sums.not_leased + sums.removed_in_flight() + sums.returned;
+    const auto in_flight = static_cast<std::int64_t>(claims - ended);
     if (in_flight >= most_) return false;
     const auto room = static_cast<std::uint64_t>(most_ - in_flight);
     const std::uint64_t share_of_others = room / 4;

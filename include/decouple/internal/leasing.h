@@ -37,7 +37,7 @@ class Leasing {
   Leasing(Store& store, InFlightLimit<T>& limit, Handover<T>& handover, StragglerMove<T>& moves)
       : store_(store), limit_(limit), handover_(handover), moves_(moves) {}
 
-  // Leases up to `request.most` messages and calls sink(message, receive_count) for each, held. Returns false if it
+  // Leases up to `request.most` messages and calls sink(message, word) for each, held. Returns false if it
   // gave none only because the limit of messages in flight is reached.
   template <typename Sink>
   bool Lease(Mine& mine, const Request& request, Sink& sink) {
@@ -57,67 +57,48 @@ class Leasing {
     }
   }
 
-  // The usual cases: ready messages, where the thread received last. Both return how many of `most` they gave; if that
-  // is not all, there may be more. make_request() says for when, and is called once there is something: reading a clock
-  // takes as long as what is to be done until the next atomic instruction, and only in this order does the processor do
-  // both at once (a cycle took 45 ns with the clock read before the claim, 40 ns with this).
+  // The usual case: ready messages, where the thread received last. Returns how many of `most` it gave; if that is not
+  // all, there may be more. make_request() says for when, and is called once there is something: reading a clock takes
+  // as long as what is to be done until the next atomic instruction, and only in this order does the processor do both
+  // at once (a cycle of one took 45 ns with the clock read before the claim, 40 ns with this).
   template <typename MakeRequest, typename Sink>
-  [[gnu::always_inline]] std::uint32_t LeaseNext(ThreadRecord& record, Mine& mine, MakeRequest make_request,
-                                                 Sink sink) {
-    if (store_.has_detours()) [[unlikely]]
-      return 0;
-    Slot* const slot = store_.lane().ClaimNext(record, mine.view, limit_.lane_gate());
-    if (slot == nullptr) [[unlikely]]
-      return 0;
-    const Request request = make_request();
-    Segment* const segment = mine.view.receive_segment;
-    if (IsAgeing(*slot, request)) [[unlikely]]
-      return LeaseAgeing(mine, request.now, request.visible_at, slot, 1, sink);
-    store_.LowerDeadline(*segment, request.visible_at);  // before the word is stored
-    GiveReady(request, {segment, slot}, sink);
-    mine.counts.received.Add(1);
-    if (slot == std::end(segment->slots) - 1) [[unlikely]]
-      moves_.Tidy(mine);
-    return 1;
-  }
-
-  template <typename MakeRequest, typename Sink>
-  std::uint32_t LeaseReady(ThreadRecord& record, Mine& mine, std::uint32_t most, MakeRequest make_request, Sink sink) {
-    if (store_.has_detours()) return 0;
+  [[gnu::always_inline]] std::uint32_t LeaseReady(Mine& known, std::uint32_t most, MakeRequest make_request,
+                                                  Sink sink) {
     std::uint32_t place = 0;
-    const std::uint32_t claimed = store_.lane().ClaimReady(record, mine.view, most, limit_.lane_gate(), place);
+    std::uint32_t claimed = 0;
+    {
+      const ReadSection section(known.record, FencesAreFree());
+      claimed = store_.lane().ClaimReady(section, known.view, most, limit_.lane_gate(), place);
+    }
     if (claimed == 0) return 0;
     const Request request = make_request();
-    Segment* const segment = mine.view.receive_segment;
-    Slot* const first = &segment->slots[place];
-    Slot* const end = first + claimed;
-    for (const Slot* slot = first; slot != end; ++slot) {
-      if (IsAgeing(*slot, request)) [[unlikely]]
-        return LeaseAgeing(mine, request.now, request.visible_at, first, claimed, sink);
-    }
+    Segment* const segment = known.view.receive_segment;
+    Slot* slot = &segment->slots[place];
+    Slot* const end = slot + claimed;
     store_.LowerDeadline(*segment, request.visible_at);  // before any word is stored
-    for (Slot* slot = first; slot != end; ++slot) GiveReady(request, {segment, slot}, sink);
-    mine.counts.received.Add(claimed);
-    if (place + claimed == kSlotsPerSegment) [[unlikely]]
-      moves_.Tidy(mine);
+    for (; slot != end; ++slot) {
+      if (store_.IsAgeing(*slot, request.visible_at)) [[unlikely]]
+        break;
+      sink(Message{segment, slot}, Store::LeaseReady(*slot, request.now, request.visible_at));
+    }
+    const auto rest = static_cast<std::uint32_t>(end - slot);
+    known.counts.received.Add(claimed - rest);
+    if (rest != 0) [[unlikely]]
+      return claimed - rest + LeaseClaimed(known, request, slot, rest, sink);
+    if (slot == std::end(segment->slots)) [[unlikely]]
+      moves_.Tidy(known);
     return claimed;
   }
 
- private:
-  // Whether the message's retention may end before its lease would.
-  bool IsAgeing(const Slot& slot, const Request& request) const {
-    // Without signs: what was sent later than now, by another thread's reading, counts as ageing too.
-    const auto sent_at = static_cast<std::uint64_t>(slot.sent_at.load(std::memory_order_relaxed));
-    return static_cast<std::uint64_t>(request.visible_at) - sent_at > static_cast<std::uint64_t>(store_.retention());
-  }
-
+  // Consecutive slots from `slot` on that have been claimed where the thread received last. Returns how many it gave;
+  // the others were past their retention.
   template <typename Sink>
-  [[gnu::noinline]] std::uint32_t LeaseAgeing(Mine& mine, std::int64_t now, std::int64_t visible_at, Slot* slot,
-                                              std::uint32_t claimed, Sink sink) {
-    const Request request{claimed, now, visible_at};
-    const auto first = static_cast<std::uint32_t>(slot - mine.view.receive_segment->slots);
-    const typename Lane::Run run{.segment = mine.view.receive_segment,
-                                 .ordinal = mine.view.receive_ordinal,
+  [[gnu::noinline]] std::uint32_t LeaseClaimed(Mine& mine, const Request& request, Slot* slot, std::uint32_t claimed,
+                                               Sink sink) {
+    Segment* const segment = mine.view.receive_segment;
+    const auto first = static_cast<std::uint32_t>(slot - segment->slots);
+    const typename Lane::Run run{.segment = segment,
+                                 .ordinal = Lane::OrdinalOf(mine.view.receive_first),
                                  .first = first,
                                  .size = claimed,
                                  .taken = ~std::uint64_t{0} >> (kSlotsPerSegment - claimed),
@@ -125,21 +106,10 @@ class Leasing {
     std::uint32_t missing = claimed;
     LeaseRun(mine, request, run, missing, sink);
     if (run.reached_end) moves_.Tidy(mine);
-    return run.size - missing;
+    return claimed - missing;
   }
 
-  // Of a slot that only the caller takes from kReady.
-  template <typename Sink>
-  [[gnu::always_inline]] static void GiveReady(const Request& request, Message message, Sink& sink) {
-    Slot& slot = *message.slot;
-    const SlotWord word(slot.word.load(std::memory_order_relaxed));  // as the claim acquired it
-    slot.first_received_at = request.now;
-    slot.visible_at.store(request.visible_at, std::memory_order_relaxed);
-    // Nobody else leaves kReady, so a store does. Release: pairs with whoever takes the slot over next.
-    slot.word.store(word.ReceivedFirst().bits(), std::memory_order_release);
-    sink(message, 1);
-  }
-
+ private:
   template <typename Sink>
   void FromLine(Mine& mine, const Request& request, std::uint32_t& missing, std::optional<Claimant>& gated,
                 Sink& sink) {
@@ -194,7 +164,7 @@ class Leasing {
       } else if (store_.RetentionEnd(slot) <= request.now) [[unlikely]] {
         handover_.RemoveExpired(mine, message, word);
       } else {
-        GiveReady(request, message, sink);
+        sink(message, Store::LeaseReady(slot, request.now, request.visible_at));
         ++leased;
       }
     });

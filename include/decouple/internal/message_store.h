@@ -68,6 +68,7 @@ class MessageStore {
 
   // What each thread keeps for itself.
   struct Mine {
+    ThreadRecord& record = ThreadRecords::Current();
     OwnedQueueCounts counts;
     typename Lane::View view;
     typename Line::View line_view;
@@ -100,7 +101,11 @@ class MessageStore {
   }
 
   [[gnu::always_inline]] Mine& mine() { return per_thread_.Local(); }
+  // Null: look again by mine(). Else light fences are free.
+  [[gnu::always_inline]] Mine* KnownMine() const { return per_thread_.Known(); }
   [[gnu::always_inline]] std::int64_t Now() const { return NowNanos(clock_); }
+  // False: look again by Now().
+  [[gnu::always_inline]] bool TryNow(std::int64_t& now) const { return TryNowNanos(clock_, now); }
 
   QueueSums Sums() const {
     QueueSums sums;
@@ -162,6 +167,13 @@ class MessageStore {
   void set_retention(std::int64_t nanos) { retention_.store(nanos, std::memory_order_relaxed); }
   std::int64_t RetentionEnd(const Slot& slot) const {
     return Later(slot.sent_at.load(std::memory_order_relaxed), retention());
+  }
+
+  // Whether the message's retention may end before a lease that ends at `visible_at`.
+  bool IsAgeing(const Slot& slot, std::int64_t visible_at) const {
+    // Without signs: what was sent later than now, by another thread's reading, counts as ageing too.
+    const auto sent_at = static_cast<std::uint64_t>(slot.sent_at.load(std::memory_order_relaxed));
+    return static_cast<std::uint64_t>(visible_at) - sent_at > static_cast<std::uint64_t>(retention());
   }
 
   // Some messages were sent earlier than those that have earlier tickets: they came from another queue.
@@ -227,8 +239,8 @@ class MessageStore {
     Enlist(mine, message);
   }
 
-  // To in flight until `visible_at`, held by the caller, as a receive does it.
-  void Lease(Mine& mine, Message message, SlotWord before, std::int64_t now, std::int64_t visible_at) {
+  // To in flight until `visible_at`, held by the caller, as a receive does it. Returns the word by which it is so.
+  SlotWord Lease(Mine& mine, Message message, SlotWord before, std::int64_t now, std::int64_t visible_at) {
     Slot& slot = *message.slot;
     if (before.receive_count() == 0) slot.first_received_at = now;
     slot.visible_at.store(visible_at, std::memory_order_relaxed);
@@ -236,7 +248,20 @@ class MessageStore {
     if (before.phase() == Phase::kDelayed) mine.counts.delay_ended.Add(1);
     mine.counts.received.Add(1);
     NoteLeased(message, before, now);
-    DisownHeld(slot, before.With(Phase::kInFlight).ReceivedOnceMore());
+    const SlotWord held = Hold(slot, before.With(Phase::kInFlight).ReceivedOnceMore());
+    Disown(slot, held);
+    return held;
+  }
+
+  // The same of a ready slot that only the caller takes from there, for the first time. The deadline has been made
+  // known, and the caller counts.
+  [[gnu::always_inline]] static SlotWord LeaseReady(Slot& slot, std::int64_t now, std::int64_t visible_at) {
+    const SlotWord ready(slot.word.load(std::memory_order_relaxed));  // as the claim acquired it
+    slot.first_received_at = now;
+    slot.visible_at.store(visible_at, std::memory_order_relaxed);
+    // Nobody else leaves kReady, so a store does. Release: pairs with whoever takes the slot over next.
+    slot.word.store(ready.ReceivedFirst().bits(), std::memory_order_release);
+    return ready.ReceivedFirst();
   }
 
   // To in flight until `visible_at`, without a receive.
@@ -284,49 +309,29 @@ class MessageStore {
 
   // ---- holding a body -----------------------------------------------------------------------------------------------
 
-  // The holder of a delivery deletes it: no other thread can do more than wait for kBusy meanwhile.
-  // False: `receive` is not the last receive, or the message is gone. Several are deleted by RemoveAllHeld(), which
-  // counts once.
-  [[gnu::always_inline]] bool RemoveHeld(Mine& mine, Message message, std::uint32_t receive) {
-    if (!TryRemovePlain(message, receive)) [[unlikely]]
-      return RemoveHeldInAnyState(mine, message, receive);
-    CountPlainRemovals(mine, 1, MessageSize(std::as_const(message.slot->body())));
-    return true;
-  }
-
-  void RemoveAllHeld(Mine& mine, std::span<Delivery<T>> deliveries) {
-    std::size_t plain = 0;
-    std::size_t bytes = 0;
-    for (const Delivery<T>& delivery : deliveries) {
-      if (delivery.core_ == nullptr) continue;
-      if (TryRemovePlain(delivery.message_, delivery.receive_count_)) [[likely]] {
-        ++plain;
-        bytes += MessageSize(std::as_const(delivery.message_.slot->body()));
-      } else {
-        RemoveHeldInAnyState(mine, delivery.message_, delivery.receive_count_);
-      }
-    }
-    CountPlainRemovals(mine, plain, bytes);
-  }
-
-  // The usual case: in flight, and nothing else to be said of it. False: look again in another way.
-  [[gnu::always_inline]] static bool TryRemovePlain(Message message, std::uint32_t receive) {
-    const SlotWord word(message.slot->word.load(std::memory_order_relaxed));  // nothing is read by it but our own body
-    if (!word.IsPlainInFlight() || word.receive_count() != receive) [[unlikely]]
+  // The holder of a delivery deletes it, in the usual case: it is in flight as it was when he received it, and nothing
+  // else is to be said of it. `received` is the word of then, so the slot need not be looked at first. False: look
+  // again by RemoveHeld().
+  [[gnu::always_inline]] static bool TryRemovePlain(Message message, SlotWord received) {
+    if (!received.IsPlainInFlight()) [[unlikely]]
       return false;
-    std::uint64_t seen = word.bits();
-    return message.slot->word.compare_exchange_strong(seen, word.With(Phase::kDeleted).bits(),
+    std::uint64_t expected = received.bits();
+    return message.slot->word.compare_exchange_strong(expected, received.DeletedPlain().bits(),
                                                       std::memory_order_acq_rel, std::memory_order_relaxed);
   }
 
-  [[gnu::always_inline]] void CountPlainRemovals(Mine& mine, std::size_t n, std::size_t bytes) {
-    mine.counts.deleted.Add(n);
-    mine.counts.removed_bytes.Add(bytes);
-    mine.counts.removed_in_flight.Add(n);
-    AnnounceRemoval();
+  // So many of these; `bytes` of all their bodies.
+  [[gnu::always_inline]] void CountPlainRemovals(Mine& known, std::size_t n, std::size_t bytes) {
+    known.counts.deleted.Add(n);
+    known.counts.removed_bytes.Add(bytes);
+    FreeFence();  // as in AnnounceRemoval()
+    if (watchers_.load(std::memory_order_relaxed) != 0) [[unlikely]]
+      NotifyWatchers();
   }
 
-  [[gnu::noinline]] bool RemoveHeldInAnyState(Mine& mine, Message message, std::uint32_t receive) {
+  // The general case: no other thread can do more than wait for kBusy meanwhile. False: `receive` is not the last
+  // receive, or the message is gone.
+  bool RemoveHeld(Mine& mine, Message message, std::uint32_t receive) {
     for (;;) {
       // Acquire: pairs with the last store of the word, for the particulars.
       std::uint64_t seen = message.slot->word.load(std::memory_order_acquire);
@@ -351,13 +356,18 @@ class MessageStore {
 
   // The caller holds the body no more.
   [[gnu::always_inline]] void Drop(Message message) {
+    if (!TryDropPlain(message)) [[unlikely]]
+      DropInAnyState(message);
+  }
+
+  // The usual case: the message is deleted, and nobody else holds it. False: ask Drop().
+  [[gnu::always_inline]] static bool TryDropPlain(Message message) {
     const SlotWord word(message.slot->word.load(std::memory_order_acquire));
-    if (word.IsPlainDeleted()) [[likely]] {
-      std::destroy_at(std::addressof(message.slot->body()));
-      FreeLast(message, word);
-    } else {
-      DropInAnyState(message, word);
-    }
+    if (!word.IsPlainDeleted()) [[unlikely]]
+      return false;
+    std::destroy_at(std::addressof(message.slot->body()));
+    FreeLast(message, word);
+    return true;
   }
 
   void DestroyContent(Message message, SlotWord word) {
@@ -376,7 +386,8 @@ class MessageStore {
   }
 
   // The general case of Drop(): others hold the body too, the message lives on, or a line names its slot.
-  [[gnu::noinline]] void DropInAnyState(Message message, SlotWord last_seen) {
+  [[gnu::noinline]] void DropInAnyState(Message message) {
+    const SlotWord last_seen(message.slot->word.load(std::memory_order_acquire));
     if (IsLast(last_seen)) {
       DestroyContent(message, last_seen);
       FreeLast(message, last_seen);
@@ -556,10 +567,10 @@ class MessageStore {
         tenants()->Forget(particulars.tenant);
       }
     }
+    if (before.phase() != Phase::kInFlight) mine.counts.removed_waiting.Add(1);
+    if (before.phase() == Phase::kDelayed) mine.counts.removed_delayed.Add(1);
     (mine.counts.*how).Add(1);
     mine.counts.removed_bytes.Add(bytes);
-    if (before.phase() == Phase::kInFlight) mine.counts.removed_in_flight.Add(1);
-    if (before.phase() == Phase::kDelayed) mine.counts.removed_delayed.Add(1);
     AnnounceRemoval();
   }
 

@@ -2,8 +2,8 @@
 // ForEach() reads them all. What one thread owns never bounces between cores, so counting is free.
 //
 // Local() is one compare when the thread used this object last of all of its type, and a look into the thread's record
-// when it used it lately. A thread that ends
-// leaves its value to the next thread that takes over its record, so there are no more values than threads at a time.
+// when it used it lately. A thread that ends leaves its value to the next thread that takes over its record, so there
+// are no more values than threads at a time.
 
 #ifndef DECOUPLE_INTERNAL_PER_THREAD_H_
 #define DECOUPLE_INTERNAL_PER_THREAD_H_
@@ -38,9 +38,19 @@ class PerThread {
   }
 
   [[gnu::always_inline]] Value& Local() {
-    if (last_.owner_id == id_) [[likely]]
-      return *last_.value;
+    if (Value* const known = Known()) [[likely]]
+      return *known;
     return FindLately(ThreadRecords::Current());
+  }
+
+  // The same if it is as simple as that, else null. Who has got one here knows that light fences are free: so a path
+  // that begins with it need not ask at each of them.
+  [[gnu::always_inline]] Value* Known() const {
+    if (last_.owner_id != id_) [[unlikely]]
+      return nullptr;
+    Value* const value = last_.value;
+    if (value == nullptr) __builtin_unreachable();  // so that nobody asks twice
+    return value;
   }
 
   // Values of other threads may change meanwhile: their fields are atomics of which only the owner is a writer.
@@ -59,15 +69,18 @@ class PerThread {
   };
 
   // What a thread used last.
-  struct Last {
-    std::uint64_t owner_id = 0;
+  struct Last : ThreadMemory {
     Value* value = nullptr;
   };
 
   [[gnu::noinline]] Value& FindLately(ThreadRecord& record) {
     ThreadRecord::Shortcut& shortcut = record.shortcuts[id_ % record.shortcuts.size()];
     Value& value = shortcut.owner_id == id_ ? static_cast<Node*>(shortcut.kept)->value : Find(record, shortcut);
-    last_ = {id_, &value};
+    if (!ThreadRecords::ReadersFence()) {
+      ThreadRecords::List(last_);
+      last_.owner_id = id_;
+      last_.value = &value;
+    }
     return value;
   }
 
@@ -86,7 +99,7 @@ class PerThread {
     return node->value;
   }
 
-  static inline constinit thread_local Last last_{0, nullptr};
+  static inline constinit thread_local Last last_{};
 
   const std::uint64_t id_ = NextOwnerId();
   std::atomic<Node*> first_{nullptr};
@@ -96,10 +109,11 @@ class PerThread {
 class OwnedCounter {
  public:
   [[gnu::always_inline]] void Add(std::uint64_t n) {
-    // Relaxed: a sum over threads is exact only when nothing runs, and then something else has ordered the threads.
-    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+    // A sum over threads is exact only when nothing runs, and then something else has ordered the threads. Release, and
+    // acquire below: who sees one count sees what the thread counted before it.
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_release);
   }
-  std::uint64_t value() const { return value_.load(std::memory_order_relaxed); }
+  std::uint64_t value() const { return value_.load(std::memory_order_acquire); }
 
  private:
   std::atomic<std::uint64_t> value_{0};

@@ -38,10 +38,19 @@ class Publishing {
   [[gnu::always_inline]] void PublishPlain(Mine& mine, std::uint64_t ticket, std::int64_t sent_at,
                                            Construct construct) {
     const auto place = store_.lane().PlaceOf(ticket, mine.view);
-    const SlotWord ready(Phase::kReady, Lane::OrdinalOf(ticket), construct(*place.slot));
-    // Relaxed, as all of the slot is until the word is stored: that publishes it.
-    place.slot->sent_at.store(sent_at, std::memory_order_relaxed);
+    const SlotWord ready = WritePlain(*place.slot, mine.view.send_word(), sent_at, construct);
     PublishReady({place.segment, place.slot}, ticket, ready);
+  }
+
+  // The first half of it: writes the slot, which is nobody else's yet, and returns its word. `ready` is that without
+  // marks.
+  template <typename Construct>
+  [[gnu::always_inline]] static SlotWord WritePlain(Slot& slot, SlotWord ready, std::int64_t sent_at,
+                                                    Construct construct) {
+    const std::uint32_t marks = construct(slot);
+    // Relaxed, as all of the slot is until the word is stored: that publishes it.
+    slot.sent_at.store(sent_at, std::memory_order_relaxed);
+    return ready.With(marks);
   }
 
   // Several of these, with consecutive tickets: construct(slot) for each in turn.
@@ -49,15 +58,18 @@ class Publishing {
   [[gnu::always_inline]] void PublishPlainRun(Mine& mine, std::uint64_t first, std::uint32_t n, std::int64_t sent_at,
                                               Construct construct) {
     store_.lane().PublishRun(
-        first, n, mine.view,
-        [&](Slot& slot, std::uint64_t ordinal) {
-          const SlotWord ready(Phase::kReady, ordinal, construct(slot));
-          slot.sent_at.store(sent_at, std::memory_order_relaxed);
-          return ready;
-        },
+        first, n, mine.view, [&](Slot& slot, SlotWord ready) { return WritePlain(slot, ready, sent_at, construct); },
         [&](typename Lane::Place place) {
-          ListSkipped({place.segment, place.slot}, SlotWord(place.slot->word.load(std::memory_order_relaxed)));
+          ListSkipped({place.segment, place.slot});
         });
+  }
+
+  // A message that has been published as ready, but whose ticket was skipped: no receiver will come for it there, so it
+  // is the caller's to list.
+  [[gnu::noinline]] void ListSkipped(Message message) {
+    const SlotWord ready(message.slot->word.load(std::memory_order_relaxed));
+    Store::Disown(*message.slot, ready.With(Phase::kBusy));
+    store_.MakeVisible(store_.mine(), message, ready);
   }
 
   // A message that was sent to a standard queue; visible from `visible_at` on. Null particulars: it has none.
@@ -154,13 +166,7 @@ class Publishing {
 
   [[gnu::always_inline]] void PublishReady(Message message, std::uint64_t ticket, SlotWord ready) {
     if (!store_.lane().Publish(*message.slot, ticket, ready)) [[unlikely]]
-      ListSkipped(message, ready);
-  }
-
-  [[gnu::noinline]] void ListSkipped(Message message, SlotWord ready) {
-    // No receiver will come for it here, so it is ours to list.
-    Store::Disown(*message.slot, ready.With(Phase::kBusy));
-    store_.MakeVisible(store_.mine(), message, ready);
+      ListSkipped(message);
   }
 
   Store& store_;

@@ -92,7 +92,7 @@ class QueueCore : public AnyQueue {
     if (one->empty()) return MoveOutcome::kNothing;
     const Delivery<T>& delivery = one->front();
     SlotWord before;
-    if (receipts_.Find(delivery.message_, delivery.receive_count_, before) != Receipts<T>::Found::kOwned) {
+    if (receipts_.Find(delivery.message_, delivery.receive_count(), before) != Receipts<T>::Found::kOwned) {
       return MoveOutcome::kNoRoom;  // purged, or over, just now
     }
     return moving_.Move(store_.mine(), delivery.message_, before, to);
@@ -106,8 +106,17 @@ class QueueCore : public AnyQueue {
 
   // A delivery is gone.
   [[gnu::always_inline]] void LetGo(Message message) {
-    store_.Drop(message);
-    LetGo(1);
+    Mine* const mine = store_.KnownMine();
+    if (mine == nullptr || !Store::TryDropPlain(message)) [[unlikely]]
+      return LetGoInGeneral(message);
+    {
+      const ReadSection section(mine->record, FencesAreFree());  // pairs with the Synchronize() in Abandon()
+      if (!abandoned_.load(std::memory_order_relaxed)) [[likely]] {
+        mine->counts.let_go.Add(1);
+        return;
+      }
+    }
+    LetGoOfAbandoned(1);
   }
 
   const T& BodyOf(Message message) const { return store_.BodyOf(message); }
@@ -120,11 +129,13 @@ class QueueCore : public AnyQueue {
   const SharedBody* SharedOf(Message message) const { return store_.SharedOf(message); }
   const Particulars* ParticularsOf(Message message) const { return store_.ParticularsOf(message); }
 
-  absl::Status Delete(Message message, std::uint32_t receive) {
-    if (quota_ != nullptr) [[unlikely]] {
-      if (absl::Status status = TakeDelete(); !status.ok()) return status;
-    }
-    return receipts_.Delete(message, receive);
+  // By its holder, who received it by that word. What has a quota has particulars too, so it never goes the short way.
+  [[gnu::always_inline]] absl::Status Delete(Message message, SlotWord received) {
+    Mine* const mine = store_.KnownMine();
+    if (mine == nullptr || !Store::TryRemovePlain(message, received)) [[unlikely]]
+      return DeleteInGeneral(message, received.receive_count());
+    store_.CountPlainRemovals(*mine, 1, MessageSize(BodyInSlot(message)));
+    return absl::OkStatus();
   }
 
   absl::Status Delete(const ReceiptHandle& receipt) {
@@ -137,14 +148,22 @@ class QueueCore : public AnyQueue {
   absl::Status DeleteAll(std::span<Delivery<T>> deliveries) {
     if (absl::Status status = TakeDelete(); !status.ok()) [[unlikely]]
       return status;
-    if (rules_.expired_receipts_work) [[likely]] {
-      store_.RemoveAllHeld(store_.mine(), deliveries);
-      return absl::OkStatus();
-    }
+    Mine* const mine = store_.KnownMine();
     absl::Status all;
+    std::size_t plain = 0;  // these are counted together
+    std::size_t bytes = 0;
     for (const Delivery<T>& delivery : deliveries) {
-      if (delivery.core_ != nullptr) all.Update(receipts_.Delete(delivery.message_, delivery.receive_count_));
+      if (delivery.core_ == nullptr) [[unlikely]]
+        continue;
+      if (mine != nullptr && Store::TryRemovePlain(delivery.message_, delivery.received_)) [[likely]] {
+        ++plain;
+        bytes += MessageSize(BodyInSlot(delivery.message_));
+      } else {
+        all.Update(receipts_.Delete(delivery.message_, delivery.receive_count()));
+      }
     }
+    if (plain != 0) [[likely]]
+      store_.CountPlainRemovals(*mine, plain, bytes);
     return all;
   }
 
@@ -382,8 +401,8 @@ class QueueCore : public AnyQueue {
 
   // Makes deliveries of held messages.
   auto SinkTo(Deliveries<T>& deliveries) {
-    return [ this, &deliveries ](Message message, std::uint32_t receive_count) __attribute__((always_inline)) {
-      deliveries.Add(this, message, receive_count);
+    return [ this, &deliveries ](Message message, SlotWord received) __attribute__((always_inline)) {
+      deliveries.Add(this, message, received);
     };
   }
 
@@ -464,6 +483,18 @@ class QueueCore : public AnyQueue {
   std::unique_ptr<CallQuota> quota_;  // null: calls are not counted
 
  private:
+  static const T& BodyInSlot(Message message) { return message.slot->body(); }
+
+  [[gnu::noinline]] absl::Status DeleteInGeneral(Message message, std::uint32_t receive) {
+    if (absl::Status status = TakeDelete(); !status.ok()) return status;
+    return receipts_.Delete(message, receive);
+  }
+
+  [[gnu::noinline]] void LetGoInGeneral(Message message) {
+    store_.Drop(message);
+    LetGo(1);
+  }
+
   // So many deliveries have been dropped.
   [[gnu::always_inline]] void LetGo(std::int64_t deliveries) {
     {

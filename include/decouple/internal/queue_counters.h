@@ -37,8 +37,10 @@ struct QueueCounts {
   Counter redriven{};  // to the dead-letter queue
   Counter moved{};     // by a move task
   Counter removed_bytes{};
-  Counter removed_in_flight{};  // of these, by where they were
-  Counter removed_delayed{};
+  // Of these, those that were not in flight: counted before any of the five and read after them, so that nothing seems
+  // to have left from in flight that did not.
+  Counter removed_waiting{};
+  Counter removed_delayed{};  // of these, those with a delay that had not ended
 
   Counter taken_over{};  // of those sent, from another queue
   Counter taken_over_bytes{};
@@ -67,7 +69,7 @@ struct QueueSums : QueueCounts<std::uint64_t> {
     redriven += own.redriven.value();
     moved += own.moved.value();
     removed_bytes += own.removed_bytes.value();
-    removed_in_flight += own.removed_in_flight.value();
+    removed_waiting += own.removed_waiting.value();
     removed_delayed += own.removed_delayed.value();
     taken_over += own.taken_over.value();
     taken_over_bytes += own.taken_over_bytes.value();
@@ -75,9 +77,10 @@ struct QueueSums : QueueCounts<std::uint64_t> {
   }
 
   std::uint64_t removed() const { return deleted + expired + purged + redriven + moved; }
+  std::uint64_t removed_in_flight() const { return removed() - removed_waiting; }
   std::int64_t messages() const { return AtLeastZero(sent - removed()); }
   std::int64_t bytes() const { return AtLeastZero(sent_bytes - removed_bytes); }
-  std::int64_t in_flight() const { return AtLeastZero(received + hidden_again - removed_in_flight - returned); }
+  std::int64_t in_flight() const { return AtLeastZero(received + hidden_again - removed_in_flight() - returned); }
   std::int64_t waiting_for_delay() const { return AtLeastZero(delayed - delay_ended - removed_delayed); }
   std::int64_t visible() const { return std::max<std::int64_t>(0, messages() - in_flight() - waiting_for_delay()); }
   std::int64_t deliveries() const { return AtLeastZero(received + held_again - let_go); }

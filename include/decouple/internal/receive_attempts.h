@@ -36,7 +36,7 @@ class ReceiveAttempts {
 
   ReceiveAttempts(Store& store, Receipts& receipts) : store_(store), receipts_(receipts) {}
 
-  // Gives what the attempt of that id gave, in flight anew until `visible_at`, by sink(message, receive_count). False:
+  // Gives what the attempt of that id gave, in flight anew until `visible_at`, by sink(message, word). False:
   // there was none in the last five minutes, or one of its messages has changed its state since; then nothing happens.
   template <typename Sink>
   bool Repeat(Mine& mine, std::string_view id, std::int64_t now, std::int64_t visible_at, Sink sink) {
@@ -56,7 +56,7 @@ class ReceiveAttempts {
     for (const Owned& one : owned) {
       if (all) {
         Restart(mine, one, visible_at);
-        sink(one.message, one.before.receive_count());
+        sink(one.message, one.before);
       } else {
         store_.Restore(mine, one.message, one.before);
       }

@@ -18,21 +18,21 @@
 
 namespace decouple::internal {
 
+// Whether RequestChecks::CheckBody() finds nothing.
+template <typename T>
+bool IsBodyAllowed(const QueueSettings& settings, const T& body, std::size_t size) {
+  if constexpr (std::convertible_to<const T&, std::string_view>) {
+    if (std::string_view(body).empty()) [[unlikely]]
+      return false;
+  }
+  return size <= settings.max_message_size();
+}
+
 class RequestChecks {
  public:
   explicit RequestChecks(const QueueSettings& settings) : settings_(settings) {}
 
   const Limits& limits() const { return settings_.limits(); }
-
-  // Whether CheckBody() finds nothing.
-  template <typename T>
-  bool IsBodyAllowed(const T& body, std::size_t size) const {
-    if constexpr (std::convertible_to<const T&, std::string_view>) {
-      if (std::string_view(body).empty()) [[unlikely]]
-        return false;
-    }
-    return size <= settings_.max_message_size();
-  }
 
   // `size` is that of body and attributes.
   template <typename T>

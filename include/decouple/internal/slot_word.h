@@ -76,6 +76,11 @@ class SlotWord {
     constexpr std::uint64_t kAll = (1ULL << kGenerationShift) - 1;
     return (bits_ & kAll) == (static_cast<std::uint64_t>(Phase::kInFlight) | kHeld);
   }
+  // From there to deleted, by one addition.
+  constexpr SlotWord DeletedPlain() const {
+    constexpr auto kChange = static_cast<std::uint64_t>(Phase::kDeleted) - static_cast<std::uint64_t>(Phase::kInFlight);
+    return SlotWord(bits_ + kChange);
+  }
   // The same, but deleted: only that delivery is left of it.
   constexpr bool IsPlainDeleted() const {
     constexpr std::uint64_t kAll = (1ULL << kGenerationShift) - 1;
@@ -83,9 +88,7 @@ class SlotWord {
   }
 
   // Over, and neither a delivery nor a line refers to it: free for another message.
-  constexpr bool IsFree(std::uint64_t ordinal) const {
-    return static_cast<std::uint32_t>(bits_) == SlotWord(Phase::kDone, ordinal).bits_;
-  }
+  constexpr bool IsFree(std::uint64_t ordinal) const { return bits_ == SlotWord(Phase::kDone, ordinal).bits_; }
   // Nobody but the one who moves the head past the slot takes it out of this phase.
   constexpr bool IsForClaimant() const { return phase() == Phase::kReady || phase() == Phase::kForward; }
 

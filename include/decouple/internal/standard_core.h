@@ -30,25 +30,39 @@ namespace decouple::internal {
 template <typename T>
 class StandardCore final : public QueueCore<T> {
   using Base = QueueCore<T>;
+  using typename Base::Lane;
+  using typename Base::Message;
   using typename Base::Mine;
+  using typename Base::Store;
 
  public:
   StandardCore(const Limits& limits, std::string name, std::uint64_t seed, Clock* clock)
       : Base(kStandardRules, nullptr, limits, std::move(name), seed, clock) {}
 
+  // Without options. Whatever is not usual is gone on with in a function of its own, as the last thing that is done
+  // here: so this one needs to save no registers (a sixth of its instructions).
   absl::StatusOr<SendResult> Send(T&& body) {
     const std::size_t size = MessageSize(std::as_const(body));
-    if (!checks_.IsBodyAllowed(body, size)) [[unlikely]]
-      return checks_.CheckBody(body, size);
-    Mine& mine = store_.mine();
+    Mine* const mine = store_.KnownMine();
+    if (mine == nullptr || settings_.delay() != 0 || !IsBodyAllowed(settings_, body, size)) [[unlikely]]
+      return SendInGeneral(std::move(body));
     std::uint64_t ticket = 0;
-    if (settings_.delay() != 0 || !admission_.TryAdmit(mine, 1, size, ticket)) [[unlikely]]
-      return Send(std::move(body), SendOptions());
-    const std::int64_t now = store_.Now();
-    publishing_.PublishPlain(mine, ticket, now, ConstructFrom(body));
-    store_.visible().Notify(1);
-    if (ticket % kSlotsPerSegment == 0) [[unlikely]]
-      this->WorkOff(mine, now);
+    bool is_admitted = false;
+    {
+      const ReadSection section(mine->record, FencesAreFree());
+      is_admitted = admission_.TryAdmit(section, *mine, 1, size, ticket);
+    }
+    if (!is_admitted) [[unlikely]]
+      return SendInGeneral(std::move(body));
+    std::int64_t now = 0;
+    MessageSlot<T>* const slot = Lane::KnownPlaceOf(ticket, mine->view);
+    if (slot == nullptr || !store_.TryNow(now)) [[unlikely]]
+      return SendAdmitted(*mine, ticket, std::move(body));
+    const SlotWord ready = Publishing<T>::WritePlain(*slot, mine->view.send_word(), now, ConstructFrom(body));
+    Lane::JustPublish(*slot, ready);
+    FreeFence();  // for both: see TicketLane and EventCount
+    if (store_.lane().MayHaveSkipped(ticket) || store_.visible().HasWaitersAfterFence()) [[unlikely]]
+      return SendPublished(mine->view.send_segment, slot, ticket);
     return SendResult{MessageId(this->identity(), ticket)};
   }
 
@@ -78,7 +92,7 @@ class StandardCore final : public QueueCore<T> {
     bool all_allowed = settings_.delay() == 0;
     for (const T& body : bodies) {
       const std::size_t size = MessageSize(body);
-      all_allowed = all_allowed && checks_.IsBodyAllowed(body, size);
+      all_allowed = all_allowed && IsBodyAllowed(settings_, body, size);
       bytes += size;
     }
     if (absl::Status status = CheckBatchBytes(bytes, settings_.limits()); !status.ok()) [[unlikely]]
@@ -142,11 +156,35 @@ class StandardCore final : public QueueCore<T> {
     return Acceptance::kTaken;
   }
 
-  [[gnu::noinline]] ReceiveResult<T> Receive(const ReceiveOptions& options) override {
-    ReceiveResult<T> result;
-    if (!TryReceivePlain(options, *result)) [[unlikely]]
-      ReceiveInGeneral(options, result);
-    return result;
+  // One message, without options. Written as Send() is.
+  [[gnu::noinline]] ReceiveResult<T> Receive() {
+    Mine* const mine = store_.KnownMine();
+    if (mine == nullptr || store_.has_detours()) [[unlikely]]
+      return ReceiveInGeneral(kOne);
+    MessageSlot<T>* slot = nullptr;
+    {
+      const ReadSection section(mine->record, FencesAreFree());
+      slot = store_.lane().ClaimNext(section, mine->view, this->limit_.lane_gate());
+    }
+    if (slot == nullptr) [[unlikely]]
+      return ReceiveInGeneral(kOne);
+    std::int64_t now = 0;  // after the claim: see Leasing::LeaseReady()
+    if (!store_.TryNow(now)) [[unlikely]]
+      return ReceiveClaimed(*mine, slot);
+    typename Store::Segment* const segment = mine->view.receive_segment;
+    const std::int64_t visible_at = Later(now, settings_.visibility_timeout());
+    // The deadline is to be made known, something is due, or the message may come to its end before its lease does.
+    if (visible_at < segment->earliest().get() || store_.earliest().get() <= now || store_.IsAgeing(*slot, visible_at))
+        [[unlikely]]
+      return ReceiveClaimed(*mine, slot);
+    mine->counts.received.Add(1);
+    return ReceiveResult<T>(std::in_place, this, Message{segment, slot}, Store::LeaseReady(*slot, now, visible_at));
+  }
+
+  ReceiveResult<T> Receive(const ReceiveOptions& options) override {
+    if (!checks_.IsPlain(options)) [[unlikely]]
+      return ReceiveInGeneral(options);
+    return options.max_messages == 1 ? Receive() : ReceiveSeveral(options);
   }
 
  private:
@@ -156,42 +194,68 @@ class StandardCore final : public QueueCore<T> {
   using Base::settings_;
   using Base::store_;
 
-  // The usual case. False: there is more to it; what was received until now is among the deliveries.
-  [[gnu::always_inline]] bool TryReceivePlain(const ReceiveOptions& options, Deliveries<T>& deliveries) {
-    if (!checks_.IsPlain(options)) [[unlikely]]
-      return false;
+  static constexpr ReceiveOptions kOne{};
+
+  [[gnu::noinline]] absl::StatusOr<SendResult> SendInGeneral(T&& body) { return Send(std::move(body), SendOptions()); }
+
+  // What is left of a send once it has its ticket.
+  [[gnu::noinline]] absl::StatusOr<SendResult> SendAdmitted(Mine& mine, std::uint64_t ticket, T&& body) {
+    const std::int64_t now = store_.Now();
+    publishing_.PublishPlain(mine, ticket, now, ConstructFrom(body));
+    store_.visible().Notify(1);
+    WorkOffAfter(mine, ticket + 1, 1, now);
+    return SendResult{MessageId(this->identity(), ticket)};
+  }
+
+  // And once it is published, where somebody waits for it, or it may have been skipped.
+  [[gnu::noinline]] absl::StatusOr<SendResult> SendPublished(typename Store::Segment* segment, MessageSlot<T>* slot,
+                                                             std::uint64_t ticket) {
+    if (store_.lane().WasSkipped(ticket)) publishing_.ListSkipped({segment, slot});
+    store_.visible().Notify(1);
+    return SendResult{MessageId(this->identity(), ticket)};
+  }
+
+  // What is left of a receive once it has its slot.
+  [[gnu::noinline]] ReceiveResult<T> ReceiveClaimed(Mine& mine, MessageSlot<T>* slot) {
+    ReceiveResult<T> result;
+    const std::int64_t now = store_.Now();
+    const LeaseRequest request{1, now, Later(now, settings_.visibility_timeout())};
+    if (leasing_.LeaseClaimed(mine, request, slot, 1, this->SinkTo(*result)) == 0) {
+      ReceiveMore(kOne, result);
+    } else if (store_.earliest().get() <= now) {
+      this->WorkOff(mine, now);
+    }
+    return result;
+  }
+
+  [[gnu::noinline]] ReceiveResult<T> ReceiveSeveral(const ReceiveOptions& options) {
+    ReceiveResult<T> result;
     const auto most = static_cast<std::uint32_t>(options.max_messages);
-    return most == 1 ? TryReceiveNext(deliveries) : TryReceiveReady(most, deliveries);
+    std::uint32_t leased = 0;
+    Mine* const mine = store_.KnownMine();
+    if (mine != nullptr && !store_.has_detours()) [[likely]] {
+      std::int64_t now = 0;
+      const auto request = [&] {
+        now = store_.Now();
+        return LeaseRequest{most, now, Later(now, settings_.visibility_timeout())};
+      };
+      leased = leasing_.LeaseReady(*mine, most, request, this->SinkTo(*result));
+      if (leased != 0 && store_.earliest().get() <= now) [[unlikely]]
+        this->WorkOff(*mine, now);
+    }
+    if (leased != most) [[unlikely]]
+      ReceiveMore(options, result);
+    return result;
   }
 
-  [[gnu::always_inline]] bool TryReceiveNext(Deliveries<T>& deliveries) {
-    Mine& mine = store_.mine();
-    std::int64_t now = 0;
-    const auto request = [&] {
-      now = store_.Now();
-      return LeaseRequest{1, now, Later(now, settings_.visibility_timeout())};
-    };
-    if (leasing_.LeaseNext(ThreadRecords::Current(), mine, request, this->SinkTo(deliveries)) == 0) return false;
-    if (store_.earliest().get() <= now) [[unlikely]]
-      this->WorkOff(mine, now);
-    return true;
+  [[gnu::noinline]] ReceiveResult<T> ReceiveInGeneral(const ReceiveOptions& options) {
+    ReceiveResult<T> result;
+    ReceiveMore(options, result);
+    return result;
   }
 
-  [[gnu::noinline]] bool TryReceiveReady(std::uint32_t most, Deliveries<T>& deliveries) {
-    Mine& mine = store_.mine();
-    std::int64_t now = 0;
-    const auto request = [&] {
-      now = store_.Now();
-      return LeaseRequest{most, now, Later(now, settings_.visibility_timeout())};
-    };
-    const std::uint32_t leased =
-        leasing_.LeaseReady(ThreadRecords::Current(), mine, most, request, this->SinkTo(deliveries));
-    if (leased != 0 && store_.earliest().get() <= now) [[unlikely]]
-      this->WorkOff(mine, now);
-    return leased == most;
-  }
-
-  [[gnu::noinline]] void ReceiveInGeneral(const ReceiveOptions& options, ReceiveResult<T>& result) {
+  // What is there on top of what `result` has, or else what comes.
+  [[gnu::noinline]] void ReceiveMore(const ReceiveOptions& options, ReceiveResult<T>& result) {
     absl::Status status = checks_.CheckReceiveOptions(options);
     if (status.ok() && !options.attempt_id.empty()) {
       status = MakeError(Error::kInvalidParameterValue,

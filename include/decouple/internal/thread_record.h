@@ -65,6 +65,13 @@ struct alignas(kCacheLine) ThreadRecord {
   ThreadRecord* next = nullptr;  // immutable once linked
 };
 
+// What a thread remembers of an object, by the object's id, as long as it has its record.
+struct ThreadMemory {
+  std::uint64_t owner_id = 0;
+  bool listed = false;
+  ThreadMemory* next = nullptr;
+};
+
 class ThreadRecords {
  public:
   [[gnu::always_inline]] static ThreadRecord& Current() {
@@ -78,12 +85,21 @@ class ThreadRecords {
   // Whether readers must fence for themselves. Decided before the first record exists.
   static bool ReadersFence() { return readers_fence_.load(std::memory_order_relaxed); }
 
+  // The thread forgets it when it gives its record back: who has the record then owns what was remembered.
+  static void List(ThreadMemory& memory) {
+    if (memory.listed) return;
+    memory.listed = true;
+    memory.next = memories_;
+    memories_ = &memory;
+  }
+
  private:
   // Gives the record back when its thread ends.
   struct Return {
     bool armed = false;
     ~Return() {
       if (!armed || current_ == nullptr) return;
+      for (ThreadMemory* memory = memories_; memory != nullptr; memory = memory->next) memory->owner_id = 0;
       ThreadRecord* const record = current_;
       current_ = nullptr;
       record->taken.store(false, std::memory_order_release);  // pairs with the exchange in Enlist: hands over its data
@@ -117,6 +133,7 @@ class ThreadRecords {
   }
 
   static inline constinit thread_local ThreadRecord* current_ = nullptr;
+  static inline constinit thread_local ThreadMemory* memories_ = nullptr;
   static inline constinit std::atomic<ThreadRecord*> first_{nullptr};
   static inline constinit std::atomic<bool> readers_fence_{true};
 };
@@ -140,12 +157,20 @@ inline void HeavyFence() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 
+// The light fence of those who know that it is free: where it is not, nobody has what they have (PerThread::Known).
+[[gnu::always_inline]] inline void FreeFence() { std::atomic_signal_fence(std::memory_order_seq_cst); }
+struct FencesAreFree {};
+
 class ReadSection {
  public:
   [[gnu::always_inline]] ReadSection() : ReadSection(ThreadRecords::Current()) {}
-  [[gnu::always_inline]] explicit ReadSection(ThreadRecord& record) : record_(record) {
-    record_.section.store(++record_.last_section, std::memory_order_relaxed);
+  [[gnu::always_inline]] explicit ReadSection(ThreadRecord& own) : record_(own) {
+    Enter();
     LightFence();  // before the reads of the section; pairs with the heavy one in Synchronize()
+  }
+  [[gnu::always_inline]] ReadSection(ThreadRecord& own, FencesAreFree) : record_(own) {
+    Enter();
+    FreeFence();
   }
   ReadSection(const ReadSection&) = delete;
   ReadSection& operator=(const ReadSection&) = delete;
@@ -154,6 +179,8 @@ class ReadSection {
   }
 
  private:
+  [[gnu::always_inline]] void Enter() { record_.section.store(++record_.last_section, std::memory_order_relaxed); }
+
   ThreadRecord& record_;
 };
 

@@ -65,6 +65,8 @@ class TickTimeline {
   // Nanoseconds since the Unix epoch.
   static std::int64_t Now() { return Read<OrderedTicks>(); }
   [[gnu::always_inline]] static std::int64_t NowUnordered() { return Read<Ticks>(); }
+  // The same if the thread has a line, else false.
+  [[gnu::always_inline]] static bool TryNowUnordered(std::int64_t& now) { return TryRead<Ticks>(now); }
 
   static std::int64_t SteadyNow() {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
@@ -126,10 +128,19 @@ class TickTimeline {
 
   template <std::uint64_t (*ReadTicks)()>
   [[gnu::always_inline]] static std::int64_t Read() {
-    const std::uint64_t passed = ReadTicks() - mine_.anchor;
-    if (passed < mine_.span) [[likely]]
-      return mine_.After(passed);
+    std::int64_t now = 0;
+    if (TryRead<ReadTicks>(now)) [[likely]]
+      return now;
     return ReadAnew();
+  }
+
+  template <std::uint64_t (*ReadTicks)()>
+  [[gnu::always_inline]] static bool TryRead(std::int64_t& now) {
+    const std::uint64_t passed = ReadTicks() - mine_.anchor;
+    if (passed >= mine_.span) [[unlikely]]
+      return false;
+    now = mine_.After(passed);
+    return true;
   }
 
   // Past the end of the thread's line, or a little before its beginning, or without one.

@@ -71,12 +71,20 @@ class TicketLane {
   using Segment = typename Pool::Segment;
   using Chunk = typename Pool::Chunk;
 
-  // What one thread remembers of the lane: the segments where it sent and received last.
+  // What one thread remembers of the lane: where it sent and received last, and what it would compute for each ticket
+  // there. A ticket is there if it comes less than so many after the first: one subtraction and one compare.
   struct View {
-    std::uint64_t send_ordinal = 0;
+    // Of half a segment, without its first ticket: there a sender looks around.
+    std::uint64_t send_first = kNowhere;
+    Slot* send_slots = nullptr;    // that of send_first
+    std::uint64_t send_ready = 0;  // the word of a plain message there
     Segment* send_segment = nullptr;
-    std::uint64_t receive_ordinal = 0;
+    // Of a segment.
+    std::uint64_t receive_first = kNowhere;
     Segment* receive_segment = nullptr;
+    std::uint64_t receive_ready = 0;
+
+    SlotWord send_word() const { return SlotWord(send_ready); }
   };
 
   struct Place {
@@ -131,11 +139,15 @@ class TicketLane {
 
   // Where the message of the caller's own ticket goes.
   [[gnu::always_inline]] Place PlaceOf(std::uint64_t ticket, View& view) {
-    const std::uint64_t ordinal = OrdinalOf(ticket);
-    const auto place = static_cast<std::uint32_t>(ticket % kSlotsPerSegment);
-    if (view.send_ordinal != ordinal || place == kSlotsPerSegment / 2) [[unlikely]]
-      LookAround(ordinal, place, view);
-    return {view.send_segment, &view.send_segment->slots[place]};
+    if (Slot* const slot = KnownPlaceOf(ticket, view)) [[likely]]
+      return {view.send_segment, slot};
+    return LookAround(ticket, view);
+  }
+
+  // The same if it is where the thread sent last, else null. View::send_word() is for there.
+  [[gnu::always_inline]] static Slot* KnownPlaceOf(std::uint64_t ticket, const View& view) {
+    const std::uint64_t after = ticket - view.send_first;
+    return after < kHalf - 1 ? view.send_slots + after : nullptr;
   }
 
   // Publishes what the caller wrote into the slot of its own ticket. False: it was skipped, so nobody will claim it; it
@@ -145,23 +157,38 @@ class TicketLane {
     return !WasSkipped(ticket);
   }
 
-  // Consecutive tickets from `first` on, published together: write(slot, ordinal) writes each and returns its word, and
-  // was_skipped(place) is called for those that were skipped. One fence does for all.
+  // The two halves of Publish(), for who has one fence for several things: he publishes, passes a light fence, and if
+  // the ticket may have been skipped, asks.
+  [[gnu::always_inline]] static void JustPublish(Slot& slot, SlotWord published) {
+    slot.word.store(published.bits(), std::memory_order_release);
+  }
+  [[gnu::always_inline]] bool MayHaveSkipped(std::uint64_t ticket) const {
+    return ticket < skipped_end_.load(std::memory_order_relaxed);
+  }
+
+  // Asked once by the sender that has published it.
+  [[gnu::always_inline]] bool WasSkipped(std::uint64_t ticket) {
+    LightFence();  // after the publication; pairs with the heavy one in TrySkip()
+    return MayHaveSkipped(ticket) && IsNoted(ticket);
+  }
+
+  // Consecutive tickets from `first` on, published together: write(slot, ready) writes each and returns its word, which
+  // is `ready` and marks, and was_skipped(place) is called for those that were skipped. One fence does for all.
   template <typename Write, typename WasSkippedHere>
   [[gnu::always_inline]] void PublishRun(std::uint64_t first, std::uint32_t n, View& view, Write write,
                                          WasSkippedHere was_skipped) {
     const std::uint64_t end = first + n;
     for (std::uint64_t ticket = first; ticket != end;) {
       Slot* slot = PlaceOf(ticket, view).slot;
-      const std::uint64_t ordinal = OrdinalOf(ticket);
+      const SlotWord ready = view.send_word();
       // Past the middle a look around is due, too (see PlaceOf).
-      const std::uint64_t half = (ticket | (kSlotsPerSegment / 2 - 1)) + 1;
+      const std::uint64_t half = (ticket | (kHalf - 1)) + 1;
       for (const std::uint64_t stop = std::min(half, end); ticket != stop; ++ticket, ++slot) {
-        slot->word.store(write(*slot, ordinal).bits(), std::memory_order_release);
+        JustPublish(*slot, write(*slot, ready));
       }
     }
     LightFence();  // as in WasSkipped()
-    if (first < skipped_end_.load(std::memory_order_relaxed)) [[unlikely]] {
+    if (MayHaveSkipped(first)) [[unlikely]] {
       for (std::uint64_t ticket = first; ticket != end; ++ticket) {
         if (IsNoted(ticket)) was_skipped(PlaceOf(ticket, view));
       }
@@ -175,19 +202,18 @@ class TicketLane {
   }
   void ForgetSkip(std::uint64_t ticket) { WasSkipped(ticket); }
 
-  // The usual case of Claim() for one: the slot at the head, if it is in the segment where the thread received last,
-  // and ready. Null leaves everything as it was, and only Claim() knows why. `gate` as there.
-  [[gnu::always_inline]] Slot* ClaimNext(ThreadRecord& record, const View& view,
-                                         const std::atomic<std::uint64_t>& gate) {
-    const ReadSection section(record);
+  // The usual case of Claim() for one: the slot at the head, if it is ready, and in the segment where the thread
+  // received last (but not that one's last: who takes it has to tidy). Null leaves everything as it was, and only
+  // Claim() knows why. `gate` as there.
+  [[gnu::always_inline]] Slot* ClaimNext(const ReadSection&, const View& view, const std::atomic<std::uint64_t>& gate) {
     std::uint64_t head = head_.load(std::memory_order_acquire);
-    const std::uint64_t ordinal = OrdinalOf(head);
-    if (view.receive_ordinal != ordinal || head >= gate.load(std::memory_order_relaxed)) [[unlikely]]
+    const std::uint64_t after = head - view.receive_first;
+    if (after >= kSlotsPerSegment - 1 || head >= gate.load(std::memory_order_relaxed)) [[unlikely]]
       return nullptr;
-    Slot* const slot = &view.receive_segment->slots[head % kSlotsPerSegment];
+    Slot* const slot = view.receive_segment->slots + after;
     // Acquire: pairs with the sender's publication, for the caller who reads the message.
-    const SlotWord word(slot->word.load(std::memory_order_acquire));
-    if (!word.IsPlain(SlotWord(Phase::kReady, ordinal).bits())) return nullptr;
+    if (!SlotWord(slot->word.load(std::memory_order_acquire)).IsPlain(view.receive_ready)) [[unlikely]]
+      return nullptr;
     // Sequentially consistent, as in Claim().
     return head_.compare_exchange_strong(head, head + 1, std::memory_order_seq_cst) ? slot : nullptr;
   }
@@ -195,24 +221,20 @@ class TicketLane {
   // The usual case of Claim(): up to `most` slots at the head, in the segment where the thread received last, if all of
   // them are ready. Returns how many, from `first` of that segment on; 0 leaves everything as it was, and only Claim()
   // knows why. `gate` as there.
-  std::uint32_t ClaimReady(ThreadRecord& record, const View& view, std::uint32_t most,
-                           const std::atomic<std::uint64_t>& gate, std::uint32_t& first) {
-    const ReadSection section(record);
+  [[gnu::always_inline]] std::uint32_t ClaimReady(const ReadSection&, const View& view, std::uint32_t most,
+                                                  const std::atomic<std::uint64_t>& gate, std::uint32_t& first) {
     std::uint64_t head = head_.load(std::memory_order_acquire);
-    const std::uint64_t ordinal = OrdinalOf(head);
+    const std::uint64_t after = head - view.receive_first;
     const std::uint64_t open_until = gate.load(std::memory_order_relaxed);  // ordered by the section
-    if (view.receive_ordinal != ordinal || head + most > open_until) [[unlikely]]
+    if (after >= kSlotsPerSegment || head + most > open_until) [[unlikely]]
       return 0;
-    const auto place = static_cast<std::uint32_t>(head % kSlotsPerSegment);
-    const Slot* slot = &view.receive_segment->slots[place];
-    const std::uint64_t ready = SlotWord(Phase::kReady, ordinal).bits();
+    first = static_cast<std::uint32_t>(after);
+    const Slot* slot = view.receive_segment->slots + after;
+    const Slot* const end = slot + std::min(most, kSlotsPerSegment - first);
     // Acquire: pairs with the sender's publication, for the caller who reads the message.
-    if (!SlotWord(slot->word.load(std::memory_order_acquire)).IsPlain(ready)) return 0;
-    std::uint32_t claimed = 1;
-    for (const std::uint32_t end = std::min(most, kSlotsPerSegment - place); claimed != end; ++claimed) {
-      if (!SlotWord((++slot)->word.load(std::memory_order_acquire)).IsPlain(ready)) break;
-    }
-    first = place;
+    while (slot != end && SlotWord(slot->word.load(std::memory_order_acquire)).IsPlain(view.receive_ready)) ++slot;
+    const auto claimed = static_cast<std::uint32_t>(slot - view.receive_segment->slots) - first;
+    if (claimed == 0) return 0;
     // Sequentially consistent, as in Claim().
     return head_.compare_exchange_strong(head, head + claimed, std::memory_order_seq_cst) ? claimed : 0;
   }
@@ -235,9 +257,10 @@ class TicketLane {
         head = head_.load(std::memory_order_acquire);
         run.ordinal = OrdinalOf(head);
         run.first = static_cast<std::uint32_t>(head % kSlotsPerSegment);
-        if (view.receive_ordinal != run.ordinal) [[unlikely]] {
+        if (head - view.receive_first >= kSlotsPerSegment) [[unlikely]] {
           view.receive_segment = Find(run.ordinal);
-          view.receive_ordinal = view.receive_segment == nullptr ? 0 : run.ordinal;
+          view.receive_first = view.receive_segment == nullptr ? kNowhere : head - run.first;
+          view.receive_ready = SlotWord(Phase::kReady, run.ordinal).bits();
         }
         run.segment = view.receive_segment;
         const std::uint64_t open_until = gate.load(std::memory_order_relaxed);  // ordered by the section
@@ -341,6 +364,10 @@ class TicketLane {
   static constexpr std::uint32_t kSparseTolerated = 16;
   static constexpr int kNearlyEmpty = 8;  // slots in use
 
+  static constexpr std::uint64_t kHalf = kSlotsPerSegment / 2;
+  // No ticket comes just after it.
+  static constexpr std::uint64_t kNowhere = std::numeric_limits<std::uint64_t>::max() - kSlotsPerSegment * 2;
+
   // A snapshot of pointers by ordinal; grown by copying. Old rings stay until the end: together they are smaller than
   // the newest, and a pointer read from one of them is still checked against the ordinal.
   struct Ring {
@@ -367,12 +394,6 @@ class TicketLane {
     return true;
   }
 
-  // Asked once by the sender that has published it.
-  [[gnu::always_inline]] bool WasSkipped(std::uint64_t ticket) {
-    LightFence();  // after the publication; pairs with the heavy one in TrySkip()
-    return ticket < skipped_end_.load(std::memory_order_relaxed) && IsNoted(ticket);
-  }
-
   [[gnu::noinline]] bool IsNoted(std::uint64_t ticket) {
     const std::lock_guard lock(structure_);
     const auto note = std::find(skipped_.begin(), skipped_.end(), ticket);
@@ -390,13 +411,16 @@ class TicketLane {
     return segment;
   }
 
-  // Once or twice a segment: finds it, and installs the next one ahead of need.
-  [[gnu::noinline]] void LookAround(std::uint64_t ordinal, std::uint32_t place, View& view) {
-    if (view.send_ordinal != ordinal) {
-      view.send_segment = FindOrInstall(ordinal);
-      view.send_ordinal = ordinal;
-    }
-    if (place == kSlotsPerSegment / 2) InstallAhead(ordinal + 1);
+  // PlaceOf() once or twice a segment: finds it, and installs the next one ahead of need.
+  [[gnu::noinline]] Place LookAround(std::uint64_t ticket, View& view) {
+    const std::uint64_t ordinal = OrdinalOf(ticket);
+    const std::uint64_t place = ticket % kSlotsPerSegment;
+    if (OrdinalOf(view.send_first) != ordinal) view.send_segment = FindOrInstall(ordinal);
+    view.send_first = (ticket & ~(kHalf - 1)) + 1;
+    view.send_slots = view.send_segment->slots + (place & ~(kHalf - 1)) + 1;
+    view.send_ready = SlotWord(Phase::kReady, ordinal).bits();
+    if (place == kHalf) InstallAhead(ordinal + 1);
+    return {view.send_segment, view.send_segment->slots + place};
   }
 
   Segment* FindOrInstall(std::uint64_t ordinal) {
@@ -468,11 +492,17 @@ class TicketLane {
   }
 
   static bool AllFree(Segment& segment) {
-    const std::uint64_t ordinal = segment.ordinal.load(std::memory_order_relaxed);
-    for (; segment.first_unfinished < kSlotsPerSegment; ++segment.first_unfinished) {
-      // Acquire: pairs with the store that freed the slot. What its last user did there is over before the next begins.
-      const SlotWord word(segment.slots[segment.first_unfinished].word.load(std::memory_order_acquire));
-      if (!word.IsFree(ordinal)) return false;
+    constexpr std::uint32_t kAtOnce = 8;  // as every message is looked at here: one branch for so many
+    const SlotWord free(Phase::kDone, segment.ordinal.load(std::memory_order_relaxed));
+    for (; segment.first_unfinished < kSlotsPerSegment; segment.first_unfinished += kAtOnce) {
+      const Slot* const slots = segment.slots + segment.first_unfinished;
+      std::uint64_t different = 0;
+      for (std::uint32_t i = 0; i < kAtOnce; ++i) {
+        // Acquire: pairs with the store that freed the slot. What its last user did there is over before the next
+        // begins.
+        different |= slots[i].word.load(std::memory_order_acquire) ^ free.bits();
+      }
+      if (different != 0) return false;
     }
     return true;
   }

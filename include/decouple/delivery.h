@@ -37,6 +37,8 @@ class Deliveries;
 namespace internal {
 template <typename T>
 class QueueCore;
+template <typename T>
+class StandardCore;
 }  // namespace internal
 
 template <typename T>
@@ -59,7 +61,7 @@ class Delivery {
   }
 
   MessageId id() const { return core_->receipts().IdOf(message_); }
-  const T& body() const { return core_->BodyOf(message_); }
+  const T& body() const { return internal::MessageStore<T>::BodyOf(message_, received_); }
   const MessageAttributes& attributes() const;
   // This receive included. SQS's ApproximateReceiveCount; here it is exact.
   std::uint32_t receive_count() const { return received_.receive_count(); }
@@ -209,6 +211,7 @@ class Deliveries {
 
  private:
   friend class internal::QueueCore<T>;
+  friend class internal::StandardCore<T>;
   using Message = typename internal::MessageStore<T>::Message;
 
   static constexpr std::size_t kInPlace = 10;
@@ -218,6 +221,16 @@ class Deliveries {
       Grow();
     ::new (static_cast<void*>(data_ + size_)) Delivery<T>(core, message, received);
     ++size_;
+  }
+
+  // Up to `n`, which add(place) makes one after the other from `place` on; it returns where they end. Returns how many.
+  template <typename AddFrom>
+  [[gnu::always_inline]] std::size_t AddSome(std::size_t n, AddFrom add) {
+    while (size_ + n > capacity_) [[unlikely]] Grow();
+    Delivery<T>* const first = data_ + size_;
+    const auto added = static_cast<std::size_t>(add(first) - first);
+    size_ += added;
+    return added;
   }
 
   [[gnu::noinline]] void Grow() {

@@ -9,9 +9,9 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <iterator>
 #include <limits>
 #include <optional>
+#include <span>
 
 #include "decouple/internal/handover.h"
 #include "decouple/internal/in_flight_limit.h"
@@ -57,46 +57,13 @@ class Leasing {
     }
   }
 
-  // The usual case: ready messages, where the thread received last. Returns how many of `most` it gave; if that is not
-  // all, there may be more. make_request() says for when, and is called once there is something: reading a clock takes
-  // as long as what is to be done until the next atomic instruction, and only in this order does the processor do both
-  // at once (a cycle of one took 45 ns with the clock read before the claim, 40 ns with this).
-  template <typename MakeRequest, typename Sink>
-  [[gnu::always_inline]] std::uint32_t LeaseReady(Mine& known, std::uint32_t most, MakeRequest make_request,
-                                                  Sink sink) {
-    std::uint32_t place = 0;
-    std::uint32_t claimed = 0;
-    {
-      const ReadSection section(known.record, FencesAreFree());
-      claimed = store_.lane().ClaimReady(section, known.view, most, limit_.lane_gate(), place);
-    }
-    if (claimed == 0) return 0;
-    const Request request = make_request();
-    Segment* const segment = known.view.receive_segment;
-    Slot* slot = &segment->slots[place];
-    Slot* const end = slot + claimed;
-    store_.LowerDeadline(*segment, request.visible_at);  // before any word is stored
-    for (; slot != end; ++slot) {
-      if (store_.IsAgeing(*slot, request.visible_at)) [[unlikely]]
-        break;
-      sink(Message{segment, slot}, Store::LeaseReady(*slot, request.now, request.visible_at));
-    }
-    const auto rest = static_cast<std::uint32_t>(end - slot);
-    known.counts.received.Add(claimed - rest);
-    if (rest != 0) [[unlikely]]
-      return claimed - rest + LeaseClaimed(known, request, slot, rest, sink);
-    if (slot == std::end(segment->slots)) [[unlikely]]
-      moves_.Tidy(known);
-    return claimed;
-  }
-
-  // Consecutive slots from `slot` on that have been claimed where the thread received last. Returns how many it gave;
+  // Consecutive slots, one at least, that have been claimed where the thread received last. Returns how many it gave;
   // the others were past their retention.
   template <typename Sink>
-  [[gnu::noinline]] std::uint32_t LeaseClaimed(Mine& mine, const Request& request, Slot* slot, std::uint32_t claimed,
-                                               Sink sink) {
+  [[gnu::noinline]] std::uint32_t LeaseClaimed(Mine& mine, const Request& request, std::span<Slot> slots, Sink sink) {
     Segment* const segment = mine.view.receive_segment;
-    const auto first = static_cast<std::uint32_t>(slot - segment->slots);
+    const auto first = static_cast<std::uint32_t>(slots.data() - segment->slots);
+    const auto claimed = static_cast<std::uint32_t>(slots.size());
     const typename Lane::Run run{.segment = segment,
                                  .ordinal = Lane::OrdinalOf(mine.view.receive_first),
                                  .first = first,

@@ -170,10 +170,10 @@ class MessageStore {
   }
 
   // Whether the message's retention may end before a lease that ends at `visible_at`.
-  bool IsAgeing(const Slot& slot, std::int64_t visible_at) const {
+  static bool IsAgeing(const Slot& slot, std::int64_t visible_at, std::int64_t retention) {
     // Without signs: what was sent later than now, by another thread's reading, counts as ageing too.
     const auto sent_at = static_cast<std::uint64_t>(slot.sent_at.load(std::memory_order_relaxed));
-    return static_cast<std::uint64_t>(visible_at) - sent_at > static_cast<std::uint64_t>(retention());
+    return static_cast<std::uint64_t>(visible_at) - sent_at > static_cast<std::uint64_t>(retention);
   }
 
   // Some messages were sent earlier than those that have earlier tickets: they came from another queue.
@@ -465,9 +465,9 @@ class MessageStore {
     }
   }
 
-  // Of a message that the caller holds or owns.
-  const T& BodyOf(Message message) const {
-    if (const SharedBody* const shared = SharedOf(message)) return *static_cast<const T*>(shared->body());
+  // Of a message that the caller holds or owns. `word`: any since then, as a body that is held stays where it is.
+  static const T& BodyOf(Message message, SlotWord word) {
+    if (word.Has(SlotWord::kShared)) return *static_cast<const T*>(message.slot->shared().body());
     return message.slot->body();
   }
 

@@ -119,8 +119,6 @@ class QueueCore : public AnyQueue {
     LetGoOfAbandoned(1);
   }
 
-  const T& BodyOf(Message message) const { return store_.BodyOf(message); }
-
   std::optional<SequenceNumber> SequenceNumberOf(Message message) const {
     if (store_.groups() == nullptr) return std::nullopt;
     return SequenceNumberOf(store_.TicketOf(message));
@@ -133,7 +131,7 @@ class QueueCore : public AnyQueue {
   [[gnu::always_inline]] absl::Status Delete(Message message, SlotWord received) {
     Mine* const mine = store_.KnownMine();
     if (mine == nullptr || !Store::TryRemovePlain(message, received)) [[unlikely]]
-      return DeleteInGeneral(message, received.receive_count());
+      return DeleteInGeneral(message, received);
     store_.CountPlainRemovals(*mine, 1, MessageSize(BodyInSlot(message)));
     return absl::OkStatus();
   }
@@ -145,9 +143,11 @@ class QueueCore : public AnyQueue {
   }
 
   // Deliveries of one receive. Those that can be are deleted; the first error of the others.
-  absl::Status DeleteAll(std::span<Delivery<T>> deliveries) {
-    if (absl::Status status = TakeDelete(); !status.ok()) [[unlikely]]
-      return status;
+  [[gnu::noinline]] absl::Status DeleteAll(std::span<Delivery<T>> deliveries) {
+    if (quota_ != nullptr) [[unlikely]] {
+      if (absl::Status status = TakeDelete(); !status.ok()) return status;
+    }
+    store_.mine();  // the thread may have used another queue meanwhile
     Mine* const mine = store_.KnownMine();
     absl::Status all;
     std::size_t plain = 0;  // these are counted together
@@ -170,8 +170,9 @@ class QueueCore : public AnyQueue {
   // Deliveries of one receive are gone.
   [[gnu::always_inline]] void LetGoAll(std::span<Delivery<T>> deliveries) {
     std::int64_t gone = 0;
-    for (Delivery<T>& delivery : deliveries) {
-      if (std::exchange(delivery.core_, nullptr) == nullptr) continue;
+    for (const Delivery<T>& delivery : deliveries) {
+      if (delivery.core_ == nullptr) [[unlikely]]
+        continue;
       store_.Drop(delivery.message_);
       ++gone;
     }
@@ -485,9 +486,10 @@ class QueueCore : public AnyQueue {
  private:
   static const T& BodyInSlot(Message message) { return message.slot->body(); }
 
-  [[gnu::noinline]] absl::Status DeleteInGeneral(Message message, std::uint32_t receive) {
+  [[gnu::noinline]] absl::Status DeleteInGeneral(Message message, SlotWord received) {
+    store_.mine();  // so that the thread is known here from now on
     if (absl::Status status = TakeDelete(); !status.ok()) return status;
-    return receipts_.Delete(message, receive);
+    return receipts_.Delete(message, received.receive_count());
   }
 
   [[gnu::noinline]] void LetGoInGeneral(Message message) {

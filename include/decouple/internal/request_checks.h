@@ -18,14 +18,19 @@
 
 namespace decouple::internal {
 
+template <typename T>
+bool IsEmptyText(const T& body) {
+  if constexpr (std::convertible_to<const T&, std::string_view>) {
+    return std::string_view(body).empty();
+  } else {
+    return false;
+  }
+}
+
 // Whether RequestChecks::CheckBody() finds nothing.
 template <typename T>
 bool IsBodyAllowed(const QueueSettings& settings, const T& body, std::size_t size) {
-  if constexpr (std::convertible_to<const T&, std::string_view>) {
-    if (std::string_view(body).empty()) [[unlikely]]
-      return false;
-  }
-  return size <= settings.max_message_size();
+  return !IsEmptyText(body) && size <= settings.max_message_size();
 }
 
 class RequestChecks {
@@ -37,10 +42,8 @@ class RequestChecks {
   // `size` is that of body and attributes.
   template <typename T>
   absl::Status CheckBody(const T& body, std::size_t size) const {
-    if constexpr (std::convertible_to<const T&, std::string_view>) {
-      if (std::string_view(body).empty()) [[unlikely]] {
-        return MakeError(Error::kMissingParameter, "an empty message body; it must have at least one character");
-      }
+    if (IsEmptyText(body)) [[unlikely]] {
+      return MakeError(Error::kMissingParameter, "an empty message body; it must have at least one character");
     }
     if (size > settings_.max_message_size()) [[unlikely]] {
       return MakeError(Error::kInvalidParameterValue,

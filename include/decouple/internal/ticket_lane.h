@@ -44,6 +44,8 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "decouple/internal/segment_pool.h"
@@ -218,25 +220,25 @@ class TicketLane {
     return head_.compare_exchange_strong(head, head + 1, std::memory_order_seq_cst) ? slot : nullptr;
   }
 
-  // The usual case of Claim(): up to `most` slots at the head, in the segment where the thread received last, if all of
-  // them are ready. Returns how many, from `first` of that segment on; 0 leaves everything as it was, and only Claim()
-  // knows why. `gate` as there.
-  [[gnu::always_inline]] std::uint32_t ClaimReady(const ReadSection&, const View& view, std::uint32_t most,
-                                                  const std::atomic<std::uint64_t>& gate, std::uint32_t& first) {
+  // The usual case of Claim(): up to `most` slots at the head, in one segment, all of them ready. None leaves everything
+  // as it was, and only Claim() knows why. `gate` as there.
+  [[gnu::always_inline]] std::span<Slot> ClaimReady(const ReadSection&, View& view, std::uint32_t most,
+                                                    const std::atomic<std::uint64_t>& gate) {
     std::uint64_t head = head_.load(std::memory_order_acquire);
-    const std::uint64_t after = head - view.receive_first;
-    const std::uint64_t open_until = gate.load(std::memory_order_relaxed);  // ordered by the section
-    if (after >= kSlotsPerSegment || head + most > open_until) [[unlikely]]
-      return 0;
-    first = static_cast<std::uint32_t>(after);
-    const Slot* slot = view.receive_segment->slots + after;
-    const Slot* const end = slot + std::min(most, kSlotsPerSegment - first);
+    if (head - view.receive_first >= kSlotsPerSegment && !Follow(head, view)) [[unlikely]]
+      return {};
+    if (head + most > gate.load(std::memory_order_relaxed)) [[unlikely]]  // ordered by the section
+      return {};
+    const std::uint64_t ready = view.receive_ready;
+    Slot* const first = view.receive_segment->slots + (head - view.receive_first);
+    Slot* const most_end = first + std::min<std::uint64_t>(most, view.receive_first + kSlotsPerSegment - head);
+    Slot* end = first;
     // Acquire: pairs with the sender's publication, for the caller who reads the message.
-    while (slot != end && SlotWord(slot->word.load(std::memory_order_acquire)).IsPlain(view.receive_ready)) ++slot;
-    const auto claimed = static_cast<std::uint32_t>(slot - view.receive_segment->slots) - first;
-    if (claimed == 0) return 0;
+    while (end != most_end && SlotWord(end->word.load(std::memory_order_acquire)).IsPlain(ready)) ++end;
+    const auto claimed = static_cast<std::uint64_t>(end - first);
     // Sequentially consistent, as in Claim().
-    return head_.compare_exchange_strong(head, head + claimed, std::memory_order_seq_cst) ? claimed : 0;
+    if (claimed == 0 || !head_.compare_exchange_strong(head, head + claimed, std::memory_order_seq_cst)) return {};
+    return {first, claimed};
   }
 
   // Moves the head past consecutive slots: up to `most` that are for the claimant (kReady, kForward) are taken, the
@@ -257,11 +259,8 @@ class TicketLane {
         head = head_.load(std::memory_order_acquire);
         run.ordinal = OrdinalOf(head);
         run.first = static_cast<std::uint32_t>(head % kSlotsPerSegment);
-        if (head - view.receive_first >= kSlotsPerSegment) [[unlikely]] {
-          view.receive_segment = Find(run.ordinal);
-          view.receive_first = view.receive_segment == nullptr ? kNowhere : head - run.first;
-          view.receive_ready = SlotWord(Phase::kReady, run.ordinal).bits();
-        }
+        if (head - view.receive_first >= kSlotsPerSegment) [[unlikely]]
+          Follow(head, view);
         run.segment = view.receive_segment;
         const std::uint64_t open_until = gate.load(std::memory_order_relaxed);  // ordered by the section
         bool stopped = false;
@@ -411,6 +410,15 @@ class TicketLane {
     return segment;
   }
 
+  // In a section: on to the segment of the head. False: there is none yet.
+  [[gnu::noinline]] bool Follow(std::uint64_t head, View& view) const {
+    const std::uint64_t ordinal = OrdinalOf(head);
+    view.receive_segment = Find(ordinal);
+    view.receive_first = view.receive_segment == nullptr ? kNowhere : head - head % kSlotsPerSegment;
+    view.receive_ready = SlotWord(Phase::kReady, ordinal).bits();
+    return view.receive_segment != nullptr;
+  }
+
   // PlaceOf() once or twice a segment: finds it, and installs the next one ahead of need.
   [[gnu::noinline]] Place LookAround(std::uint64_t ticket, View& view) {
     const std::uint64_t ordinal = OrdinalOf(ticket);
@@ -496,13 +504,12 @@ class TicketLane {
     const SlotWord free(Phase::kDone, segment.ordinal.load(std::memory_order_relaxed));
     for (; segment.first_unfinished < kSlotsPerSegment; segment.first_unfinished += kAtOnce) {
       const Slot* const slots = segment.slots + segment.first_unfinished;
-      std::uint64_t different = 0;
-      for (std::uint32_t i = 0; i < kAtOnce; ++i) {
-        // Acquire: pairs with the store that freed the slot. What its last user did there is over before the next
-        // begins.
-        different |= slots[i].word.load(std::memory_order_acquire) ^ free.bits();
-      }
-      if (different != 0) return false;
+      // Acquire: pairs with the store that freed the slot. What its last user did there is over before the next begins.
+      const auto difference = [&](std::size_t i) {
+        return slots[i].word.load(std::memory_order_acquire) ^ free.bits();
+      };
+      const auto differences = [&]<std::size_t... i>(std::index_sequence<i...>) { return (difference(i) | ...); };
+      if (differences(std::make_index_sequence<kAtOnce>()) != 0) return false;
     }
     return true;
   }

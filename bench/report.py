@@ -132,6 +132,9 @@ def draw(ratios, path):
 
 def main():
     binary, names = sys.argv[1], sys.argv[2:]
+    wrong = [name for name in names if name.startswith("-") and names != ["--quick"]]
+    if wrong:
+        sys.exit(f"{wrong[0]}: allowed are --quick alone, or names of benchmarks")
     medians = run(binary, names)
     ratios = ratios_of(medians)
     print_table(medians)

@@ -365,19 +365,23 @@ class MessageStore {
     const SlotWord word(message.slot->word.load(std::memory_order_acquire));
     if (!word.IsPlainDeleted()) [[unlikely]]
       return false;
-    std::destroy_at(std::addressof(message.slot->body()));
+    DestroyBody(message, word);
     FreeLast(message, word);
     return true;
   }
 
-  void DestroyContent(Message message, SlotWord word) {
-    if (word.Has(SlotWord::kHasParticulars)) [[unlikely]]
-      ParticularsAt(message).reset();
+  static void DestroyBody(Message message, SlotWord word) {
     if (word.Has(SlotWord::kShared)) {
       message.slot->shared().RemoveHolds(1);
     } else {
       std::destroy_at(std::addressof(message.slot->body()));
     }
+  }
+
+  void DestroyContent(Message message, SlotWord word) {
+    if (word.Has(SlotWord::kHasParticulars)) [[unlikely]]
+      ParticularsAt(message).reset();
+    DestroyBody(message, word);
   }
 
   // Frees the slot after its content. Release: the next one to use it comes after all that we did here.
@@ -472,12 +476,15 @@ class MessageStore {
   }
 
   // What such a message counts towards sizes. `word`: as it is, or was before the caller owned it.
-  std::size_t BytesOf(Message message, SlotWord word) const {
+  static std::size_t BytesOf(Message message, SlotWord word) {
+    const std::size_t bytes = PlainBytesOf(message, word);
+    const bool has_own_attributes = word.Has(SlotWord::kHasParticulars) && !word.Has(SlotWord::kShared);
+    return has_own_attributes ? bytes + ParticularsAt(message)->attributes.bytes() : bytes;
+  }
+  // The same of one without attributes of its own.
+  static std::size_t PlainBytesOf(Message message, SlotWord word) {
     if (word.Has(SlotWord::kShared)) return message.slot->shared().bytes();
-    const std::size_t size = MessageSize(std::as_const(message.slot->body()));
-    if (!word.Has(SlotWord::kHasParticulars)) [[likely]]
-      return size;
-    return size + ParticularsAt(message)->attributes.bytes();
+    return MessageSize(std::as_const(message.slot->body()));
   }
 
   // The attributes, group and more of a message that the caller holds or owns; null if it has none.

@@ -132,7 +132,7 @@ class QueueCore : public AnyQueue {
     Mine* const mine = store_.KnownMine();
     if (mine == nullptr || !Store::TryRemovePlain(message, received)) [[unlikely]]
       return DeleteInGeneral(message, received);
-    store_.CountPlainRemovals(*mine, 1, MessageSize(BodyInSlot(message)));
+    store_.CountPlainRemovals(*mine, 1, Store::PlainBytesOf(message, received));
     return absl::OkStatus();
   }
 
@@ -157,7 +157,7 @@ class QueueCore : public AnyQueue {
         continue;
       if (mine != nullptr && Store::TryRemovePlain(delivery.message_, delivery.received_)) [[likely]] {
         ++plain;
-        bytes += MessageSize(BodyInSlot(delivery.message_));
+        bytes += Store::PlainBytesOf(delivery.message_, delivery.received_);
       } else {
         all.Update(receipts_.Delete(delivery.message_, delivery.receive_count()));
       }
@@ -484,8 +484,6 @@ class QueueCore : public AnyQueue {
   std::unique_ptr<CallQuota> quota_;  // null: calls are not counted
 
  private:
-  static const T& BodyInSlot(Message message) { return message.slot->body(); }
-
   [[gnu::noinline]] absl::Status DeleteInGeneral(Message message, SlotWord received) {
     store_.mine();  // so that the thread is known here from now on
     if (absl::Status status = TakeDelete(); !status.ok()) return status;

@@ -71,10 +71,9 @@ class SlotWord {
   }
   // In the phase and of the generation of `plain`, and nothing else to be said of it but where its body is.
   constexpr bool IsPlain(std::uint64_t plain) const { return (bits_ & ~std::uint64_t{kShared}) == plain; }
-  // In flight and held by one delivery, and nothing else to be said of it.
+  // In flight and held by one delivery, and nothing else to be said of it but where its body is.
   constexpr bool IsPlainInFlight() const {
-    constexpr std::uint64_t kAll = (1ULL << kGenerationShift) - 1;
-    return (bits_ & kAll) == (static_cast<std::uint64_t>(Phase::kInFlight) | kHeld);
+    return (bits_ & kAllButShared) == (static_cast<std::uint64_t>(Phase::kInFlight) | kHeld);
   }
   // From there to deleted, by one addition.
   constexpr SlotWord DeletedPlain() const {
@@ -83,8 +82,7 @@ class SlotWord {
   }
   // The same, but deleted: only that delivery is left of it.
   constexpr bool IsPlainDeleted() const {
-    constexpr std::uint64_t kAll = (1ULL << kGenerationShift) - 1;
-    return (bits_ & kAll) == (static_cast<std::uint64_t>(Phase::kDeleted) | kHeld);
+    return (bits_ & kAllButShared) == (static_cast<std::uint64_t>(Phase::kDeleted) | kHeld);
   }
 
   // Over, and neither a delivery nor a line refers to it: free for another message.
@@ -114,6 +112,7 @@ class SlotWord {
 
  private:
   static constexpr int kGenerationShift = 9;
+  static constexpr std::uint64_t kAllButShared = ((1ULL << kGenerationShift) - 1) & ~std::uint64_t{kShared};
 
   std::uint64_t bits_ = 0;
 };

@@ -137,27 +137,18 @@ class StandardCore final : public QueueCore<T> {
   }
 
   Acceptance Accept(const Published& published) override {
-    if (const Acceptance checked = this->CheckPublished(published); checked != Acceptance::kTaken) return checked;
-    Mine& mine = store_.mine();
     const std::size_t bytes = published.body->bytes();
+    const bool is_plain = published.group.empty() && !published.is_replayed && settings_.delay() == 0 &&
+                          IsBodyAllowed(settings_, *static_cast<const T*>(published.body->body()), bytes) &&
+                          this->senders().Allows(published.topic);
+    Mine& mine = store_.mine();
     std::uint64_t ticket = 0;
-    if (!admission_.TryAdmit(mine, 1, bytes, ticket) && !admission_.TryAdmitOne(mine, bytes, ticket)) {
-      if (this->closed()) return Acceptance::kClosed;
-      this->MakeRoom(mine);
-      if (!admission_.TryAdmitOne(mine, bytes, ticket)) return Acceptance::kFull;
-    }
-    std::unique_ptr<Particulars> particulars;
-    if (!published.group.empty() || published.is_replayed) [[unlikely]] {
-      particulars = std::make_unique<Particulars>();
-      particulars->group = published.group;
-      particulars->is_replayed = published.is_replayed;
-    }
+    if (!is_plain || !admission_.TryAdmit(mine, 1, bytes, ticket)) [[unlikely]]
+      return AcceptInGeneral(published);
     const std::int64_t now = this->NowOf(published);
-    publishing_.Publish(mine, ticket, std::move(particulars), now, Later(now, settings_.delay()),
-                        [&](MessageSlot<T>& slot) { return slot.Share(published.body); });
+    publishing_.PublishPlain(mine, ticket, now, ShareFrom(published));
     store_.visible().Notify(1);
-    if (ticket % kSlotsPerSegment == 0) [[unlikely]]
-      this->WorkOff(mine, now);
+    WorkOffAfter(mine, ticket + 1, 1, now);
     return Acceptance::kTaken;
   }
 
@@ -335,6 +326,35 @@ class StandardCore final : public QueueCore<T> {
     SendBatchResults results;
     for (T& body : bodies) results.push_back(Send(std::move(body)));
     return SentBatch(std::move(results));
+  }
+
+  [[gnu::noinline]] Acceptance AcceptInGeneral(const Published& published) {
+    if (const Acceptance checked = this->CheckPublished(published); checked != Acceptance::kTaken) return checked;
+    Mine& mine = store_.mine();
+    const std::size_t bytes = published.body->bytes();
+    std::uint64_t ticket = 0;
+    if (!admission_.TryAdmit(mine, 1, bytes, ticket) && !admission_.TryAdmitOne(mine, bytes, ticket)) {
+      if (this->closed()) return Acceptance::kClosed;
+      this->MakeRoom(mine);
+      if (!admission_.TryAdmitOne(mine, bytes, ticket)) return Acceptance::kFull;
+    }
+    std::unique_ptr<Particulars> particulars;
+    if (!published.group.empty() || published.is_replayed) [[unlikely]] {
+      particulars = std::make_unique<Particulars>();
+      particulars->group = published.group;
+      particulars->is_replayed = published.is_replayed;
+    }
+    const std::int64_t now = this->NowOf(published);
+    publishing_.Publish(mine, ticket, std::move(particulars), now, Later(now, settings_.delay()), ShareFrom(published));
+    store_.visible().Notify(1);
+    if (ticket % kSlotsPerSegment == 0) [[unlikely]]
+      this->WorkOff(mine, now);
+    return Acceptance::kTaken;
+  }
+
+  // The message takes over a hold.
+  static auto ShareFrom(const Published& published) {
+    return [body = published.body](MessageSlot<T>& slot) { return slot.Share(body); };
   }
 
   static auto ConstructFrom(T& body) {

@@ -23,9 +23,9 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
-#include "absl/hash/hash.h"
 #include "decouple/internal/get_or_create.h"
 #include "decouple/internal/shrinking.h"
+#include "decouple/internal/text_hash.h"
 #include "decouple/internal/thread_record.h"
 #include "decouple/queue_options.h"
 
@@ -58,11 +58,14 @@ class Deduplication {
         if (now - (*found)->sent_at < kInterval) return (*found)->ticket;
         shard.Forget(found);
       }
-      Sent sent{std::string(id), std::string(group), now, 0, key.hash, scope};  // once sent, both may be gone
+      Sent& sent = shard.line.emplace_back(id, group, now, key.hash, scope);  // once sent, id and group may be gone
       const std::optional<std::uint64_t> ticket = send(now);
-      if (!ticket) return std::nullopt;
+      if (!ticket) {
+        shard.line.pop_back();
+        return std::nullopt;
+      }
       sent.ticket = *ticket;
-      shard.Remember(std::move(sent));
+      shard.RememberLast();
       return ticket;
     }
   }
@@ -115,7 +118,8 @@ class Deduplication {
       if (shard.table.contains(key)) continue;
       sent.hash = key.hash;
       sent.scope = scope;
-      shard.Remember(std::move(sent));
+      shard.line.push_back(std::move(sent));
+      shard.RememberLast();
     }
     for (Shard& shard : shards) shard.NoteOldest();
   }
@@ -127,12 +131,16 @@ class Deduplication {
   static constexpr int kDropsPerCall = 32;  // a microsecond or two
 
   struct Sent {
+    Sent(std::string_view sent_id, std::string_view sent_group, std::int64_t now, std::size_t its_hash,
+         DeduplicationScope its_scope)
+        : id(sent_id), group(sent_group), sent_at(now), hash(its_hash), scope(its_scope) {}
+
     std::string id;
     std::string group;
-    std::int64_t sent_at = 0;
+    std::int64_t sent_at;
     std::uint64_t ticket = 0;
-    std::size_t hash = 0;
-    DeduplicationScope scope = DeduplicationScope::kQueue;
+    std::size_t hash;
+    DeduplicationScope scope;
     bool remembered = true;  // the table finds it
   };
 
@@ -160,8 +168,8 @@ class Deduplication {
   struct alignas(kCacheLine) Shard {
     using Table = absl::flat_hash_set<const Sent*, Hash, Same>;
 
-    void Remember(Sent sent) {
-      line.push_back(std::move(sent));
+    // The last of the line, which the table does not find yet.
+    void RememberLast() {
       table.insert(&line.back());
       if (line.size() == 1) NoteOldest();
     }
@@ -195,10 +203,7 @@ class Deduplication {
   using Shards = std::array<Shard, kShards>;
 
   static Key KeyOf(std::string_view group, std::string_view id, DeduplicationScope scope) {
-    const std::size_t hash = scope == DeduplicationScope::kQueue
-                                 ? absl::Hash<std::string_view>()(id)
-                                 : absl::Hash<std::pair<std::string_view, std::string_view>>()({group, id});
-    return {group, id, scope, hash};
+    return {group, id, scope, scope == DeduplicationScope::kQueue ? TextHash(id) : TextHash(group, id)};
   }
 
   // The tables go by the other bits of the hash. A queue that nothing was sent to has no shards.

@@ -26,11 +26,11 @@
 #include <string_view>
 
 #include "absl/container/flat_hash_set.h"
-#include "absl/hash/hash.h"
 #include "decouple/internal/get_or_create.h"
 #include "decouple/internal/message_slot.h"
 #include "decouple/internal/shrinking.h"
 #include "decouple/internal/slot_word.h"
+#include "decouple/internal/text_hash.h"
 #include "decouple/internal/thread_record.h"
 
 namespace decouple::internal {
@@ -86,7 +86,7 @@ class FifoGroups {
   class Entrance {
    public:
     Entrance(FifoGroups& groups, std::string_view name)
-        : name_{name, absl::Hash<std::string_view>()(name)}, shard_(groups.ShardOf(name_.hash)), lock_(shard_.mutex) {}
+        : name_{name, TextHash(name)}, shard_(groups.ShardOf(name_.hash)), lock_(shard_.mutex) {}
 
     // The message is the group's last from now on. Returns whether it is also the first: then, if it is visible, its
     // word must say kInLine, and the caller lists it, once the entrance is free again.

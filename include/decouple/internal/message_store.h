@@ -329,6 +329,20 @@ class MessageStore {
       NotifyWatchers();
   }
 
+  // The same while it is in flight, whatever else is to be said of it. False: it may not be, or another thread is at it.
+  bool TryRemoveInFlight(Mine& mine, Message message, std::uint32_t receive) {
+    // Acquire: pairs with the last store of the word, for the particulars.
+    std::uint64_t seen = message.slot->word.load(std::memory_order_acquire);
+    const SlotWord word(seen);
+    if (word.phase() != Phase::kInFlight || word.receive_count() != receive) return false;
+    if (!message.slot->word.compare_exchange_strong(seen, word.With(Phase::kDeleted).bits(), std::memory_order_acq_rel,
+                                                    std::memory_order_relaxed)) {
+      return false;
+    }
+    CountRemoval(mine, message, word, &OwnedQueueCounts::deleted, BytesOf(message, word));
+    return true;
+  }
+
   // The general case: no other thread can do more than wait for kBusy meanwhile. False: `receive` is not the last
   // receive, or the message is gone.
   bool RemoveHeld(Mine& mine, Message message, std::uint32_t receive) {

@@ -59,6 +59,8 @@ class Receipts {
 
   // Fails when the visibility timeout has ended.
   [[gnu::noinline]] absl::Status DeleteInFlight(Message message, std::uint32_t receive) {
+    if (!IsTimeUp(message) && store_.TryRemoveInFlight(store_.mine(), message, receive)) [[likely]]
+      return absl::OkStatus();
     SlotWord before;
     return DeleteFound(Find(message, receive, before), message, before);
   }

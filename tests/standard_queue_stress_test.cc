@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <random>
 #include <string>
@@ -252,6 +253,44 @@ TEST_CASE("a bounded queue never holds more than its capacity, and loses nothing
   Join(receivers);
   CHECK_FALSE(exceeded.load());
   CHECK(sum.load() == std::int64_t{messages} * (messages - 1) / 2);
+}
+
+// Runs when its thread ends.
+struct AtTheEnd {
+  std::function<void()> run;
+  ~AtTheEnd() {
+    if (run) run();
+  }
+};
+
+TEST_CASE("a thread that sends while it ends counts for itself, and not for the one that comes after it") {
+  const int messages = Messages(1'000'000);
+  StandardQueue<int> queue;
+  std::atomic<bool> has_given_back{false};
+  std::atomic<bool> has_taken_over{false};
+  const auto send_all = [&] {
+    for (int i = 0; i < messages; ++i) {
+      if (!queue.Send(i).ok()) std::abort();
+    }
+  };
+  std::thread ending([&] {
+    thread_local AtTheEnd last;  // made before what the library keeps for the thread, so it ends after that
+    last.run = [&] {
+      has_given_back = true;
+      while (!has_taken_over) std::this_thread::yield();
+      send_all();
+    };
+    if (!queue.Send(0).ok()) std::abort();
+  });
+  std::thread following([&] {
+    while (!has_given_back) std::this_thread::yield();
+    if (!queue.Send(0).ok()) std::abort();
+    has_taken_over = true;
+    send_all();
+  });
+  ending.join();
+  following.join();
+  CHECK(queue.Counts().ready == 2 * (messages + 1));
 }
 
 TEST_CASE("the limit in flight holds among many receivers") {

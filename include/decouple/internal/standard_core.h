@@ -267,13 +267,13 @@ class StandardCore final : public QueueCore<T> {
     store_.LowerDeadline(*segment, visible_at);  // before any word is stored
     MessageSlot<T>* slot = slots.data();
     MessageSlot<T>* const end = slot + slots.size();
-    const auto young_end = [&](Delivery<T>* place) {
+    const auto lease_young = [&](Delivery<T>* place) {
       for (; slot != end && !Store::IsAgeing(*slot, visible_at, retention); ++slot, ++place) {
         ::new (static_cast<void*>(place)) Delivery<T>(this, {segment, slot}, Store::LeaseReady(*slot, now, visible_at));
       }
       return place;
     };
-    known.counts.received.Add(deliveries.AddSome(slots.size(), young_end));
+    known.counts.received.Add(deliveries.AddSome(slots.size(), lease_young));
     if (slot != end) [[unlikely]] {
       leasing_.LeaseClaimed(known, {0, now, visible_at}, {slot, end}, this->SinkTo(deliveries));
     } else if (end == std::end(segment->slots)) {

@@ -365,7 +365,7 @@ class TicketLane {
 
   static constexpr std::uint64_t kHalf = kSlotsPerSegment / 2;
   // No ticket comes just after it.
-  static constexpr std::uint64_t kNowhere = std::numeric_limits<std::uint64_t>::max() - kSlotsPerSegment * 2;
+  static constexpr std::uint64_t kNowhere = std::numeric_limits<std::uint64_t>::max() - 4 * kHalf;
 
   // A snapshot of pointers by ordinal; grown by copying. Old rings stay until the end: together they are smaller than
   // the newest, and a pointer read from one of them is still checked against the ordinal.

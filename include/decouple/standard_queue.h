@@ -52,7 +52,7 @@ class StandardQueue : public Queue<T> {
   absl::StatusOr<SentBatch> SendBatch(std::span<T> bodies) noexcept { return core().SendBatch(bodies); }
   using Queue<T>::SendBatch;
 
-  ReceiveResult<T> Receive() noexcept { return core().Receive(); }
+  ReceiveResult<T> Receive() noexcept { return core().Receive(); }  // one message; the shortest way
   ReceiveResult<T> Receive(const ReceiveOptions& options) noexcept { return core().Receive(options); }
 
  private:

@@ -27,9 +27,9 @@
 // A passed segment goes back to the pool once all its slots are free.
 //
 // Locks: the structure mutex is for installing and retiring segments, once in 64 tickets, and for what is noted of
-// senders that stalled. The sender that passes the
-// middle of a segment installs the next one ahead of need, and retiring is only ever tried; so senders and receivers
-// do not wait for each other here, except to grow.
+// senders that stalled. The sender that passes the middle of a segment installs the next one ahead of need, and
+// retiring is only ever tried; so senders and receivers do not wait for each other here, except to grow. Who claims the
+// last slot of a segment tries.
 
 #ifndef DECOUPLE_INTERNAL_TICKET_LANE_H_
 #define DECOUPLE_INTERNAL_TICKET_LANE_H_

@@ -18,6 +18,7 @@
 #include <string_view>
 
 #include "absl/numeric/int128.h"
+#include "decouple/internal/text_hash.h"
 #include "decouple/message.h"
 
 namespace decouple::internal {
@@ -55,7 +56,7 @@ inline absl::uint128 RecentMd5Of(std::string_view text) {
   constexpr std::size_t kSets = 1'024;
   // Made at a thread's first use: a quarter of a megabyte is too much for threads that never put.
   thread_local const auto sets = std::make_unique<std::array<Set, kSets>>();
-  Set& set = (*sets)[std::hash<std::string_view>()(text) % kSets];
+  Set& set = (*sets)[TextHash(text) % kSets];
   for (const Recent& recent : set.all) {
     if (recent.text == text && !text.empty()) [[likely]]
       return recent.md5;

@@ -2,8 +2,8 @@
 // trimmed from the front.
 //
 // Whoever appends takes a ticket, the record's number, and writes the record into the segment that has its place. So
-// appending is one exchange of a counter that all appenders share, and one of the ready bits (record_segment.h). Who
-// reads stops at the first record that is not ready, so a record is never seen before those in front of it.
+// appending is one exchange of a counter that all appenders share; publishing is a store (record_segment.h). Who reads
+// stops at the first record that is not ready, so a record is never seen before those in front of it.
 //
 // Segments are of doubling size at first, then of one size, so the number alone says which has a record. The mutex is
 // for making and trimming segments: appenders take it once a segment, readers only when they meet records that are
@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
+#include "decouple/internal/record_key.h"
 #include "decouple/internal/record_segment.h"
 #include "decouple/internal/segment_directory.h"
 #include "decouple/internal/thread_record.h"
@@ -46,9 +47,10 @@ template <typename T>
 class RecordLog {
  public:
   using Segment = RecordSegment<T>;
+  using Ready = typename Segment::Ready;
 
   // What a record costs beside its body.
-  static constexpr std::size_t kOverhead = sizeof(std::string) + sizeof(std::int64_t) + sizeof(std::uint32_t);
+  static constexpr std::size_t kOverhead = sizeof(RecordKey) + sizeof(std::int64_t) + sizeof(std::uint32_t);
   static constexpr std::uint32_t kSmallest = 64;
   // A quarter of a megabyte, if the bodies allow it.
   static constexpr std::uint32_t kLargest = static_cast<std::uint32_t>(std::clamp<std::size_t>(
@@ -114,14 +116,16 @@ class RecordLog {
         const ReadSection section;
         Reading reading;
         reading.begin = reading.end = std::max(from, first());
-        const Segment* const segment = FindReady(reading.end);
-        if (segment == nullptr) {
+        Segment* const segment = FindSegment(reading.end);
+        // One look at the tip, where each takes the line from those who put.
+        const Ready ready = segment == nullptr ? Ready() : CountReady(*segment, reading.end, most);
+        if (ready.records == 0) {
           if (first() > reading.end) continue;  // trimmed meanwhile
           return reading;
         }
         // What stands behind a record that is not over stays with it.
         if (is_trimmed || segment->arrival(At(*segment, reading.end)) > over) {
-          Gather(most, most_bytes, reading, runs);
+          Gather(segment, ready, most, most_bytes, reading, runs);
           return reading;
         }
       }
@@ -172,7 +176,7 @@ class RecordLog {
         Segment& oldest = *directory_.First();
         const bool is_too_much = oldest.number() < counted_ && full_bytes_ > most_bytes;
         if (oldest.LatestArrival() > over && !is_too_much) break;
-        if (oldest.number() < counted_) full_bytes_ -= oldest.BytesOf(0, oldest.capacity());
+        if (oldest.number() < counted_) full_bytes_ -= BytesOf(oldest);
         first_.store(oldest.end(), std::memory_order_release);  // before it can be found no more: see Read()
         gone.push_back(directory_.RemoveFirst());
       }
@@ -221,15 +225,18 @@ class RecordLog {
     return segment != nullptr && segment->IsReady(At(*segment, number)) ? segment : nullptr;
   }
 
-  // Within a section: from reading.end on, where a record is ready.
-  void Gather(std::uint64_t most, std::uint64_t most_bytes, Reading& reading, RecordRuns<T>& runs) const {
-    Segment* segment = FindSegment(reading.end);
-    while (segment != nullptr) {
+  static Ready CountReady(const Segment& segment, std::uint64_t number, std::uint64_t most) {
+    return segment.CountReady(At(segment, number),
+                              static_cast<std::uint32_t>(std::min<std::uint64_t>(most, segment.capacity())));
+  }
+
+  // Within a section: from reading.end on, where `segment` has been seen to have `ready`.
+  void Gather(Segment* segment, Ready ready, std::uint64_t most, std::uint64_t most_bytes, Reading& reading,
+              RecordRuns<T>& runs) const {
+    for (;;) {
       const std::uint32_t begin = At(*segment, reading.end);
-      const std::uint32_t ready =
-          segment->CountReady(begin, static_cast<std::uint32_t>(std::min<std::uint64_t>(most, segment->capacity())));
-      std::uint32_t end = begin + ready;
-      std::uint64_t bytes = segment->BytesOf(begin, end);
+      std::uint32_t end = begin + ready.records;
+      std::uint64_t bytes = ready.bytes;
       while (end > begin && reading.bytes + bytes > most_bytes && (end > begin + 1 || reading.bytes > 0)) {
         bytes -= segment->bytes(--end);
       }
@@ -240,14 +247,20 @@ class RecordLog {
         reading.bytes += bytes;
         most -= end - begin;
       }
-      if (end < begin + ready || reading.end < segment->end() || most == 0) break;
+      const bool is_bounded = end < begin + ready.records || most == 0;
+      if (!is_bounded && reading.end < segment->end()) return;  // the tip
       segment = FindSegment(reading.end);
+      if (segment == nullptr) return;
+      ready = CountReady(*segment, reading.end, is_bounded ? 1 : most);
+      if (ready.records == 0) return;
+      if (is_bounded) break;
     }
-    if (const Segment* const next = FindReady(reading.end)) {
-      reading.has_next = true;
-      reading.next_arrival = next->arrival(At(*next, reading.end));
-    }
+    reading.has_next = true;
+    reading.next_arrival = segment->arrival(At(*segment, reading.end));
   }
+
+  // Of a full one.
+  static std::uint64_t BytesOf(const Segment& segment) { return segment.CountReady(0, segment.capacity()).bytes; }
 
   // Under the mutex: what the segments have together in which nobody writes any more, if anybody wants to know.
   void CountFull(std::uint64_t most_bytes) {
@@ -255,7 +268,7 @@ class RecordLog {
     counted_ = std::max(counted_, directory_.begin());
     for (; counted_ < directory_.end() && directory_.Get(counted_)->IsFull(); ++counted_) {
       const Segment& segment = *directory_.Get(counted_);
-      full_bytes_ += segment.BytesOf(0, segment.capacity());
+      full_bytes_ += BytesOf(segment);
     }
   }
 

@@ -3,30 +3,36 @@
 //
 // A record is written once, by the one who has its ticket, and does not change while the segment lasts:
 //
-//   ready bit 0   its writer's, or nobody's yet
-//   ready bit 1   everybody's, read only. Set with a sequentially consistent exchange: it publishes the record, and
-//                 comes before the look for those who wait (event_count.h)
+//   size 0   its writer's, or nobody's yet
+//   a size   everybody's, read only: its store publishes the record (every record has at least a key)
+//
+// Publishing is a plain store, as the line is most likely in the cache of one who waits at the tip: the writer need not
+// wait for it. What such a reader looks at, the size and the time, lies together, so that he takes as few lines from
+// the writer as may be. (A put with a reader at its heels took half as long again with exchanges of bits, and sizes and
+// times apart.)
+//
+// Who publishes the last of 64 records adds up what they have, while he has their sizes at hand: so a read, which is
+// bounded by bytes and counts them, does not look at each record (a third of its time).
 //
 // Who reads holds the segment. It has gone from the shard by the time that its last hold goes; it ends then. Its keys
-// are kept when it is used again, so that the text of long ones has its memory already.
+// are kept when it is used again (record_key.h).
 
 #ifndef DECOUPLE_INTERNAL_RECORD_SEGMENT_H_
 #define DECOUPLE_INTERNAL_RECORD_SEGMENT_H_
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <memory>
 #include <new>
-#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 
 #include "decouple/internal/pages.h"
+#include "decouple/internal/record_key.h"
 #include "decouple/internal/shared_body.h"
 #include "decouple/internal/thread_record.h"
 
@@ -63,66 +69,70 @@ class RecordSegment {
 
   // ---- the one who has the ticket -----------------------------------------------------------------------------------
 
-  void Write(std::uint32_t at, std::string_view key, std::int64_t arrival, std::uint32_t bytes, T&& body) {
+  void Write(std::uint32_t at, std::string_view key, std::int64_t arrival, T&& body) {
     new (&bodies_[at].own) T(std::move(body));
-    WriteRest(at, key, arrival, bytes);
+    keys_[at].Assign(key);
+    heads_[at].arrival = arrival;
+    heads_[at].is_shared = false;
   }
   // Takes over a hold of the caller's.
-  void WriteShared(std::uint32_t at, std::string_view key, std::int64_t arrival, std::uint32_t bytes,
-                   SharedBody* body) {
+  void WriteShared(std::uint32_t at, std::string_view key, std::int64_t arrival, SharedBody* body) {
     bodies_[at].shared = body;
-    // Relaxed, both: the ready bit publishes them.
-    shared_[at / 64].fetch_or(Bit(at), std::memory_order_relaxed);
-    has_shared_.store(true, std::memory_order_relaxed);
-    WriteRest(at, key, arrival, bytes);
+    keys_[at].Assign(key);
+    heads_[at].arrival = arrival;
+    heads_[at].is_shared = true;
+    has_shared_.store(true, std::memory_order_relaxed);  // the size publishes it
   }
-  // The segment may end with this: nothing of it may be touched afterwards.
-  void Publish(std::uint32_t at) { ready_[at / 64].fetch_or(Bit(at), std::memory_order_seq_cst); }
+  // Within a ReadSection: the record may be read and over, and the segment with it.
+  void Publish(std::uint32_t at, std::uint32_t bytes) {
+    heads_[at].size.store(bytes, std::memory_order_release);
+    if (at % kBlock == kBlock - 1) [[unlikely]]
+      AddUpBlock(at / kBlock);
+  }
 
   // ---- everybody, with a hold or within a ReadSection ---------------------------------------------------------------
 
-  bool IsReady(std::uint32_t at) const { return (ReadyWord(at / 64) & Bit(at)) != 0; }
+  bool IsReady(std::uint32_t at) const { return SizeOf(at) != 0; }
+
+  struct Ready {
+    std::uint32_t records = 0;
+    std::uint64_t bytes = 0;
+  };
 
   // How many records are ready from `at` on without a gap, at most `most` of them.
-  std::uint32_t CountReady(std::uint32_t at, std::uint32_t most) const {
+  Ready CountReady(std::uint32_t at, std::uint32_t most) const {
     const std::uint32_t end = at + std::min(most, capacity_ - at);
-    std::uint32_t next = at;
-    while (next < end) {
-      const auto run = static_cast<std::uint32_t>(std::countr_one(ReadyWord(next / 64) >> next % 64));
-      next += std::min(run, 64 - next % 64);
-      if (run == 0) break;
+    Ready ready;
+    for (std::uint32_t next = at; next < end;) {
+      const bool is_block = next % kBlock == 0 && end - next >= kBlock;
+      if (const std::uint64_t known = is_block ? SumOf(next / kBlock) : 0; known != 0) {
+        ready.bytes += known;
+        next += kBlock;
+      } else if (const std::uint32_t size = SizeOf(next); size != 0) {
+        ready.bytes += size;
+        ++next;
+      } else {
+        break;
+      }
+      ready.records = next - at;
     }
-    return std::min(next, end) - at;
+    return ready;
   }
 
   // Every record is ready, so nobody writes any more.
-  bool IsFull() const {
-    for (std::uint32_t word = capacity_ / 64; word > 0; --word) {  // the last is filled last
-      if (~ReadyWord(word - 1) != 0) return false;
-    }
-    return true;
-  }
+  bool IsFull() const { return IsReady(capacity_ - 1) && CountReady(0, capacity_).records == capacity_; }
 
   // Of records that are ready.
   const Body* bodies() const { return bodies_; }
   bool has_shared() const { return has_shared_.load(std::memory_order_relaxed); }
-  bool IsShared(std::uint32_t at) const {
-    return (shared_[at / 64].load(std::memory_order_relaxed) & Bit(at)) != 0;  // published by the ready bit
-  }
+  bool IsShared(std::uint32_t at) const { return heads_[at].is_shared; }
   const T& body(std::uint32_t at) const {
     return IsShared(at) ? *static_cast<const T*>(bodies_[at].shared->body()) : bodies_[at].own;
   }
   const SharedBody& shared(std::uint32_t at) const { return *bodies_[at].shared; }  // if IsShared()
-  std::string_view key(std::uint32_t at) const { return keys_[at]; }
-  std::int64_t arrival(std::uint32_t at) const { return arrivals_[at]; }
-  std::uint32_t bytes(std::uint32_t at) const { return sizes_[at]; }
-
-  // Of records that are ready. Once nobody writes any more, the sums up to every 64th record are kept: so a read, which
-  // is bounded by bytes and counts them, does not look at each record's size.
-  std::uint64_t BytesOf(std::uint32_t begin, std::uint32_t end) const {
-    if (!HasSums()) return AddUp(begin, end);
-    return sums_[end / 64] + AddUp(end / 64 * 64, end) - sums_[begin / 64] - AddUp(begin / 64 * 64, begin);
-  }
+  std::string_view key(std::uint32_t at) const { return keys_[at].text(); }
+  std::int64_t arrival(std::uint32_t at) const { return heads_[at].arrival; }
+  std::uint32_t bytes(std::uint32_t at) const { return SizeOf(at); }
 
   // When the last of its records arrived; the end of time while some may still come. Clocks are read before tickets
   // are taken, so records that are put at the same time by several threads may stand in another order than their times.
@@ -131,7 +141,8 @@ class RecordSegment {
     std::int64_t latest = latest_.load(std::memory_order_relaxed);
     if (latest != kNotKnown) return latest;
     if (!IsFull()) return std::numeric_limits<std::int64_t>::max();
-    latest = *std::max_element(arrivals_, arrivals_ + capacity_);
+    const auto is_earlier = [](const Head& one, const Head& other) { return one.arrival < other.arrival; };
+    latest = std::max_element(heads_, heads_ + capacity_, is_earlier)->arrival;
     latest_.store(latest, std::memory_order_relaxed);
     return latest;
   }
@@ -151,14 +162,11 @@ class RecordSegment {
   // By its owner: as after Create().
   void Clear() {
     DestroyBodies();
-    for (std::uint32_t word = 0; word < capacity_ / 64; ++word) {
-      // Relaxed: nobody else sees it.
-      ready_[word].store(0, std::memory_order_relaxed);
-      shared_[word].store(0, std::memory_order_relaxed);
-    }
+    // Relaxed: nobody else sees it.
+    for (std::uint32_t at = 0; at < capacity_; ++at) heads_[at].size.store(0, std::memory_order_relaxed);
+    for (std::uint32_t block = 0; block < capacity_ / kBlock; ++block) sums_[block].store(0, std::memory_order_relaxed);
     has_shared_.store(false, std::memory_order_relaxed);
     latest_.store(kNotKnown, std::memory_order_relaxed);
-    summing_.store(Summing::kNotYet, std::memory_order_relaxed);
     holds_.store(1, std::memory_order_relaxed);
   }
 
@@ -171,11 +179,16 @@ class RecordSegment {
   }
 
  private:
-  using Word = std::atomic<std::uint64_t>;
+  using Sum = std::atomic<std::uint64_t>;
 
-  // One reader makes the sums, for all.
-  enum class Summing : std::uint8_t { kNotYet, kUnderWay, kDone };
+  // What a read looks at.
+  struct Head {
+    std::int64_t arrival = 0;
+    std::atomic<std::uint32_t> size{0};  // of body and key
+    bool is_shared = false;
+  };
 
+  static constexpr std::uint32_t kBlock = 64;  // of which the sum is kept
   static constexpr std::int64_t kNotKnown = std::numeric_limits<std::int64_t>::min();
 
   // Where what is, from the segment's beginning.
@@ -183,12 +196,9 @@ class RecordSegment {
     static constexpr std::size_t kAlignment = std::max(kCacheLine, alignof(Body));
 
     explicit Layout(std::uint32_t records) : capacity(records) {
-      ready = Place(sizeof(RecordSegment), records / 64 * sizeof(Word));
-      shared = Place(end, records / 64 * sizeof(Word));
-      arrivals = Place(end, records * sizeof(std::int64_t));
-      sizes = Place(end, records * sizeof(std::uint32_t));
-      sums = Place(end, (records / 64 + 1) * sizeof(std::uint64_t));
-      keys = Place(end, records * sizeof(std::string));
+      sums = Place(sizeof(RecordSegment), records / kBlock * sizeof(Sum));
+      heads = Place(end, records * sizeof(Head));
+      keys = Place(end, records * sizeof(RecordKey));
       bodies = Place(end, records * sizeof(Body));
       bytes = (end + kAlignment - 1) / kAlignment * kAlignment;
     }
@@ -201,50 +211,29 @@ class RecordSegment {
 
     std::uint32_t capacity;
     std::size_t end = 0;
-    std::size_t ready, shared, arrivals, sizes, sums, keys, bodies, bytes;
+    std::size_t sums, heads, keys, bodies, bytes;
   };
 
   RecordSegment(std::byte* memory, const Layout& layout)
       : capacity_(layout.capacity),
-        ready_(reinterpret_cast<Word*>(memory + layout.ready)),
-        shared_(reinterpret_cast<Word*>(memory + layout.shared)),
-        arrivals_(reinterpret_cast<std::int64_t*>(memory + layout.arrivals)),
-        sizes_(reinterpret_cast<std::uint32_t*>(memory + layout.sizes)),
-        sums_(reinterpret_cast<std::uint64_t*>(memory + layout.sums)),
-        keys_(reinterpret_cast<std::string*>(memory + layout.keys)),
+        sums_(reinterpret_cast<Sum*>(memory + layout.sums)),
+        heads_(reinterpret_cast<Head*>(memory + layout.heads)),
+        keys_(reinterpret_cast<RecordKey*>(memory + layout.keys)),
         bodies_(reinterpret_cast<Body*>(memory + layout.bodies)) {
-    std::uninitialized_value_construct_n(ready_, capacity_ / 64);
-    std::uninitialized_value_construct_n(shared_, capacity_ / 64);
-    std::uninitialized_default_construct_n(keys_, capacity_);
+    std::uninitialized_value_construct_n(sums_, capacity_ / kBlock);
+    std::uninitialized_value_construct_n(heads_, capacity_);
+    std::uninitialized_value_construct_n(keys_, capacity_);
   }
   ~RecordSegment() = default;
 
-  static constexpr std::uint64_t Bit(std::uint32_t at) { return std::uint64_t{1} << at % 64; }
+  // Acquire, both: what they say is ready may be read.
+  std::uint32_t SizeOf(std::uint32_t at) const { return heads_[at].size.load(std::memory_order_acquire); }
+  std::uint64_t SumOf(std::uint32_t block) const { return sums_[block].load(std::memory_order_acquire); }
 
-  std::uint64_t ReadyWord(std::uint32_t word) const { return ready_[word].load(std::memory_order_acquire); }
-
-  std::uint64_t AddUp(std::uint32_t begin, std::uint32_t end) const {
-    std::uint64_t sum = 0;
-    for (std::uint32_t at = begin; at < end; ++at) sum += sizes_[at];
-    return sum;
-  }
-
-  // Makes the sums, if it is time to and nobody else does.
-  bool HasSums() const {
-    Summing seen = summing_.load(std::memory_order_acquire);  // pairs with the release below: publishes the sums
-    if (seen == Summing::kDone) return true;
-    if (seen == Summing::kUnderWay || !IsFull()) return false;
-    if (!summing_.compare_exchange_strong(seen, Summing::kUnderWay, std::memory_order_relaxed)) return false;
-    sums_[0] = 0;
-    for (std::uint32_t at = 0; at < capacity_; at += 64) sums_[at / 64 + 1] = sums_[at / 64] + AddUp(at, at + 64);
-    summing_.store(Summing::kDone, std::memory_order_release);
-    return true;
-  }
-
-  void WriteRest(std::uint32_t at, std::string_view key, std::int64_t arrival, std::uint32_t bytes) {
-    keys_[at].assign(key);
-    arrivals_[at] = arrival;
-    sizes_[at] = bytes;
+  // If all of its records are ready. If not, those who read them look at each.
+  void AddUpBlock(std::uint32_t block) {
+    const Ready ready = CountReady(block * kBlock, kBlock);
+    if (ready.records == kBlock) sums_[block].store(ready.bytes, std::memory_order_release);
   }
 
   void DestroyBodies() {
@@ -264,13 +253,9 @@ class RecordSegment {
   std::uint64_t first_ = 0;
   std::atomic<bool> has_shared_{false};
   mutable std::atomic<std::int64_t> latest_{kNotKnown};
-  mutable std::atomic<Summing> summing_{Summing::kNotYet};
-  Word* const ready_;
-  Word* const shared_;
-  std::int64_t* const arrivals_;
-  std::uint32_t* const sizes_;
-  std::uint64_t* const sums_;  // of the records before each 64th; written by the one who sums, then read only
-  std::string* const keys_;
+  Sum* const sums_;  // of the sizes of so many records each; 0: not known
+  Head* const heads_;
+  RecordKey* const keys_;
   Body* const bodies_;
   alignas(kCacheLine) std::atomic<std::int64_t> holds_{1};
 };

@@ -94,25 +94,24 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
   // Within a section. Relaxed: the section and the Synchronize() of Close() order it.
   bool IsClosed() const { return closed_.load(std::memory_order_relaxed); }
 
-  // Whether anybody waits for a record that has been published: then Announce() it. Sequentially consistent, as is
-  // publishing.
-  bool IsAwaited() const { return tip_.HasWaiters() || is_watched(); }
+  // Whether anybody waits for a record that has just been published: then Announce() it.
+  bool IsAwaited() const { return tip_.HasWaiters() || is_watched(); }  // in this order: the first has the fence
   // Not within a section: what those do who are told may be the user's code.
   void Announce() {
     tip_.Notify(EventCount::kAll);
     TellWatchers();
   }
 
-  // Those who want to be told of records and of the shard's end. Sequentially consistent, as is publishing: a record
-  // that is put while somebody is added is seen by their first look, or its put sees them.
-  bool is_watched() const { return watching_.load(std::memory_order_seq_cst) != 0; }
+  // Those who want to be told of records and of the shard's end. A record that is put while somebody is added is seen by
+  // their first look, or its put sees them: one has passed a light fence in between, the other a heavy one.
+  bool is_watched() const { return watching_.load(std::memory_order_relaxed) != 0; }
   void Watch(std::shared_ptr<ShardWatcher> watcher) {
     {
       const std::lock_guard lock(watchers_mutex_);
       watchers_.push_back(std::move(watcher));
     }
-    watching_.fetch_add(1, std::memory_order_seq_cst);
-    std::atomic_thread_fence(std::memory_order_seq_cst);  // before their look, which is an acquire load
+    watching_.fetch_add(1, std::memory_order_relaxed);
+    HeavyFence();  // before their look
   }
   void Unwatch(const ShardWatcher& watcher) {
     const std::lock_guard lock(watchers_mutex_);

@@ -121,9 +121,7 @@ class StreamCore {
     if (absl::Status status = CheckRecord(key, bytes); !status.ok()) return status;
     const std::int64_t now = Now();
     return Append(counts_.Local(), HashKeyOf(key, options_.partition_hash), std::nullopt, bytes, now,
-                  [&](Segment& segment, std::uint32_t at) {
-                    segment.WriteShared(at, key, now, static_cast<std::uint32_t>(bytes), &body);
-                  });
+                  [&](Segment& segment, std::uint32_t at) { segment.WriteShared(at, key, now, &body); });
   }
 
   // ---- reads --------------------------------------------------------------------------------------------------------
@@ -277,9 +275,7 @@ class StreamCore {
     const HashKey hash =
         options.explicit_hash_key ? *options.explicit_hash_key : HashKeyOf(key, options_.partition_hash);
     return Append(mine, hash, options.sequence_number_for_ordering, bytes, now,
-                  [&](Segment& segment, std::uint32_t at) {
-                    segment.Write(at, key, now, static_cast<std::uint32_t>(bytes), std::move(body));
-                  });
+                  [&](Segment& segment, std::uint32_t at) { segment.Write(at, key, now, std::move(body)); });
   }
 
   enum class Reserved { kYes, kShardClosed, kTooMuch, kNumberAhead };
@@ -317,7 +313,7 @@ class StreamCore {
         }
         const auto at = static_cast<std::uint32_t>(record - segment->first());
         write(*segment, at);
-        Publish(thread, *shard, *segment, at);
+        Publish(thread, *shard, *segment, at, static_cast<std::uint32_t>(bytes));
         mine.incoming_records.Add(1);
         mine.incoming_bytes.Add(bytes);
         if (to_trim != nullptr) [[unlikely]]
@@ -335,11 +331,11 @@ class StreamCore {
     }
   }
 
-  void Publish(ThreadRecord& thread, Shard& shard, Segment& segment, std::uint32_t at) {
+  void Publish(ThreadRecord& thread, Shard& shard, Segment& segment, std::uint32_t at, std::uint32_t bytes) {
     std::shared_ptr<Shard> awaited;
     {
       const ReadSection section(thread);  // in which the shard stays, though the record may be read and gone
-      segment.Publish(at);
+      segment.Publish(at, bytes);
       if (shard.IsAwaited()) [[unlikely]]
         awaited = shard.shared_from_this();
     }

@@ -68,11 +68,9 @@ class Delivery {
   absl::Time sent_at() const {
     return absl::FromUnixNanos(message_.slot->sent_at.load(std::memory_order_relaxed));  // ours since we received it
   }
-  absl::Time first_received_at() const { return absl::FromUnixNanos(message_.slot->first_received_at); }
+  absl::Time first_received_at() const { return absl::FromUnixNanos(message_.times().first_received_at()); }
   // When its visibility timeout ends, as it was set last; by whoever has the message, if that is somebody else by now.
-  absl::Time visible_at() const {
-    return absl::FromUnixNanos(message_.slot->visible_at.load(std::memory_order_relaxed));
-  }
+  absl::Time visible_at() const { return absl::FromUnixNanos(message_.times().visible_at()); }
   // Empty if the message was sent without one.
   std::string_view group() const;
   // Both of FIFO queues only; empty in others.

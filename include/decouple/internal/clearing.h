@@ -41,7 +41,7 @@ class Clearing {
       run.ForEachTaken([&](Slot& slot, SlotWord word) {
         if (word.phase() == Phase::kForward) {
           // Next in any case, as it is at the head: there it waits for the receiver.
-          store_.Enlist(mine, Store::TakeForward(slot, word));
+          store_.Enlist(mine, Store::TakeForward({run.segment, &slot}, word));
         } else {
           RemoveOwned(mine, {run.segment, &slot}, word, &OwnedQueueCounts::expired);
         }
@@ -122,7 +122,7 @@ class Clearing {
       mine.counts.not_leased.Add(run.size);
       run.ForEachTaken([&](Slot& slot, SlotWord word) {
         if (word.phase() == Phase::kForward) {
-          Unlist(mine, Store::TakeForward(slot, word));
+          Unlist(mine, Store::TakeForward({run.segment, &slot}, word));
         } else {
           RemoveOwned(mine, {run.segment, &slot}, word, &OwnedQueueCounts::purged);
         }

@@ -143,7 +143,7 @@ class DueSweep {
         case Phase::kDelayed:
         case Phase::kInFlight:
         case Phase::kListed: {
-          const std::int64_t due = DueAt(slot, word);
+          const std::int64_t due = DueAt({&segment, &slot}, word);
           if (due > now) {
             rest = std::min(rest, due);
           } else if (Store::TryOwn(slot, word)) {
@@ -163,9 +163,9 @@ class DueSweep {
     return rest;
   }
 
-  std::int64_t DueAt(const Slot& slot, SlotWord word) const {
-    const std::int64_t end = store_.RetentionEnd(slot);
-    return word.phase() == Phase::kListed ? end : std::min(end, slot.visible_at.load(std::memory_order_relaxed));
+  std::int64_t DueAt(Message message, SlotWord word) const {
+    const std::int64_t end = store_.RetentionEnd(*message.slot);
+    return word.phase() == Phase::kListed ? end : std::min(end, message.times().visible_at());
   }
 
   // Returns those that are past their retention: removed, and ours to drop.
@@ -178,12 +178,12 @@ class DueSweep {
       if (store_.RetentionEnd(*message.slot) <= now) {
         store_.Remove(mine, message, before, &OwnedQueueCounts::expired);
         over |= 1ULL << i;
-      } else if (DueAt(*message.slot, before) <= now) {
+      } else if (DueAt(message, before) <= now) {
         store_.NoteReturned(mine, message, before);
         store_.MakeVisible(mine, message, before);
         ++visible;
       } else {  // it was received anew between the look and the claim
-        store_.LowerDeadline(*message.segment, DueAt(*message.slot, before));
+        store_.LowerDeadline(*message.segment, DueAt(message, before));
         store_.Restore(mine, message, before);
       }
     });

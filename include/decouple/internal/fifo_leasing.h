@@ -139,7 +139,7 @@ class FifoLeasing {
   // Those whose time is up are visible, though nobody has worked that off.
   static bool IsVisible(std::int64_t now, Message message, SlotWord word) {
     const bool waits = word.phase() == Phase::kInFlight || word.phase() == Phase::kDelayed;
-    return word.phase() == Phase::kListed || (waits && message.slot->visible_at.load(std::memory_order_relaxed) <= now);
+    return word.phase() == Phase::kListed || (waits && message.times().visible_at() <= now);
   }
 
   Store& store_;

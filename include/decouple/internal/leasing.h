@@ -127,11 +127,11 @@ class Leasing {
     run.ForEachTaken([&](Slot& slot, SlotWord word) {
       const Message message{run.segment, &slot};
       if (word.phase() == Phase::kForward) [[unlikely]] {
-        LeaseListed(mine, request, Store::TakeForward(slot, word), missing, sink);
+        LeaseListed(mine, request, Store::TakeForward({run.segment, &slot}, word), missing, sink);
       } else if (store_.RetentionEnd(slot) <= request.now) [[unlikely]] {
         handover_.RemoveExpired(mine, message, word);
       } else {
-        sink(message, Store::LeaseReady(slot, request.now, request.visible_at));
+        sink(message, Store::LeaseReady(message, request.now, request.visible_at));
         ++leased;
       }
     });
@@ -207,7 +207,7 @@ class Leasing {
           handover_.RemoveExpired(mine, {run.segment, &slot}, word);
         } else {
           mine.counts.not_leased.Add(1);
-          found = IsListedStill(mine, Store::TakeForward(slot, word));
+          found = IsListedStill(mine, Store::TakeForward({run.segment, &slot}, word));
         }
       });
       if (run.reached_end) moves_.Tidy(mine);

@@ -1,4 +1,5 @@
-// One message where it lies: 32 bytes of state, and the body.
+// One message where it lies: 16 bytes of state, and the body. When it is visible again, and since when it has been
+// received, lies beside it (segment_pool.h): what only waits has neither.
 //
 // What few messages have (attributes, a group, a past in another queue) is kept beside, in a table of the segment that
 // exists only once one of its messages needs it.
@@ -91,9 +92,26 @@ class ParticularsTable {
   std::atomic<Table*> table_{nullptr};
 };
 
+// Nanoseconds since the epoch. Plain, so that memory that is zero has them. Guarded by the slot's word, but for whoever
+// looks for what is due: he reads visible_at before he owns the slot.
+class LeaseTimes {
+ public:
+  // kDelayed, kInFlight: when the message is visible (again). Relaxed: the word orders it.
+  std::int64_t visible_at() { return std::atomic_ref(visible_at_).load(std::memory_order_relaxed); }
+  void set_visible_at(std::int64_t nanos) { std::atomic_ref(visible_at_).store(nanos, std::memory_order_relaxed); }
+
+  std::int64_t first_received_at() const { return first_received_at_; }
+  void set_first_received_at(std::int64_t nanos) { first_received_at_ = nanos; }
+
+ private:
+  std::int64_t visible_at_;
+  std::int64_t first_received_at_;
+};
+
 template <typename T>
 struct MessageSlot {
   using SegmentData = ParticularsTable;
+  using Beside = LeaseTimes;
 
   static_assert(std::is_object_v<T> && !std::is_const_v<T> && !std::is_array_v<T>,
                 "decouple: a message body must be a non-const object type");
@@ -104,10 +122,8 @@ struct MessageSlot {
 
   std::atomic<std::uint64_t> word{0};  // see slot_word.h; it guards all that follows
 
-  // Nanoseconds since the epoch. Atomic because whoever looks for what is due reads them before owning the slot.
-  std::atomic<std::int64_t> visible_at{0};  // kDelayed, kInFlight: when it is visible (again)
+  // Nanoseconds since the epoch. Atomic because whoever looks for what is due reads it before owning the slot.
   std::atomic<std::int64_t> sent_at{0};
-  std::int64_t first_received_at = 0;
 
   // A body, or where the word says kShared, what points to one.
   static constexpr std::size_t kSize = std::max(sizeof(T), sizeof(void*));
@@ -133,12 +149,15 @@ template <typename T>
 struct MessageAt {
   typename SegmentPool<MessageSlot<T>>::Segment* segment = nullptr;
   MessageSlot<T>* slot = nullptr;
+
+  LeaseTimes& times() const { return segment->BesideOf(*slot); }
 };
 
 // An entry of a line of messages that are visible again: names one message.
 template <typename T>
 struct LineSlot {
   struct SegmentData {};
+  struct Beside {};
 
   std::atomic<std::uint64_t> word{0};
   typename SegmentPool<MessageSlot<T>>::Segment* segment = nullptr;

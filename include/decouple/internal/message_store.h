@@ -242,8 +242,8 @@ class MessageStore {
   // To in flight until `visible_at`, held by the caller, as a receive does it. Returns the word by which it is so.
   SlotWord Lease(Mine& mine, Message message, SlotWord before, std::int64_t now, std::int64_t visible_at) {
     Slot& slot = *message.slot;
-    if (before.receive_count() == 0) slot.first_received_at = now;
-    slot.visible_at.store(visible_at, std::memory_order_relaxed);
+    if (before.receive_count() == 0) message.times().set_first_received_at(now);
+    message.times().set_visible_at(visible_at);
     LowerDeadline(*message.segment, std::min(visible_at, RetentionEnd(slot)));
     if (before.phase() == Phase::kDelayed) mine.counts.delay_ended.Add(1);
     mine.counts.received.Add(1);
@@ -255,10 +255,12 @@ class MessageStore {
 
   // The same of a ready slot that only the caller takes from there, for the first time. The deadline has been made
   // known, and the caller counts.
-  [[gnu::always_inline]] static SlotWord LeaseReady(Slot& slot, std::int64_t now, std::int64_t visible_at) {
+  [[gnu::always_inline]] static SlotWord LeaseReady(Message message, std::int64_t now, std::int64_t visible_at) {
+    Slot& slot = *message.slot;
     const SlotWord ready(slot.word.load(std::memory_order_relaxed));  // as the claim acquired it
-    slot.first_received_at = now;
-    slot.visible_at.store(visible_at, std::memory_order_relaxed);
+    LeaseTimes& times = message.times();
+    times.set_visible_at(visible_at);
+    times.set_first_received_at(now);
     // Nobody else leaves kReady, so a store does. Release: pairs with whoever takes the slot over next.
     slot.word.store(ready.ReceivedFirst().bits(), std::memory_order_release);
     return ready.ReceivedFirst();
@@ -267,7 +269,7 @@ class MessageStore {
   // To in flight until `visible_at`, without a receive.
   void Hide(Mine& mine, Message message, SlotWord before, std::int64_t now, std::int64_t visible_at) {
     Slot& slot = *message.slot;
-    slot.visible_at.store(visible_at, std::memory_order_relaxed);
+    message.times().set_visible_at(visible_at);
     LowerDeadline(*message.segment, std::min(visible_at, RetentionEnd(slot)));
     if (before.phase() == Phase::kListed) {
       mine.counts.hidden_again.Add(1);
@@ -462,10 +464,10 @@ class MessageStore {
   }
 
   // The message that a slot in phase kForward, taken by the caller, stands for. Frees the slot.
-  static Message TakeForward(Slot& slot, SlotWord word) {
-    const Message message{std::bit_cast<Segment*>(slot.first_received_at),
-                          std::bit_cast<Slot*>(slot.visible_at.load(std::memory_order_relaxed))};
-    slot.word.store(SlotWord(Phase::kDone, word.generation()).bits(), std::memory_order_release);
+  static Message TakeForward(Message forward, SlotWord word) {
+    const Message message{std::bit_cast<Segment*>(forward.times().first_received_at()),
+                          std::bit_cast<Slot*>(forward.times().visible_at())};
+    forward.slot->word.store(SlotWord(Phase::kDone, word.generation()).bits(), std::memory_order_release);
     return message;
   }
 
@@ -539,8 +541,9 @@ class MessageStore {
     const std::uint64_t ticket = lane_.TakeTickets(1);
     const auto place = lane_.PlaceOf(ticket, mine.view);
     const std::uint64_t ordinal = Lane::OrdinalOf(ticket);
-    place.slot->visible_at.store(std::bit_cast<std::int64_t>(message.slot), std::memory_order_relaxed);
-    place.slot->first_received_at = std::bit_cast<std::int64_t>(message.segment);
+    LeaseTimes& times = place.segment->BesideOf(*place.slot);  // of a place that no message has
+    times.set_visible_at(std::bit_cast<std::int64_t>(message.slot));
+    times.set_first_received_at(std::bit_cast<std::int64_t>(message.segment));
     if (lane_.Publish(*place.slot, ticket, SlotWord(Phase::kForward, ordinal))) return true;
     place.slot->word.store(SlotWord(Phase::kDone, ordinal).bits(), std::memory_order_release);
     return false;

@@ -189,9 +189,7 @@ class Receipts {
   // And nobody noticed yet.
   bool IsPastRetention(Message message) const { return store_.RetentionEnd(*message.slot) <= store_.Now(); }
 
-  bool IsTimeUp(Message message) const {
-    return message.slot->visible_at.load(std::memory_order_relaxed) <= store_.Now();
-  }
+  bool IsTimeUp(Message message) const { return message.times().visible_at() <= store_.Now(); }
 
   // Of a message in flight: released, or its timeout has ended and nobody noticed yet.
   void GiveBack(Mine& mine, Message message, SlotWord before) {
@@ -209,13 +207,13 @@ class Receipts {
       store_.Drop(message);
       return NotFound(Found::kGone);
     }
-    if (!rules_.expired_receipts_work && slot.visible_at.load(std::memory_order_relaxed) <= now) {
+    if (!rules_.expired_receipts_work && message.times().visible_at() <= now) {
       GiveBack(mine, message, before);
       return NotFound(Found::kExpired);
     }
     const std::int64_t visible_at = Later(now, absl::ToInt64Nanoseconds(timeout));
     const absl::Duration most = checks_.limits().max_visibility_timeout;
-    const std::int64_t latest = Later(slot.first_received_at, absl::ToInt64Nanoseconds(most));
+    const std::int64_t latest = Later(message.times().first_received_at(), absl::ToInt64Nanoseconds(most));
     if (visible_at > latest && timeout != absl::ZeroDuration()) {  // giving back is never too late
       const std::int64_t left = latest - now;
       Store::Disown(slot, before);

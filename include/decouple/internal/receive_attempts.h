@@ -93,12 +93,12 @@ class ReceiveAttempts {
 
   // Still in flight, and as the attempt left it.
   bool IsUnchanged(const Owned& one, const Attempt& attempt, std::int64_t now) const {
-    const std::int64_t visible_at = one.message.slot->visible_at.load(std::memory_order_relaxed);
+    const std::int64_t visible_at = one.message.times().visible_at();
     return visible_at == attempt.visible_at && visible_at > now && store_.RetentionEnd(*one.message.slot) > now;
   }
 
   void Restart(Mine& mine, const Owned& one, std::int64_t visible_at) {
-    one.message.slot->visible_at.store(visible_at, std::memory_order_relaxed);
+    one.message.times().set_visible_at(visible_at);
     store_.LowerDeadline(*one.message.segment, std::min(visible_at, store_.RetentionEnd(*one.message.slot)));
     mine.counts.held_again.Add(1);
     store_.DisownHeld(*one.message.slot, one.before);

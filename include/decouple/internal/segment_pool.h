@@ -4,6 +4,10 @@
 // A chunk also keeps what one looks for across many segments in one place: the earliest deadline of each of its
 // segments side by side, and the earliest of those.
 //
+// What a slot needs only for a part of its life (Slot::Beside: integers, all zero at first) lies apart at the end of the
+// chunk, which takes no memory before it is touched: a message that waits is that much smaller, and when it is received
+// the receiver writes to cache lines that its sender does not have.
+//
 // Threading: Take(), Put() and Release() are called under the lane's structure mutex. Everybody else reads: a chunk is
 // found by its number inside a ReadSection, and freed only after Synchronize().
 
@@ -16,6 +20,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "decouple/internal/pages.h"
@@ -72,10 +77,12 @@ class SegmentPool {
     std::uint32_t place = 0;             // in its chunk
     Chunk* chunk = nullptr;
     Segment* next_passed = nullptr;  // under the structure mutex
+    typename Slot::Beside* beside = nullptr;
     typename Slot::SegmentData data;
     Slot slots[kSlotsPerSegment];
 
     EarliestInstant& earliest() { return chunk->earliest_of[place]; }
+    typename Slot::Beside& BesideOf(const Slot& slot) const { return beside[&slot - slots]; }
     std::uint32_t number() const { return chunk->number * kSlotsPerSegment + place; }
   };
 
@@ -88,7 +95,7 @@ class SegmentPool {
     Segment* segments = nullptr;
 
     bool IsFree() const { return std::popcount(free_segments) == static_cast<int>(size); }
-    std::int64_t bytes() const { return static_cast<std::int64_t>(size * sizeof(Segment) + sizeof(Chunk)); }
+    std::int64_t bytes() const { return static_cast<std::int64_t>(BytesOf(size) + sizeof(Chunk)); }
   };
 
   SegmentPool() = default;
@@ -179,6 +186,16 @@ class SegmentPool {
 
  private:
   static constexpr std::size_t kAlignment = std::max(alignof(Segment), kCacheLine);
+  static constexpr std::size_t kBesideBytes =
+      std::is_empty_v<typename Slot::Beside> ? 0 : kSlotsPerSegment * sizeof(typename Slot::Beside);
+
+  // Of the memory of so many segments.
+  static constexpr std::size_t BesideBegins(std::size_t segments) {
+    return (segments * sizeof(Segment) + kCacheLine - 1) / kCacheLine * kCacheLine;
+  }
+  static constexpr std::size_t BytesOf(std::size_t segments) {
+    return BesideBegins(segments) + segments * kBesideBytes;
+  }
 
   // Grown by copying; the old ones stay until the end, as together they are smaller than the newest.
   struct Table {
@@ -191,11 +208,14 @@ class SegmentPool {
     const auto size = std::clamp(segments_, std::uint32_t{2}, std::uint32_t{64});
     auto* const chunk = new Chunk;
     chunk->size = size;
-    chunk->segments = static_cast<Segment*>(AllocatePages(size * sizeof(Segment), kAlignment));
+    auto* const memory = static_cast<std::byte*>(AllocatePages(BytesOf(size), kAlignment));
+    chunk->segments = reinterpret_cast<Segment*>(memory);
     std::uninitialized_default_construct_n(chunk->segments, size);
+    auto* const beside = reinterpret_cast<typename Slot::Beside*>(memory + BesideBegins(size));  // zero is a value
     for (std::uint32_t i = 0; i < size; ++i) {
       chunk->segments[i].place = i;
       chunk->segments[i].chunk = chunk;
+      chunk->segments[i].beside = beside + std::size_t{i} * kSlotsPerSegment;
     }
     chunk->free_segments = size == 64 ? ~0ULL : (1ULL << size) - 1;
     WarmBytesKept().fetch_add(chunk->bytes(), std::memory_order_relaxed);
@@ -221,7 +241,7 @@ class SegmentPool {
 
   static void Free(Chunk* chunk) {
     std::destroy_n(chunk->segments, chunk->size);
-    FreePages(chunk->segments, chunk->size * sizeof(Segment), kAlignment);
+    FreePages(chunk->segments, BytesOf(chunk->size), kAlignment);
     delete chunk;
   }
 

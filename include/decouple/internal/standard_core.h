@@ -178,7 +178,8 @@ class StandardCore final : public QueueCore<T> {
         Store::IsAgeing(*slot, visible_at, store_.retention())) [[unlikely]]
       return ReceiveClaimed(*mine, slot);
     mine->counts.received.Add(1);
-    return ReceiveResult<T>(std::in_place, this, Message{segment, slot}, Store::LeaseReady(*slot, now, visible_at));
+    const Message message{segment, slot};
+    return ReceiveResult<T>(std::in_place, this, message, Store::LeaseReady(message, now, visible_at));
   }
 
   ReceiveResult<T> Receive(const ReceiveOptions& options) override {
@@ -269,7 +270,8 @@ class StandardCore final : public QueueCore<T> {
     MessageSlot<T>* const end = slot + slots.size();
     const auto lease_young = [&](Delivery<T>* place) {
       for (; slot != end && !Store::IsAgeing(*slot, visible_at, retention); ++slot, ++place) {
-        ::new (static_cast<void*>(place)) Delivery<T>(this, {segment, slot}, Store::LeaseReady(*slot, now, visible_at));
+        const Message message{segment, slot};
+        ::new (static_cast<void*>(place)) Delivery<T>(this, message, Store::LeaseReady(message, now, visible_at));
       }
       return place;
     };

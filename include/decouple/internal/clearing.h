@@ -53,6 +53,7 @@ class Clearing {
 
   // Removes every message that was sent before the call, in whatever state it is. O(messages).
   void Everything(Mine& mine) {
+    store_.bias().Revoke();
     ReadyBefore(mine, store_.lane().tail());
     store_.ForEachLane([&](Lane& lane) {
       for (std::uint32_t chunk = 0; chunk < lane.pool().chunk_numbers_end(); ++chunk) {
@@ -60,6 +61,7 @@ class Clearing {
         lane.TryRetire(2 * kSlotsPerSegment);
       }
     });
+    store_.bias().Restore();
     DrainLine(mine);
     store_.lane().TryRetire(2 * kSlotsPerSegment);
   }

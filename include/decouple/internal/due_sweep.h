@@ -66,6 +66,8 @@ class DueSweep {
   bool Step(Mine& mine, std::int64_t now) {
     // Acquire and release: the cursor is handed on from stepper to stepper.
     if (stepping_.exchange(true, std::memory_order_acquire)) return false;
+    if (!has_revoked_) store_.bias().Revoke();
+    has_revoked_ = true;
     Batch batch;
     const std::int64_t taken = store_.earliest().TakeAway();
     std::int64_t rest = FindDue(now, batch);
@@ -74,6 +76,10 @@ class DueSweep {
     if (store_.earliest().Lower(rest)) {  // who looked in between knows of no deadline
       store_.visible().Notify(EventCount::kAll);
       store_.room().Notify(EventCount::kAll);
+    }
+    if (store_.earliest().get() > now) {  // not after each of many steps
+      has_revoked_ = false;
+      store_.bias().Restore();
     }
     stepping_.store(false, std::memory_order_release);
     ForEachBit(over, [&](std::size_t i) { store_.Drop({batch.segment, &batch.segment->slots[i]}); });
@@ -198,7 +204,9 @@ class DueSweep {
 
   Store& store_;
   std::atomic<bool> stepping_{false};
-  std::uint32_t cursor_ = 0;  // the stepper's: the chunk where the last step found something
+  // The stepper's.
+  std::uint32_t cursor_ = 0;  // the chunk where the last step found something
+  bool has_revoked_ = false;  // the holders' bias
 };
 
 }  // namespace decouple::internal

@@ -40,6 +40,7 @@
 #include "decouple/internal/event_count.h"
 #include "decouple/internal/fifo_groups.h"
 #include "decouple/internal/get_or_create.h"
+#include "decouple/internal/holder_bias.h"
 #include "decouple/internal/message_slot.h"
 #include "decouple/internal/per_thread.h"
 #include "decouple/internal/queue_counters.h"
@@ -255,10 +256,9 @@ class MessageStore {
 
   // The same of a ready slot that only the caller takes from there, for the first time. The deadline has been made
   // known, and the caller counts.
-  [[gnu::always_inline]] static SlotWord LeaseReady(Message message, std::int64_t now, std::int64_t visible_at) {
-    Slot& slot = *message.slot;
+  [[gnu::always_inline]] static SlotWord LeaseReady(Slot& slot, LeaseTimes& times, std::int64_t now,
+                                                    std::int64_t visible_at) {
     const SlotWord ready(slot.word.load(std::memory_order_relaxed));  // as the claim acquired it
-    LeaseTimes& times = message.times();
     times.set_visible_at(visible_at);
     times.set_first_received_at(now);
     // Nobody else leaves kReady, so a store does. Release: pairs with whoever takes the slot over next.
@@ -311,15 +311,19 @@ class MessageStore {
 
   // ---- holding a body -----------------------------------------------------------------------------------------------
 
-  // The holder of a delivery deletes it, in the usual case: it is in flight as it was when he received it, and nothing
-  // else is to be said of it. `received` is the word of then, so the slot need not be looked at first. False: look
-  // again by RemoveHeld().
-  [[gnu::always_inline]] static bool TryRemovePlain(Message message, SlotWord received) {
-    if (!received.IsPlainInFlight()) [[unlikely]]
+  // Who else may change words of messages that are held.
+  HolderBias& bias() { return bias_; }
+
+  // The holder of a delivery deletes it, in the usual case: it is in flight as it was when he received it, by the word
+  // `received`, and nothing else is to be said of it. False: look again by RemoveHeld().
+  [[gnu::always_inline]] bool TryRemovePlain(const ReadSection& section, Message message, SlotWord received) {
+    if (!received.IsPlainInFlight() || !bias_.IsGiven(section)) [[unlikely]]
       return false;
-    std::uint64_t expected = received.bits();
-    return message.slot->word.compare_exchange_strong(expected, received.DeletedPlain().bits(),
-                                                      std::memory_order_acq_rel, std::memory_order_relaxed);
+    std::atomic<std::uint64_t>& word = message.slot->word;
+    if (word.load(std::memory_order_relaxed) != received.bits()) [[unlikely]]  // it was due once
+      return false;
+    word.store(received.DeletedPlain().bits(), std::memory_order_release);
+    return true;
   }
 
   // So many of these; `bytes` of all their bodies.
@@ -625,6 +629,7 @@ class MessageStore {
   // In one word, so that a removal looks once: those who watch for room, and above them those who do for receivers.
   static constexpr std::uint64_t kReceiver = 1ULL << 32;
   std::atomic<std::uint64_t> watchers_{0};
+  HolderBias bias_;
   std::atomic<Line*> line_{nullptr};
   std::atomic<TenantLines*> tenants_{nullptr};
   std::atomic<Aside<T>*> aside_{nullptr};

@@ -130,7 +130,7 @@ class QueueCore : public AnyQueue {
   // By its holder, who received it by that word. What has a quota has particulars too, so it never goes the short way.
   [[gnu::always_inline]] absl::Status Delete(Message message, SlotWord received) {
     Mine* const mine = store_.KnownMine();
-    if (mine == nullptr || !Store::TryRemovePlain(message, received)) [[unlikely]]
+    if (mine == nullptr || !TryDeletePlain(*mine, message, received)) [[unlikely]]
       return DeleteInGeneral(message, received);
     store_.CountPlainRemovals(*mine, 1, Store::PlainBytesOf(message, received));
     return absl::OkStatus();
@@ -152,15 +152,22 @@ class QueueCore : public AnyQueue {
     absl::Status all;
     std::size_t plain = 0;  // these are counted together
     std::size_t bytes = 0;
-    for (const Delivery<T>& delivery : deliveries) {
-      if (delivery.core_ == nullptr) [[unlikely]]
-        continue;
-      if (mine != nullptr && Store::TryRemovePlain(delivery.message_, delivery.received_)) [[likely]] {
-        ++plain;
-        bytes += Store::PlainBytesOf(delivery.message_, delivery.received_);
-      } else {
-        all.Update(receipts_.Delete(delivery.message_, delivery.receive_count()));
+    const auto* delivery = deliveries.data();
+    const auto* const end = delivery + deliveries.size();
+    while (delivery != end) {
+      if (mine != nullptr) [[likely]] {
+        const ReadSection section(mine->record, FencesAreFree());
+        for (; delivery != end && delivery->core_ != nullptr &&
+               store_.TryRemovePlain(section, delivery->message_, delivery->received_);
+             ++delivery) {
+          ++plain;
+          bytes += Store::PlainBytesOf(delivery->message_, delivery->received_);
+        }
       }
+      if (delivery == end) [[likely]]
+        break;
+      if (delivery->core_ != nullptr) all.Update(receipts_.Delete(delivery->message_, delivery->receive_count()));
+      ++delivery;
     }
     if (plain != 0) [[likely]]
       store_.CountPlainRemovals(*mine, plain, bytes);
@@ -326,6 +333,11 @@ class QueueCore : public AnyQueue {
         receipts_(rules_, identity(), store_, limit_, checks_),
         moving_(*this, store_) {}
   ~QueueCore() override = default;
+
+  [[gnu::always_inline]] bool TryDeletePlain(Mine& known, Message message, SlotWord received) {
+    const ReadSection section(known.record, FencesAreFree());
+    return store_.TryRemovePlain(section, message, received);
+  }
 
   // What only one kind of queue has. Under the mutex of SetAttributes().
   virtual absl::Status CheckOwnAttributes(const QueueAttributes& attributes) = 0;

@@ -95,6 +95,7 @@ class Receipts {
 
   // Looks for the message of a receipt. Owned: it is the caller's, who gives it back; `before` is the word as it was.
   Found Find(const ReceiptHandle& receipt, Message& message, SlotWord& before) {
+    store_.bias().End();  // from now on others than the holders delete
     for (;;) {
       Found found = Found::kGone;
       {

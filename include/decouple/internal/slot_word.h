@@ -13,8 +13,8 @@
 //   kForward     the same; the slot holds no message, but names the one that takes this place in the line
 //   kDelayed     anybody, through kBusy, when the delay is over: kListed
 //   kInFlight    anybody with the right receipt, or anybody when it is due, through kBusy: kListed, kInFlight, kDeleted.
-//                With the delivery's own receipt: kDeleted at once; where nothing else is to be said of the message,
-//                by one compare-exchange that expects the word of the receive
+//                By the delivery itself: kDeleted at once; where nothing else is to be said of the message, and only
+//                its holder may change it, by a store (holder_bias.h)
 //   kListed      visible again, and named by a line elsewhere: as kInFlight
 //   kBusy        one thread owns the slot for a few instructions; others wait
 //   kDeleted     over, but a delivery still shows the body: that delivery, when it goes: kDone

@@ -179,7 +179,7 @@ class StandardCore final : public QueueCore<T> {
       return ReceiveClaimed(*mine, slot);
     mine->counts.received.Add(1);
     const Message message{segment, slot};
-    return ReceiveResult<T>(std::in_place, this, message, Store::LeaseReady(message, now, visible_at));
+    return ReceiveResult<T>(std::in_place, this, message, Store::LeaseReady(*slot, message.times(), now, visible_at));
   }
 
   ReceiveResult<T> Receive(const ReceiveOptions& options) override {
@@ -268,10 +268,11 @@ class StandardCore final : public QueueCore<T> {
     store_.LowerDeadline(*segment, visible_at);  // before any word is stored
     MessageSlot<T>* slot = slots.data();
     MessageSlot<T>* const end = slot + slots.size();
+    LeaseTimes* times = &segment->BesideOf(*slot);
     const auto lease_young = [&](Delivery<T>* place) {
-      for (; slot != end && !Store::IsAgeing(*slot, visible_at, retention); ++slot, ++place) {
-        const Message message{segment, slot};
-        ::new (static_cast<void*>(place)) Delivery<T>(this, message, Store::LeaseReady(message, now, visible_at));
+      for (; slot != end && !Store::IsAgeing(*slot, visible_at, retention); ++slot, ++times, ++place) {
+        ::new (static_cast<void*>(place))
+            Delivery<T>(this, {segment, slot}, Store::LeaseReady(*slot, *times, now, visible_at));
       }
       return place;
     };

@@ -1,0 +1,143 @@
+// Those who hold messages delete them by plain stores. These tests let everybody who may come between do so at that very
+// moment, on another thread: each message is removed once.
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "decouple/internal/holder_bias.h"
+#include "decouple/internal/thread_record.h"
+#include "queue_testing.h"
+#include "stress_testing.h"
+
+namespace decouple::testing {
+namespace {
+
+bool IsGiven(const internal::HolderBias& bias) {
+  const internal::ReadSection section;
+  return bias.IsGiven(section);
+}
+
+TEST_CASE("holders are alone until somebody else comes, and again when all of these have gone") {
+  internal::HolderBias bias;
+  CHECK(IsGiven(bias));
+  bias.Revoke();
+  CHECK(!IsGiven(bias));
+  bias.Revoke();
+  bias.Restore();
+  CHECK(!IsGiven(bias));
+  bias.Restore();
+  CHECK(IsGiven(bias));
+}
+
+TEST_CASE("once ended, holders are never alone again") {
+  internal::HolderBias bias;
+  bias.End();
+  bias.End();
+  CHECK(!IsGiven(bias));
+  bias.Revoke();
+  bias.Restore();
+  CHECK(!IsGiven(bias));
+}
+
+TEST_CASE("who revokes waits for those who are at it") {
+  internal::HolderBias bias;
+  std::atomic<bool> is_in{false};
+  std::atomic<bool> is_out{false};
+  std::thread holder([&] {
+    const internal::ReadSection section;
+    if (!bias.IsGiven(section)) std::abort();
+    is_in = true;
+    for (int i = 0; i < 1'000'000; ++i) internal::Relax();
+    is_out = true;
+  });
+  while (!is_in) internal::Relax();
+  bias.Revoke();
+  CHECK(is_out);
+  holder.join();
+}
+
+// One thread sends, receives and deletes, one and ten at a time, while another runs interfere() again and again. Then
+// what is left is received and deleted, and the queue is empty.
+template <typename Interfere>
+void DeleteBeside(StandardQueue<int>& queue, int messages, Interfere interfere) {
+  std::atomic<bool> done{false};
+  std::thread other([&] {
+    while (!done) interfere();
+  });
+  const auto receive = [&](std::size_t most) {
+    auto deliveries = queue.Receive({.max_messages = most});
+    if (!deliveries.ok()) std::abort();
+    return std::move(*deliveries);
+  };
+  for (int i = 0; i < messages; ++i) {
+    if (!queue.Send(i).ok()) std::abort();
+    if (i % 40 < 20) {
+      for (auto& delivery : receive(1)) delivery.Delete().IgnoreError();
+    } else if (i % 10 == 9) {
+      receive(10).Delete().IgnoreError();
+    }
+  }
+  done = true;
+  other.join();
+  queue.Counts();  // works off what is due
+  for (auto rest = receive(10); !rest.empty(); rest = receive(10)) rest.Delete().IgnoreError();
+}
+
+TEST_CASE("what is deleted while its timeout ends is removed once") {
+  ManualClock clock;
+  const int messages = Messages(1'000'000);
+  auto queue = Make<StandardQueue<int>>(clock, {.visibility_timeout = Seconds(1)});
+  DeleteBeside(queue, messages, [&] {
+    clock.Advance(Seconds(1));
+    queue.Counts();  // gives back what is due
+  });
+  CHECK(queue.Counts().total() == 0);
+  CHECK(queue.Statistics().number_of_messages_deleted == static_cast<std::uint64_t>(messages));
+}
+
+TEST_CASE("what is deleted while the queue is purged is removed once") {
+  ManualClock clock;
+  const int messages = Messages(1'000'000);
+  Limits limits;
+  limits.purge_interval = absl::ZeroDuration();
+  auto queue = Make<StandardQueue<int>>(clock, {.limits = limits});
+  DeleteBeside(queue, messages, [&] {
+    if (!queue.Purge().ok()) std::abort();
+  });
+  const QueueStatistics statistics = queue.Statistics();
+  CHECK(queue.Counts().total() == 0);
+  CHECK(statistics.number_of_messages_deleted + statistics.number_of_messages_purged ==
+        static_cast<std::uint64_t>(messages));
+}
+
+TEST_CASE("what is deleted by its delivery and by its receipt at the same time is removed once") {
+  const int messages = Messages(200'000);
+  StandardQueue<int> queue;
+  std::atomic<int> taken{0};
+  std::optional<ReceiptHandle> receipt;
+  std::thread other([&] {
+    for (int i = 1; i <= messages; ++i) {
+      while (taken.load() != i) internal::Relax();
+      if (!queue.Delete(*receipt).ok()) std::abort();
+      taken = -i;
+    }
+  });
+  for (int i = 1; i <= messages; ++i) {
+    if (!queue.Send(i).ok()) std::abort();
+    auto delivery = queue.Receive();
+    receipt = delivery->front().receipt();
+    taken = i;
+    delivery->Delete().IgnoreError();
+    while (taken.load() != -i) internal::Relax();
+  }
+  other.join();
+  CHECK(queue.Counts().total() == 0);
+  CHECK(queue.Statistics().number_of_messages_deleted == static_cast<std::uint64_t>(messages));
+}
+
+}  // namespace
+}  // namespace decouple::testing

@@ -15,7 +15,7 @@
 
 namespace {
 
-constexpr std::size_t kTimes = 2'000;
+constexpr std::size_t kTimes = 1'000;
 
 // send(time) and receive(), which waits and returns that time; both peers in turn, so that both see the same machine.
 template <typename Send, typename Receive>
@@ -28,7 +28,7 @@ std::vector<std::int64_t> Latencies(Send send, Receive receive) {
     }
   });
   for (std::size_t i = 0; i < kTimes; ++i) {
-    std::this_thread::sleep_for(std::chrono::microseconds(100));  // it has fallen asleep
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // it has fallen asleep, the peer after 10 000 looks
     send(SteadyNanos());
   }
   receiver.join();
@@ -63,7 +63,8 @@ void MeasureWakeUp() {
     theirs.push_back(Percentile(Latencies([&](std::int64_t now) { peer.enqueue(now); },
                                           [&] {
                                             std::int64_t sent = 0;
-                                            peer.wait_dequeue(sent);
+                                            while (!peer.wait_dequeue_timed(sent, std::chrono::seconds(20))) {
+                                            }
                                             return sent;
                                           }),
                                 0.5));

@@ -1,7 +1,7 @@
 // Where threads wait until something has happened that others announce.
 //
 //   EventCount::Waiter waiter(event);                         // the one who waits: from here on nothing is missed
-//   if (!TryIt()) waiter.Sleep(clock, deadline);              // then look again
+//   while (!TryIt()) waiter.Sleep(clock, deadline);
 //
 //   …publish…;  event.Notify(1);                              // the one who announces
 //
@@ -13,6 +13,7 @@
 #ifndef DECOUPLE_INTERNAL_EVENT_COUNT_H_
 #define DECOUPLE_INTERNAL_EVENT_COUNT_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <limits>
@@ -51,21 +52,28 @@ class EventCount {
     Waiter(const Waiter&) = delete;
     Waiter& operator=(const Waiter&) = delete;
     ~Waiter() {
-      if (!Leave()) event_.Notify(1);  // called after the last look: somebody else must look instead
+      if (is_waiting_ && !Leave()) event_.Notify(1);  // called after the last look: somebody else must look instead
     }
 
-    // Until notified or the clock shows `deadline`. Afterwards the waiter waits anew: look, then sleep again or leave.
+    // Until notified or the clock shows `deadline`; look then. If that was in vain, the next call does not sleep but
+    // waits anew, and after it one looks again: so who finds what he was woken for has no heavy fence on his way, which
+    // takes longer than to be woken.
     void Sleep(Clock& clock, std::int64_t deadline) {
+      if (!is_waiting_) {
+        Enter();
+        return;
+      }
       // Notified already, and the looks in between may have slept elsewhere: then the sleeper does not remember.
       if (IsQueued()) clock.Sleep(sleeper_, deadline);
       Leave();
-      Enter();
+      is_waiting_ = false;
     }
 
    private:
     friend class EventCount;
 
     void Enter() {
+      is_waiting_ = true;
       sleeper_.Prepare();
       {
         const std::lock_guard lock(event_.mutex_);
@@ -94,6 +102,7 @@ class EventCount {
 
     EventCount& event_;
     Sleeper& sleeper_;
+    bool is_waiting_ = false;  // the owner's: between Enter() and Leave()
     // All below: under the event's mutex.
     Waiter* previous_ = nullptr;
     Waiter* next_ = nullptr;
@@ -101,13 +110,23 @@ class EventCount {
   };
 
  private:
+  // Those who wait at the call, and no others who come meanwhile.
   [[gnu::noinline]] void NotifySome(std::uint32_t n) {
-    const std::lock_guard lock(mutex_);
-    for (; n > 0 && first_ != nullptr; --n) {
-      Waiter& waiter = *first_;
-      Unlink(waiter);
-      waiter.sleeper_.Wake();
+    n = std::min(n, waiting_.load(std::memory_order_relaxed));
+    for (; n > 0; --n) {
+      Sleeper* const sleeper = TakeFirst();
+      if (sleeper == nullptr) return;
+      sleeper->Wake();  // without the mutex, which it takes first when it is awake
     }
+  }
+
+  // Null: nobody waits. A sleeper is never freed.
+  Sleeper* TakeFirst() {
+    const std::lock_guard lock(mutex_);
+    if (first_ == nullptr) return nullptr;
+    Sleeper& sleeper = first_->sleeper_;
+    Unlink(*first_);
+    return &sleeper;
   }
 
   void Unlink(Waiter& waiter) {

@@ -6,8 +6,8 @@
 #include <cstdlib>
 #include <optional>
 #include <thread>
-#include <vector>
 
+#include "absl/time/time.h"
 #include "decouple/internal/holder_bias.h"
 #include "decouple/internal/thread_record.h"
 #include "queue_testing.h"
@@ -90,9 +90,9 @@ void DeleteBeside(StandardQueue<int>& queue, int messages, Interfere interfere) 
 TEST_CASE("what is deleted while its timeout ends is removed once") {
   ManualClock clock;
   const int messages = Messages(1'000'000);
-  auto queue = Make<StandardQueue<int>>(clock, {.visibility_timeout = Seconds(1)});
+  auto queue = Make<StandardQueue<int>>(clock, {.visibility_timeout = absl::Milliseconds(1)});
   DeleteBeside(queue, messages, [&] {
-    clock.Advance(Seconds(1));
+    clock.Advance(absl::Milliseconds(1));
     queue.Counts();  // gives back what is due
   });
   CHECK(queue.Counts().total() == 0);

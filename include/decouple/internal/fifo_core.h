@@ -139,7 +139,10 @@ class FifoCore final : public QueueCore<T> {
     if (status.ok()) status = this->quota_->TakeReceive([now] { return now; });
     if (!status.ok()) return ReceiveResult<T>(std::move(status));
     deduplication_.DropSome(now);
-    return options.attempt_id.empty() ? Base::Receive(leasing_, options) : ReceiveAttempt(options, now);
+    if (!options.attempt_id.empty()) return ReceiveAttempt(options, now);
+    ReceiveResult<T> result;
+    Base::Receive(leasing_, options, now, result);
+    return result;
   }
 
  private:

@@ -8,17 +8,22 @@
 
 namespace decouple::internal {
 
-// The object that `pointer` points to, made now if there is none; one and the same for all threads. Who owns `pointer`
-// deletes it.
+// See GetOrCreate(), which is in line wherever it is used: most calls find the object.
 template <typename Object>
-Object* GetOrCreate(std::atomic<Object*>& pointer) {
-  // The acquires pair with the winner's release: they publish what the constructor wrote.
-  Object* object = pointer.load(std::memory_order_acquire);
-  if (object != nullptr) [[likely]]
-    return object;
+[[gnu::noinline]] Object* Create(std::atomic<Object*>& pointer) {
+  Object* object = nullptr;
   auto fresh = std::make_unique<Object>();
   if (pointer.compare_exchange_strong(object, fresh.get(), std::memory_order_acq_rel)) object = fresh.release();
   return object;
+}
+
+// The object that `pointer` points to, made now if there is none; one and the same for all threads. Who owns `pointer`
+// deletes it.
+template <typename Object>
+[[gnu::always_inline]] inline Object* GetOrCreate(std::atomic<Object*>& pointer) {
+  // Acquire, as in the exchange: pairs with the winner's release, which publishes what the constructor wrote.
+  Object* const object = pointer.load(std::memory_order_acquire);
+  return object != nullptr ? object : Create(pointer);
 }
 
 }  // namespace decouple::internal

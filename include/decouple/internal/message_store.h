@@ -41,6 +41,7 @@
 #include "decouple/internal/fifo_groups.h"
 #include "decouple/internal/get_or_create.h"
 #include "decouple/internal/holder_bias.h"
+#include "decouple/internal/message_content.h"
 #include "decouple/internal/message_slot.h"
 #include "decouple/internal/per_thread.h"
 #include "decouple/internal/queue_counters.h"
@@ -58,14 +59,23 @@ class Delivery;
 namespace decouple::internal {
 
 template <typename T>
-class MessageStore {
+class MessageStore : public MessageContent<T> {
+  using Content = MessageContent<T>;
+
  public:
-  using Slot = MessageSlot<T>;
+  using typename Content::Message;
+  using typename Content::Segment;
+  using typename Content::Slot;
   using Lane = TicketLane<Slot>;
   using Line = TicketLane<LineSlot<T>>;
-  using Segment = typename Lane::Segment;
 
-  using Message = MessageAt<T>;
+  using Content::BytesOf;
+  using Content::DestroyContent;
+  using Content::FreeLast;
+  using Content::IsLast;
+  using Content::MessageAtPlace;
+  using Content::ParticularsAt;
+  using Content::TryDropPlain;
 
   // What each thread keeps for itself.
   struct Mine {
@@ -369,44 +379,10 @@ class MessageStore {
     }
   }
 
-  // Whether the only thing left of the message is the caller's hold on it. Acquire: pairs with whoever deleted it.
-  static bool IsLast(SlotWord word) {
-    return word.phase() == Phase::kDeleted && !word.Has(SlotWord::kHeldByMore | SlotWord::kInLine);
-  }
-
   // The caller holds the body no more.
   [[gnu::always_inline]] void Drop(Message message) {
     if (!TryDropPlain(message)) [[unlikely]]
       DropInAnyState(message);
-  }
-
-  // The usual case: the message is deleted, and nobody else holds it. False: ask Drop().
-  [[gnu::always_inline]] static bool TryDropPlain(Message message) {
-    const SlotWord word(message.slot->word.load(std::memory_order_acquire));
-    if (!word.IsPlainDeleted()) [[unlikely]]
-      return false;
-    DestroyBody(message, word);
-    FreeLast(message, word);
-    return true;
-  }
-
-  static void DestroyBody(Message message, SlotWord word) {
-    if (word.Has(SlotWord::kShared)) {
-      message.slot->shared().RemoveHolds(1);
-    } else {
-      std::destroy_at(std::addressof(message.slot->body()));
-    }
-  }
-
-  void DestroyContent(Message message, SlotWord word) {
-    if (word.Has(SlotWord::kHasParticulars)) [[unlikely]]
-      ParticularsAt(message).reset();
-    DestroyBody(message, word);
-  }
-
-  // Frees the slot after its content. Release: the next one to use it comes after all that we did here.
-  static void FreeLast(Message message, SlotWord word) {
-    message.slot->word.store(SlotWord(Phase::kDone, word.generation()).bits(), std::memory_order_release);
   }
 
   // The general case of Drop(): others hold the body too, the message lives on, or a line names its slot.
@@ -489,24 +465,6 @@ class MessageStore {
     }
   }
 
-  // Of a message that the caller holds or owns. `word`: any since then, as a body that is held stays where it is.
-  static const T& BodyOf(Message message, SlotWord word) {
-    if (word.Has(SlotWord::kShared)) return *static_cast<const T*>(message.slot->shared().body());
-    return message.slot->body();
-  }
-
-  // What such a message counts towards sizes. `word`: as it is, or was before the caller owned it.
-  static std::size_t BytesOf(Message message, SlotWord word) {
-    const std::size_t bytes = PlainBytesOf(message, word);
-    const bool has_own_attributes = word.Has(SlotWord::kHasParticulars) && !word.Has(SlotWord::kShared);
-    return has_own_attributes ? bytes + ParticularsAt(message)->attributes.bytes() : bytes;
-  }
-  // The same of one without attributes of its own.
-  static std::size_t PlainBytesOf(Message message, SlotWord word) {
-    if (word.Has(SlotWord::kShared)) return message.slot->shared().bytes();
-    return MessageSize(std::as_const(message.slot->body()));
-  }
-
   // The attributes, group and more of a message that the caller holds or owns; null if it has none.
   const Particulars* ParticularsOf(Message message) const {
     const SlotWord word(message.slot->word.load(std::memory_order_acquire));
@@ -517,14 +475,6 @@ class MessageStore {
   const SharedBody* SharedOf(Message message) const {
     const SlotWord word(message.slot->word.load(std::memory_order_acquire));
     return word.Has(SlotWord::kShared) ? &message.slot->shared() : nullptr;
-  }
-
-  static Message MessageAtPlace(LinePlace place) {
-    return {static_cast<Segment*>(place.segment), static_cast<Slot*>(place.slot)};
-  }
-
-  static std::unique_ptr<Particulars>& ParticularsAt(Message message) {
-    return message.segment->data.at(static_cast<std::size_t>(message.slot - message.segment->slots));
   }
 
  private:

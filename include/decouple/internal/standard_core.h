@@ -85,7 +85,7 @@ class StandardCore final : public QueueCore<T> {
     const std::int64_t now = store_.Now();
     Publish(mine, ticket, std::move(body), std::move(options), now);
     store_.visible().Notify(1);
-    if (ticket % kSlotsPerSegment == 0) this->WorkOff(mine, now);
+    WorkOffAfter(mine, ticket + 1, 1, now);
     return SendResult{MessageId(this->identity(), ticket)};
   }
 
@@ -350,8 +350,7 @@ class StandardCore final : public QueueCore<T> {
     const std::int64_t now = this->NowOf(published);
     publishing_.Publish(mine, ticket, std::move(particulars), now, Later(now, settings_.delay()), ShareFrom(published));
     store_.visible().Notify(1);
-    if (ticket % kSlotsPerSegment == 0) [[unlikely]]
-      this->WorkOff(mine, now);
+    WorkOffAfter(mine, ticket + 1, 1, now);
     return Acceptance::kTaken;
   }
 

@@ -1,0 +1,93 @@
+// What lies in the slot of a message: its body, its own or one that others share, what it counts towards sizes, and its
+// particulars; and how they end, and free the slot.
+//
+// All of it of a message that the caller holds or owns, so it stays where it is.
+
+#ifndef DECOUPLE_INTERNAL_MESSAGE_CONTENT_H_
+#define DECOUPLE_INTERNAL_MESSAGE_CONTENT_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "decouple/internal/message_slot.h"
+#include "decouple/internal/segment_pool.h"
+#include "decouple/internal/slot_word.h"
+#include "decouple/message.h"
+
+namespace decouple::internal {
+
+template <typename T>
+class MessageContent {
+ public:
+  using Slot = MessageSlot<T>;
+  using Segment = typename SegmentPool<Slot>::Segment;
+  using Message = MessageAt<T>;
+
+  static Message MessageAtPlace(LinePlace place) {
+    return {static_cast<Segment*>(place.segment), static_cast<Slot*>(place.slot)};
+  }
+
+  static std::unique_ptr<Particulars>& ParticularsAt(Message message) {
+    return message.segment->data.at(static_cast<std::size_t>(message.slot - message.segment->slots));
+  }
+
+  // `word`: any since the caller came to hold it.
+  static const T& BodyOf(Message message, SlotWord word) {
+    if (word.Has(SlotWord::kShared)) return *static_cast<const T*>(message.slot->shared().body());
+    return message.slot->body();
+  }
+
+  // What it counts towards sizes. `word`: as it is, or was before the caller owned it.
+  static std::size_t BytesOf(Message message, SlotWord word) {
+    const std::size_t bytes = PlainBytesOf(message, word);
+    const bool has_own_attributes = word.Has(SlotWord::kHasParticulars) && !word.Has(SlotWord::kShared);
+    return has_own_attributes ? bytes + ParticularsAt(message)->attributes.bytes() : bytes;
+  }
+  // The same of one without attributes of its own.
+  static std::size_t PlainBytesOf(Message message, SlotWord word) {
+    if (word.Has(SlotWord::kShared)) return message.slot->shared().bytes();
+    return MessageSize(std::as_const(message.slot->body()));
+  }
+
+  // Whether the only thing left of the message is the caller's hold on it. Acquire: pairs with whoever deleted it.
+  static bool IsLast(SlotWord word) {
+    return word.phase() == Phase::kDeleted && !word.Has(SlotWord::kHeldByMore | SlotWord::kInLine);
+  }
+
+  // The caller holds the body no more, in the usual case: the message is deleted, and nobody else holds it. False: it is
+  // not so, and nothing has happened.
+  [[gnu::always_inline]] static bool TryDropPlain(Message message) {
+    const SlotWord word(message.slot->word.load(std::memory_order_acquire));
+    if (!word.IsPlainDeleted()) [[unlikely]]
+      return false;
+    DestroyBody(message, word);
+    FreeLast(message, word);
+    return true;
+  }
+
+  static void DestroyBody(Message message, SlotWord word) {
+    if (word.Has(SlotWord::kShared)) {
+      message.slot->shared().RemoveHolds(1);
+    } else {
+      std::destroy_at(std::addressof(message.slot->body()));
+    }
+  }
+
+  static void DestroyContent(Message message, SlotWord word) {
+    if (word.Has(SlotWord::kHasParticulars)) [[unlikely]]
+      ParticularsAt(message).reset();
+    DestroyBody(message, word);
+  }
+
+  // Frees the slot after its content. Release: the next one to use it comes after all that we did here.
+  static void FreeLast(Message message, SlotWord word) {
+    message.slot->word.store(SlotWord(Phase::kDone, word.generation()).bits(), std::memory_order_release);
+  }
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_MESSAGE_CONTENT_H_

@@ -1,5 +1,5 @@
 // Lets the one who holds a message in flight change its word by a plain store instead of a locked instruction, as long
-// as nobody else may change it (biased locking; a tenth of a cycle, and in tens a third).
+// as nobody else may change it (biased locking; a seventh of a cycle, and in tens more than a third).
 //
 // Others rarely come between: the sweep and a purge, to messages that are due or to all, and who uses a receipt without
 // the delivery, which needs another thread to have it. They revoke the bias first. So it is

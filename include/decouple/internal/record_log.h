@@ -23,7 +23,6 @@
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
-#include "decouple/internal/record_key.h"
 #include "decouple/internal/record_segment.h"
 #include "decouple/internal/segment_directory.h"
 #include "decouple/internal/thread_record.h"
@@ -49,12 +48,11 @@ class RecordLog {
   using Segment = RecordSegment<T>;
   using Ready = typename Segment::Ready;
 
-  // What a record costs beside its body.
-  static constexpr std::size_t kOverhead = sizeof(RecordKey) + sizeof(std::int64_t) + sizeof(std::uint32_t);
   static constexpr std::uint32_t kSmallest = 64;
   // A quarter of a megabyte, if the bodies allow it.
   static constexpr std::uint32_t kLargest = static_cast<std::uint32_t>(std::clamp<std::size_t>(
-      std::bit_floor((std::size_t{256} << 10) / (sizeof(typename Segment::Body) + kOverhead)), kSmallest, 4096));
+      std::bit_floor((std::size_t{256} << 10) / (sizeof(typename Segment::Body) + Segment::overhead())), kSmallest,
+      4096));
 
   RecordLog() = default;
   RecordLog(const RecordLog&) = delete;

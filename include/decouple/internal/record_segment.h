@@ -12,7 +12,7 @@
 // times apart.)
 //
 // Who publishes the last of 64 records adds up what they have, while he has their sizes at hand: so a read, which is
-// bounded by bytes and counts them, does not look at each record (a third of its time).
+// bounded by bytes and counts them, does not look at each record.
 //
 // Who reads holds the segment. It has gone from the shard by the time that its last hold goes; it ends then. Its keys
 // are kept when it is used again (record_key.h).
@@ -41,7 +41,7 @@ namespace decouple::internal {
 template <typename T>
 class RecordSegment {
  public:
-  // In place, or shared with others who have it; as the shared bit says.
+  // In place, or shared with others who have it; as IsShared() says.
   union Body {
     Body() {}
     ~Body() {}
@@ -118,6 +118,9 @@ class RecordSegment {
     }
     return ready;
   }
+
+  // What a record takes beside its body.
+  static constexpr std::size_t overhead() { return sizeof(Head) + sizeof(RecordKey); }
 
   // Every record is ready, so nobody writes any more.
   bool IsFull() const { return IsReady(capacity_ - 1) && CountReady(0, capacity_).records == capacity_; }

@@ -152,17 +152,15 @@ class QueueCore : public AnyQueue {
     absl::Status all;
     std::size_t plain = 0;  // these are counted together
     std::size_t bytes = 0;
-    const auto* delivery = deliveries.data();
-    const auto* const end = delivery + deliveries.size();
+    const Delivery<T>* delivery = deliveries.data();
+    const Delivery<T>* const end = delivery + deliveries.size();
     while (delivery != end) {
       if (mine != nullptr) [[likely]] {
-        const ReadSection section(mine->record, FencesAreFree());
-        for (; delivery != end && delivery->core_ != nullptr &&
-               store_.TryRemovePlain(section, delivery->message_, delivery->received_);
-             ++delivery) {
-          ++plain;
-          bytes += Store::PlainBytesOf(delivery->message_, delivery->received_);
-        }
+        const Delivery<T>* const first = delivery;
+        delivery = RemovePlainOnes(*mine, first, end);
+        plain += static_cast<std::size_t>(delivery - first);
+        // Not in the section: how large a body is may be the user's code.
+        for (auto* one = first; one != delivery; ++one) bytes += Store::PlainBytesOf(one->message_, one->received_);
       }
       if (delivery == end) [[likely]]
         break;
@@ -333,6 +331,17 @@ class QueueCore : public AnyQueue {
         receipts_(rules_, identity(), store_, limit_, checks_),
         moving_(*this, store_) {}
   ~QueueCore() override = default;
+
+  // From `first` on, up to the first that is to be deleted in another way.
+  [[gnu::always_inline]] const Delivery<T>* RemovePlainOnes(Mine& known, const Delivery<T>* first,
+                                                            const Delivery<T>* end) {
+    const ReadSection section(known.record, FencesAreFree());
+    while (first != end && first->core_ != nullptr &&
+           store_.TryRemovePlain(section, first->message_, first->received_)) {
+      ++first;
+    }
+    return first;
+  }
 
   [[gnu::always_inline]] bool TryDeletePlain(Mine& known, Message message, SlotWord received) {
     const ReadSection section(known.record, FencesAreFree());

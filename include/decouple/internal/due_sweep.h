@@ -7,6 +7,10 @@
 // instant has passed, takes that away as well, settles the due slots, and puts back the earliest of what is left, level
 // by level. Whoever makes a new deadline known meanwhile finds the instant taken away and lowers it anew; one who did
 // so before is seen, by his deadline or as in transit (see EarliestInstant).
+//
+// A step may own what somebody holds, so it revokes the holders' bias (holder_bias.h), which interrupts every thread
+// that runs. So that it does so ten times a second at most, however often something is due, the bias is given back only
+// after a while.
 
 #ifndef DECOUPLE_INTERNAL_DUE_SWEEP_H_
 #define DECOUPLE_INTERNAL_DUE_SWEEP_H_
@@ -20,6 +24,7 @@
 #include <thread>
 
 #include "decouple/internal/message_store.h"
+#include "decouple/internal/sleeper.h"
 
 namespace decouple::internal {
 
@@ -42,6 +47,13 @@ class DueSweep {
     }
   }
 
+  // For those who come by now and then: holders have their bias again when nothing has been due for a while.
+  void Rest(std::int64_t now) {
+    if (!has_revoked_.load(std::memory_order_relaxed) || stepping_.exchange(true, std::memory_order_acquire)) return;
+    RestoreBias(now);
+    stepping_.store(false, std::memory_order_release);
+  }
+
   // Until nothing is due at `now`, for those who need exact counts. Gives up on what other threads keep in transit.
   void All(Mine& mine, std::int64_t now) {
     for (int patience = kPatience; patience > 0 && store_.earliest().get() <= now;) {
@@ -54,6 +66,7 @@ class DueSweep {
 
  private:
   static constexpr int kPatience = 1000;
+  static constexpr std::int64_t kRevokedAtLeast = 100'000'000;  // a tenth of a second
 
   // Slots of one segment that the step owns.
   struct Batch {
@@ -66,8 +79,7 @@ class DueSweep {
   bool Step(Mine& mine, std::int64_t now) {
     // Acquire and release: the cursor is handed on from stepper to stepper.
     if (stepping_.exchange(true, std::memory_order_acquire)) return false;
-    if (!has_revoked_) store_.bias().Revoke();
-    has_revoked_ = true;
+    RevokeBias(now);
     Batch batch;
     const std::int64_t taken = store_.earliest().TakeAway();
     std::int64_t rest = FindDue(now, batch);
@@ -77,13 +89,23 @@ class DueSweep {
       store_.visible().Notify(EventCount::kAll);
       store_.room().Notify(EventCount::kAll);
     }
-    if (store_.earliest().get() > now) {  // not after each of many steps
-      has_revoked_ = false;
-      store_.bias().Restore();
-    }
+    if (store_.earliest().get() > now) RestoreBias(now);
     stepping_.store(false, std::memory_order_release);
     ForEachBit(over, [&](std::size_t i) { store_.Drop({batch.segment, &batch.segment->slots[i]}); });
     return batch.slots != 0;
+  }
+
+  // The stepper's, both.
+  void RevokeBias(std::int64_t now) {
+    if (has_revoked_.load(std::memory_order_relaxed)) return;
+    store_.bias().Revoke();
+    has_revoked_.store(true, std::memory_order_relaxed);
+    revoked_at_ = now;
+  }
+  void RestoreBias(std::int64_t now) {
+    if (!has_revoked_.load(std::memory_order_relaxed) || now < Later(revoked_at_, kRevokedAtLeast)) return;
+    has_revoked_.store(false, std::memory_order_relaxed);
+    store_.bias().Restore();
   }
 
   // Owns what is due in one segment, and returns the earliest instant of all others that were looked at.
@@ -205,8 +227,9 @@ class DueSweep {
   Store& store_;
   std::atomic<bool> stepping_{false};
   // The stepper's.
-  std::uint32_t cursor_ = 0;  // the chunk where the last step found something
-  bool has_revoked_ = false;  // the holders' bias
+  std::uint32_t cursor_ = 0;              // the chunk where the last step found something
+  std::atomic<bool> has_revoked_{false};  // the holders' bias; others only peep
+  std::int64_t revoked_at_ = 0;
 };
 
 }  // namespace decouple::internal

@@ -411,6 +411,7 @@ class QueueCore : public AnyQueue {
   // A little of what is due.
   void WorkOff(Mine& mine, std::int64_t now) {
     if (store_.earliest().get() <= now) sweep_.Steps(mine, now, kSweepStepsPerCall);
+    sweep_.Rest(now);
     clearing_.ExpiredAtHead(mine, now, kExpiredPerCall);
   }
 

@@ -11,6 +11,7 @@ namespace decouple::internal {
 
 struct NumberSlot {
   struct SegmentData {};
+  struct Beside {};
   std::atomic<std::uint64_t> word{0};
   std::uint64_t number = 0;
 };

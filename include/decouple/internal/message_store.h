@@ -96,8 +96,8 @@ class MessageStore : public MessageContent<T> {
 
   // Nobody uses the store any more, and no delivery is left.
   ~MessageStore() {
-    ForEachLane([this](Lane& lane) {
-      lane.pool().ForEachInUse([this](Segment& segment) {
+    ForEachLane([](Lane& lane) {
+      lane.pool().ForEachInUse([](Segment& segment) {
         const std::uint64_t ordinal = segment.ordinal.load(std::memory_order_acquire);
         for (Slot& slot : segment.slots) {
           const SlotWord word(slot.word.load(std::memory_order_acquire));

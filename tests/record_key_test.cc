@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -59,7 +60,7 @@ TEST_CASE("a key of up to 15 bytes needs no memory beside its 16") {
 TEST_CASE("the memory of a long key is kept for the next one") {
   RecordKey key;
   key.Assign(Text(1'000, 1));
-  for (const std::size_t size : {1'000, 1, 16, 1'024}) {
+  for (const std::size_t size : std::initializer_list<std::size_t>{1'000, 1, 16, 1'024}) {
     const std::string text = Text(size, 2);
     const std::uint64_t before = Allocations();
     key.Assign(text);

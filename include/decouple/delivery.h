@@ -114,7 +114,7 @@ class Delivery {
   // which was written by itself, would wait until both have left the store buffer (six nanoseconds a cycle).
   Message message_;
   internal::QueueCore<T>* core_;  // null: moved from
-  internal::SlotWord received_;   // by this receive: if it is so still, a deletion is one compare-exchange
+  internal::SlotWord received_;   // by this receive: if it is so still, a deletion is one store (holder_bias.h)
 };
 
 template <typename T>

@@ -92,8 +92,8 @@ class ParticularsTable {
   std::atomic<Table*> table_{nullptr};
 };
 
-// Nanoseconds since the epoch. Plain, so that memory that is zero has them. Guarded by the slot's word, but for whoever
-// looks for what is due: he reads visible_at before he owns the slot.
+// Nanoseconds since the epoch. Plain, so that memory that nobody touched has them. Guarded by the slot's word, but for
+// whoever looks for what is due: he reads visible_at before he owns the slot.
 class LeaseTimes {
  public:
   // kDelayed, kInFlight: when the message is visible (again). Relaxed: the word orders it.

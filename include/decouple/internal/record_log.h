@@ -85,7 +85,8 @@ class RecordLog {
         segment = spares_.back();
         spares_.pop_back();
       } else {
-        segment = Segment::Create(next.capacity);
+        const bool is_one_of_many = directory_.end() - directory_.begin() > kMany;
+        segment = Segment::Create(next.capacity, is_one_of_many ? PagePiece::OneOfMany : PagePiece::Alone);
       }
       segment->Begin(next.segment, next.first);
       directory_.Add(segment);
@@ -197,6 +198,8 @@ class RecordLog {
   static constexpr std::uint64_t kDoublings = static_cast<std::uint64_t>(std::countr_zero(kLargest / kSmallest));
   // So many records the segments have together that are smaller than the largest.
   static constexpr std::uint64_t kInSmaller = kLargest - kSmallest;
+  // With so many segments, another is one of many: a megabyte or two.
+  static constexpr std::uint64_t kMany = 16;
   static constexpr std::size_t kSpares = 2;
 
   static constexpr Stretch StretchNumbered(std::uint64_t segment) {

@@ -31,7 +31,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "decouple/internal/pages.h"
+#include "decouple/internal/huge_pages.h"
 #include "decouple/internal/record_key.h"
 #include "decouple/internal/shared_body.h"
 #include "decouple/internal/thread_record.h"
@@ -49,11 +49,11 @@ class RecordSegment {
     SharedBody* shared;
   };
 
-  // With one hold, the caller's. `capacity` is a multiple of 64.
-  static RecordSegment* Create(std::uint32_t capacity) {
+  // With one hold, the caller's. `capacity` is a multiple of 64, `allocate` one of PagePiece's.
+  static RecordSegment* Create(std::uint32_t capacity, PagePiece (*allocate)(std::size_t, std::size_t)) {
     const Layout layout(capacity);
-    void* const memory = AllocatePages(layout.bytes, layout.kAlignment);
-    return new (memory) RecordSegment(static_cast<std::byte*>(memory), layout);
+    const PagePiece memory = allocate(layout.bytes, Layout::kAlignment);
+    return new (memory.memory()) RecordSegment(memory, layout);
   }
 
   // Before anybody else sees it: which stretch it holds, the records from `first` on.
@@ -176,9 +176,9 @@ class RecordSegment {
   void Destroy() {
     DestroyBodies();
     std::destroy_n(keys_, capacity_);
-    const std::size_t bytes = Layout(capacity_).bytes;
+    const PagePiece memory = memory_;
     this->~RecordSegment();
-    FreePages(this, bytes, Layout::kAlignment);
+    memory.Free();
   }
 
  private:
@@ -217,12 +217,13 @@ class RecordSegment {
     std::size_t sums, heads, keys, bodies, bytes;
   };
 
-  RecordSegment(std::byte* memory, const Layout& layout)
-      : capacity_(layout.capacity),
-        sums_(reinterpret_cast<Sum*>(memory + layout.sums)),
-        heads_(reinterpret_cast<Head*>(memory + layout.heads)),
-        keys_(reinterpret_cast<RecordKey*>(memory + layout.keys)),
-        bodies_(reinterpret_cast<Body*>(memory + layout.bodies)) {
+  RecordSegment(const PagePiece& memory, const Layout& layout)
+      : memory_(memory),
+        capacity_(layout.capacity),
+        sums_(reinterpret_cast<Sum*>(memory.memory() + layout.sums)),
+        heads_(reinterpret_cast<Head*>(memory.memory() + layout.heads)),
+        keys_(reinterpret_cast<RecordKey*>(memory.memory() + layout.keys)),
+        bodies_(reinterpret_cast<Body*>(memory.memory() + layout.bodies)) {
     std::uninitialized_value_construct_n(sums_, capacity_ / kBlock);
     std::uninitialized_value_construct_n(heads_, capacity_);
     std::uninitialized_value_construct_n(keys_, capacity_);
@@ -251,6 +252,7 @@ class RecordSegment {
     }
   }
 
+  const PagePiece memory_;  // in which it lies itself
   const std::uint32_t capacity_;
   std::uint64_t number_ = 0;
   std::uint64_t first_ = 0;

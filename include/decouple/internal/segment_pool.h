@@ -4,9 +4,9 @@
 // A chunk also keeps what one looks for across many segments in one place: the earliest deadline of each of its
 // segments side by side, and the earliest of those.
 //
-// What a slot needs only for a part of its life (Slot::Beside: integers, all zero at first) lies apart at the end of the
-// chunk, which takes no memory before it is touched: a message that waits is that much smaller, and when it is received
-// the receiver writes to cache lines that its sender does not have.
+// What a slot needs only for a part of its life (Slot::Beside: integers, written before they are read) lies apart, in
+// memory that is not touched before that: a message that waits is that much smaller, and when it is received the
+// receiver writes to cache lines that its sender does not have.
 //
 // Threading: Take(), Put() and Release() are called under the lane's structure mutex. Everybody else reads: a chunk is
 // found by its number inside a ReadSection, and freed only after Synchronize().
@@ -23,7 +23,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "decouple/internal/pages.h"
+#include "decouple/internal/huge_pages.h"
 #include "decouple/internal/sleeper.h"
 #include "decouple/internal/slot_word.h"
 #include "decouple/internal/thread_record.h"
@@ -92,10 +92,14 @@ class SegmentPool {
     std::uint64_t free_segments = 0;  // under the structure mutex: a bit a segment
     EarliestInstant earliest;
     EarliestInstant earliest_of[64];
+    PagePiece memory;  // the segments'
+    PagePiece memory_beside;
     Segment* segments = nullptr;
 
     bool IsFree() const { return std::popcount(free_segments) == static_cast<int>(size); }
-    std::int64_t bytes() const { return static_cast<std::int64_t>(BytesOf(size) + sizeof(Chunk)); }
+    std::int64_t bytes() const {
+      return static_cast<std::int64_t>(size * (sizeof(Segment) + kBesideBytes) + sizeof(Chunk));
+    }
   };
 
   SegmentPool() = default;
@@ -186,16 +190,12 @@ class SegmentPool {
 
  private:
   static constexpr std::size_t kAlignment = std::max(alignof(Segment), kCacheLine);
-  static constexpr std::size_t kBesideBytes =
-      std::is_empty_v<typename Slot::Beside> ? 0 : kSlotsPerSegment * sizeof(typename Slot::Beside);
+  using Beside = typename Slot::Beside;
+  static constexpr bool kHasBeside = !std::is_empty_v<Beside>;
+  static constexpr std::size_t kBesideBytes = kHasBeside ? kSlotsPerSegment * sizeof(Beside) : 0;  // of a segment
 
-  // Of the memory of so many segments.
-  static constexpr std::size_t BesideBegins(std::size_t segments) {
-    return (segments * sizeof(Segment) + kCacheLine - 1) / kCacheLine * kCacheLine;
-  }
-  static constexpr std::size_t BytesOf(std::size_t segments) {
-    return BesideBegins(segments) + segments * kBesideBytes;
-  }
+  // With so many segments, another chunk is one of many: half a megabyte or more.
+  static constexpr std::uint32_t kManySegments = 512;
 
   // Grown by copying; the old ones stay until the end, as together they are smaller than the newest.
   struct Table {
@@ -208,14 +208,16 @@ class SegmentPool {
     const auto size = std::clamp(segments_, std::uint32_t{2}, std::uint32_t{64});
     auto* const chunk = new Chunk;
     chunk->size = size;
-    auto* const memory = static_cast<std::byte*>(AllocatePages(BytesOf(size), kAlignment));
-    chunk->segments = reinterpret_cast<Segment*>(memory);
+    const auto allocate = segments_ < kManySegments ? PagePiece::Alone : PagePiece::OneOfMany;
+    chunk->memory = allocate(size * sizeof(Segment), kAlignment);
+    chunk->segments = reinterpret_cast<Segment*>(chunk->memory.memory());
     std::uninitialized_default_construct_n(chunk->segments, size);
-    auto* const beside = reinterpret_cast<typename Slot::Beside*>(memory + BesideBegins(size));  // zero is a value
+    if constexpr (kHasBeside) chunk->memory_beside = allocate(size * kBesideBytes, kCacheLine);
+    auto* const beside = reinterpret_cast<Beside*>(chunk->memory_beside.memory());
     for (std::uint32_t i = 0; i < size; ++i) {
       chunk->segments[i].place = i;
       chunk->segments[i].chunk = chunk;
-      chunk->segments[i].beside = beside + std::size_t{i} * kSlotsPerSegment;
+      if constexpr (kHasBeside) chunk->segments[i].beside = beside + std::size_t{i} * kSlotsPerSegment;
     }
     chunk->free_segments = size == 64 ? ~0ULL : (1ULL << size) - 1;
     WarmBytesKept().fetch_add(chunk->bytes(), std::memory_order_relaxed);
@@ -241,7 +243,8 @@ class SegmentPool {
 
   static void Free(Chunk* chunk) {
     std::destroy_n(chunk->segments, chunk->size);
-    FreePages(chunk->segments, BytesOf(chunk->size), kAlignment);
+    chunk->memory.Free();
+    if constexpr (kHasBeside) chunk->memory_beside.Free();
     delete chunk;
   }
 

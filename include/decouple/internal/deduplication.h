@@ -4,6 +4,10 @@
 // finds them. A send with an id runs under its shard's mutex: so of several at once with one id the first to come
 // decides, and the others get its result. What is older than five minutes is dropped from the front of the lines, a few
 // at each call, more than can have been added: nobody ever goes through all.
+//
+// There may be millions of them, so what counts is how much memory is touched. A send takes 56 bytes, if its group and
+// its id are short, and eight in the table: its place in the line, and a part of its hash. So the table grows, and says
+// that an id is new, without a look at the line. (With a table of pointers that was half of a send, receive and delete.)
 
 #ifndef DECOUPLE_INTERNAL_DEDUPLICATION_H_
 #define DECOUPLE_INTERNAL_DEDUPLICATION_H_
@@ -17,13 +21,13 @@
 #include <limits>
 #include <mutex>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
 #include "decouple/internal/get_or_create.h"
+#include "decouple/internal/short_text.h"
 #include "decouple/internal/shrinking.h"
 #include "decouple/internal/text_hash.h"
 #include "decouple/internal/thread_record.h"
@@ -47,25 +51,20 @@ class Deduplication {
   std::optional<std::uint64_t> Once(std::string_view group, std::string_view id, ClockNow clock, Send send) {
     for (;;) {
       const DeduplicationScope scope = scope_.load(std::memory_order_acquire);
-      const Key key = KeyOf(group, id, scope);
-      Shard& shard = ShardOf(key.hash);
+      const std::size_t hash = HashOf(group, id, scope);
+      Shard& shard = ShardOf(hash);
       const std::lock_guard lock(shard.mutex);
-      if (scope_.load(std::memory_order_relaxed) != scope) continue;  // it changes under all mutexes
+      if (shard.scope != scope) continue;  // it changed in between
       const std::int64_t now = clock();
       shard.DropOld(now, kDropsPerSend);
-      const auto found = shard.table.find(key);
-      if (found != shard.table.end()) {
-        if (now - (*found)->sent_at < kInterval) return (*found)->ticket;
-        shard.Forget(found);
-      }
-      Sent& sent = shard.line.emplace_back(id, group, now, key.hash, scope);  // once sent, id and group may be gone
+      // Remembered before it is sent, as group and id may be gone after that.
+      if (const Sent* const earlier = shard.Remember(Sent(group, id, now, hash))) return earlier->ticket;
       const std::optional<std::uint64_t> ticket = send(now);
-      if (!ticket) {
-        shard.line.pop_back();
-        return std::nullopt;
+      if (ticket) {
+        shard.line.back().ticket = *ticket;
+      } else {
+        shard.ForgetLast();
       }
-      sent.ticket = *ticket;
-      shard.RememberLast();
       return ticket;
     }
   }
@@ -85,12 +84,9 @@ class Deduplication {
     Shards* const shards = shards_.load(std::memory_order_acquire);
     if (shards == nullptr) return;
     for (Shard& shard : *shards) {
-      std::deque<Sent> forgotten;
+      std::deque<Sent> forgotten;  // goes without the mutex
       const std::lock_guard lock(shard.mutex);
-      shard.table.clear();
-      ShrinkIfSparse(shard.table);
-      shard.line.swap(forgotten);
-      shard.NoteOldest();
+      forgotten = shard.Clear();
     }
   }
 
@@ -104,24 +100,18 @@ class Deduplication {
     for (std::size_t i = 0; i < kShards; ++i) locks[i] = std::unique_lock(shards[i].mutex);
     std::vector<Sent> all;
     for (Shard& shard : shards) {
-      shard.table.clear();
-      for (Sent& sent : shard.line) {
-        if (sent.remembered) all.push_back(std::move(sent));
+      for (Sent& sent : shard.Clear()) {
+        if (sent.is_remembered) all.push_back(std::move(sent));
       }
-      shard.line.clear();
+      shard.scope = scope;
     }
     std::stable_sort(all.begin(), all.end(), [](const Sent& a, const Sent& b) { return a.sent_at < b.sent_at; });
-    scope_.store(scope, std::memory_order_release);  // under all mutexes; pairs with the first look in Once()
+    scope_.store(scope, std::memory_order_release);  // pairs with the first look in Once()
     for (Sent& sent : all) {
-      const Key key = KeyOf(sent.group, sent.id, scope);
-      Shard& shard = ShardOf(key.hash);
-      if (shard.table.contains(key)) continue;
-      sent.hash = key.hash;
-      sent.scope = scope;
-      shard.line.push_back(std::move(sent));
-      shard.RememberLast();
+      const std::size_t hash = HashOf(sent.group.text(), sent.id.text(), scope);
+      sent.table_hash = static_cast<std::uint32_t>(hash);
+      ShardOf(hash).Remember(std::move(sent));
     }
-    for (Shard& shard : shards) shard.NoteOldest();
   }
 
  private:
@@ -131,61 +121,90 @@ class Deduplication {
   static constexpr int kDropsPerCall = 32;  // a microsecond or two
 
   struct Sent {
-    Sent(std::string_view sent_id, std::string_view sent_group, std::int64_t now, std::size_t its_hash,
-         DeduplicationScope its_scope)
-        : id(sent_id), group(sent_group), sent_at(now), hash(its_hash), scope(its_scope) {}
+    Sent(std::string_view its_group, std::string_view its_id, std::int64_t now, std::size_t hash)
+        : id(its_id), group(its_group), sent_at(now), table_hash(static_cast<std::uint32_t>(hash)) {}
 
-    std::string id;
-    std::string group;
+    ShortText id;
+    ShortText group;
     std::int64_t sent_at;
     std::uint64_t ticket = 0;
-    std::size_t hash;
-    DeduplicationScope scope;
-    bool remembered = true;  // the table finds it
-  };
-
-  struct Key {
-    std::string_view group;
-    std::string_view id;
-    DeduplicationScope scope;
-    std::size_t hash;
-  };
-
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(const Sent* sent) const { return sent->hash; }
-    std::size_t operator()(const Key& key) const { return key.hash; }
-  };
-
-  struct Same {
-    using is_transparent = void;
-    bool operator()(const Sent* one, const Sent* other) const { return one == other; }
-    bool operator()(const Sent* sent, const Key& key) const {
-      return sent->id == key.id && (key.scope == DeduplicationScope::kQueue || sent->group == key.group);
-    }
+    std::uint32_t table_hash;   // the part of the hash that the table goes by
+    bool is_remembered = true;  // the table finds it
   };
 
   struct alignas(kCacheLine) Shard {
-    using Table = absl::flat_hash_set<const Sent*, Hash, Same>;
+    // Which in the line, counted from the first that ever was there. (That many in five minutes are out of reach.)
+    struct Place {
+      std::uint32_t number;
+      std::uint32_t table_hash;
+    };
 
-    // The last of the line, which the table does not find yet.
-    void RememberLast() {
-      table.insert(&line.back());
-      if (line.size() == 1) NoteOldest();
+    struct Hash {
+      std::size_t operator()(Place place) const { return place.table_hash * std::size_t{0x9E3779B97F4A7C15}; }
+    };
+
+    struct Same {
+      bool operator()(Place one, Place other) const {
+        if (one.number == other.number) return true;
+        return one.table_hash == other.table_hash && shard->AreOfOneId(shard->At(one), shard->At(other));
+      }
+      const Shard* shard;
+    };
+
+    const Sent& At(Place place) const { return line[place.number - first_number]; }
+    Sent& At(Place place) { return line[place.number - first_number]; }
+    Place PlaceOfLast() const {
+      return {first_number + static_cast<std::uint32_t>(line.size()) - 1, line.back().table_hash};
     }
 
-    void Forget(Table::iterator found) {
-      const_cast<Sent*>(*found)->remembered = false;  // in our own line
-      table.erase(found);
+    bool AreOfOneId(const Sent& one, const Sent& other) const {
+      return one.id.text() == other.id.text() &&
+             (scope == DeduplicationScope::kQueue || one.group.text() == other.group.text());
+    }
+
+    // As the last of the line. If one of its id is remembered from less than five minutes before, that instead.
+    const Sent* Remember(Sent&& sent) {
+      line.push_back(std::move(sent));
+      const auto [found, is_new] = table.insert(PlaceOfLast());
+      if (!is_new) {
+        Sent& earlier = At(*found);
+        if (line.back().sent_at - earlier.sent_at < kInterval) {
+          line.pop_back();
+          return &earlier;
+        }
+        earlier.is_remembered = false;
+        table.erase(found);
+        table.insert(PlaceOfLast());
+      }
+      if (line.size() == 1) NoteOldest();
+      return nullptr;
+    }
+
+    void ForgetLast() {
+      table.erase(PlaceOfLast());
+      line.pop_back();
+      NoteOldest();
     }
 
     void DropOld(std::int64_t now, int most) {
+      if (line.empty() || now - line.front().sent_at < kInterval) [[likely]]
+        return;
       for (; most > 0 && !line.empty() && now - line.front().sent_at >= kInterval; --most) {
-        if (line.front().remembered) table.erase(&line.front());
+        if (line.front().is_remembered) table.erase(Place{first_number, line.front().table_hash});
         line.pop_front();
+        ++first_number;
       }
       ShrinkIfSparse(table);
       NoteOldest();
+    }
+
+    // Returns what the line had.
+    std::deque<Sent> Clear() {
+      table.clear();
+      ShrinkIfSparse(table);
+      std::deque<Sent> all = std::exchange(line, {});
+      NoteOldest();
+      return all;
     }
 
     void NoteOldest() {
@@ -195,15 +214,17 @@ class Deduplication {
 
     std::mutex mutex;
     std::atomic<std::int64_t> oldest_sent_at{std::numeric_limits<std::int64_t>::max()};
-    // Both under the mutex. A deque leaves its elements where they are.
+    // All below: under the mutex.
+    DeduplicationScope scope = DeduplicationScope::kQueue;
+    std::uint32_t first_number = 0;
     std::deque<Sent> line;
-    Table table;
+    absl::flat_hash_set<Place, Hash, Same> table{0, Hash(), Same{this}};
   };
 
   using Shards = std::array<Shard, kShards>;
 
-  static Key KeyOf(std::string_view group, std::string_view id, DeduplicationScope scope) {
-    return {group, id, scope, scope == DeduplicationScope::kQueue ? TextHash(id) : TextHash(group, id)};
+  static std::size_t HashOf(std::string_view group, std::string_view id, DeduplicationScope scope) {
+    return scope == DeduplicationScope::kQueue ? TextHash(id) : TextHash(group, id);
   }
 
   // The tables go by the other bits of the hash. A queue that nothing was sent to has no shards.

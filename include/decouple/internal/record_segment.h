@@ -15,7 +15,7 @@
 // bounded by bytes and counts them, does not look at each record.
 //
 // Who reads holds the segment. It has gone from the shard by the time that its last hold goes; it ends then. Its keys
-// are kept when it is used again (record_key.h).
+// are kept when it is used again (short_text.h).
 
 #ifndef DECOUPLE_INTERNAL_RECORD_SEGMENT_H_
 #define DECOUPLE_INTERNAL_RECORD_SEGMENT_H_
@@ -32,7 +32,7 @@
 #include <utility>
 
 #include "decouple/internal/huge_pages.h"
-#include "decouple/internal/record_key.h"
+#include "decouple/internal/short_text.h"
 #include "decouple/internal/shared_body.h"
 #include "decouple/internal/thread_record.h"
 
@@ -120,7 +120,7 @@ class RecordSegment {
   }
 
   // What a record takes beside its body.
-  static constexpr std::size_t overhead() { return sizeof(Head) + sizeof(RecordKey); }
+  static constexpr std::size_t overhead() { return sizeof(Head) + sizeof(ShortText); }
 
   // Every record is ready, so nobody writes any more.
   bool IsFull() const { return IsReady(capacity_ - 1) && CountReady(0, capacity_).records == capacity_; }
@@ -201,7 +201,7 @@ class RecordSegment {
     explicit Layout(std::uint32_t records) : capacity(records) {
       sums = Place(sizeof(RecordSegment), records / kBlock * sizeof(Sum));
       heads = Place(end, records * sizeof(Head));
-      keys = Place(end, records * sizeof(RecordKey));
+      keys = Place(end, records * sizeof(ShortText));
       bodies = Place(end, records * sizeof(Body));
       bytes = (end + kAlignment - 1) / kAlignment * kAlignment;
     }
@@ -222,7 +222,7 @@ class RecordSegment {
         capacity_(layout.capacity),
         sums_(reinterpret_cast<Sum*>(memory.memory() + layout.sums)),
         heads_(reinterpret_cast<Head*>(memory.memory() + layout.heads)),
-        keys_(reinterpret_cast<RecordKey*>(memory.memory() + layout.keys)),
+        keys_(reinterpret_cast<ShortText*>(memory.memory() + layout.keys)),
         bodies_(reinterpret_cast<Body*>(memory.memory() + layout.bodies)) {
     std::uninitialized_value_construct_n(sums_, capacity_ / kBlock);
     std::uninitialized_value_construct_n(heads_, capacity_);
@@ -260,7 +260,7 @@ class RecordSegment {
   mutable std::atomic<std::int64_t> latest_{kNotKnown};
   Sum* const sums_;  // of the sizes of so many records each; 0: not known
   Head* const heads_;
-  RecordKey* const keys_;
+  ShortText* const keys_;
   Body* const bodies_;
   alignas(kCacheLine) std::atomic<std::int64_t> holds_{1};
 };

@@ -1,10 +1,10 @@
-// The partition key of a record where the record lies: in 16 bytes, if it has up to 15. (A std::string has 32, and takes
-// 80 instructions to assign.)
+// A text that most likely has few characters, where it belongs: in 16 bytes, if it has up to 15. (A std::string has 32,
+// and takes 80 instructions to assign.) The partition key of a record, and what is remembered of a send, are such.
 //
 // The memory of a longer text is kept for the next one.
 
-#ifndef DECOUPLE_INTERNAL_RECORD_KEY_H_
-#define DECOUPLE_INTERNAL_RECORD_KEY_H_
+#ifndef DECOUPLE_INTERNAL_SHORT_TEXT_H_
+#define DECOUPLE_INTERNAL_SHORT_TEXT_H_
 
 #include <algorithm>
 #include <bit>
@@ -12,16 +12,21 @@
 #include <cstdint>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 namespace decouple::internal {
 
 // Written by one thread at a time; then read by any.
-class RecordKey {
+class ShortText {
  public:
-  RecordKey() = default;
-  RecordKey(const RecordKey&) = delete;
-  RecordKey& operator=(const RecordKey&) = delete;
-  ~RecordKey() {
+  ShortText() = default;
+  explicit ShortText(std::string_view text) { Assign(text); }
+  ShortText(ShortText&& other) noexcept { Swap(other); }
+  ShortText& operator=(ShortText&& other) noexcept {
+    Swap(other);
+    return *this;
+  }
+  ~ShortText() {
     if (IsElsewhere()) delete[] ReadElsewhere().text;
   }
 
@@ -56,6 +61,8 @@ class RecordKey {
 
   static constexpr std::size_t kTag = offsetof(Elsewhere, tag);  // in this byte, of a text that is here: its size
   static constexpr std::size_t kLongestHere = kTag;
+
+  void Swap(ShortText& other) { std::swap(bytes_, other.bytes_); }
 
   bool IsElsewhere() const { return bytes_[kTag] == kElsewhere; }
 
@@ -99,4 +106,4 @@ class RecordKey {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_RECORD_KEY_H_
+#endif  // DECOUPLE_INTERNAL_SHORT_TEXT_H_

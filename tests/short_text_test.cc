@@ -1,10 +1,11 @@
-#include "decouple/internal/record_key.h"
+#include "decouple/internal/short_text.h"
 
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "allocations.h"
 #include "catch.h"
@@ -12,7 +13,7 @@
 namespace decouple::testing {
 namespace {
 
-using internal::RecordKey;
+using internal::ShortText;
 
 // `size` different characters, other ones for another `seed`.
 std::string Text(std::size_t size, std::size_t seed) {
@@ -21,52 +22,63 @@ std::string Text(std::size_t size, std::size_t seed) {
   return text;
 }
 
-TEST_CASE("a new key is empty") { CHECK(RecordKey().text().empty()); }
+TEST_CASE("a new text is empty") { CHECK(ShortText().text().empty()); }
 
-TEST_CASE("a key is as it was assigned, whatever was there before") {
+TEST_CASE("a text is as it was assigned, whatever was there before") {
   for (std::size_t before = 0; before <= 70; ++before) {
     for (std::size_t size = 0; size <= 70; ++size) {
       CAPTURE(before, size);
-      RecordKey key;
-      key.Assign(Text(before, 1));
-      CHECK(key.text() == Text(before, 1));
-      key.Assign(Text(size, 2));
-      CHECK(key.text() == Text(size, 2));
+      ShortText own;
+      own.Assign(Text(before, 1));
+      CHECK(own.text() == Text(before, 1));
+      own.Assign(Text(size, 2));
+      CHECK(own.text() == Text(size, 2));
     }
   }
 }
 
-TEST_CASE("a key may have any bytes") {
+TEST_CASE("a text goes where it is moved, in place or not") {
+  for (const std::size_t size : std::initializer_list<std::size_t>{0, 1, 15, 16, 100}) {
+    ShortText from(Text(size, 1));
+    ShortText to(std::move(from));
+    CHECK(to.text() == Text(size, 1));
+    ShortText third(Text(40, 2));
+    third = std::move(to);
+    CHECK(third.text() == Text(size, 1));
+  }
+}
+
+TEST_CASE("a text may have any bytes") {
   const std::string_view bytes("\0\x7F\xFF\0 \x10\0", 7);
-  RecordKey key;
-  key.Assign(bytes);
-  CHECK(key.text() == bytes);
+  ShortText own;
+  own.Assign(bytes);
+  CHECK(own.text() == bytes);
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 
-TEST_CASE("a key of up to 15 bytes needs no memory beside its 16") {
-  STATIC_REQUIRE(sizeof(RecordKey) == 16);
+TEST_CASE("a text of up to 15 bytes needs no memory beside its 16") {
+  STATIC_REQUIRE(sizeof(ShortText) == 16);
   const std::string longest = Text(15, 1);
   const std::string longer = Text(16, 1);
-  RecordKey key;
+  ShortText own;
   const std::uint64_t before = Allocations();
-  key.Assign(longest);
+  own.Assign(longest);
   CHECK(Allocations() - before == 0);
-  key.Assign(longer);
+  own.Assign(longer);
   CHECK(Allocations() - before == 1);
 }
 
-TEST_CASE("the memory of a long key is kept for the next one") {
-  RecordKey key;
-  key.Assign(Text(1'000, 1));
+TEST_CASE("the memory of a long text is kept for the next one") {
+  ShortText own;
+  own.Assign(Text(1'000, 1));
   for (const std::size_t size : std::initializer_list<std::size_t>{1'000, 1, 16, 1'024}) {
     const std::string text = Text(size, 2);
     const std::uint64_t before = Allocations();
-    key.Assign(text);
+    own.Assign(text);
     const std::uint64_t after = Allocations();
     CHECK(after == before);
-    CHECK(key.text() == text);
+    CHECK(own.text() == text);
   }
 }
 

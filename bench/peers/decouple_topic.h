@@ -23,10 +23,8 @@ class DecoupleTopicPeer {
     std::size_t received = 0;
     for (auto& queue : queues_) {
       auto deliveries = queue.Receive({.max_messages = 10});
-      for (auto& delivery : *deliveries) {
-        received += delivery.body() == 0 ? 0 : 1;
-        delivery.Delete().IgnoreError();
-      }
+      for (const auto& delivery : *deliveries) received += delivery.body() == 0 ? 0 : 1;
+      deliveries->Delete().IgnoreError();
     }
     return received;
   }

@@ -36,6 +36,8 @@ class Deliveries;
 
 namespace internal {
 template <typename T>
+class DeliveryCore;
+template <typename T>
 class QueueCore;
 template <typename T>
 class StandardCore;
@@ -47,7 +49,7 @@ class Delivery {
 
  public:
   // For the library itself.
-  Delivery(internal::QueueCore<T>* core, Message message, internal::SlotWord received)
+  Delivery(internal::DeliveryCore<T>* core, Message message, internal::SlotWord received)
       : message_(message), core_(core), received_(received) {}
 
   Delivery(Delivery&& other) noexcept
@@ -100,6 +102,7 @@ class Delivery {
   absl::Status Release() noexcept { return ChangeVisibility(absl::ZeroDuration()); }
 
  private:
+  friend class internal::DeliveryCore<T>;
   friend class internal::QueueCore<T>;
   friend class internal::MessageStore<T>;
   friend class Deliveries<T>;
@@ -113,8 +116,8 @@ class Delivery {
   // First, and by itself: its two pointers are written and read as one. A read of one of them together with the core,
   // which was written by itself, would wait until both have left the store buffer (six nanoseconds a cycle).
   Message message_;
-  internal::QueueCore<T>* core_;  // null: moved from
-  internal::SlotWord received_;   // by this receive: if it is so still, a deletion is one store (holder_bias.h)
+  internal::DeliveryCore<T>* core_;  // null: moved from
+  internal::SlotWord received_;      // by this receive: if it is so still, a deletion is one store (holder_bias.h)
 };
 
 template <typename T>
@@ -168,8 +171,8 @@ class Deliveries {
 
   Deliveries() = default;
   // For the library itself.
-  [[gnu::always_inline]] Deliveries(internal::QueueCore<T>* core, typename internal::MessageStore<T>::Message message,
-                                    internal::SlotWord received)
+  [[gnu::always_inline]] Deliveries(internal::DeliveryCore<T>* core,
+                                    typename internal::MessageStore<T>::Message message, internal::SlotWord received)
       : size_(1) {
     ::new (static_cast<void*>(in_place_)) Delivery<T>(core, message, received);
   }
@@ -203,7 +206,7 @@ class Deliveries {
   // Deletes all of them that are still here (not moved from), as one call and faster than one by one. Those that can be
   // are deleted; returns the first error of the others (see Delivery::Delete()).
   absl::Status Delete() noexcept {
-    internal::QueueCore<T>* const core = Core();
+    internal::DeliveryCore<T>* const core = Core();
     return core == nullptr ? absl::OkStatus() : core->DeleteAll({data_, size_});
   }
 
@@ -214,7 +217,7 @@ class Deliveries {
 
   static constexpr std::size_t kInPlace = 10;
 
-  [[gnu::always_inline]] void Add(internal::QueueCore<T>* core, Message message, internal::SlotWord received) {
+  [[gnu::always_inline]] void Add(internal::DeliveryCore<T>* core, Message message, internal::SlotWord received) {
     if (size_ == capacity_) [[unlikely]]
       Grow();
     ::new (static_cast<void*>(data_ + size_)) Delivery<T>(core, message, received);
@@ -258,7 +261,7 @@ class Deliveries {
   }
 
   [[gnu::noinline]] void End() {
-    if (internal::QueueCore<T>* const core = Core()) core->LetGoAll({data_, size_});
+    if (internal::DeliveryCore<T>* const core = Core()) core->LetGoAll({data_, size_});
     // Nothing is left to destroy: all are as if moved from.
     Free();
   }
@@ -269,7 +272,7 @@ class Deliveries {
   }
 
   // Of the first that is still here; all are of one queue.
-  [[gnu::always_inline]] internal::QueueCore<T>* Core() const {
+  [[gnu::always_inline]] internal::DeliveryCore<T>* Core() const {
     for (const Delivery<T>& delivery : *this) {
       if (delivery.core_ != nullptr) [[likely]]
         return delivery.core_;

@@ -1,15 +1,11 @@
-// One queue: its messages and what is done with them, shared by the queue's handles and its deliveries.
-//
-// Lifetime. Handles share the core as a std::shared_ptr does. Deliveries do not touch that count: each thread counts
-// the deliveries it makes and those it lets go of, and only once the last handle is gone (Abandon) are they counted out
-// one by one; the last of them deletes the core.
+// One queue: how messages come into it and are received, and what it is told as a whole, shared by the queue's handles.
+// What its deliveries do with it is a layer of its own below (delivery_core.h).
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_CORE_H_
 #define DECOUPLE_INTERNAL_QUEUE_CORE_H_
 
 #include <algorithm>
 #include <atomic>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -18,7 +14,6 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -32,14 +27,12 @@
 #include "decouple/error.h"
 #include "decouple/internal/admission.h"
 #include "decouple/internal/any_queue.h"
-#include "decouple/internal/call_quota.h"
 #include "decouple/internal/clearing.h"
 #include "decouple/internal/dead_letter_linking.h"
+#include "decouple/internal/delivery_core.h"
 #include "decouple/internal/due_sweep.h"
 #include "decouple/internal/fifo_groups.h"
 #include "decouple/internal/handover.h"
-#include "decouple/internal/identity.h"
-#include "decouple/internal/in_flight_limit.h"
 #include "decouple/internal/message_move.h"
 #include "decouple/internal/message_store.h"
 #include "decouple/internal/moving.h"
@@ -60,16 +53,15 @@
 namespace decouple::internal {
 
 template <typename T>
-class QueueCore : public AnyQueue {
- public:
-  using Store = MessageStore<T>;
-  using Lane = typename Store::Lane;
-  using Message = typename Store::Message;
-  using Mine = typename Store::Mine;
-  using Slot = typename Store::Slot;
+class QueueCore : public DeliveryCore<T> {
+  using Base = DeliveryCore<T>;
 
-  // What is done with a delivery or a receipt.
-  Receipts<T>& receipts() { return receipts_; }
+ public:
+  using typename Base::Message;
+  using typename Base::Mine;
+  using typename Base::Store;
+  using Lane = typename Store::Lane;
+  using Slot = typename Store::Slot;
 
   // ---- sending: what the kinds of queue do each in their own way ----------------------------------------------------
 
@@ -102,91 +94,17 @@ class QueueCore : public AnyQueue {
 
   virtual ReceiveResult<T> Receive(const ReceiveOptions& options) = 0;
 
-  // ---- deliveries and receipts --------------------------------------------------------------------------------------
-
-  // A delivery is gone.
-  [[gnu::always_inline]] void LetGo(Message message) {
-    Mine* const mine = store_.KnownMine();
-    if (mine == nullptr || !Store::TryDropPlain(message)) [[unlikely]]
-      return LetGoInGeneral(message);
-    {
-      const ReadSection section(mine->record, FencesAreFree());  // pairs with the Synchronize() in Abandon()
-      if (!abandoned_.load(std::memory_order_relaxed)) [[likely]] {
-        mine->counts.let_go.Add(1);
-        return;
-      }
-    }
-    LetGoOfAbandoned(1);
-  }
-
-  std::optional<SequenceNumber> SequenceNumberOf(Message message) const {
-    if (store_.groups() == nullptr) return std::nullopt;
-    return SequenceNumberOf(store_.TicketOf(message));
-  }
-
-  const SharedBody* SharedOf(Message message) const { return store_.SharedOf(message); }
-  const Particulars* ParticularsOf(Message message) const { return store_.ParticularsOf(message); }
-
-  // By its holder, who received it by that word. What has a quota has particulars too, so it never goes the short way.
-  [[gnu::always_inline]] absl::Status Delete(Message message, SlotWord received) {
-    Mine* const mine = store_.KnownMine();
-    if (mine == nullptr || !TryDeletePlain(*mine, message, received)) [[unlikely]]
-      return DeleteInGeneral(message, received);
-    store_.CountPlainRemovals(*mine, 1, Store::PlainBytesOf(message, received));
-    return absl::OkStatus();
-  }
+  // ---- receipts -----------------------------------------------------------------------------------------------------
 
   absl::Status Delete(const ReceiptHandle& receipt) {
-    if (absl::Status status = TakeDelete(); !status.ok()) [[unlikely]]
+    if (absl::Status status = this->TakeDelete(); !status.ok()) [[unlikely]]
       return status;
     return receipts_.Delete(receipt);
   }
 
-  // Deliveries of one receive. Those that can be are deleted; the first error of the others.
-  [[gnu::noinline]] absl::Status DeleteAll(std::span<Delivery<T>> deliveries) {
-    if (quota_ != nullptr) [[unlikely]] {
-      if (absl::Status status = TakeDelete(); !status.ok()) return status;
-    }
-    store_.mine();  // the thread may have used another queue meanwhile
-    Mine* const mine = store_.KnownMine();
-    absl::Status all;
-    std::size_t plain = 0;  // these are counted together
-    std::size_t bytes = 0;
-    const Delivery<T>* delivery = deliveries.data();
-    const Delivery<T>* const end = delivery + deliveries.size();
-    while (delivery != end) {
-      if (mine != nullptr) [[likely]] {
-        const Delivery<T>* const first = delivery;
-        delivery = RemovePlainOnes(*mine, first, end);
-        plain += static_cast<std::size_t>(delivery - first);
-        // Not in the section: how large a body is may be the user's code.
-        for (auto* one = first; one != delivery; ++one) bytes += Store::PlainBytesOf(one->message_, one->received_);
-      }
-      if (delivery == end) [[likely]]
-        break;
-      if (delivery->core_ != nullptr) all.Update(receipts_.Delete(delivery->message_, delivery->receive_count()));
-      ++delivery;
-    }
-    if (plain != 0) [[likely]]
-      store_.CountPlainRemovals(*mine, plain, bytes);
-    return all;
-  }
-
-  // Deliveries of one receive are gone.
-  [[gnu::always_inline]] void LetGoAll(std::span<Delivery<T>> deliveries) {
-    std::int64_t gone = 0;
-    for (const Delivery<T>& delivery : deliveries) {
-      if (delivery.core_ == nullptr) [[unlikely]]
-        continue;
-      store_.Drop(delivery.message_);
-      ++gone;
-    }
-    LetGo(gone);
-  }
-
   absl::StatusOr<StatusBatchResults> DeleteBatch(std::span<const DeleteBatchEntry> entries) {
     absl::Status status = CheckBatch(entries, settings_.limits());
-    if (status.ok()) status = TakeDelete();
+    if (status.ok()) status = this->TakeDelete();
     if (!status.ok()) return status;
     StatusBatchResults results;
     for (const auto& entry : entries) results.push_back(receipts_.Delete(entry.receipt));
@@ -219,9 +137,9 @@ class QueueCore : public AnyQueue {
 
   // None if messages go nowhere.
   std::optional<Redrive> redrive() const {
-    QueueReference to(dead_letters().target());
+    QueueReference to(this->dead_letters().target());
     if (!to) return std::nullopt;
-    return Redrive{std::move(to), static_cast<int>(dead_letters().max_receives())};
+    return Redrive{std::move(to), static_cast<int>(this->dead_letters().max_receives())};
   }
 
   absl::Status Purge() {
@@ -289,7 +207,7 @@ class QueueCore : public AnyQueue {
   bool closed() const override { return admission_.closed(); }
 
   bool drained() {
-    if (!closed()) return false;
+    if (!this->closed()) return false;
     if (!admission_.IsEmpty()) Settle(store_.Now());  // what is left may be past its retention
     return admission_.IsEmpty();
   }
@@ -300,11 +218,7 @@ class QueueCore : public AnyQueue {
     LinkDeadLetters(*this, Redrive{}, former).IgnoreError();  // nobody receives any more
     // A message that was moved to and fro may hold a body of this very queue, which would keep itself alive by it.
     if (store_.Sums().taken_over > 0) clearing_.Everything(store_.mine());
-    abandoned_.store(true, std::memory_order_relaxed);  // ordered by the next line; pairs with LetGo()
-    Synchronize();
-    const std::int64_t deliveries = store_.Sums().deliveries();
-    // Those that went since subtracted themselves before or will; whoever reaches zero deletes.
-    if (outstanding_.fetch_add(deliveries, std::memory_order_acq_rel) + deliveries == 0) delete this;
+    this->EndWithLastDelivery();
   }
 
   // A little of what is due, for those who only send.
@@ -314,39 +228,16 @@ class QueueCore : public AnyQueue {
   // `groups`: as for MessageStore. Attributes are set by SetAttributes() before first use, once a handle exists.
   QueueCore(const QueueRules& rules, std::unique_ptr<FifoGroups> groups, const Limits& limits, std::string name,
             std::uint64_t seed, Clock* clock)
-      : AnyQueue(rules.kind, &kBodyType<T>, name, IdentityOf(seed, name)),
-        rules_(rules),
-        clock_(clock != nullptr ? *clock : SystemClock::Instance()),
-        settings_(limits),
-        checks_(settings_),
-        store_(ClockOrNull(clock), std::move(groups)),
+      : Base(rules, std::move(groups), limits, std::move(name), seed, clock),
         publishing_(store_),
         sweep_(store_),
         moves_(store_),
         redriving_(*this, store_),
         handover_(store_, redriving_),
-        limit_(store_),
         clearing_(store_),
         admission_(store_),
-        receipts_(rules_, identity(), store_, limit_, checks_),
         moving_(*this, store_) {}
   ~QueueCore() override = default;
-
-  // From `first` on, up to the first that is to be deleted in another way.
-  [[gnu::always_inline]] const Delivery<T>* RemovePlainOnes(Mine& known, const Delivery<T>* first,
-                                                            const Delivery<T>* end) {
-    const ReadSection section(known.record, FencesAreFree());
-    while (first != end && first->core_ != nullptr &&
-           store_.TryRemovePlain(section, first->message_, first->received_)) {
-      ++first;
-    }
-    return first;
-  }
-
-  [[gnu::always_inline]] bool TryDeletePlain(Mine& known, Message message, SlotWord received) {
-    const ReadSection section(known.record, FencesAreFree());
-    return store_.TryRemovePlain(section, message, received);
-  }
 
   // What only one kind of queue has. Under the mutex of SetAttributes().
   virtual absl::Status CheckOwnAttributes(const QueueAttributes& attributes) = 0;
@@ -356,7 +247,7 @@ class QueueCore : public AnyQueue {
 
   // Whether it may come in at all; kTaken if so.
   Acceptance CheckPublished(const Published& published) {
-    if (!senders().Allows(published.topic)) [[unlikely]]
+    if (!this->senders().Allows(published.topic)) [[unlikely]]
       return Acceptance::kDenied;
     const T& body = *static_cast<const T*>(published.body->body());
     return checks_.CheckBody(body, published.body->bytes()).ok() ? Acceptance::kTaken : Acceptance::kRefused;
@@ -372,9 +263,6 @@ class QueueCore : public AnyQueue {
   virtual bool TryReceiveOne(Deliveries<T>& delivery) = 0;
 
   // ---- sending ------------------------------------------------------------------------------------------------------
-
-  // Tickets are taken in the order of a group's messages. In steps, so that nobody reads a count from it.
-  static SequenceNumber SequenceNumberOf(std::uint64_t ticket) { return SequenceNumber((ticket + 1) * 256); }
 
   static std::size_t SizeOf(const T& body, const SendOptions& options) {
     return MessageSize(body) + options.attributes.bytes();
@@ -487,64 +375,31 @@ class QueueCore : public AnyQueue {
     }
   }
 
-  const QueueRules rules_;
-  Clock& clock_;
-  QueueSettings settings_;
-  const RequestChecks checks_;
-  Store store_;
+  using Base::checks_;
+  using Base::clock_;
+  using Base::limit_;
+  using Base::quota_;
+  using Base::receipts_;
+  using Base::rules_;
+  using Base::settings_;
+  using Base::store_;
+
   Publishing<T> publishing_;
   DueSweep<T> sweep_;
   StragglerMove<T> moves_;
   Redriving<T> redriving_;
   Handover<T> handover_;
-  InFlightLimit<T> limit_;
   Clearing<T> clearing_;
   Admission<T> admission_;
-  Receipts<T> receipts_;
   Moving<T> moving_;
   MessageMoves moves_of_messages_;
-  std::unique_ptr<CallQuota> quota_;  // null: calls are not counted
 
  private:
-  [[gnu::noinline]] absl::Status DeleteInGeneral(Message message, SlotWord received) {
-    store_.mine();  // so that the thread is known here from now on
-    if (absl::Status status = TakeDelete(); !status.ok()) return status;
-    return receipts_.Delete(message, received.receive_count());
-  }
-
-  [[gnu::noinline]] void LetGoInGeneral(Message message) {
-    store_.Drop(message);
-    LetGo(1);
-  }
-
-  // So many deliveries have been dropped.
-  [[gnu::always_inline]] void LetGo(std::int64_t deliveries) {
-    {
-      const ReadSection section;  // pairs with the Synchronize() in Abandon()
-      if (!abandoned_.load(std::memory_order_relaxed)) [[likely]] {
-        store_.mine().counts.let_go.Add(static_cast<std::uint64_t>(deliveries));
-        return;
-      }
-    }
-    LetGoOfAbandoned(deliveries);
-  }
-
-  [[gnu::noinline]] void LetGoOfAbandoned(std::int64_t deliveries) {
-    // What others did comes before.
-    if (outstanding_.fetch_sub(deliveries, std::memory_order_acq_rel) == deliveries) delete this;
-  }
-
   static constexpr std::int64_t kNever = -1;
   static constexpr int kSweepStepsPerCall = 4;
   static constexpr int kSweepsPerReceive = 100;
   static constexpr std::uint64_t kEmptyReceivesPerTidy = 64;
   static constexpr std::uint32_t kExpiredPerCall = 2 * kSlotsPerSegment;
-
-  [[gnu::noinline]] absl::Status TakeDelete() {
-    if (quota_ == nullptr) [[likely]]
-      return absl::OkStatus();
-    return quota_->TakeDelete([this] { return store_.Now(); });
-  }
 
   static absl::Status Drained() {
     return MakeError(Error::kQueueClosed, "the queue is closed and drained; nothing will come any more");
@@ -560,7 +415,7 @@ class QueueCore : public AnyQueue {
   template <typename Leasing>
   void Await(Leasing& leasing, Mine& mine, const ReceiveOptions& options, std::int64_t deadline,
              ReceiveResult<T>& result) {
-    const bool was_closed = closed();
+    const bool was_closed = this->closed();
     bool watching = false;
     {
       EventCount::Waiter waiter(store_.visible());
@@ -572,7 +427,7 @@ class QueueCore : public AnyQueue {
           result = ReceiveResult<T>(Drained());
           break;
         }
-        if (now >= deadline || (closed() && !was_closed)) break;
+        if (now >= deadline || (this->closed() && !was_closed)) break;
         if (!below_limit && !watching) {
           store_.WatchForReceivers(1);
           watching = true;
@@ -613,16 +468,13 @@ class QueueCore : public AnyQueue {
     }
     if (attributes.capacity) admission_.SetCapacity(*attributes.capacity);
     if (attributes.redrive_allow) ApplyAllowPolicy(*this, *attributes.redrive_allow);
-    if (attributes.senders) senders().Set(*attributes.senders);
+    if (attributes.senders) this->senders().Set(*attributes.senders);
   }
 
   std::atomic<std::int64_t> max_in_flight_{0};  // for messages
   std::mutex setting_;
   std::mutex purging_;
   std::int64_t purged_at_ = kNever;
-
-  std::atomic<bool> abandoned_{false};
-  std::atomic<std::int64_t> outstanding_{0};  // deliveries, once abandoned
 };
 
 }  // namespace decouple::internal

@@ -1,0 +1,214 @@
+// A queue as its deliveries know it: where they say that a message is done with, or that they are gone.
+//
+// Lifetime. Handles share the core as a std::shared_ptr does. Deliveries do not touch that count: each thread counts
+// the deliveries it makes and those it lets go of, and only once the last handle is gone (EndWithLastDelivery) are they
+// counted out one by one; the last of them deletes the core.
+
+#ifndef DECOUPLE_INTERNAL_DELIVERY_CORE_H_
+#define DECOUPLE_INTERNAL_DELIVERY_CORE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "decouple/clock.h"
+#include "decouple/delivery.h"
+#include "decouple/internal/any_queue.h"
+#include "decouple/internal/call_quota.h"
+#include "decouple/internal/fifo_groups.h"
+#include "decouple/internal/identity.h"
+#include "decouple/internal/in_flight_limit.h"
+#include "decouple/internal/message_store.h"
+#include "decouple/internal/queue_rules.h"
+#include "decouple/internal/queue_settings.h"
+#include "decouple/internal/receipts.h"
+#include "decouple/internal/request_checks.h"
+#include "decouple/internal/thread_record.h"
+#include "decouple/message.h"
+
+namespace decouple::internal {
+
+template <typename T>
+class DeliveryCore : public AnyQueue {
+ public:
+  using Store = MessageStore<T>;
+  using Message = typename Store::Message;
+  using Mine = typename Store::Mine;
+
+  // What is done with a delivery or a receipt.
+  Receipts<T>& receipts() { return receipts_; }
+
+  // A delivery is gone.
+  [[gnu::always_inline]] void LetGo(Message message) {
+    Mine* const mine = store_.KnownMine();
+    if (mine == nullptr || !Store::TryDropPlain(message)) [[unlikely]]
+      return LetGoInGeneral(message);
+    {
+      const ReadSection section(mine->record, FencesAreFree());  // pairs with EndWithLastDelivery()
+      if (!abandoned_.load(std::memory_order_relaxed)) [[likely]] {
+        mine->counts.let_go.Add(1);
+        return;
+      }
+    }
+    LetGoOfAbandoned(1);
+  }
+
+  std::optional<SequenceNumber> SequenceNumberOf(Message message) const {
+    if (store_.groups() == nullptr) return std::nullopt;
+    return SequenceNumberOf(store_.TicketOf(message));
+  }
+
+  const SharedBody* SharedOf(Message message) const { return store_.SharedOf(message); }
+  const Particulars* ParticularsOf(Message message) const { return store_.ParticularsOf(message); }
+
+  // By its holder, who received it by that word. What has a quota has particulars too, so it never goes the short way.
+  [[gnu::always_inline]] absl::Status Delete(Message message, SlotWord received) {
+    Mine* const mine = store_.KnownMine();
+    if (mine == nullptr || !TryDeletePlain(*mine, message, received)) [[unlikely]]
+      return DeleteInGeneral(message, received);
+    store_.CountPlainRemovals(*mine, 1, Store::PlainBytesOf(message, received));
+    return absl::OkStatus();
+  }
+
+  // Deliveries of one receive. Those that can be are deleted; the first error of the others.
+  [[gnu::noinline]] absl::Status DeleteAll(std::span<Delivery<T>> deliveries) {
+    if (quota_ != nullptr) [[unlikely]] {
+      if (absl::Status status = TakeDelete(); !status.ok()) return status;
+    }
+    store_.mine();  // the thread may have used another queue meanwhile
+    Mine* const mine = store_.KnownMine();
+    absl::Status all;
+    std::size_t plain = 0;  // these are counted together
+    std::size_t bytes = 0;
+    const Delivery<T>* delivery = deliveries.data();
+    const Delivery<T>* const end = delivery + deliveries.size();
+    while (delivery != end) {
+      if (mine != nullptr) [[likely]] {
+        const Delivery<T>* const first = delivery;
+        delivery = RemovePlainOnes(*mine, first, end);
+        plain += static_cast<std::size_t>(delivery - first);
+        // Not in the section: how large a body is may be the user's code.
+        for (auto* one = first; one != delivery; ++one) bytes += Store::PlainBytesOf(one->message_, one->received_);
+      }
+      if (delivery == end) [[likely]]
+        break;
+      if (delivery->core_ != nullptr) all.Update(receipts_.Delete(delivery->message_, delivery->receive_count()));
+      ++delivery;
+    }
+    if (plain != 0) [[likely]]
+      store_.CountPlainRemovals(*mine, plain, bytes);
+    return all;
+  }
+
+  // Deliveries of one receive are gone.
+  [[gnu::always_inline]] void LetGoAll(std::span<Delivery<T>> deliveries) {
+    std::int64_t gone = 0;
+    for (const Delivery<T>& delivery : deliveries) {
+      if (delivery.core_ == nullptr) [[unlikely]]
+        continue;
+      store_.Drop(delivery.message_);
+      ++gone;
+    }
+    LetGo(gone);
+  }
+
+ protected:
+  // `groups`: as for MessageStore.
+  DeliveryCore(const QueueRules& rules, std::unique_ptr<FifoGroups> groups, const Limits& limits, std::string name,
+               std::uint64_t seed, Clock* clock)
+      : AnyQueue(rules.kind, &kBodyType<T>, name, IdentityOf(seed, name)),
+        rules_(rules),
+        clock_(clock != nullptr ? *clock : SystemClock::Instance()),
+        settings_(limits),
+        checks_(settings_),
+        store_(ClockOrNull(clock), std::move(groups)),
+        limit_(store_),
+        receipts_(rules_, identity(), store_, limit_, checks_) {}
+  ~DeliveryCore() override = default;
+
+  // Nobody has a handle any more: the core goes with the last delivery.
+  void EndWithLastDelivery() {
+    abandoned_.store(true, std::memory_order_relaxed);  // ordered by the next line; pairs with LetGo()
+    Synchronize();
+    const std::int64_t deliveries = store_.Sums().deliveries();
+    // Those that went since subtracted themselves before or will; whoever reaches zero deletes.
+    if (outstanding_.fetch_add(deliveries, std::memory_order_acq_rel) + deliveries == 0) delete this;
+  }
+
+  // kRequestThrottled: the queue's quota of calls is used up.
+  [[gnu::noinline]] absl::Status TakeDelete() {
+    if (quota_ == nullptr) [[likely]]
+      return absl::OkStatus();
+    return quota_->TakeDelete([this] { return store_.Now(); });
+  }
+
+  // Tickets are taken in the order of a group's messages. In steps, so that nobody reads a count from it.
+  static SequenceNumber SequenceNumberOf(std::uint64_t ticket) { return SequenceNumber((ticket + 1) * 256); }
+
+  const QueueRules rules_;
+  Clock& clock_;
+  QueueSettings settings_;
+  const RequestChecks checks_;
+  Store store_;
+  InFlightLimit<T> limit_;
+  Receipts<T> receipts_;
+  std::unique_ptr<CallQuota> quota_;  // null: calls are not counted
+
+ private:
+  // From `first` on, up to the first that is to be deleted in another way.
+  [[gnu::always_inline]] const Delivery<T>* RemovePlainOnes(Mine& known, const Delivery<T>* first,
+                                                            const Delivery<T>* end) {
+    const ReadSection section(known.record, FencesAreFree());
+    while (first != end && first->core_ != nullptr &&
+           store_.TryRemovePlain(section, first->message_, first->received_)) {
+      ++first;
+    }
+    return first;
+  }
+
+  [[gnu::always_inline]] bool TryDeletePlain(Mine& known, Message message, SlotWord received) {
+    const ReadSection section(known.record, FencesAreFree());
+    return store_.TryRemovePlain(section, message, received);
+  }
+
+  [[gnu::noinline]] absl::Status DeleteInGeneral(Message message, SlotWord received) {
+    store_.mine();  // so that the thread is known here from now on
+    if (absl::Status status = TakeDelete(); !status.ok()) return status;
+    return receipts_.Delete(message, received.receive_count());
+  }
+
+  [[gnu::noinline]] void LetGoInGeneral(Message message) {
+    store_.Drop(message);
+    LetGo(1);
+  }
+
+  // So many deliveries have been dropped.
+  [[gnu::always_inline]] void LetGo(std::int64_t deliveries) {
+    {
+      const ReadSection section;  // pairs with EndWithLastDelivery()
+      if (!abandoned_.load(std::memory_order_relaxed)) [[likely]] {
+        store_.mine().counts.let_go.Add(static_cast<std::uint64_t>(deliveries));
+        return;
+      }
+    }
+    LetGoOfAbandoned(deliveries);
+  }
+
+  [[gnu::noinline]] void LetGoOfAbandoned(std::int64_t deliveries) {
+    // What others did comes before.
+    if (outstanding_.fetch_sub(deliveries, std::memory_order_acq_rel) == deliveries) delete this;
+  }
+
+  std::atomic<bool> abandoned_{false};
+  std::atomic<std::int64_t> outstanding_{0};  // deliveries, once abandoned
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_DELIVERY_CORE_H_

@@ -12,6 +12,7 @@
 
 #include "decouple/internal/aside.h"
 #include "decouple/internal/message_store.h"
+#include "decouple/internal/passed_segments.h"
 
 namespace decouple::internal {
 
@@ -30,7 +31,7 @@ class StragglerMove {
   // Some of both, now and then. Outside of any section.
   void Tidy(Mine& mine) {
     store_.ForEachLane([&](Lane& lane) {
-      const typename Lane::Sparse sparse = lane.TryRetire(kSegmentsPerCall);
+      const SparseSegment sparse = lane.TryRetire(kSegmentsPerCall);
       if (sparse.ordinal != 0) [[unlikely]]
         MoveAllOf(mine, lane, sparse);
     });
@@ -45,7 +46,7 @@ class StragglerMove {
     std::array<SlotWord, kSlotsPerSegment> before;
   };
 
-  void MoveAllOf(Mine& mine, Lane& lane, const typename Lane::Sparse& sparse) {
+  void MoveAllOf(Mine& mine, Lane& lane, const SparseSegment& sparse) {
     Owned owned;
     {
       const ReadSection section;  // until we own a slot, the segment may go

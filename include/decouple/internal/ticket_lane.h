@@ -20,11 +20,9 @@
 // with a light and a heavy fence between (thread_record.h): so the sender never misses the note of a ticket that was
 // passed.
 //
-// Segments. Ticket t lives in the segment of ordinal t / 64 + 1. A ring of pointers, indexed by the ordinal, finds it:
-// it holds all segments from the first that is not yet passed to the last, and a pointer from it is right if and only
-// if the segment carries the ordinal that was looked for. A segment that holds a slot which only the caller can finish
-// (an unpublished ticket, a claimed slot) stays where it is, so what a thread has found it may remember (View).
-// A passed segment goes back to the pool once all its slots are free.
+// Segments. Ticket t lives in the segment of ordinal t / 64 + 1 (segment_ring.h finds it). A segment that holds a slot
+// which only the caller can finish (an unpublished ticket, a claimed slot) stays where it is, so what a thread has found
+// it may remember (View). A passed segment goes back to the pool once all its slots are free (passed_segments.h).
 //
 // Locks: the structure mutex is for installing and retiring segments, once in 64 tickets, and for what is noted of
 // senders that stalled. The sender that passes the middle of a segment installs the next one ahead of need, and
@@ -35,20 +33,20 @@
 #define DECOUPLE_INTERNAL_TICKET_LANE_H_
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <limits>
-#include <memory>
 #include <mutex>
 #include <span>
 #include <utility>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
+#include "decouple/internal/passed_segments.h"
 #include "decouple/internal/segment_pool.h"
+#include "decouple/internal/segment_ring.h"
 #include "decouple/internal/slot_word.h"
 #include "decouple/internal/thread_record.h"
 
@@ -302,46 +300,24 @@ class TicketLane {
     }
   }
 
-  // A passed segment that is nearly empty, while there are many; ordinal 0: there is none.
-  struct Sparse {
-    std::uint32_t number = 0;
-    std::uint64_t ordinal = 0;
-  };
-
   // Nothing is in line, or was a moment ago.
   bool LooksEmpty() const { return head_.load(std::memory_order_relaxed) >= tail(); }
 
   // Gives passed segments back whose slots are all free again: looks at most at `most` that are not, and tells of one
   // of these that is nearly empty. O(most + freed). Not inside a ReadSection.
-  Sparse TryRetire(std::uint32_t most) {
-    Sparse sparse;
-    std::array<Chunk*, 4> unneeded{};
-    std::size_t count = 0;
+  SparseSegment TryRetire(std::uint32_t most) {
+    SparseSegment sparse;
+    absl::InlinedVector<Chunk*, kChunksAtOnce> unneeded;
     {
       const std::unique_lock lock(structure_, std::try_to_lock);
       if (!lock.owns_lock()) return sparse;  // somebody else is at it
       CollectPassed();
-      while (most > 0 && passed_first_ != nullptr && count < unneeded.size()) {
-        Segment** const link = next_look_ != nullptr && *next_look_ != nullptr ? next_look_ : &passed_first_;
-        Segment* const segment = *link;
-        if (!AllFree(*segment)) {
-          if (passed_count_ > kSparseTolerated && IsNearlyEmpty(*segment)) {
-            sparse = {segment->number(), segment->ordinal.load(std::memory_order_relaxed)};
-          }
-          next_look_ = &segment->next_passed;
-          --most;
-          if (segment->next_passed == nullptr) next_look_ = &passed_first_;
-          continue;
-        }
-        *link = segment->next_passed;
-        if (passed_end_ == &segment->next_passed) passed_end_ = link;
-        next_look_ = link;
-        --passed_count_;
-        unneeded[count] = Retire(segment);
-        count += unneeded[count] != nullptr ? 1 : 0;
-      }
+      sparse = passed_.RemoveFree(most, [&](Segment* segment) {
+        if (Chunk* const chunk = Retire(segment)) unneeded.push_back(chunk);
+        return unneeded.size() < kChunksAtOnce;
+      });
     }
-    for (std::size_t i = 0; i < count; ++i) Pool::Release(unneeded[i]);
+    for (Chunk* const chunk : unneeded) Pool::Release(chunk);
     return sparse;
   }
 
@@ -359,22 +335,11 @@ class TicketLane {
  private:
   // About 2 µs: longer than it takes to write a message, shorter than a time slice.
   static constexpr int kPatience = 50;
-  // So many passed segments are no matter: most messages in them will be over soon.
-  static constexpr std::uint32_t kSparseTolerated = 16;
-  static constexpr int kNearlyEmpty = 8;  // slots in use
-
+  // That go back to the system at one time.
+  static constexpr std::size_t kChunksAtOnce = 4;
   static constexpr std::uint64_t kHalf = kSlotsPerSegment / 2;
   // No ticket comes just after it.
   static constexpr std::uint64_t kNowhere = std::numeric_limits<std::uint64_t>::max() - 4 * kHalf;
-
-  // A snapshot of pointers by ordinal; grown by copying. Old rings stay until the end: together they are smaller than
-  // the newest, and a pointer read from one of them is still checked against the ordinal.
-  struct Ring {
-    explicit Ring(std::uint64_t n) : mask(n - 1), segments(new std::atomic<Segment*>[n]()) {}
-    std::atomic<Segment*>& at(std::uint64_t ordinal) const { return segments[ordinal & mask]; }
-    const std::uint64_t mask;
-    const std::unique_ptr<std::atomic<Segment*>[]> segments;
-  };
 
   // Moves the head past the unpublished slot there, whose sender will learn of it. False: it is published by now, or
   // the head is elsewhere.
@@ -383,7 +348,7 @@ class TicketLane {
     if (head_.load(std::memory_order_relaxed) != head) return false;
     skipped_end_.store(head + 1, std::memory_order_relaxed);
     HeavyFence();  // pairs with the light one in WasSkipped()
-    const Segment* const segment = Find(OrdinalOf(head));
+    const Segment* const segment = ring_.Find(OrdinalOf(head));
     if (segment == nullptr) return false;
     const SlotWord word(segment->slots[head % kSlotsPerSegment].word.load(std::memory_order_acquire));
     if (word.IsOf(OrdinalOf(head))) return false;
@@ -401,19 +366,10 @@ class TicketLane {
     return true;
   }
 
-  Segment* Find(std::uint64_t ordinal) const {
-    const Ring* const ring = ring_.load(std::memory_order_acquire);  // pairs with the release in Grow()
-    if (ring == nullptr) return nullptr;
-    // Both acquires pair with the releases in Install(): a segment that carries the ordinal is ready for use.
-    Segment* const segment = ring->at(ordinal).load(std::memory_order_acquire);
-    if (segment == nullptr || segment->ordinal.load(std::memory_order_acquire) != ordinal) return nullptr;
-    return segment;
-  }
-
   // In a section: on to the segment of the head. False: there is none yet.
   [[gnu::noinline]] bool Follow(std::uint64_t head, View& view) const {
     const std::uint64_t ordinal = OrdinalOf(head);
-    view.receive_segment = Find(ordinal);
+    view.receive_segment = ring_.Find(ordinal);
     view.receive_first = view.receive_segment == nullptr ? kNowhere : head - head % kSlotsPerSegment;
     view.receive_ready = SlotWord(Phase::kReady, ordinal).bits();
     return view.receive_segment != nullptr;
@@ -434,7 +390,7 @@ class TicketLane {
   Segment* FindOrInstall(std::uint64_t ordinal) {
     {
       const ReadSection section;
-      if (Segment* const segment = Find(ordinal)) return segment;
+      if (Segment* const segment = ring_.Find(ordinal)) return segment;
     }
     const std::lock_guard lock(structure_);
     return Install(ordinal);
@@ -447,7 +403,7 @@ class TicketLane {
 
   // Under the mutex.
   Segment* Install(std::uint64_t ordinal) {
-    if (Segment* const segment = Find(ordinal)) return segment;
+    if (Segment* const segment = ring_.Find(ordinal)) return segment;
     if (ordinal < next_uncollected_) {
       // The caller's ticket was skipped and the ring has moved on; its unpublished slot keeps the segment in use.
       Segment* found = nullptr;
@@ -457,67 +413,22 @@ class TicketLane {
       return found;
     }
     CollectPassed();
-    while (rings_.empty() || ordinal - next_uncollected_ > rings_.back()->mask) Grow();
     Segment* const segment = pool_.Take(ordinal);
     segment->first_unfinished = 0;
-    segment->ordinal.store(ordinal, std::memory_order_release);            // publishes its words
-    rings_.back()->at(ordinal).store(segment, std::memory_order_release);  // pairs with Find()
+    segment->ordinal.store(ordinal, std::memory_order_release);  // publishes its words
+    ring_.Add(ordinal, segment, next_uncollected_);
     return segment;
-  }
-
-  void Grow() {
-    auto grown = std::make_unique<Ring>(rings_.empty() ? 4 : (rings_.back()->mask + 1) * 2);
-    if (!rings_.empty()) {
-      const Ring& old = *rings_.back();
-      for (std::uint64_t ordinal = next_uncollected_; ordinal <= next_uncollected_ + old.mask; ++ordinal) {
-        Segment* const segment = old.at(ordinal).load(std::memory_order_relaxed);
-        if (segment != nullptr && segment->ordinal.load(std::memory_order_relaxed) == ordinal) {
-          grown->at(ordinal).store(segment, std::memory_order_relaxed);
-        }
-      }
-    }
-    ring_.store(grown.get(), std::memory_order_release);  // publishes the copied pointers
-    rings_.push_back(std::move(grown));
   }
 
   // Under the mutex: notes the segments that the head has left, in order.
   void CollectPassed() {
     const std::uint64_t now_at = OrdinalOf(head_.load(std::memory_order_acquire));
-    for (; next_uncollected_ < now_at; ++next_uncollected_) {
-      Segment* const segment = Find(next_uncollected_);
-      segment->next_passed = nullptr;
-      *passed_end_ = segment;
-      passed_end_ = &segment->next_passed;
-      ++passed_count_;
-    }
-  }
-
-  static bool IsNearlyEmpty(const Segment& segment) {
-    const std::uint64_t ordinal = segment.ordinal.load(std::memory_order_relaxed);
-    return std::count_if(std::begin(segment.slots), std::end(segment.slots), [&](const Slot& slot) {
-             return !SlotWord(slot.word.load(std::memory_order_relaxed)).IsFree(ordinal);
-           }) <= kNearlyEmpty;
-  }
-
-  static bool AllFree(Segment& segment) {
-    constexpr std::uint32_t kAtOnce = 8;  // as every message is looked at here: one branch for so many
-    const SlotWord free(Phase::kDone, segment.ordinal.load(std::memory_order_relaxed));
-    for (; segment.first_unfinished < kSlotsPerSegment; segment.first_unfinished += kAtOnce) {
-      const Slot* const slots = segment.slots + segment.first_unfinished;
-      // Acquire: pairs with the store that freed the slot. What its last user did there is over before the next begins.
-      const auto difference = [&](std::size_t i) {
-        return slots[i].word.load(std::memory_order_acquire) ^ free.bits();
-      };
-      const auto differences = [&]<std::size_t... i>(std::index_sequence<i...>) { return (difference(i) | ...); };
-      if (differences(std::make_index_sequence<kAtOnce>()) != 0) return false;
-    }
-    return true;
+    for (; next_uncollected_ < now_at; ++next_uncollected_) passed_.Add(ring_.Find(next_uncollected_));
   }
 
   Chunk* Retire(Segment* segment) {
     const std::uint64_t ordinal = segment->ordinal.load(std::memory_order_relaxed);
-    std::atomic<Segment*>& entry = rings_.back()->at(ordinal);
-    if (entry.load(std::memory_order_relaxed) == segment) entry.store(nullptr, std::memory_order_release);
+    ring_.Remove(ordinal, segment);
     segment->ordinal.store(0, std::memory_order_release);  // a receipt for it finds nothing from now on
     return pool_.Put(segment);
   }
@@ -525,19 +436,16 @@ class TicketLane {
   alignas(kCacheLine) std::atomic<std::uint64_t> head_{0};
   alignas(kCacheLine) std::atomic<std::uint64_t> tail_{0};
   // Read by all, rarely written.
-  alignas(kCacheLine) std::atomic<Ring*> ring_{nullptr};
+  alignas(kCacheLine) SegmentRing<Segment> ring_;
   // The ticket behind the last one that was skipped, or nearly: who has a later one need not look at the notes.
   std::atomic<std::uint64_t> skipped_end_{0};
 
-  std::mutex structure_;
+  // Apart, as both sides take it, once in 64 tickets, and all read what is above.
+  alignas(kCacheLine) std::mutex structure_;
   // All below: under the structure mutex (the pool's Find functions excepted).
   std::uint64_t next_uncollected_ = 1;  // ordinals from here on are in the ring, those before are passed
-  std::vector<std::unique_ptr<Ring>> rings_;
-  Segment* passed_first_ = nullptr;  // passed and not yet all free, in order
-  Segment** passed_end_ = &passed_first_;
-  std::uint32_t passed_count_ = 0;
+  PassedSegments<Segment> passed_;
   std::vector<std::uint64_t> skipped_;  // tickets whose senders have yet to learn that they were passed
-  Segment** next_look_ = nullptr;       // where looking goes on: in turns, so that one straggler hides none behind it
   Pool pool_;
 };
 

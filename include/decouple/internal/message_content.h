@@ -14,6 +14,7 @@
 
 #include "decouple/internal/message_slot.h"
 #include "decouple/internal/segment_pool.h"
+#include "decouple/internal/shared_body.h"
 #include "decouple/internal/slot_word.h"
 #include "decouple/message.h"
 
@@ -38,6 +39,18 @@ class MessageContent {
   static const T& BodyOf(Message message, SlotWord word) {
     if (word.Has(SlotWord::kShared)) return *static_cast<const T*>(message.slot->shared().body());
     return message.slot->body();
+  }
+
+  // The attributes, group and more of a message that the caller holds or owns; null if it has none.
+  static const Particulars* ParticularsOf(Message message) {
+    const SlotWord word(message.slot->word.load(std::memory_order_acquire));
+    return word.Has(SlotWord::kHasParticulars) ? ParticularsAt(message).get() : nullptr;
+  }
+
+  // The body that such a message shares with others; null if it has one of its own.
+  static const SharedBody* SharedOf(Message message) {
+    const SlotWord word(message.slot->word.load(std::memory_order_acquire));
+    return word.Has(SlotWord::kShared) ? &message.slot->shared() : nullptr;
   }
 
   // What it counts towards sizes. `word`: as it is, or was before the caller owned it.

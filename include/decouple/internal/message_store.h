@@ -1,4 +1,4 @@
-// The messages of a queue where they lie, and every change of their state. What a message goes through:
+// Every change of a message's state, where it lies (message_places.h). What a message goes through:
 //
 //                publishing.h      lease               Remove
 //   (nothing) ───────────▶ ready ─────────▶ in flight ─────────▶ deleted ──▶ (nothing)
@@ -29,45 +29,35 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <optional>
-#include <span>
-#include <utility>
 
-#include "decouple/clock.h"
 #include "decouple/internal/aside.h"
 #include "decouple/internal/body_holders.h"
 #include "decouple/internal/event_count.h"
 #include "decouple/internal/fifo_groups.h"
-#include "decouple/internal/get_or_create.h"
 #include "decouple/internal/holder_bias.h"
 #include "decouple/internal/message_content.h"
+#include "decouple/internal/message_places.h"
 #include "decouple/internal/message_slot.h"
-#include "decouple/internal/per_thread.h"
 #include "decouple/internal/queue_counters.h"
 #include "decouple/internal/segment_pool.h"
 #include "decouple/internal/slot_word.h"
 #include "decouple/internal/tenant_lines.h"
-#include "decouple/internal/ticket_lane.h"
 #include "decouple/message.h"
-
-namespace decouple {
-template <typename T>
-class Delivery;
-}  // namespace decouple
 
 namespace decouple::internal {
 
 template <typename T>
-class MessageStore : public MessageContent<T> {
+class MessageStore : public MessagePlaces<T> {
   using Content = MessageContent<T>;
+  using Places = MessagePlaces<T>;
 
  public:
   using typename Content::Message;
   using typename Content::Segment;
   using typename Content::Slot;
-  using Lane = TicketLane<Slot>;
-  using Line = TicketLane<LineSlot<T>>;
+  using typename Places::Lane;
+  using typename Places::Line;
+  using typename Places::Mine;
 
   using Content::BytesOf;
   using Content::DestroyContent;
@@ -75,121 +65,26 @@ class MessageStore : public MessageContent<T> {
   using Content::IsLast;
   using Content::MessageAtPlace;
   using Content::ParticularsAt;
+  using Content::ParticularsOf;
+  using Content::SharedOf;
   using Content::TryDropPlain;
 
-  // What each thread keeps for itself.
-  struct Mine {
-    ThreadRecord& record = ThreadRecords::Current();
-    OwnedQueueCounts counts;
-    typename Lane::View view;
-    typename Line::View line_view;
-    typename Lane::View aside_view;
-  };
+  using Places::aside;
+  using Places::earliest;
+  using Places::groups;
+  using Places::lane;
+  using Places::LineOrCreate;
+  using Places::Now;
+  using Places::RetentionEnd;
+  using Places::Sums;
+  using Places::tenants;
+  using Places::TicketOf;
+  using Places::visible;
+
+  using Places::Places;
 
   // A message received so often goes to the back of the queue when it becomes visible again (SQS).
   static constexpr std::uint32_t kReceivesBeforeTheBack = 3;
-
-  // `groups`: of a FIFO queue; null: of a standard one.
-  MessageStore(Clock* clock, std::unique_ptr<FifoGroups> groups) : clock_(clock), groups_(std::move(groups)) {}
-  MessageStore(const MessageStore&) = delete;
-  MessageStore& operator=(const MessageStore&) = delete;
-
-  // Nobody uses the store any more, and no delivery is left.
-  ~MessageStore() {
-    ForEachLane([](Lane& lane) {
-      lane.pool().ForEachInUse([](Segment& segment) {
-        const std::uint64_t ordinal = segment.ordinal.load(std::memory_order_acquire);
-        for (Slot& slot : segment.slots) {
-          const SlotWord word(slot.word.load(std::memory_order_acquire));
-          if (!word.IsOf(ordinal) || word.phase() == Phase::kDone || word.phase() == Phase::kForward) continue;
-          DestroyContent({&segment, &slot}, word);
-        }
-      });
-    });
-    delete aside_.load(std::memory_order_acquire);
-    delete line_.load(std::memory_order_acquire);
-    delete tenants_.load(std::memory_order_acquire);
-  }
-
-  [[gnu::always_inline]] Mine& mine() { return per_thread_.Local(); }
-  // Null: look again by mine(). Else light fences are free.
-  [[gnu::always_inline]] Mine* KnownMine() const { return per_thread_.Known(); }
-  [[gnu::always_inline]] std::int64_t Now() const { return NowNanos(clock_); }
-  // False: look again by Now().
-  [[gnu::always_inline]] bool TryNow(std::int64_t& now) const { return TryNowNanos(clock_, now); }
-
-  QueueSums Sums() const {
-    QueueSums sums;
-    per_thread_.ForEach([&](const Mine& one) { sums.Add(one.counts); });
-    return sums;
-  }
-
-  Lane& lane() { return lane_; }
-  const Lane& lane() const { return lane_; }
-  Line* line() const { return line_.load(std::memory_order_acquire); }               // null until something was listed
-  TenantLines* tenants() const { return tenants_.load(std::memory_order_acquire); }  // null until the first group
-  Aside<T>* aside() const { return aside_.load(std::memory_order_acquire); }         // null until the first straggler
-  Aside<T>& AsideOrCreate() { return *GetOrCreate(aside_); }
-  TenantLines& TenantsOrCreate() {
-    TenantLines& tenants = *GetOrCreate(tenants_);
-    has_detours_.store(true, std::memory_order_release);  // only now: who sees it looks there
-    return tenants;
-  }
-  // Receivers must look elsewhere than at the head, too.
-  bool has_detours() const {
-    return has_detours_.load(std::memory_order_acquire) && (tenants() != nullptr || !line()->LooksEmpty());
-  }
-  FifoGroups* groups() const { return groups_.get(); }  // null unless of a FIFO queue
-  EarliestInstant& earliest() { return earliest_; }
-
-  // Wherever messages lie.
-  template <typename Visit>
-  void ForEachLane(Visit visit) {
-    visit(lane_);
-    if (Aside<T>* const moved = aside()) visit(moved->lane());
-  }
-
-  // By which a message is known, held or owned by the caller.
-  std::uint64_t TicketOf(Message message) const {
-    const Particulars* const particulars = ParticularsOf(message);
-    return particulars == nullptr || particulars->moved_from == Particulars::kNotMoved
-               ? Lane::TicketOf(*message.segment, *message.slot)
-               : particulars->moved_from;
-  }
-
-  // What a receipt says of its place.
-  std::uint32_t SegmentNumberOf(Message message) const {
-    const Particulars* const particulars = ParticularsOf(message);
-    return particulars == nullptr || particulars->moved_from == Particulars::kNotMoved ? message.segment->number()
-                                                                                       : Aside<T>::kSegmentNumber;
-  }
-
-  // Announces messages that became visible.
-  EventCount& visible() { return visible_; }
-  // Announces, to those who watch for it, that messages are gone.
-  EventCount& room() { return room_; }
-
-  // From now on a removal is announced by room(), or to receivers, too. A removal that did not see the wish is counted
-  // by the time these return (see AnnounceRemoval). A negative number takes the wish back.
-  void WatchForRoom(int watchers) { Watch(watchers); }
-  void WatchForReceivers(int watchers) { Watch(watchers * static_cast<std::int64_t>(kReceiver)); }
-
-  std::int64_t retention() const { return retention_.load(std::memory_order_relaxed); }
-  void set_retention(std::int64_t nanos) { retention_.store(nanos, std::memory_order_relaxed); }
-  std::int64_t RetentionEnd(const Slot& slot) const {
-    return Later(slot.sent_at.load(std::memory_order_relaxed), retention());
-  }
-
-  // Whether the message's retention may end before a lease that ends at `visible_at`.
-  static bool IsAgeing(const Slot& slot, std::int64_t visible_at, std::int64_t retention) {
-    // Without signs: what was sent later than now, by another thread's reading, counts as ageing too.
-    const auto sent_at = static_cast<std::uint64_t>(slot.sent_at.load(std::memory_order_relaxed));
-    return static_cast<std::uint64_t>(visible_at) - sent_at > static_cast<std::uint64_t>(retention);
-  }
-
-  // Some messages were sent earlier than those that have earlier tickets: they came from another queue.
-  bool has_older_ones() const { return has_older_ones_.load(std::memory_order_relaxed); }
-  void set_has_older_ones() { has_older_ones_.store(true, std::memory_order_relaxed); }
 
   // ---- owning a slot ------------------------------------------------------------------------------------------------
 
@@ -219,7 +114,7 @@ class MessageStore : public MessageContent<T> {
   [[gnu::noinline]] void LowerDeadlines(Segment& segment, std::int64_t deadline) {
     if (!segment.earliest().Lower(deadline)) return;
     segment.chunk->earliest.Lower(deadline);
-    if (earliest_.Lower(deadline)) visible_.Notify(EventCount::kAll);  // sleepers wait for the earliest
+    if (earliest().Lower(deadline)) visible().Notify(EventCount::kAll);  // sleepers wait for the earliest
   }
 
   // ---- transitions of an owned slot; `before` is its word before that, with marks as they are to be -----------------
@@ -230,14 +125,14 @@ class MessageStore : public MessageContent<T> {
     const SlotWord listed = before.With(Phase::kListed).With(SlotWord::kInLine);
     const bool to_the_back = before.receive_count() >= kReceivesBeforeTheBack;
     LowerDeadline(*message.segment, RetentionEnd(*message.slot));
-    if (groups_ != nullptr) {
+    if (groups() != nullptr) {
       if (FifoGroups::GiveBackVisible(*ParticularsAt(message), before.With(Phase::kListed))) Enlist(mine, message);
       return;
     }
     if (Particulars* const particulars = GroupedParticulars(message, before)) {
       if (!in_line) {
         const std::uint64_t ticket = TicketOf(message);
-        particulars->place_in_line = to_the_back ? lane_.tail() : ticket;
+        particulars->place_in_line = to_the_back ? lane().tail() : ticket;
         // While we own the slot, so that it cannot end and be forgotten in between.
         tenants()->Join(particulars->tenant, particulars->place_in_line, ticket, {message.segment, message.slot});
       }
@@ -291,11 +186,11 @@ class MessageStore : public MessageContent<T> {
 
   // Back to what it was.
   void Restore(Mine& mine, Message message, SlotWord before) {
-    if (groups_ == nullptr || before.phase() != Phase::kListed) {
+    if (groups() == nullptr || before.phase() != Phase::kListed) {
       Disown(*message.slot, before);
     } else if (FifoGroups::GiveBackVisible(*ParticularsAt(message), before)) {
       Enlist(mine, message);
-      visible_.Notify(1);
+      visible().Notify(1);
     }
   }
 
@@ -340,9 +235,8 @@ class MessageStore : public MessageContent<T> {
   [[gnu::always_inline]] void CountPlainRemovals(Mine& known, std::size_t n, std::size_t bytes) {
     known.counts.deleted.Add(n);
     known.counts.removed_bytes.Add(bytes);
-    FreeFence();  // as in AnnounceRemoval()
-    if (watchers_.load(std::memory_order_relaxed) != 0) [[unlikely]]
-      NotifyWatchers();
+    FreeFence();
+    this->AnnounceRemovalAfterFence();
   }
 
   // The same while it is in flight, whatever else is to be said of it. False: it may not be, or another thread is at it.
@@ -465,24 +359,7 @@ class MessageStore : public MessageContent<T> {
     }
   }
 
-  // The attributes, group and more of a message that the caller holds or owns; null if it has none.
-  const Particulars* ParticularsOf(Message message) const {
-    const SlotWord word(message.slot->word.load(std::memory_order_acquire));
-    return word.Has(SlotWord::kHasParticulars) ? ParticularsAt(message).get() : nullptr;
-  }
-
-  // The body that such a message shares with others; null if it has one of its own.
-  const SharedBody* SharedOf(Message message) const {
-    const SlotWord word(message.slot->word.load(std::memory_order_acquire));
-    return word.Has(SlotWord::kShared) ? &message.slot->shared() : nullptr;
-  }
-
  private:
-  void Watch(std::int64_t change) {
-    watchers_.fetch_add(static_cast<std::uint64_t>(change), std::memory_order_relaxed);
-    HeavyFence();  // pairs with the light one in AnnounceRemoval()
-  }
-
   static Particulars* GroupedParticulars(Message message, SlotWord word) {
     if (!word.Has(SlotWord::kHasParticulars)) [[likely]]
       return nullptr;
@@ -492,13 +369,13 @@ class MessageStore : public MessageContent<T> {
 
   // False: the place was skipped before we came.
   bool EnlistAtTheBack(Mine& mine, Message message) {
-    const std::uint64_t ticket = lane_.TakeTickets(1);
-    const auto place = lane_.PlaceOf(ticket, mine.view);
+    const std::uint64_t ticket = lane().TakeTickets(1);
+    const auto place = lane().PlaceOf(ticket, mine.view);
     const std::uint64_t ordinal = Lane::OrdinalOf(ticket);
     LeaseTimes& times = place.segment->BesideOf(*place.slot);  // of a place that no message has
     times.set_visible_at(std::bit_cast<std::int64_t>(message.slot));
     times.set_first_received_at(std::bit_cast<std::int64_t>(message.segment));
-    if (lane_.Publish(*place.slot, ticket, SlotWord(Phase::kForward, ordinal))) return true;
+    if (lane().Publish(*place.slot, ticket, SlotWord(Phase::kForward, ordinal))) return true;
     place.slot->word.store(SlotWord(Phase::kDone, ordinal).bits(), std::memory_order_release);
     return false;
   }
@@ -529,10 +406,10 @@ class MessageStore : public MessageContent<T> {
                     std::size_t bytes) {
     if (before.Has(SlotWord::kHasParticulars)) [[unlikely]] {
       Particulars& particulars = *ParticularsAt(message);
-      if (groups_ != nullptr) {
-        if (const auto next = groups_->Leave(particulars)) {
+      if (groups() != nullptr) {
+        if (const auto next = groups()->Leave(particulars)) {
           Enlist(mine, MessageAtPlace(*next));
-          visible_.Notify(1);
+          visible().Notify(1);
         }
       }
       if (particulars.moved_from != Particulars::kNotMoved) aside()->Remove(particulars.moved_from);
@@ -549,48 +426,11 @@ class MessageStore : public MessageContent<T> {
     if (before.phase() == Phase::kDelayed) mine.counts.removed_delayed.Add(1);
     (mine.counts.*how).Add(1);
     mine.counts.removed_bytes.Add(bytes);
-    AnnounceRemoval();
+    this->AnnounceRemoval();
   }
 
-  // After it has been counted.
-  [[gnu::always_inline]] void AnnounceRemoval() {
-    LightFence();  // pairs with the heavy one in Watch()
-    if (watchers_.load(std::memory_order_relaxed) != 0) [[unlikely]]
-      NotifyWatchers();
-  }
-
-  [[gnu::noinline]] void NotifyWatchers() {
-    const std::uint64_t watchers = watchers_.load(std::memory_order_relaxed);
-    if (watchers % kReceiver != 0) room_.Notify(EventCount::kAll);
-    if (watchers / kReceiver != 0) visible_.Notify(EventCount::kAll);
-  }
-
-  Line& LineOrCreate() {
-    Line& line = *GetOrCreate(line_);
-    has_detours_.store(true, std::memory_order_release);  // only now: who sees it looks there
-    return line;
-  }
-
-  Clock* const clock_;  // null: the system clock
-  const std::unique_ptr<FifoGroups> groups_;
-  std::atomic<bool> has_older_ones_{false};
-  std::atomic<bool> has_detours_{false};
-  std::atomic<std::int64_t> retention_{kForever};
-  // In one word, so that a removal looks once: those who watch for room, and above them those who do for receivers.
-  static constexpr std::uint64_t kReceiver = 1ULL << 32;
-  std::atomic<std::uint64_t> watchers_{0};
   HolderBias bias_;
-  std::atomic<Line*> line_{nullptr};
-  std::atomic<TenantLines*> tenants_{nullptr};
-  std::atomic<Aside<T>*> aside_{nullptr};
-  EarliestInstant earliest_;
-  EventCount visible_;
-  EventCount room_;
-
   BodyHolders holders_;
-
-  Lane lane_;
-  PerThread<Mine> per_thread_;
 };
 
 }  // namespace decouple::internal

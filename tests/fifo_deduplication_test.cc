@@ -1,12 +1,15 @@
 // FIFO queues: what is a duplicate, and what a repeated receive gives.
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "decouple/content_hash.h"
+#include "decouple/internal/deduplication.h"
 #include "queue_testing.h"
 
 namespace decouple::testing {
@@ -189,6 +192,23 @@ TEST_CASE("bytes have a content; a type without one cannot have content-based de
   CHECK(ContentHashOf(bytes) == ContentHashOf(std::string("abc")));
   CHECK(ErrorIn(FifoQueue<int>::Create({.content_based_deduplication = true})) == Error::kInvalidAttributeValue);
   CHECK(FifoQueue<int>::Create({.content_based_deduplication = false}).ok());
+}
+
+TEST_CASE("different ids are different, though the table of a million of them knows only a part of their hashes") {
+  internal::Deduplication sends;
+  std::uint64_t sent = 0;
+  const auto once = [&](const std::string& id) {
+    return sends.Once(
+        "group", id, [] { return 0; }, [&](std::int64_t) { return std::optional<std::uint64_t>(sent++); });
+  };
+  constexpr std::uint64_t kIds = 1'000'000;  // of which some pairs have that part in common
+  for (std::uint64_t i = 0; i < kIds; ++i) {
+    if (once(std::to_string(i)) != i) FAIL(i << " was taken for another");
+  }
+  for (std::uint64_t i = 0; i < kIds; ++i) {
+    if (once(std::to_string(i)) != i) FAIL(i << " was not found again");
+  }
+  CHECK(sent == kIds);
 }
 
 TEST_CASE("parts of a content do not run into each other") {

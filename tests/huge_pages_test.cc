@@ -97,7 +97,7 @@ TEST_CASE("pieces are taken from a block that has some before another is begun")
 
 #if DECOUPLE_MEMORY_IS_MEASURABLE
 
-TEST_CASE("a block goes back to the system with its last piece, and one nobody touched takes no memory") {
+TEST_CASE("all blocks but one go back to the system with their last pieces, and one nobody touched takes no memory") {
   constexpr std::size_t kOwnSize = std::size_t{256} << 10;  // eight in a huge page
   HugePieces& pieces = *HugePieces::Of(kOwnSize, kCacheLine);
   const std::int64_t before = ResidentBytes();
@@ -111,7 +111,7 @@ TEST_CASE("a block goes back to the system with its last piece, and one nobody t
   }
   CHECK(ResidentBytes() - before >= 20 * kMebibyte);
   for (std::size_t i = 0; i < taken.size(); i += 8) pieces.Give(taken[i]);
-  CHECK(ResidentBytes() - before < kMebibyte);
+  CHECK(ResidentBytes() - before < 3 * kMebibyte);
 }
 
 #endif

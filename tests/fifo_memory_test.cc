@@ -32,6 +32,20 @@ int DeleteAll(FifoQueue<int>& queue) {
   return deleted;
 }
 
+TEST_CASE("a send with a short id into a group with a short name is remembered in a hundred bytes at most") {
+  ManualClock clock;
+  auto queue = Make<FifoQueue<int>>(clock);
+  constexpr int kSends = 1'000'000;
+  const std::int64_t before = HeapBytes();
+  for (int i = 0; i < kSends; ++i) {
+    if (!queue.Send(i, {.group = "group", .deduplication_id = std::to_string(i)}).ok()) std::abort();
+    if (!ReceiveOne(queue).Delete().ok()) std::abort();
+  }
+  const std::int64_t each = (HeapBytes() - before) / kSends;
+  INFO(each << " bytes each");
+  CHECK(each <= 100);
+}
+
 TEST_CASE("groups without messages, and deduplication ids after five minutes, take no memory") {
   ManualClock clock;
   auto queue = Make<FifoQueue<int>>(clock);

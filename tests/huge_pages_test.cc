@@ -11,6 +11,7 @@
 #include "catch.h"
 #include "decouple/internal/thread_record.h"
 #include "memory_testing.h"
+#include "seed.h"
 
 namespace decouple::testing {
 namespace {
@@ -46,31 +47,36 @@ TEST_CASE("pieces do not overlap, whichever were given back in between") {
   for (const PagePiece& piece : pieces) piece.Free();
 }
 
-TEST_CASE("a piece is one thread's at a time") {
-  std::vector<std::thread> threads;
-  std::vector<int> wrong(4);
-  for (int own = 0; own < 4; ++own) {
-    threads.emplace_back([own, &wrong] {
-      std::minstd_rand random(static_cast<unsigned>(own) + 1);
-      std::vector<PagePiece> pieces;
-      int found_wrong = 0;
-      for (int i = 0; i < 2'000; ++i) {
-        if (pieces.size() < 30 && random() % 2 == 0) {
-          pieces.push_back(Take());
-          Fill(pieces.back(), own);
-        } else if (!pieces.empty()) {
-          std::swap(pieces[random() % pieces.size()], pieces.back());
-          if (!IsFilled(pieces.back(), own)) ++found_wrong;
-          pieces.back().Free();
-          pieces.pop_back();
-        }
-      }
-      for (const PagePiece& piece : pieces) piece.Free();
-      wrong[static_cast<std::size_t>(own)] = found_wrong;
-    });
+// Takes, fills and gives back, in a random order. Returns how many pieces were not as they were left.
+int FindWrongOnes(std::uint64_t seed, int own) {
+  std::mt19937_64 random(seed);
+  std::vector<PagePiece> pieces;
+  int wrong = 0;
+  for (int i = 0; i < 2'000; ++i) {
+    if (pieces.size() < 30 && random() % 2 == 0) {
+      pieces.push_back(Take());
+      Fill(pieces.back(), own);
+    } else if (!pieces.empty()) {
+      std::swap(pieces[random() % pieces.size()], pieces.back());
+      if (!IsFilled(pieces.back(), own)) ++wrong;
+      pieces.back().Free();
+      pieces.pop_back();
+    }
   }
-  for (std::thread& thread : threads) thread.join();
-  CHECK(wrong == std::vector<int>(4));
+  for (const PagePiece& piece : pieces) piece.Free();
+  return wrong;
+}
+
+TEST_CASE("a piece is one thread's at a time") {
+  ForEachSeed(1, [](std::uint64_t seed) {
+    std::vector<int> wrong(4);
+    std::vector<std::thread> threads;
+    for (std::size_t own = 0; own < wrong.size(); ++own) {
+      threads.emplace_back([own, seed, &wrong] { wrong[own] = FindWrongOnes(seed + own, static_cast<int>(own)); });
+    }
+    for (std::thread& thread : threads) thread.join();
+    CHECK(wrong == std::vector<int>(4));
+  });
 }
 
 #if DECOUPLE_INTERNAL_MAPS_PAGES

@@ -65,8 +65,6 @@ class MessageStore : public MessagePlaces<T> {
   using Content::IsLast;
   using Content::MessageAtPlace;
   using Content::ParticularsAt;
-  using Content::ParticularsOf;
-  using Content::SharedOf;
   using Content::TryDropPlain;
 
   using Places::aside;

@@ -19,6 +19,7 @@
 
 #include "decouple/clock.h"
 #include "decouple/internal/event_count.h"
+#include "decouple/internal/owned_counters.h"
 #include "decouple/internal/per_thread.h"
 #include "decouple/internal/sleeper.h"
 #include "decouple/internal/topic_counters.h"
@@ -52,6 +53,14 @@ class Dispatcher {
     TopicStatistics sums;
     counts_.ForEach([&](const OwnedTopicCounts& one) { one.AddTo(sums); });
     return sums;
+  }
+
+  // By which its deliveries are counted, in OwnedTopicCounts::delivered_to.
+  CounterNumbers& counter_numbers() { return counter_numbers_; }
+  std::uint64_t DeliveredTo(const OwnedCounters::Place& counter) const {
+    std::uint64_t sum = 0;
+    counts_.ForEach([&](const OwnedTopicCounts& one) { sum += one.delivered_to.value(counter); });
+    return sum;
   }
 
   // It has something due from `due` on. The caller holds no subscription's mutex.
@@ -155,6 +164,7 @@ class Dispatcher {
 
   Clock& clock_;
   PerThread<OwnedTopicCounts> counts_;
+  CounterNumbers counter_numbers_;
   EventCount changed_;
   std::atomic<bool> finishing_{false};
   // Written under the mutex; a hint.

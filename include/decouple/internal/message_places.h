@@ -75,6 +75,8 @@ class MessagePlaces : public MessageContent<T> {
   [[gnu::always_inline]] Mine& mine() { return per_thread_.Local(); }
   // Null: look again by mine(). Else light fences are free.
   [[gnu::always_inline]] Mine* KnownMine() const { return per_thread_.Known(); }
+  // The same for who goes from queue to queue.
+  [[gnu::always_inline]] Mine* MineKnownLately() const { return per_thread_.KnownLately(); }
   [[gnu::always_inline]] std::int64_t Now() const { return NowNanos(clock_); }
   // False: look again by Now().
   [[gnu::always_inline]] bool TryNow(std::int64_t& now) const { return TryNowNanos(clock_, now); }

@@ -53,6 +53,19 @@ class PerThread {
     return value;
   }
 
+  // The same as Known() for who goes from one object to the next: the caller's own if it used this one lately. It does
+  // not count as used last.
+  [[gnu::always_inline]] Value* KnownLately() const {
+    if (ThreadRecords::ReadersFence()) [[unlikely]]
+      return nullptr;
+    const ThreadRecord::Shortcut& shortcut = ShortcutIn(ThreadRecords::Current());
+    if (shortcut.owner_id != id_) [[unlikely]]
+      return nullptr;
+    Value* const value = &static_cast<Node*>(shortcut.kept)->value;
+    if (value == nullptr) __builtin_unreachable();
+    return value;
+  }
+
   // Values of other threads may change meanwhile: their fields are atomics of which only the owner is a writer.
   template <typename Visit>
   void ForEach(Visit visit) const {
@@ -73,8 +86,12 @@ class PerThread {
     Value* value = nullptr;
   };
 
+  ThreadRecord::Shortcut& ShortcutIn(ThreadRecord& record) const {
+    return record.shortcuts[id_ % record.shortcuts.size()];
+  }
+
   [[gnu::noinline]] Value& FindLately(ThreadRecord& record) {
-    ThreadRecord::Shortcut& shortcut = record.shortcuts[id_ % record.shortcuts.size()];
+    ThreadRecord::Shortcut& shortcut = ShortcutIn(record);
     Value& value = shortcut.owner_id == id_ ? static_cast<Node*>(shortcut.kept)->value : Find(record, shortcut);
     if (!ThreadRecords::ReadersFence()) {
       ThreadRecords::List(last_);

@@ -25,6 +25,9 @@ struct Published {
   bool is_replayed = false;
   // As a dead letter, likewise.
   bool is_dead_letter = false;
+
+  // Nothing is to be said of it but what is in the body.
+  bool IsPlain() const { return group.empty() && !is_replayed; }
 };
 
 // What a queue says to it.

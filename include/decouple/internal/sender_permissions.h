@@ -27,8 +27,10 @@ class SenderPermissions {
     everybody_.store(some == nullptr, std::memory_order_relaxed);  // in force for deliveries that begin later
   }
 
+  bool AllowsEverybody() const { return everybody_.load(std::memory_order_relaxed); }
+
   bool Allows(std::uint64_t topic) const {
-    if (everybody_.load(std::memory_order_relaxed)) [[likely]]
+    if (AllowsEverybody()) [[likely]]
       return true;
     const std::lock_guard lock(mutex_);
     return std::find(allowed_.begin(), allowed_.end(), topic) != allowed_.end();

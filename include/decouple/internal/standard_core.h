@@ -136,19 +136,29 @@ class StandardCore final : public QueueCore<T> {
     return true;
   }
 
+  // Written as Send() is.
   Acceptance Accept(const Published& published) override {
     const std::size_t bytes = published.body->bytes();
-    const bool is_plain = published.group.empty() && !published.is_replayed && settings_.delay() == 0 &&
-                          IsBodyAllowed(settings_, *static_cast<const T*>(published.body->body()), bytes) &&
-                          this->senders().Allows(published.topic);
-    Mine& mine = store_.mine();
-    std::uint64_t ticket = 0;
-    if (!is_plain || !admission_.TryAdmit(mine, 1, bytes, ticket)) [[unlikely]]
+    Mine* const mine = store_.MineKnownLately();
+    if (mine == nullptr || !published.IsPlain() || !this->senders().AllowsEverybody() || settings_.delay() != 0 ||
+        !IsBodyAllowed(settings_, *static_cast<const T*>(published.body->body()), bytes)) [[unlikely]]
       return AcceptInGeneral(published);
-    const std::int64_t now = this->NowOf(published);
-    publishing_.PublishPlain(mine, ticket, now, ShareFrom(published));
-    store_.visible().Notify(1);
-    WorkOffAfter(mine, ticket + 1, 1, now);
+    std::uint64_t ticket = 0;
+    bool is_admitted = false;
+    {
+      const ReadSection section(mine->record, FencesAreFree());
+      is_admitted = admission_.TryAdmit(section, *mine, 1, bytes, ticket);
+    }
+    if (!is_admitted) [[unlikely]]
+      return AcceptInGeneral(published);
+    MessageSlot<T>* const slot = Lane::KnownPlaceOf(ticket, mine->view);
+    if (slot == nullptr || published.clock != &this->clock_) [[unlikely]]
+      return AcceptAdmitted(*mine, ticket, published);
+    Lane::JustPublish(*slot, Publishing<T>::WritePlain(*slot, mine->view.send_word(), published.now,
+                                                       ShareFrom(published)));
+    FreeFence();  // for both, as in Send()
+    if (store_.lane().MayHaveSkipped(ticket) || store_.visible().HasWaitersAfterFence()) [[unlikely]]
+      return AcceptPublished(mine->view.send_segment, slot, ticket);
     return Acceptance::kTaken;
   }
 
@@ -209,21 +219,36 @@ class StandardCore final : public QueueCore<T> {
 
   [[gnu::noinline]] absl::StatusOr<SendResult> SendInGeneral(T&& body) { return Send(std::move(body), SendOptions()); }
 
-  // What is left of a send once it has its ticket.
+  // What is left of a send, or of what a topic brings, once it has its ticket.
   [[gnu::noinline]] absl::StatusOr<SendResult> SendAdmitted(Mine& mine, std::uint64_t ticket, T&& body) {
-    const std::int64_t now = store_.Now();
-    publishing_.PublishPlain(mine, ticket, now, ConstructFrom(body));
+    PublishAdmitted(mine, ticket, store_.Now(), ConstructFrom(body));
+    return SendResult{MessageId(this->identity(), ticket)};
+  }
+  [[gnu::noinline]] Acceptance AcceptAdmitted(Mine& mine, std::uint64_t ticket, const Published& published) {
+    PublishAdmitted(mine, ticket, this->NowOf(published), ShareFrom(published));
+    return Acceptance::kTaken;
+  }
+  template <typename Construct>
+  void PublishAdmitted(Mine& mine, std::uint64_t ticket, std::int64_t now, Construct construct) {
+    publishing_.PublishPlain(mine, ticket, now, construct);
     store_.visible().Notify(1);
     WorkOffAfter(mine, ticket + 1, 1, now);
-    return SendResult{MessageId(this->identity(), ticket)};
   }
 
   // And once it is published, where somebody waits for it, or it may have been skipped.
   [[gnu::noinline]] absl::StatusOr<SendResult> SendPublished(typename Store::Segment* segment, MessageSlot<T>* slot,
                                                              std::uint64_t ticket) {
-    if (store_.lane().WasSkipped(ticket)) publishing_.ListSkipped({segment, slot});
-    store_.visible().Notify(1);
+    Announce({segment, slot}, ticket);
     return SendResult{MessageId(this->identity(), ticket)};
+  }
+  [[gnu::noinline]] Acceptance AcceptPublished(typename Store::Segment* segment, MessageSlot<T>* slot,
+                                               std::uint64_t ticket) {
+    Announce({segment, slot}, ticket);
+    return Acceptance::kTaken;
+  }
+  void Announce(Message message, std::uint64_t ticket) {
+    if (store_.lane().WasSkipped(ticket)) publishing_.ListSkipped(message);
+    store_.visible().Notify(1);
   }
 
   // What is left of a receive once it has its slot.

@@ -33,6 +33,7 @@
 #include "decouple/internal/backlog.h"
 #include "decouple/internal/dispatcher.h"
 #include "decouple/internal/endpoint.h"
+#include "decouple/internal/owned_counters.h"
 #include "decouple/internal/published.h"
 #include "decouple/internal/shared_body.h"
 #include "decouple/internal/sleeper.h"
@@ -62,42 +63,37 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
         endpoint_(std::move(endpoint)),
         settings_(std::move(settings)),
         state_(endpoint_->is_function() ? kFunction : 0),
+        counter_number_(dispatcher_->counter_numbers().Take()),
+        counter_(counter_number_),
+        delivered_before_(dispatcher_->DeliveredTo(counter_)),
         backlog_(std::move(backlog)) {}
+  ~SubscriptionCore() override { dispatcher_->counter_numbers().GiveBack(counter_number_); }
 
   std::uint64_t number() const override { return number_; }
+  // Of its deliveries, in OwnedTopicCounts::delivered_to.
+  const OwnedCounters::Place& counter() const { return counter_; }
   const SubscriptionSettings& settings() const { return settings_; }
   Endpoint& endpoint() const { return *endpoint_; }
 
   // ---- from the publisher -------------------------------------------------------------------------------------------
 
-  // Of a standard topic. True: it is delivered, and a hold of the caller's is used up.
-  bool Deliver(const Published& published) {
-    if (state_.load(std::memory_order_acquire) != 0) [[unlikely]] {  // pairs with those who set a bit
-      Wait({BodyHold::On(*published.body)}, published.now);
-      return false;
-    }
+  // Of a standard topic. True: it is delivered, a hold of the caller's is used up, and he counts it.
+  [[gnu::always_inline]] bool Deliver(const Published& published) {
+    if (state_.load(std::memory_order_acquire) != 0) [[unlikely]]  // pairs with those who set a bit
+      return MakeWait(published);
     const Outcome outcome = endpoint_->Attempt(published, 1);
-    if (outcome == Outcome::kDelivered) [[likely]] {
-      delivered_.fetch_add(1, std::memory_order_relaxed);
-      return true;
-    }
-    Settle({BodyHold::On(*published.body), 1}, HasRoom() ? outcome : Outcome::kRefused, published.now);
-    return false;
+    return outcome == Outcome::kDelivered || SettleFirst(published, outcome);
   }
 
-  // Of a FIFO topic: behind all that waits. The mutex is held through the attempt, so that nothing overtakes it.
+  // The same of a FIFO topic: behind all that waits. The mutex is held through the attempt, so that nothing overtakes it.
   bool DeliverInOrder(const Published& published) {
     std::unique_lock lock(mutex_);
     if (state_.load(std::memory_order_relaxed) != 0 || is_running_ || backlog_->size() != 0) {
       lock.unlock();
-      Wait({BodyHold::On(*published.body)}, published.now);
-      return false;
+      return MakeWait(published);
     }
     const Outcome outcome = endpoint_->Attempt(published, 1);
-    if (outcome == Outcome::kDelivered) {
-      delivered_.fetch_add(1, std::memory_order_relaxed);
-      return true;
-    }
+    if (outcome == Outcome::kDelivered) return true;
     if (outcome == Outcome::kFailed && settings_.delivery.retries > 0 && settings_.max_waiting > 0) {
       backlog_->Add({BodyHold::On(*published.body), 1}, RetryAt(1, published.now));
       lock.unlock();
@@ -174,7 +170,7 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
 
   SubscriptionStatistics Statistics() const {
     SubscriptionStatistics statistics;
-    statistics.number_of_notifications_delivered = delivered_.load(std::memory_order_relaxed);
+    statistics.number_of_notifications_delivered = dispatcher_->DeliveredTo(counter_) - delivered_before_;
     statistics.number_of_notifications_failed = failed_.load(std::memory_order_relaxed);
     statistics.number_of_notifications_redriven_to_dlq = redriven_.load(std::memory_order_relaxed);
     statistics.number_of_notifications_failed_to_redrive_to_dlq = failed_to_redrive_.load(std::memory_order_relaxed);
@@ -190,6 +186,16 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
   bool RemoveOwner() { return --owners_ == 0; }
 
  private:
+  // Both: not delivered now.
+  [[gnu::noinline]] bool MakeWait(const Published& published) {
+    Wait({BodyHold::On(*published.body)}, published.now);
+    return false;
+  }
+  [[gnu::noinline]] bool SettleFirst(const Published& published, Outcome outcome) {
+    Settle({BodyHold::On(*published.body), 1}, HasRoom() ? outcome : Outcome::kRefused, published.now);
+    return false;
+  }
+
   static constexpr std::uint32_t kFunction = 1;
   static constexpr std::uint32_t kPaused = 2;
   static constexpr std::uint32_t kEnded = 4;
@@ -253,8 +259,9 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
     const Outcome outcome = endpoint_->Attempt(PublishedOf(message, now), message.attempts);
     if (outcome == Outcome::kDelivered) {
       static_cast<void>(message.body.Release());  // our hold is the endpoint's now
-      delivered_.fetch_add(1, std::memory_order_relaxed);
-      dispatcher_->mine().delivered.Add(1);
+      OwnedTopicCounts& mine = dispatcher_->mine();
+      mine.delivered.Add(1);
+      mine.delivered_to.Add(counter_, 1);
     } else {
       Settle(std::move(message), outcome, dispatcher_->clock().NowNanos());
     }
@@ -365,8 +372,11 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
 
   std::atomic<std::uint32_t> state_;
   std::int64_t owners_ = 0;
+  // Deliveries are counted by their publishers, each for itself (owned_counters.h). So many were already.
+  const std::uint32_t counter_number_;
+  const OwnedCounters::Place counter_;
+  const std::uint64_t delivered_before_;
   // Relaxed: counts for those who watch.
-  std::atomic<std::uint64_t> delivered_{0};
   std::atomic<std::uint64_t> failed_{0};
   std::atomic<std::uint64_t> redriven_{0};
   std::atomic<std::uint64_t> failed_to_redrive_{0};

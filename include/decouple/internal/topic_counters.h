@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "decouple/internal/owned_counters.h"
 #include "decouple/internal/per_thread.h"
 #include "decouple/topic_statistics.h"
 
@@ -25,6 +26,8 @@ struct OwnedTopicCounts {
   OwnedCounter failed_to_redrive;
   OwnedCounter retried;
   OwnedCounter abandoned;
+
+  OwnedCounters delivered_to;  // by the number of the subscription's counter
 
   void AddTo(TopicStatistics& sums) const {
     sums.number_of_messages_published += published.value();

@@ -50,6 +50,22 @@ TEST_CASE("a drained backlog of ten million messages leaves at most 64 MiB behin
   CHECK(ResidentBytes() - before <= 64 * kMebibyte);
 }
 
+TEST_CASE("a backlog that is received and deleted takes no more memory than it had while it waited") {
+  ManualClock clock;
+  constexpr int kMessages = 400'000;  // of which what is kept for the next spike is none too much
+  auto queue = Make<StandardQueue<int>>(clock);
+  for (int i = 0; i < kMessages; ++i) {
+    if (!queue.Send(i).ok()) std::abort();
+  }
+  const std::int64_t waiting = ResidentBytes();
+  for (int i = 0; i < kMessages; ++i) {
+    auto deliveries = queue.Receive();
+    if (deliveries->size() != 1 || !deliveries->front().Delete().ok()) std::abort();
+  }
+  CHECK(queue.Counts().total() == 0);
+  CHECK(ResidentBytes() - waiting <= kMebibyte);  // 16 bytes each, while in flight, would be six
+}
+
 TEST_CASE("a backlog that expires or is purged leaves as little behind") {
   ManualClock clock;
   constexpr int kMessages = 3'000'000;

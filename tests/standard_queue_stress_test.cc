@@ -1,5 +1,6 @@
 // Millions of messages through many threads, with everything going on at once, and each message accounted for.
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
@@ -67,6 +68,40 @@ TEST_CASE("every message of many senders is received and deleted exactly once wh
   for (const auto& count : received) once += count.load() == 1 ? 1 : 0;
   CHECK(once == received.size());
   CHECK(queue.Statistics().number_of_messages_deleted == static_cast<std::uint64_t>(messages));
+}
+
+TEST_CASE("a large backlog is drained by several threads, and nothing of it is lost when some of it times out") {
+  ForEachSeed(1, [](std::uint64_t seed) {
+    const int messages = Messages(1'000'000);
+    constexpr int kReceivers = 3;
+    ManualClock clock;
+    auto queue = Make<StandardQueue<int>>(clock, {.visibility_timeout = Seconds(5)});
+    for (int i = 0; i < messages; ++i) {
+      if (!queue.Send(i).ok()) std::abort();
+    }
+    std::vector<std::atomic<bool>> deleted(static_cast<std::size_t>(messages));
+    std::atomic<bool> is_over{false};
+    std::vector<std::thread> receivers;
+    for (int receiver = 0; receiver < kReceivers; ++receiver) {
+      receivers.emplace_back([&, receiver] {
+        std::mt19937_64 random(seed * 41 + static_cast<std::uint64_t>(receiver));
+        while (!is_over.load()) {
+          auto deliveries = queue.Receive({.max_messages = random() % 10 + 1});
+          for (auto& delivery : *deliveries) {
+            if (random() % 8 == 0) continue;  // a crash
+            if (!delivery.Delete().ok()) std::abort();
+            deleted[static_cast<std::size_t>(delivery.body())].store(true, std::memory_order_relaxed);
+          }
+          if (receiver == 0) clock.Advance(absl::Milliseconds(deliveries->empty() ? 1'000 : 10));
+          if (deliveries->empty()) is_over.store(queue.Counts().total() == 0);
+        }
+      });
+    }
+    Join(receivers);
+    CHECK(std::all_of(deleted.begin(), deleted.end(), [](const auto& is) { return is.load(); }));
+    CHECK(queue.Statistics().number_of_messages_deleted == static_cast<std::uint64_t>(messages));
+    CHECK(queue.Counts().total() == 0);
+  });
 }
 
 TEST_CASE(

@@ -191,9 +191,12 @@ class DueSweep {
     return rest;
   }
 
+  // Of a slot that the stepper owns, or only looks at.
   std::int64_t DueAt(Message message, SlotWord word) const {
     const std::int64_t end = store_.RetentionEnd(*message.slot);
-    return word.phase() == Phase::kListed ? end : std::min(end, message.times().visible_at());
+    if (word.phase() == Phase::kListed) return end;
+    LeaseTimes* const times = message.segment->FindBesideOf(*message.slot);
+    return times == nullptr ? end : std::min(end, times->visible_at());  // null: it is over since it was looked at
   }
 
   // Returns those that are past their retention: removed, and ours to drop.

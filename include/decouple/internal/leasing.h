@@ -131,7 +131,7 @@ class Leasing {
       } else if (store_.RetentionEnd(slot) <= request.now) [[unlikely]] {
         handover_.RemoveExpired(mine, message, word);
       } else {
-        sink(message, Store::LeaseReady(slot, message.times(), request.now, request.visible_at));
+        sink(message, Store::LeaseReady(slot, message.TimesToWrite(), request.now, request.visible_at));
         ++leased;
       }
     });

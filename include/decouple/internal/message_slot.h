@@ -151,6 +151,8 @@ struct MessageAt {
   MessageSlot<T>* slot = nullptr;
 
   LeaseTimes& times() const { return segment->BesideOf(*slot); }
+  // Before they are written, for the first time or not.
+  LeaseTimes& TimesToWrite() const { return segment->BesideToWrite(*slot); }
 };
 
 // An entry of a line of messages that are visible again: names one message.

@@ -146,8 +146,9 @@ class MessageStore : public MessagePlaces<T> {
   // To in flight until `visible_at`, held by the caller, as a receive does it. Returns the word by which it is so.
   SlotWord Lease(Mine& mine, Message message, SlotWord before, std::int64_t now, std::int64_t visible_at) {
     Slot& slot = *message.slot;
-    if (before.receive_count() == 0) message.times().set_first_received_at(now);
-    message.times().set_visible_at(visible_at);
+    LeaseTimes& times = message.TimesToWrite();
+    if (before.receive_count() == 0) times.set_first_received_at(now);
+    times.set_visible_at(visible_at);
     LowerDeadline(*message.segment, std::min(visible_at, RetentionEnd(slot)));
     if (before.phase() == Phase::kDelayed) mine.counts.delay_ended.Add(1);
     mine.counts.received.Add(1);
@@ -370,7 +371,7 @@ class MessageStore : public MessagePlaces<T> {
     const std::uint64_t ticket = lane().TakeTickets(1);
     const auto place = lane().PlaceOf(ticket, mine.view);
     const std::uint64_t ordinal = Lane::OrdinalOf(ticket);
-    LeaseTimes& times = place.segment->BesideOf(*place.slot);  // of a place that no message has
+    LeaseTimes& times = Message{place.segment, place.slot}.TimesToWrite();  // of a place that no message has
     times.set_visible_at(std::bit_cast<std::int64_t>(message.slot));
     times.set_first_received_at(std::bit_cast<std::int64_t>(message.segment));
     if (lane().Publish(*place.slot, ticket, SlotWord(Phase::kForward, ordinal))) return true;

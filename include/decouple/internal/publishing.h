@@ -154,7 +154,7 @@ class Publishing {
 
   // A message that becomes somebody's at `visible_at`, or when its retention ends, which is seen to from then on.
   void PublishUnderDeadline(Message message, std::uint64_t ticket, SlotWord word, std::int64_t visible_at) {
-    message.times().set_visible_at(visible_at);
+    message.TimesToWrite().set_visible_at(visible_at);
     const std::int64_t due = std::min(visible_at, store_.RetentionEnd(*message.slot));
     {
       const ReadSection section;  // once it is published, it may come to its end, and its segment too

@@ -154,8 +154,8 @@ class StandardCore final : public QueueCore<T> {
     MessageSlot<T>* const slot = Lane::KnownPlaceOf(ticket, mine->view);
     if (slot == nullptr || published.clock != &this->clock_) [[unlikely]]
       return AcceptAdmitted(*mine, ticket, published);
-    Lane::JustPublish(*slot, Publishing<T>::WritePlain(*slot, mine->view.send_word(), published.now,
-                                                       ShareFrom(published)));
+    Lane::JustPublish(*slot,
+                      Publishing<T>::WritePlain(*slot, mine->view.send_word(), published.now, ShareFrom(published)));
     FreeFence();  // for both, as in Send()
     if (store_.lane().MayHaveSkipped(ticket) || store_.visible().HasWaitersAfterFence()) [[unlikely]]
       return AcceptPublished(mine->view.send_segment, slot, ticket);
@@ -169,27 +169,29 @@ class StandardCore final : public QueueCore<T> {
       return ReceiveAnew();
     if (store_.has_detours()) [[unlikely]]
       return ReceiveInGeneral(kOne);
-    MessageSlot<T>* slot = nullptr;
+    std::uint64_t place = Lane::kNoPlace;
     {
       const ReadSection section(mine->record, FencesAreFree());
-      slot = store_.lane().ClaimNext(section, mine->view, this->limit_.lane_gate());
+      place = store_.lane().ClaimNext(section, mine->view, this->limit_.lane_gate());
     }
-    if (slot == nullptr) [[unlikely]]
+    if (place == Lane::kNoPlace) [[unlikely]]
       return ReceiveInGeneral(kOne);
+    typename Store::Segment* const segment = mine->view.receive_segment;
+    MessageSlot<T>* const slot = segment->slots + place;
     // After the claim: reading a clock takes as long as what is to be done until the next atomic instruction, and only
     // in this order does the processor do both at once (a cycle took 45 ns with the clock read first, 40 ns with this).
     std::int64_t now = 0;
     if (!store_.TryNow(now)) [[unlikely]]
       return ReceiveClaimed(*mine, slot);
-    typename Store::Segment* const segment = mine->view.receive_segment;
     const std::int64_t visible_at = Later(now, settings_.visibility_timeout());
-    // The deadline is to be made known, something is due, or the message may come to its end before its lease does.
-    if (visible_at < segment->earliest().get() || store_.earliest().get() <= now ||
+    // The segment's first lease, or the deadline is to be made known, something is due, or the message may come to its
+    // end before its lease does.
+    if (!segment->HasBeside() || visible_at < segment->earliest().get() || store_.earliest().get() <= now ||
         Store::IsAgeing(*slot, visible_at, store_.retention())) [[unlikely]]
       return ReceiveClaimed(*mine, slot);
     mine->counts.received.Add(1);
-    const Message message{segment, slot};
-    return ReceiveResult<T>(std::in_place, this, message, Store::LeaseReady(*slot, message.times(), now, visible_at));
+    const SlotWord received = Store::LeaseReady(*slot, segment->BesideAt(place), now, visible_at);
+    return ReceiveResult<T>(std::in_place, this, Message{segment, slot}, received);
   }
 
   ReceiveResult<T> Receive(const ReceiveOptions& options) override {
@@ -293,7 +295,7 @@ class StandardCore final : public QueueCore<T> {
     store_.LowerDeadline(*segment, visible_at);  // before any word is stored
     MessageSlot<T>* slot = slots.data();
     MessageSlot<T>* const end = slot + slots.size();
-    LeaseTimes* times = &segment->BesideOf(*slot);
+    LeaseTimes* times = &segment->BesideToWrite(*slot);
     const auto lease_young = [&](Delivery<T>* place) {
       for (; slot != end && !Store::IsAgeing(*slot, visible_at, retention); ++slot, ++times, ++place) {
         ::new (static_cast<void*>(place))

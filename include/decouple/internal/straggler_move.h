@@ -91,8 +91,9 @@ class StragglerMove {
     const Message to{place.segment, place.slot};
     to.slot->sent_at.store(from.slot->sent_at.load(std::memory_order_relaxed), std::memory_order_relaxed);
     const std::int64_t visible_at = from.times().visible_at();
-    to.times().set_visible_at(visible_at);
-    to.times().set_first_received_at(from.times().first_received_at());
+    LeaseTimes& times = to.TimesToWrite();
+    times.set_visible_at(visible_at);
+    times.set_first_received_at(from.times().first_received_at());
 
     const std::uint64_t original = store_.TicketOf(from);
     std::unique_ptr<Particulars> particulars =

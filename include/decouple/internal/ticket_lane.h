@@ -203,19 +203,21 @@ class TicketLane {
   void ForgetSkip(std::uint64_t ticket) { WasSkipped(ticket); }
 
   // The usual case of Claim() for one: the slot at the head, if it is ready, and in the segment where the thread
-  // received last (but not that one's last: who takes it has to tidy). Null leaves everything as it was, and only
-  // Claim() knows why. `gate` as there.
-  [[gnu::always_inline]] Slot* ClaimNext(const ReadSection&, const View& view, const std::atomic<std::uint64_t>& gate) {
+  // received last (but not that one's last: who takes it has to tidy). Returns its place there; kNoPlace leaves
+  // everything as it was, and only Claim() knows why. `gate` as there.
+  static constexpr std::uint64_t kNoPlace = kSlotsPerSegment;
+  [[gnu::always_inline]] std::uint64_t ClaimNext(const ReadSection&, const View& view,
+                                                 const std::atomic<std::uint64_t>& gate) {
     std::uint64_t head = head_.load(std::memory_order_acquire);
     const std::uint64_t after = head - view.receive_first;
     if (after >= kSlotsPerSegment - 1 || head >= gate.load(std::memory_order_relaxed)) [[unlikely]]
-      return nullptr;
-    Slot* const slot = view.receive_segment->slots + after;
+      return kNoPlace;
+    const Slot& slot = view.receive_segment->slots[after];
     // Acquire: pairs with the sender's publication, for the caller who reads the message.
-    if (!SlotWord(slot->word.load(std::memory_order_acquire)).IsPlain(view.receive_ready)) [[unlikely]]
-      return nullptr;
+    if (!SlotWord(slot.word.load(std::memory_order_acquire)).IsPlain(view.receive_ready)) [[unlikely]]
+      return kNoPlace;
     // Sequentially consistent, as in Claim().
-    return head_.compare_exchange_strong(head, head + 1, std::memory_order_seq_cst) ? slot : nullptr;
+    return head_.compare_exchange_strong(head, head + 1, std::memory_order_seq_cst) ? after : kNoPlace;
   }
 
   // The usual case of Claim(): up to `most` slots at the head, in one segment, all of them ready. None leaves everything

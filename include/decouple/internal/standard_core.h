@@ -140,7 +140,9 @@ class StandardCore final : public QueueCore<T> {
   Acceptance Accept(const Published& published) override {
     const std::size_t bytes = published.body->bytes();
     Mine* const mine = store_.MineKnownLately();
-    if (mine == nullptr || !published.IsPlain() || !this->senders().AllowsEverybody() || settings_.delay() != 0 ||
+    if (mine == nullptr) [[unlikely]]
+      return AcceptAnew(published);
+    if (!published.IsPlain() || !this->senders().AllowsEverybody() || settings_.delay() != 0 ||
         !IsBodyAllowed(settings_, *static_cast<const T*>(published.body->body()), bytes)) [[unlikely]]
       return AcceptInGeneral(published);
     std::uint64_t ticket = 0;
@@ -217,6 +219,11 @@ class StandardCore final : public QueueCore<T> {
   [[gnu::noinline]] ReceiveResult<T> ReceiveAnew() {
     store_.mine();
     return store_.KnownMine() != nullptr ? Receive() : ReceiveInGeneral(kOne);
+  }
+  // By one that used many others.
+  [[gnu::noinline]] Acceptance AcceptAnew(const Published& published) {
+    store_.mine();
+    return store_.MineKnownLately() != nullptr ? Accept(published) : AcceptInGeneral(published);
   }
 
   [[gnu::noinline]] absl::StatusOr<SendResult> SendInGeneral(T&& body) { return Send(std::move(body), SendOptions()); }

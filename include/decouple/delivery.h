@@ -53,7 +53,9 @@ class Delivery {
       : message_(message), core_(core), received_(received) {}
 
   Delivery(Delivery&& other) noexcept
-      : message_(other.message_), core_(std::exchange(other.core_, nullptr)), received_(other.received_) {}
+      : message_(other.message_),
+        core_(std::exchange(other.core_, nullptr)),
+        received_(std::exchange(other.received_, internal::SlotWord())) {}
   Delivery& operator=(Delivery&& other) noexcept {
     Delivery(std::move(other)).Swap(*this);
     return *this;
@@ -117,7 +119,8 @@ class Delivery {
   // which was written by itself, would wait until both have left the store buffer (six nanoseconds a cycle).
   Message message_;
   internal::DeliveryCore<T>* core_;  // null: moved from
-  internal::SlotWord received_;      // by this receive: if it is so still, a deletion is one store (holder_bias.h)
+  // By this receive: if it is so still, a deletion is one store (holder_bias.h). No message's once it is moved from.
+  internal::SlotWord received_;
 };
 
 template <typename T>

@@ -49,14 +49,7 @@ class DeliveryCore : public AnyQueue {
     Mine* const mine = store_.KnownMine();
     if (mine == nullptr || !Store::TryDropPlain(message)) [[unlikely]]
       return LetGoInGeneral(message);
-    {
-      const ReadSection section(mine->record, FencesAreFree());  // pairs with EndWithLastDelivery()
-      if (!abandoned_.load(std::memory_order_relaxed)) [[likely]] {
-        mine->counts.let_go.Add(1);
-        return;
-      }
-    }
-    LetGoOfAbandoned(1);
+    LetGo(*mine, 1);
   }
 
   std::optional<SequenceNumber> SequenceNumberOf(Message message) const {
@@ -93,8 +86,7 @@ class DeliveryCore : public AnyQueue {
         const Delivery<T>* const first = delivery;
         delivery = RemovePlainOnes(*mine, first, end);
         plain += static_cast<std::size_t>(delivery - first);
-        // Not in the section: how large a body is may be the user's code.
-        for (auto* one = first; one != delivery; ++one) bytes += Store::PlainBytesOf(one->message_, one->received_);
+        bytes += PlainBytesOf(first, delivery);  // not in the section: how large a body is may be the user's code
       }
       if (delivery == end) [[likely]]
         break;
@@ -115,7 +107,12 @@ class DeliveryCore : public AnyQueue {
       store_.Drop(delivery.message_);
       ++gone;
     }
-    LetGo(gone);
+    store_.mine();  // the thread may have used another queue meanwhile
+    if (Mine* const mine = store_.KnownMine()) [[likely]] {
+      LetGo(*mine, gone);
+    } else {
+      LetGo(gone);
+    }
   }
 
  protected:
@@ -165,11 +162,16 @@ class DeliveryCore : public AnyQueue {
   [[gnu::always_inline]] const Delivery<T>* RemovePlainOnes(Mine& known, const Delivery<T>* first,
                                                             const Delivery<T>* end) {
     const ReadSection section(known.record, FencesAreFree());
-    while (first != end && first->core_ != nullptr &&
-           store_.TryRemovePlain(section, first->message_, first->received_)) {
-      ++first;
-    }
+    if (!store_.bias().IsGiven(section)) [[unlikely]]
+      return first;
+    while (first != end && Store::TryRemovePlainBiased(first->message_, first->received_)) ++first;
     return first;
+  }
+
+  static std::size_t PlainBytesOf(const Delivery<T>* first, const Delivery<T>* end) {
+    std::size_t bytes = 0;
+    for (; first != end; ++first) bytes += Store::PlainBytesOf(first->message_, first->received_);
+    return bytes;
   }
 
   [[gnu::always_inline]] bool TryDeletePlain(Mine& known, Message message, SlotWord received) {
@@ -189,15 +191,20 @@ class DeliveryCore : public AnyQueue {
   }
 
   // So many deliveries have been dropped.
-  [[gnu::always_inline]] void LetGo(std::int64_t deliveries) {
-    {
-      const ReadSection section;  // pairs with EndWithLastDelivery()
-      if (!abandoned_.load(std::memory_order_relaxed)) [[likely]] {
-        store_.mine().counts.let_go.Add(static_cast<std::uint64_t>(deliveries));
-        return;
-      }
-    }
-    LetGoOfAbandoned(deliveries);
+  [[gnu::always_inline]] void LetGo(Mine& known, std::int64_t deliveries) {
+    if (!TryCountOut(ReadSection(known.record, FencesAreFree()), known, deliveries)) [[unlikely]]
+      LetGoOfAbandoned(deliveries);
+  }
+  [[gnu::noinline]] void LetGo(std::int64_t deliveries) {
+    Mine& mine = store_.mine();
+    if (!TryCountOut(ReadSection(), mine, deliveries)) LetGoOfAbandoned(deliveries);
+  }
+  // False: they are counted in another way. The section pairs with EndWithLastDelivery().
+  [[gnu::always_inline]] bool TryCountOut(const ReadSection&, Mine& mine, std::int64_t deliveries) const {
+    if (abandoned_.load(std::memory_order_relaxed)) [[unlikely]]
+      return false;
+    mine.counts.let_go.Add(static_cast<std::uint64_t>(deliveries));
+    return true;
   }
 
   [[gnu::noinline]] void LetGoOfAbandoned(std::int64_t deliveries) {

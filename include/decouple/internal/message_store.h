@@ -221,7 +221,11 @@ class MessageStore : public MessagePlaces<T> {
   // The holder of a delivery deletes it, in the usual case: it is in flight as it was when he received it, by the word
   // `received`, and nothing else is to be said of it. False: look again by RemoveHeld().
   [[gnu::always_inline]] bool TryRemovePlain(const ReadSection& section, Message message, SlotWord received) {
-    if (!received.IsPlainInFlight() || !bias_.IsGiven(section)) [[unlikely]]
+    return bias_.IsGiven(section) && TryRemovePlainBiased(message, received);
+  }
+  // The same for who has asked whether the bias is given.
+  [[gnu::always_inline]] static bool TryRemovePlainBiased(Message message, SlotWord received) {
+    if (!received.IsPlainInFlight()) [[unlikely]]
       return false;
     std::atomic<std::uint64_t>& word = message.slot->word;
     if (word.load(std::memory_order_relaxed) != received.bits()) [[unlikely]]  // it was due once

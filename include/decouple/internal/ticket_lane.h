@@ -34,16 +34,15 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <mutex>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
+#include "decouple/internal/lane_view.h"
 #include "decouple/internal/passed_segments.h"
 #include "decouple/internal/segment_pool.h"
 #include "decouple/internal/segment_ring.h"
@@ -52,18 +51,6 @@
 
 namespace decouple::internal {
 
-// A gate for claims that nothing limits.
-inline constexpr std::uint64_t kOpenUntil = std::numeric_limits<std::uint64_t>::max();
-inline constinit const std::atomic<std::uint64_t> kOpenGate{kOpenUntil};
-
-// For claims that take whatever they may.
-struct WantAll {
-  template <typename Slot>
-  bool operator()(const Slot&, SlotWord) const {
-    return true;
-  }
-};
-
 template <typename Slot>
 class TicketLane {
  public:
@@ -71,50 +58,12 @@ class TicketLane {
   using Segment = typename Pool::Segment;
   using Chunk = typename Pool::Chunk;
 
-  // What one thread remembers of the lane: where it sent and received last, and what it would compute for each ticket
-  // there. A ticket is there if it comes less than so many after the first: one subtraction and one compare.
-  struct View {
-    // Of half a segment, without its first ticket: there a sender looks around.
-    std::uint64_t send_first = kNowhere;
-    Slot* send_slots = nullptr;    // that of send_first
-    std::uint64_t send_ready = 0;  // the word of a plain message there
-    Segment* send_segment = nullptr;
-    // Of a segment.
-    std::uint64_t receive_first = kNowhere;
-    Segment* receive_segment = nullptr;
-    std::uint64_t receive_ready = 0;
-
-    SlotWord send_word() const { return SlotWord(send_ready); }
-  };
+  using View = LaneView<Slot>;
+  using Run = LaneRun<Slot>;
 
   struct Place {
     Segment* segment;
     Slot* slot;
-  };
-
-  // Consecutive slots of one segment that the head has just been moved past. Only those that were taken are the
-  // claimant's, and keep the segment in use until the last of them is given another word.
-  struct Run {
-    Segment* segment = nullptr;
-    std::uint64_t ordinal = 0;
-    std::uint32_t first = 0;
-    std::uint32_t size = 0;
-    std::uint64_t taken = 0;   // a bit each, from `first` on
-    bool reached_end = false;  // of the segment: time to retire some
-    bool gated = false;        // empty, but only because the gate is closed
-
-    Slot& slot(std::uint32_t i) const { return segment->slots[first + i]; }
-
-    std::uint32_t taken_count() const { return static_cast<std::uint32_t>(std::popcount(taken)); }
-
-    // Calls visit(slot, word) for what was taken, in order.
-    template <typename Visit>
-    void ForEachTaken(Visit visit) const {
-      for (std::uint64_t bits = taken; bits != 0; bits &= bits - 1) {
-        Slot& own = slot(static_cast<std::uint32_t>(std::countr_zero(bits)));
-        visit(own, SlotWord(own.word.load(std::memory_order_relaxed)));  // as Claim() acquired it
-      }
-    }
   };
 
   static constexpr std::uint64_t OrdinalOf(std::uint64_t ticket) { return ticket / kSlotsPerSegment + 1; }
@@ -340,8 +289,6 @@ class TicketLane {
   // That go back to the system at one time.
   static constexpr std::size_t kChunksAtOnce = 4;
   static constexpr std::uint64_t kHalf = kSlotsPerSegment / 2;
-  // No ticket comes just after it.
-  static constexpr std::uint64_t kNowhere = std::numeric_limits<std::uint64_t>::max() - 4 * kHalf;
 
   // Moves the head past the unpublished slot there, whose sender will learn of it. False: it is published by now, or
   // the head is elsewhere.
@@ -372,7 +319,7 @@ class TicketLane {
   [[gnu::noinline]] bool Follow(std::uint64_t head, View& view) const {
     const std::uint64_t ordinal = OrdinalOf(head);
     view.receive_segment = ring_.Find(ordinal);
-    view.receive_first = view.receive_segment == nullptr ? kNowhere : head - head % kSlotsPerSegment;
+    view.receive_first = view.receive_segment == nullptr ? kNowhereInLane : head - head % kSlotsPerSegment;
     view.receive_ready = SlotWord(Phase::kReady, ordinal).bits();
     return view.receive_segment != nullptr;
   }

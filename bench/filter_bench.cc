@@ -1,6 +1,6 @@
-// What a publish costs as the number of filtered subscriptions grows, of which one or none gets the message: by an exact
-// value, which the index finds, and by a range, which is tested policy by policy; beside testing each policy by hand.
-// With very many it is the queues' memory, long out of the caches, that costs when there is one to get it.
+// What a publish costs as the number of filtered subscriptions grows, of which one or none gets the message: by an
+// exact value, which the index finds, and by a range, which is tested policy by policy; beside testing each policy by
+// hand. With very many it is the queues' memory, long out of the caches, that costs when there is one to get it.
 
 #include <cstddef>
 #include <cstdint>

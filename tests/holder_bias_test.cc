@@ -1,5 +1,5 @@
-// Those who hold messages delete them by plain stores. These tests let everybody who may come between do so at that very
-// moment, on another thread: each message is removed once.
+// Those who hold messages delete them by plain stores. These tests let everybody who may come between do so at that
+// very moment, on another thread: each message is removed once.
 
 #include <atomic>
 #include <cstdint>

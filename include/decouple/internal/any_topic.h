@@ -173,14 +173,15 @@ class AnyTopic : public std::enable_shared_from_this<AnyTopic> {
     FilterCounts through;
     HoldsToGive holds(*published.body);
     const SubscriptionSnapshot& subscriptions = reader.Look(set_);
-    subscriptions.ForEachMatch(view, [&](const Subscribed& one) __attribute__((always_inline)) {
-      through.Count(one.filter, 1);
-      holds.HaveOne();
-      if (!deliver(*one.core, published)) return;
-      holds.GaveOne();
-      ++delivered;
-      mine.delivered_to.Add(one.core->counter(), 1);
-    });
+    subscriptions.ForEachMatch(
+        view, [&](const Subscribed& one) __attribute__((always_inline)) {
+          through.Count(one.filter, 1);
+          holds.HaveOne();
+          if (!deliver(*one.core, published)) return;
+          holds.GaveOne();
+          ++delivered;
+          mine.delivered_to.Add(one.core->counter(), 1);
+        });
     CountFilteredOut(mine, subscriptions.filters(), through, view);
     mine.delivered.Add(delivered);
   }

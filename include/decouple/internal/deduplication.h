@@ -7,7 +7,8 @@
 //
 // There may be millions of them, so what counts is how much memory is touched. A send takes 56 bytes, if its group and
 // its id are short, and eight in the table: its place in the line, and a part of its hash. So the table grows, and says
-// that an id is new, without a look at the line. (With a table of pointers that was half of a send, receive and delete.)
+// that an id is new, without a look at the line. (With a table of pointers that was half of a send, receive and
+// delete.)
 
 #ifndef DECOUPLE_INTERNAL_DEDUPLICATION_H_
 #define DECOUPLE_INTERNAL_DEDUPLICATION_H_

@@ -1,14 +1,14 @@
 // Pieces of memory for what may come in large numbers at once: a backlog, the records of a stream.
 //
 // The first touch of a page is a fault of a microsecond and more, every hundred messages or so. A huge page, of two
-// megabytes, is one fault, and one entry where the processor looks up addresses: to fill a queue with a million messages
-// took 13 ns each instead of 20, and to drain it, too, 33 in all instead of 42. So pieces of one size, of whatever queue,
-// lie side by side in blocks of that size, for which huge pages are asked for; where there are none, blocks are of
-// ordinary pages.
+// megabytes, is one fault, and one entry where the processor looks up addresses: to fill a queue with a million
+// messages took 13 ns each instead of 20, and to drain it, too, 33 in all instead of 42. So pieces of one size, of
+// whatever queue, lie side by side in blocks of that size, for which huge pages are asked for; where there are none,
+// blocks are of ordinary pages.
 //
 // A block goes back to the system when its last piece is given back, but for one of each size: a backlog that moves on
-// gives up a block at its front each time that it begins one at its back, and need not ask the system for either. Pieces
-// are taken from blocks that have some before a new one is begun.
+// gives up a block at its front each time that it begins one at its back, and need not ask the system for either.
+// Pieces are taken from blocks that have some before a new one is begun.
 
 #ifndef DECOUPLE_INTERNAL_HUGE_PAGES_H_
 #define DECOUPLE_INTERNAL_HUGE_PAGES_H_
@@ -113,7 +113,8 @@ class HugePieces {
   const std::size_t size_;
   const std::size_t count_;  // in a block
   std::mutex mutex_;
-  // All below: under the mutex. What is known of a block is not in it: a piece need not be touched for having been taken.
+  // All below: under the mutex. What is known of a block is not in it: a piece need not be touched for having been
+  // taken.
   std::map<std::byte*, Block, std::less<>> blocks_;  // by where they begin
   Block* with_free_ = nullptr;                       // those that have a free piece
   Block* spare_ = nullptr;                           // all of which is free

@@ -70,8 +70,8 @@ class MessageContent {
     return word.phase() == Phase::kDeleted && !word.Has(SlotWord::kHeldByMore | SlotWord::kInLine);
   }
 
-  // The caller holds the body no more, in the usual case: the message is deleted, and nobody else holds it. False: it is
-  // not so, and nothing has happened.
+  // The caller holds the body no more, in the usual case: the message is deleted, and nobody else holds it. False: it
+  // is not so, and nothing has happened.
   [[gnu::always_inline]] static bool TryDropPlain(Message message) {
     const SlotWord word(message.slot->word.load(std::memory_order_acquire));
     if (!word.IsPlainDeleted()) [[unlikely]]

@@ -1,5 +1,5 @@
-// Where the messages of a queue lie and wait, and what its threads know of each other: the lanes, the lines of those that
-// are visible again, the counts, the instant at which something is due, and the calls for those who sleep.
+// Where the messages of a queue lie and wait, and what its threads know of each other: the lanes, the lines of those
+// that are visible again, the counts, the instant at which something is due, and the calls for those who sleep.
 
 #ifndef DECOUPLE_INTERNAL_MESSAGE_PLACES_H_
 #define DECOUPLE_INTERNAL_MESSAGE_PLACES_H_

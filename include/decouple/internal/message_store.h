@@ -61,7 +61,8 @@ class MessageStore : public MessageTransitions<T> {
     this->AnnounceRemovalAfterFence();
   }
 
-  // The same while it is in flight, whatever else is to be said of it. False: it may not be, or another thread is at it.
+  // The same while it is in flight, whatever else is to be said of it. False: it may not be, or another thread is at
+  // it.
   bool TryRemoveInFlight(Mine& mine, Message message, std::uint32_t receive) {
     // Acquire: pairs with the last store of the word, for the particulars.
     std::uint64_t seen = message.slot->word.load(std::memory_order_acquire);

@@ -40,8 +40,8 @@ class PassedSegments {
     ++count_;
   }
 
-  // Takes out those whose slots are all free and calls retire(segment) for each, until that returns false. Looks at most
-  // at `most` that are not, and tells of one of these that is nearly empty. O(most + taken out).
+  // Takes out those whose slots are all free and calls retire(segment) for each, until that returns false. Looks at
+  // most at `most` that are not, and tells of one of these that is nearly empty. O(most + taken out).
   template <typename Retire>
   SparseSegment RemoveFree(std::uint32_t most, Retire retire) {
     SparseSegment sparse;

@@ -1,5 +1,5 @@
-// Lends pieces of memory of one size, and keeps a few that came back for the next who asks: what many need in turn, each
-// for a while, is the same few pages over and over, and not a page fault for each.
+// Lends pieces of memory of one size, and keeps a few that came back for the next who asks: what many need in turn,
+// each for a while, is the same few pages over and over, and not a page fault for each.
 //
 // Lend() and TakeBack() may be called by any thread at the same time.
 

@@ -88,8 +88,8 @@ inline constexpr std::size_t kMaxTokenLength = 128;  // SQS
 
 // The ids that users give: groups, deduplication ids, receive attempts. `what` is one of these.
 inline absl::Status CheckToken(const char* what, std::string_view token) {
-  // Letters, digits and punctuation of ASCII are what lies between the space and the last, which is a control character.
-  // All are looked at, without a branch for each.
+  // Letters, digits and punctuation of ASCII are what lies between the space and the last, which is a control
+  // character. All are looked at, without a branch for each.
   bool is_valid = token.size() <= kMaxTokenLength;
   for (const char c : token) is_valid &= c > ' ' && c < '\x7F';
   if (is_valid) [[likely]]

@@ -6,11 +6,13 @@
 //
 // What a slot needs only for a part of its life (Slot::Beside: integers, written before they are read) lies apart: a
 // message that waits is that much smaller, and when it is received the receiver writes to cache lines that its sender
-// does not have. A full-sized chunk borrows the memory for it when the first of its slots needs it, and gives it back when
-// all of them are free: a backlog that is drained goes through few pages (28 ns for a message in and out of a new queue, not 34).
+// does not have. A full-sized chunk borrows the memory for it when the first of its slots needs it, and gives it back
+// when all of them are free: a backlog that is drained goes through few pages (28 ns for a message in and out of a new
+// queue, not 34).
 //
-// Threading: Take(), Put() and Release() are called under the lane's structure mutex; BesideToWrite() by whoever has the
-// slot. Everybody else reads: a chunk is found by its number inside a ReadSection, and freed only after Synchronize().
+// Threading: Take(), Put() and Release() are called under the lane's structure mutex; BesideToWrite() by whoever has
+// the slot. Everybody else reads: a chunk is found by its number inside a ReadSection, and freed only after
+// Synchronize().
 
 #ifndef DECOUPLE_INTERNAL_SEGMENT_POOL_H_
 #define DECOUPLE_INTERNAL_SEGMENT_POOL_H_
@@ -241,6 +243,7 @@ class SegmentPool {
   static constexpr std::size_t kAlignment = std::max(alignof(Segment), kCacheLine);
   static constexpr bool kHasBeside = !std::is_empty_v<Beside>;
   static constexpr std::size_t kBesideBytes = kHasBeside ? kSlotsPerSegment * sizeof(Beside) : 0;  // of a segment
+  static constexpr std::size_t kBesideBytesAtOnce = std::size_t{kFullSize} * kBesideBytes;  // of a full-sized chunk
 
   // With so many segments, another chunk is one of many: half a megabyte or more.
   static constexpr std::uint32_t kManySegments = 512;
@@ -299,7 +302,7 @@ class SegmentPool {
   }
 
   std::atomic<Table*> table_{nullptr};
-  PieceLender lender_{std::max<std::size_t>(1, kFullSize* kBesideBytes), kCacheLine};
+  PieceLender lender_{kBesideBytesAtOnce, kCacheLine};
   // All below: under the structure mutex.
   std::vector<Chunk*> chunks_;  // by number
   std::vector<std::uint32_t> unused_numbers_;

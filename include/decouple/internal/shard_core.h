@@ -102,8 +102,8 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
     TellWatchers();
   }
 
-  // Those who want to be told of records and of the shard's end. A record that is put while somebody is added is seen by
-  // their first look, or its put sees them: one has passed a light fence in between, the other a heavy one.
+  // Those who want to be told of records and of the shard's end. A record that is put while somebody is added is seen
+  // by their first look, or its put sees them: one has passed a light fence in between, the other a heavy one.
   bool is_watched() const { return watching_.load(std::memory_order_relaxed) != 0; }
   void Watch(std::shared_ptr<ShardWatcher> watcher) {
     {

@@ -85,7 +85,8 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
     return outcome == Outcome::kDelivered || SettleFirst(published, outcome);
   }
 
-  // The same of a FIFO topic: behind all that waits. The mutex is held through the attempt, so that nothing overtakes it.
+  // The same of a FIFO topic: behind all that waits. The mutex is held through the attempt, so that nothing overtakes
+  // it.
   bool DeliverInOrder(const Published& published) {
     std::unique_lock lock(mutex_);
     if (state_.load(std::memory_order_relaxed) != 0 || is_running_ || backlog_->size() != 0) {

@@ -105,9 +105,10 @@ class SubscriptionSnapshot {
     for (const LivePart& live : parts_) {
       const Subscribed* const members = live.part->members().data();
       const bool all_are_live = live.is_struck_off.empty();
-      live.part->ForEachMatch(message, [&](std::uint32_t place) __attribute__((always_inline)) {
-        if (all_are_live || !live.is_struck_off[place]) visit(members[place]);
-      });
+      live.part->ForEachMatch(
+          message, [&](std::uint32_t place) __attribute__((always_inline)) {
+            if (all_are_live || !live.is_struck_off[place]) visit(members[place]);
+          });
     }
   }
 

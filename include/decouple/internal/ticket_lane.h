@@ -21,8 +21,8 @@
 // passed.
 //
 // Segments. Ticket t lives in the segment of ordinal t / 64 + 1 (segment_ring.h finds it). A segment that holds a slot
-// which only the caller can finish (an unpublished ticket, a claimed slot) stays where it is, so what a thread has found
-// it may remember (View). A passed segment goes back to the pool once all its slots are free (passed_segments.h).
+// which only the caller can finish (an unpublished ticket, a claimed slot) stays where it is, so what a thread has
+// found it may remember (View). A passed segment goes back to the pool once all its slots are free (passed_segments.h).
 //
 // Locks: the structure mutex is for installing and retiring segments, once in 64 tickets, and for what is noted of
 // senders that stalled. The sender that passes the middle of a segment installs the next one ahead of need, and
@@ -169,8 +169,8 @@ class TicketLane {
     return head_.compare_exchange_strong(head, head + 1, std::memory_order_seq_cst) ? after : kNoPlace;
   }
 
-  // The usual case of Claim(): up to `most` slots at the head, in one segment, all of them ready. None leaves everything
-  // as it was, and only Claim() knows why. `gate` as there.
+  // The usual case of Claim(): up to `most` slots at the head, in one segment, all of them ready. None leaves
+  // everything as it was, and only Claim() knows why. `gate` as there.
   [[gnu::always_inline]] std::span<Slot> ClaimReady(const ReadSection&, View& view, std::uint32_t most,
                                                     const std::atomic<std::uint64_t>& gate) {
     std::uint64_t head = head_.load(std::memory_order_acquire);

@@ -15,7 +15,8 @@
 namespace decouple::internal {
 
 // No ticket comes just after it.
-inline constexpr std::uint64_t kNowhereInLane = std::numeric_limits<std::uint64_t>::max() - 2 * kSlotsPerSegment;
+inline constexpr std::uint64_t kNowhereInLane =
+    std::numeric_limits<std::uint64_t>::max() - std::uint64_t{2} * kSlotsPerSegment;
 
 // What one thread remembers of the lane: where it sent and received last, and what it would compute for each ticket
 // there. A ticket is there if it comes less than so many after the first: one subtraction and one compare.

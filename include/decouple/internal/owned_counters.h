@@ -1,8 +1,8 @@
 // Counters by number, of which there come to be more. As of one (OwnedCounter), only the owning thread is the writer,
 // and everybody may read. Numbers are given to those who are counted, and given anew once they are gone.
 //
-// So a publisher counts for each of a topic's subscriptions in memory of its own, side by side. An atomic counter in
-// each subscription took a fourth of a fan-out's time: its locked instruction waits for all that was written before.
+// So a publisher counts for each of a topic's subscriptions in memory of its own, side by side. (With an atomic counter
+// in each subscription, a delivery of a fan-out to 64 queues took 31.5 ns, without its locked instruction 28.9.)
 
 #ifndef DECOUPLE_INTERNAL_OWNED_COUNTERS_H_
 #define DECOUPLE_INTERNAL_OWNED_COUNTERS_H_

@@ -32,8 +32,8 @@
 #include <utility>
 
 #include "decouple/internal/huge_pages.h"
-#include "decouple/internal/short_text.h"
 #include "decouple/internal/shared_body.h"
+#include "decouple/internal/short_text.h"
 #include "decouple/internal/thread_record.h"
 
 namespace decouple::internal {

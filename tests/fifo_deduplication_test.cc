@@ -139,8 +139,7 @@ TEST_CASE("duplicates in a batch are accepted one by one") {
   CHECK(queue.Counts().ready == 1);
 }
 
-// ---- content-based
-// ---------------------------------------------------------------------------------------------------
+// ---- content-based -------------------------------------------------------------------------------------------------
 
 TEST_CASE("with content-based deduplication the id is the SHA-256 of the body, never of the attributes") {
   ManualClock clock;
@@ -218,8 +217,7 @@ TEST_CASE("parts of a content do not run into each other") {
   CHECK(ContentHash().Add(7).Finish() == ContentHash().Add(7L).Finish());
 }
 
-// ---- receive attempts
-// ------------------------------------------------------------------------------------------------
+// ---- receive attempts ----------------------------------------------------------------------------------------------
 
 TEST_CASE("the same attempt gives the same messages and receipts, with visibility restarted") {
   ManualClock clock;
@@ -300,8 +298,7 @@ TEST_CASE("another attempt id, or the same after five minutes, is another attemp
   CHECK(ErrorIn(queue.Receive({.attempt_id = "with space"})) == Error::kInvalidParameterValue);
 }
 
-// ---- quota
-// -----------------------------------------------------------------------------------------------------------
+// ---- quota ---------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a quota of calls refuses what is beyond it, each kind of call for itself") {
   ManualClock clock;

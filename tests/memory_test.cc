@@ -52,7 +52,7 @@ TEST_CASE("a drained backlog of ten million messages leaves at most 64 MiB behin
 
 TEST_CASE("a backlog that is received and deleted takes no more memory than it had while it waited") {
   ManualClock clock;
-  constexpr int kMessages = 400'000;  // of which what is kept for the next spike is none too much
+  constexpr int kMessages = 400'000;  // so few that all their memory is kept for the next spike, and none goes back
   auto queue = Make<StandardQueue<int>>(clock);
   for (int i = 0; i < kMessages; ++i) {
     if (!queue.Send(i).ok()) std::abort();
@@ -63,7 +63,7 @@ TEST_CASE("a backlog that is received and deleted takes no more memory than it h
     if (deliveries->size() != 1 || !deliveries->front().Delete().ok()) std::abort();
   }
   CHECK(queue.Counts().total() == 0);
-  CHECK(ResidentBytes() - waiting <= kMebibyte);  // 16 bytes each, while in flight, would be six
+  CHECK(ResidentBytes() - waiting <= kMebibyte);  // six, if each kept the 16 bytes that it had in flight
 }
 
 TEST_CASE("a backlog that expires or is purged leaves as little behind") {

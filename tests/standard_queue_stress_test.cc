@@ -93,7 +93,7 @@ TEST_CASE("a large backlog is drained by several threads, and nothing of it is l
             deleted[static_cast<std::size_t>(delivery.body())].store(true, std::memory_order_relaxed);
           }
           if (receiver == 0) clock.Advance(absl::Milliseconds(deliveries->empty() ? 1'000 : 10));
-          if (deliveries->empty()) is_over.store(queue.Counts().total() == 0);
+          if (deliveries->empty() && queue.Counts().total() == 0) is_over.store(true);
         }
       });
     }

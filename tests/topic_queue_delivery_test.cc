@@ -1,7 +1,10 @@
-// How messages are delivered to queues that do not take them: full ones, closed ones, those that refuse.
+// How messages are delivered to queues: to those that wait for them, to many, and to those that do not take them: full
+// ones, closed ones, those that refuse.
 
+#include <cstdlib>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -17,6 +20,52 @@ using decouple::StandardQueue;
 using namespace decouple::testing;  // NOLINT: all of them
 
 }  // namespace
+
+TEST_CASE("a publish wakes who waits at a subscribed queue") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  auto queue = Make<StandardQueue<int>>(clock);
+  SubscribeForGood(topic, queue);
+  for (int i = 0; i < 3; ++i) {  // the first message of a queue has a way of its own
+    int received = -1;
+    std::thread receiver([&] {
+      auto deliveries = queue.Receive({.wait = Seconds(20)});
+      if (deliveries->size() != 1 || !deliveries->Delete().ok()) std::abort();
+      received = deliveries->front().body();
+    });
+    clock.AwaitSleepers(1);
+    PublishAll(topic, i);
+    receiver.join();
+    CHECK(received == i);
+  }
+}
+
+TEST_CASE("a queue on a clock of its own says by that one when a published message came") {
+  ManualClock clock;
+  ManualClock other(clock.Now() + Hours(1));
+  auto topic = MakeTopic<int>(clock);
+  auto queue = Make<StandardQueue<int>>(other);
+  SubscribeForGood(topic, queue);
+  PublishAll(topic, 1, 2, 3);
+  auto deliveries = queue.Receive({.max_messages = 10});
+  REQUIRE(deliveries->size() == 3);
+  for (const auto& delivery : *deliveries) {
+    CHECK(delivery.sent_at() == other.Now());
+    CHECK(delivery.publication()->published_at == clock.Now());
+  }
+}
+
+TEST_CASE("a thread delivers to more queues than it remembers, each message once") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  std::vector<StandardQueue<int>> queues;
+  for (int i = 0; i < 300; ++i) {
+    queues.push_back(Make<StandardQueue<int>>(clock));
+    SubscribeForGood(topic, queues.back());
+  }
+  PublishAll(topic, 1, 2, 3);
+  for (auto& queue : queues) CHECK(ReceiveAll(queue) == std::vector{1, 2, 3});
+}
 
 TEST_CASE("a full queue is tried again as the service does it, and the message is not lost") {
   ManualClock clock;

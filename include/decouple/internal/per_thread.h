@@ -62,7 +62,7 @@ class PerThread {
     if (shortcut.owner_id != id_) [[unlikely]]
       return nullptr;
     Value* const value = &static_cast<Node*>(shortcut.kept)->value;
-    if (value == nullptr) __builtin_unreachable();
+    if (value == nullptr) __builtin_unreachable();  // as in Known()
     return value;
   }
 

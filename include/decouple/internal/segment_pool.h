@@ -88,17 +88,18 @@ class SegmentPool {
     Slot slots[kSlotsPerSegment];
 
     EarliestInstant& earliest() { return chunk->earliest_of[place]; }
-    // Beside a slot that somebody has: as he wrote it, or to write it for the first time if there is something.
+    // Whether there is memory beside the slots yet. Of a slot that somebody has: who has written there finds it so.
     bool HasBeside() const { return chunk->beside() != nullptr; }
+    // Where there is.
     Beside& BesideOf(const Slot& slot) const { return BesideAt(static_cast<std::size_t>(&slot - slots)); }
     Beside& BesideAt(std::size_t place_of_slot) const { return chunk->beside()[PlaceInChunk(place_of_slot)]; }
-    // To write it, whether there is something yet or not.
+    // To write there, whether there is memory yet or not.
     Beside& BesideToWrite(const Slot& slot) const {
       if (!HasBeside()) [[unlikely]]
         chunk->BorrowBeside();
       return BesideOf(slot);
     }
-    // The same for who looks at slots that are not his: null if whoever had the slot is through with it.
+    // For who looks at slots that are not his: null if whoever had the slot is through with it.
     Beside* FindBesideOf(const Slot& slot) const {
       Beside* const all = chunk->beside();
       return all == nullptr ? nullptr : all + PlaceInChunk(static_cast<std::size_t>(&slot - slots));

@@ -26,10 +26,9 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "decouple/internal/get_or_create.h"
+#include "decouple/internal/linear_table.h"
 #include "decouple/internal/short_text.h"
-#include "decouple/internal/shrinking.h"
 #include "decouple/internal/text_hash.h"
 #include "decouple/internal/thread_record.h"
 #include "decouple/queue_options.h"
@@ -37,6 +36,9 @@
 namespace decouple::internal {
 
 class Deduplication {
+  struct Sent;
+  struct Shard;
+
  public:
   static constexpr std::int64_t kInterval = 300'000'000'000;  // five minutes, SQS
 
@@ -45,38 +47,58 @@ class Deduplication {
   Deduplication& operator=(const Deduplication&) = delete;
   ~Deduplication() { delete shards_.load(std::memory_order_acquire); }
 
-  // The ticket of the first send with this id in the last five minutes; if there was none, that of `send`, which is
-  // called as send(now) and gives none if it fails: then nothing is remembered. `clock()` gives the time. Neither group
-  // nor id need outlive the message.
-  template <typename ClockNow, typename Send>
-  std::optional<std::uint64_t> Once(std::string_view group, std::string_view id, ClockNow clock, Send send) {
-    for (;;) {
-      const DeduplicationScope scope = scope_.load(std::memory_order_acquire);
-      const std::size_t hash = HashOf(group, id, scope);
-      Shard& shard = ShardOf(hash);
-      const std::lock_guard lock(shard.mutex);
-      if (shard.scope != scope) continue;  // it changed in between
-      shard.Prefetch(hash);
-      const std::int64_t now = clock();
-      shard.DropOld(now, kDropsPerSend);
-      // Remembered before it is sent, as group and id may be gone after that.
-      if (const Sent* const earlier = shard.Remember(Sent(group, id, now, hash))) return earlier->ticket;
-      const std::optional<std::uint64_t> ticket = send(now);
-      if (ticket) {
-        shard.line.back().ticket = *ticket;
-      } else {
-        shard.ForgetLast();
-      }
-      return ticket;
-    }
+  // How a send is found: by its id, or its group and its id.
+  struct Key {
+    std::size_t hash;
+    DeduplicationScope scope;
+  };
+
+  // Of a send that is to come: where it is looked for is on its way from now on, so the earlier the better.
+  Key Seek(std::string_view group, std::string_view id) {
+    const DeduplicationScope scope = scope_.load(std::memory_order_acquire);
+    const Key key = {HashOf(group, id, scope), scope};
+    ShardOf(key.hash).table.Prefetch(TableHash(key.hash));
+    return key;
   }
+
+  // A send with an id, while which no other with that id is under way. `key` is from Seek(). Group and id are looked at
+  // until it is remembered.
+  class Turn {
+   public:
+    Turn(Deduplication& sends, Key key, std::string_view group, std::string_view id)
+        : group_(group), id_(id), shard_(sends.Lock(key, group, id)), hash_(TableHash(key.hash)) {
+      shard_.PrefetchNext();
+    }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+    ~Turn() { shard_.mutex.unlock(); }
+
+    // The ticket of the first send with this id in the last five minutes. If there was none, this is the first from now
+    // on, and what comes of it is to be said.
+    std::optional<std::uint64_t> Remember(std::int64_t now) {
+      shard_.DropOld(now, kDropsPerSend);
+      const Sent* const earlier = shard_.Remember(group_, id_, now, hash_);
+      return earlier == nullptr ? std::nullopt : std::optional(earlier->ticket);
+    }
+
+    void Succeed(std::uint64_t ticket) { shard_.line.back().ticket = ticket; }
+    void Fail() { shard_.ForgetLast(); }
+
+   private:
+    const std::string_view group_;
+    const std::string_view id_;
+    Shard& shard_;
+    const std::uint32_t hash_;
+  };
 
   // Drops some of what is old, of one shard after the other. For those who do not send.
   void DropSome(std::int64_t now) {
     Shards* const shards = shards_.load(std::memory_order_acquire);
     if (shards == nullptr) return;
-    Shard& shard = (*shards)[next_to_drop_.fetch_add(1, std::memory_order_relaxed) % shards->size()];  // any will do
-    if (shard.oldest_sent_at.load(std::memory_order_relaxed) > now - kInterval) return;                // only a hint
+    const std::size_t next = next_to_drop_.load(std::memory_order_relaxed);
+    next_to_drop_.store(next + 1, std::memory_order_relaxed);  // of several at once one counts: any shard will do
+    Shard& shard = (*shards)[next % shards->size()];
+    if (shard.oldest_sent_at.load(std::memory_order_relaxed) > now - kInterval) return;  // only a hint
     const std::lock_guard lock(shard.mutex);
     shard.DropOld(now, kDropsPerCall);
   }
@@ -103,16 +125,18 @@ class Deduplication {
     std::vector<Sent> all;
     for (Shard& shard : shards) {
       for (Sent& sent : shard.Clear()) {
-        if (sent.is_remembered) all.push_back(std::move(sent));
+        all.push_back(std::move(sent));
       }
       shard.scope = scope;
     }
     std::stable_sort(all.begin(), all.end(), [](const Sent& a, const Sent& b) { return a.sent_at < b.sent_at; });
     scope_.store(scope, std::memory_order_release);  // pairs with the first look in Once()
-    for (Sent& sent : all) {
-      const std::size_t hash = HashOf(sent.group.text(), sent.id.text(), scope);
-      sent.table_hash = static_cast<std::uint32_t>(hash);
-      ShardOf(hash).Remember(std::move(sent));
+    for (const Sent& sent : all) {
+      const std::string_view group = sent.group.text();
+      const std::string_view id = sent.id.text();
+      const std::size_t hash = HashOf(group, id, scope);
+      Shard& shard = ShardOf(hash);
+      if (shard.Remember(group, id, sent.sent_at, TableHash(hash)) == nullptr) shard.line.back().ticket = sent.ticket;
     }
   }
 
@@ -123,72 +147,52 @@ class Deduplication {
   static constexpr int kDropsPerCall = 32;  // a microsecond or two
 
   struct Sent {
-    Sent(std::string_view its_group, std::string_view its_id, std::int64_t now, std::size_t hash)
-        : id(its_id), group(its_group), sent_at(now), table_hash(static_cast<std::uint32_t>(hash)) {}
+    Sent(std::string_view its_group, std::string_view its_id, std::int64_t now, std::uint32_t its_table_hash)
+        : id(its_id), group(its_group), sent_at(now), table_hash(its_table_hash) {}
 
     ShortText id;
     ShortText group;
     std::int64_t sent_at;
     std::uint64_t ticket = 0;
-    std::uint32_t table_hash;   // the part of the hash that the table goes by
-    bool is_remembered = true;  // the table finds it
+    std::uint32_t table_hash;  // the part of the hash that the table goes by
   };
 
   struct alignas(kCacheLine) Shard {
-    // Which in the line, counted from the first that ever was there. (That many in five minutes are out of reach.)
-    struct Place {
-      std::uint32_t number;
-      std::uint32_t table_hash;
-    };
+    // By its number: which in the line, counted from the first that ever was there. (So many that numbers repeat do not
+    // come in five minutes.)
+    const Sent& At(std::uint32_t number) const { return line[number - first_number]; }
+    std::uint32_t NumberOfNext() const { return first_number + static_cast<std::uint32_t>(line.size()); }
 
-    struct Hash {
-      std::size_t operator()(Place place) const { return place.table_hash * std::size_t{0x9E3779B97F4A7C15}; }
-    };
-
-    struct Same {
-      bool operator()(Place one, Place other) const {
-        if (one.number == other.number) return true;
-        return one.table_hash == other.table_hash && shard->AreOfOneId(shard->At(one), shard->At(other));
-      }
-      const Shard* shard;
-    };
-
-    // The table is larger than the caches, and where a new id goes is anybody's guess: on its way while the send is
-    // written down (a tenth of a cycle).
-    void Prefetch(std::size_t hash) const { table.prefetch(Place{0, static_cast<std::uint32_t>(hash)}); }
-
-    const Sent& At(Place place) const { return line[place.number - first_number]; }
-    Sent& At(Place place) { return line[place.number - first_number]; }
-    Place PlaceOfLast() const {
-      return {first_number + static_cast<std::uint32_t>(line.size()) - 1, line.back().table_hash};
+    // Where the next send will be written down is on its way.
+    void PrefetchNext() const {
+      if (line.empty()) return;
+      const auto* const next = reinterpret_cast<const char*>(&line.back() + 1);
+      __builtin_prefetch(next, /* to write */ 1);
+      __builtin_prefetch(next + sizeof(Sent) - 1, /* to write */ 1);
     }
 
-    bool AreOfOneId(const Sent& one, const Sent& other) const {
-      return one.id.text() == other.id.text() &&
-             (scope == DeduplicationScope::kQueue || one.group.text() == other.group.text());
+    bool IsOfId(const Sent& sent, std::string_view group, std::string_view id) const {
+      return sent.id.text() == id && (scope == DeduplicationScope::kQueue || sent.group.text() == group);
     }
 
     // As the last of the line. If one of its id is remembered from less than five minutes before, that instead.
-    const Sent* Remember(Sent&& sent) {
-      line.push_back(std::move(sent));
-      const auto [found, is_new] = table.insert(PlaceOfLast());
+    const Sent* Remember(std::string_view group, std::string_view id, std::int64_t now, std::uint32_t table_hash) {
+      const auto [number, is_new] = table.FindOrInsert(
+          NumberOfNext(), table_hash, [&](std::uint32_t other) { return IsOfId(At(other), group, id); });
       if (!is_new) {
-        Sent& earlier = At(*found);
-        if (line.back().sent_at - earlier.sent_at < kInterval) {
-          line.pop_back();
-          return &earlier;
-        }
-        earlier.is_remembered = false;
-        table.erase(found);
-        table.insert(PlaceOfLast());
+        const Sent& earlier = At(number);
+        if (now - earlier.sent_at < kInterval) return &earlier;
+        number = NumberOfNext();
       }
+      line.emplace_back(group, id, now, table_hash);
       if (line.size() == 1) NoteOldest();
       return nullptr;
     }
 
     void ForgetLast() {
-      table.erase(PlaceOfLast());
+      const std::uint32_t table_hash = line.back().table_hash;
       line.pop_back();
+      table.Erase(NumberOfNext(), table_hash);
       NoteOldest();
     }
 
@@ -196,18 +200,16 @@ class Deduplication {
       if (line.empty() || now - line.front().sent_at < kInterval) [[likely]]
         return;
       for (; most > 0 && !line.empty() && now - line.front().sent_at >= kInterval; --most) {
-        if (line.front().is_remembered) table.erase(Place{first_number, line.front().table_hash});
+        table.Erase(first_number, line.front().table_hash);  // unless a later one of its id has taken its place
         line.pop_front();
         ++first_number;
       }
-      ShrinkIfSparse(table);
       NoteOldest();
     }
 
     // Returns what the line had.
     std::deque<Sent> Clear() {
-      table.clear();
-      ShrinkIfSparse(table);
+      table.Clear();
       std::deque<Sent> all = std::exchange(line, {});
       NoteOldest();
       return all;
@@ -224,7 +226,7 @@ class Deduplication {
     DeduplicationScope scope = DeduplicationScope::kQueue;
     std::uint32_t first_number = 0;
     std::deque<Sent> line;
-    absl::flat_hash_set<Place, Hash, Same> table{0, Hash(), Same{this}};
+    LinearTable<std::uint32_t> table;
   };
 
   using Shards = std::array<Shard, kShards>;
@@ -232,6 +234,19 @@ class Deduplication {
   static std::size_t HashOf(std::string_view group, std::string_view id, DeduplicationScope scope) {
     return scope == DeduplicationScope::kQueue ? TextHash(id) : TextHash(group, id);
   }
+
+  // The shard of a send by the scope that is in force; locked. Makes the key one of that scope.
+  Shard& Lock(Key& key, std::string_view group, std::string_view id) {
+    for (;;) {
+      Shard& shard = ShardOf(key.hash);
+      shard.mutex.lock();
+      if (shard.scope == key.scope) return shard;
+      shard.mutex.unlock();
+      key = Seek(group, id);  // it changed in between
+    }
+  }
+
+  static std::uint32_t TableHash(std::size_t hash) { return static_cast<std::uint32_t>(hash); }
 
   // The tables go by the other bits of the hash. A queue that nothing was sent to has no shards.
   Shard& ShardOf(std::size_t hash) {

@@ -10,6 +10,10 @@
 // whole: a slot that its owner gives back as visible is given back under the mutex, where the owner sees whether it is
 // the first by now. So whoever makes it the first finds it visible and lists it, or finds it owned and leaves that to
 // the owner.
+//
+// There may be hundreds of thousands of groups, so what counts is how much memory is touched. A group has none of its
+// own: a shard's table finds its last message, and that has the name. So a send goes by the table to the message before
+// it, and both are on their way before it comes to them; and a group that comes and goes allocates nothing.
 
 #ifndef DECOUPLE_INTERNAL_FIFO_GROUPS_H_
 #define DECOUPLE_INTERNAL_FIFO_GROUPS_H_
@@ -18,52 +22,23 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
-#include <memory>
 #include <mutex>
 #include <optional>
-#include <string>
 #include <string_view>
 
-#include "absl/container/flat_hash_set.h"
 #include "decouple/internal/get_or_create.h"
-#include "decouple/internal/message_slot.h"
-#include "decouple/internal/shrinking.h"
+#include "decouple/internal/linear_table.h"
+#include "decouple/internal/particulars.h"
 #include "decouple/internal/slot_word.h"
 #include "decouple/internal/text_hash.h"
 #include "decouple/internal/thread_record.h"
 
 namespace decouple::internal {
 
-struct FifoGroup {
-  std::string name;
-  std::size_t hash = 0;
-  std::mutex* mutex = nullptr;  // its shard's; guards the order
-  Particulars* first = nullptr;
-  Particulars* last = nullptr;
-};
-
 class FifoGroups {
-  struct Name {
-    std::string_view text;
-    std::size_t hash;
-  };
-
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(const FifoGroup* group) const { return group->hash; }
-    std::size_t operator()(const Name& name) const { return name.hash; }
-  };
-
-  struct Same {
-    using is_transparent = void;
-    bool operator()(const FifoGroup* one, const FifoGroup* other) const { return one == other; }
-    bool operator()(const FifoGroup* group, const Name& name) const { return group->name == name.text; }
-  };
-
   struct alignas(kCacheLine) Shard {
     std::mutex mutex;
-    absl::flat_hash_set<FifoGroup*, Hash, Same> groups;
+    LinearTable<Particulars*> groups;  // the last message of each; under the mutex
   };
 
  public:
@@ -71,109 +46,118 @@ class FifoGroups {
   FifoGroups(const FifoGroups&) = delete;
   FifoGroups& operator=(const FifoGroups&) = delete;
 
-  // Nobody uses it any more.
-  ~FifoGroups() {
-    Shards* const shards = shards_.load(std::memory_order_acquire);
-    if (shards == nullptr) return;
-    for (Shard& shard : *shards) {
-      for (FifoGroup* const group : shard.groups) delete group;
-    }
-    delete shards;
+  ~FifoGroups() { delete shards_.load(std::memory_order_acquire); }
+
+  // The hash of a group that a message is about to come into: where the group is looked for is on its way from now on,
+  // so the earlier the better.
+  std::uint32_t Seek(std::string_view name) {
+    const auto hash = static_cast<std::uint32_t>(TextHash(name));
+    ShardOf(hash).groups.Prefetch(hash);
+    return hash;
   }
 
   // The way into a group. While it exists nobody else appends to the group: who takes a ticket meanwhile and appends
   // the message of that ticket makes the group's order that of the tickets.
   class Entrance {
    public:
-    Entrance(FifoGroups& groups, std::string_view name)
-        : name_{name, TextHash(name)}, shard_(groups.ShardOf(name_.hash)), lock_(shard_.mutex) {}
+    // `hash` is from Seek().
+    Entrance(FifoGroups& groups, std::uint32_t hash) : hash_(hash), shard_(groups.ShardOf(hash)), lock_(shard_.mutex) {}
 
-    // The message is the group's last from now on. Returns whether it is also the first: then, if it is visible, its
+    // The group's last message is on its way, if there is one.
+    void PrefetchLast() const {
+      Particulars* const* const likely = shard_.groups.Find(hash_, [](const Particulars*) { return true; });
+      if (likely == nullptr) return;
+      __builtin_prefetch(*likely, /* to write */ 1);
+      __builtin_prefetch(&(*likely)->group);
+    }
+
+    // The message is its group's last from now on. Returns whether it is also the first: then, if it is visible, its
     // word must say kInLine, and the caller lists it, once the entrance is free again.
     bool Append(Particulars& message) {
-      const auto found = shard_.groups.find(name_);
-      FifoGroup* const group = found != shard_.groups.end() ? *found : Create();
-      PlaceInGroup& place = message.in_group;
-      place.group = group;
-      place.earlier = group->last;
-      (group->last == nullptr ? group->first : group->last->in_group.later) = &message;
-      group->last = &message;
-      return group->first == &message;
+      message.group_hash = hash_;
+      message.in_group.later = nullptr;
+      const auto [last, is_new] = shard_.groups.FindOrInsert(
+          &message, hash_, [&](const Particulars* other) { return other->group == message.group; });
+      message.in_group.earlier = is_new ? nullptr : last;
+      if (is_new) return true;
+      last->in_group.later = &message;
+      last = &message;
+      return false;
     }
 
    private:
-    FifoGroup* Create() {
-      auto* const group = new FifoGroup{std::string(name_.text), name_.hash, &shard_.mutex};
-      shard_.groups.insert(group);
-      return group;
-    }
-
-    const Name name_;
+    const std::uint32_t hash_;
     Shard& shard_;
     const std::lock_guard<std::mutex> lock_;
   };
 
+  // While it is held, the order of the message's group stays.
+  std::unique_lock<std::mutex> Lock(const Particulars& message) {
+    return std::unique_lock(ShardOf(message.group_hash).mutex);
+  }
+
   // The message is over. What the caller has to list now, if anything: its group's new first message.
   std::optional<LinePlace> Leave(Particulars& message) {
-    PlaceInGroup& place = message.in_group;
-    FifoGroup& group = *place.group;
-    const std::lock_guard lock(*group.mutex);
-    const bool was_first = place.earlier == nullptr;
-    (was_first ? group.first : place.earlier->in_group.later) = place.later;
-    (place.later == nullptr ? group.last : place.later->in_group.earlier) = place.earlier;
-    place.group = nullptr;
-    if (group.first == nullptr) {
-      Erase(group);
-      return std::nullopt;
-    }
-    if (!was_first || !MarkIfVisible(*group.first)) return std::nullopt;
-    return group.first->in_group.place;
+    const PlaceInGroup& left = message.in_group;
+    Shard& shard = ShardOf(message.group_hash);
+    const std::lock_guard lock(shard.mutex);
+    Particulars* const later = left.later;
+    Replace(shard, message, left.earlier, later);
+    if (left.earlier != nullptr || later == nullptr || !MarkIfVisible(*later)) return std::nullopt;
+    return later->in_group.place;
   }
 
   // An owned message becomes visible, with the word `listed`. Returns whether the caller has to list it.
-  static bool GiveBackVisible(Particulars& message, SlotWord listed) {
-    const std::lock_guard lock(*message.in_group.group->mutex);
+  bool GiveBackVisible(Particulars& message, SlotWord listed) {
+    const auto lock = Lock(message);
     return GiveBack(message, listed);
   }
 
-  // An owned message lies elsewhere from now on, where it is given back with `word`. Returns whether the caller has to
-  // list it.
-  static bool Relocate(Particulars& message, LinePlace place, std::atomic<std::uint64_t>& at, SlotWord word) {
-    const std::lock_guard lock(*message.in_group.group->mutex);
-    message.in_group.place = place;
-    message.in_group.word = &at;
-    return GiveBack(message, word);
+  // An owned message lies at `place` from now on, with these particulars, and is given back there with `word`. Returns
+  // whether the caller has to list it.
+  bool Relocate(Particulars& from, Particulars& to, LinePlace place, SlotWord word) {
+    Shard& shard = ShardOf(from.group_hash);
+    const std::lock_guard lock(shard.mutex);  // until now who comes by the group's order or name reads what is there
+    to.TakeFrom(from);
+    to.group_hash = from.group_hash;
+    to.in_group = {from.in_group.earlier, from.in_group.later, place};
+    Replace(shard, from, &to, &to);
+    return GiveBack(to, word);
   }
 
  private:
   static constexpr int kShardBits = 5;
   using Shards = std::array<Shard, std::size_t{1} << kShardBits>;
 
-  // The table within a shard goes by the other bits of the hash. Queues that nothing was ever sent to have no shards.
-  Shard& ShardOf(std::size_t hash) {
-    return (*GetOrCreate(shards_))[hash >> (std::numeric_limits<std::size_t>::digits - kShardBits)];
+  // The table within a shard goes by the highest bits of the hash. Queues that nothing was ever sent to have no shards.
+  Shard& ShardOf(std::uint32_t hash) { return (*GetOrCreate(shards_))[hash % (std::uint32_t{1} << kShardBits)]; }
+
+  // Under the group's mutex. Who came before the message finds `later` where he found it, who came after it `earlier`,
+  // and who looks for the group's last message, if it was that, `earlier` too. No message is left: there is no group.
+  static void Replace(Shard& shard, Particulars& message, Particulars* earlier, Particulars* later) {
+    const PlaceInGroup& place = message.in_group;
+    if (place.earlier != nullptr) place.earlier->in_group.later = later;
+    if (place.later != nullptr) {
+      place.later->in_group.earlier = earlier;
+    } else if (earlier != nullptr) {
+      *shard.groups.Find(message.group_hash, [&](const Particulars* last) { return last == &message; }) = earlier;
+    } else {
+      shard.groups.Erase(&message, message.group_hash);
+    }
   }
 
   // Under the group's mutex.
-  static bool GiveBack(Particulars& message, SlotWord word) {
+  static bool GiveBack(const Particulars& message, SlotWord word) {
     const bool to_list = word.phase() == Phase::kListed && message.in_group.earlier == nullptr;
     if (to_list) word = word.With(SlotWord::kInLine);
     // Release: pairs with whoever takes the slot over next. Sequentially consistent, for who recomputes a deadline.
-    message.in_group.word->exchange(word.bits(), std::memory_order_seq_cst);
+    WordOf(message).exchange(word.bits(), std::memory_order_seq_cst);
     return to_list;
-  }
-
-  // Under the group's mutex.
-  void Erase(FifoGroup& group) {
-    auto& groups = ShardOf(group.hash).groups;
-    groups.erase(&group);
-    ShrinkIfSparse(groups);
-    delete &group;
   }
 
   // Under the group's mutex. False: it is not visible, or its owner will see to it, or it is listed already.
   static bool MarkIfVisible(const Particulars& first) {
-    std::atomic<std::uint64_t>& word = *first.in_group.word;
+    std::atomic<std::uint64_t>& word = WordOf(first);
     std::uint64_t seen = word.load(std::memory_order_acquire);
     while (SlotWord(seen).phase() == Phase::kListed && !SlotWord(seen).Has(SlotWord::kInLine)) {
       // Another change meanwhile is of a mark, or somebody owns it now.
@@ -181,6 +165,11 @@ class FifoGroups {
       if (word.compare_exchange_weak(seen, marked, std::memory_order_acq_rel, std::memory_order_acquire)) return true;
     }
     return false;
+  }
+
+  // A slot begins with its word.
+  static std::atomic<std::uint64_t>& WordOf(const Particulars& message) {
+    return *static_cast<std::atomic<std::uint64_t>*>(message.in_group.place.slot);
   }
 
   std::atomic<Shards*> shards_{nullptr};

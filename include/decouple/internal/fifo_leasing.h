@@ -100,8 +100,12 @@ class FifoLeasing {
   template <typename Sink>
   std::uint32_t LeaseGroup(Mine& mine, const LeaseRequest& request, Message first, SlotWord before, std::uint32_t most,
                            Sink& sink) {
-    const Particulars& particulars = *Store::ParticularsAt(first);
-    const std::lock_guard lock(*particulars.in_group.group->mutex);
+    if (most == 1) {  // nobody looks behind it
+      handover_.Lease(mine, request, first, before, sink);
+      return 1;
+    }
+    const Particulars& particulars = Store::ParticularsAt(first);
+    const auto lock = store_.groups()->Lock(particulars);
     // Its group's order is locked, so what is next stays: whoever deletes the first has to take it out of the order.
     const Particulars* next = particulars.in_group.later;
     handover_.Lease(mine, request, first, before, sink);

@@ -68,18 +68,22 @@ class FifoTopicCore final : public TopicCore<T> {
     SubscriptionSet::Reader reader;  // likewise
     const Publication& publication = *payload->publication();
     OwnedTopicCounts& mine = this->dispatcher_->mine();
-    bool is_duplicate = true;
-    const std::optional<std::uint64_t> number = deduplication_.Once(
-        publication.group, publication.deduplication_id, [this] { return this->Now(); },
-        [&](std::int64_t now) -> std::optional<std::uint64_t> {
-          is_duplicate = false;
-          return PublishInGroup(*payload, now, reader);
-        });
+    const std::string_view group = publication.group;
+    const std::string_view id = publication.deduplication_id;
+    std::optional<std::uint64_t> earlier;
+    std::uint64_t number = 0;
+    {
+      Deduplication::Turn turn(deduplication_, deduplication_.Seek(group, id), group, id);
+      const std::int64_t now = this->Now();
+      earlier = turn.Remember(now);
+      number = earlier ? *earlier : PublishInGroup(*payload, now, reader);
+      if (!earlier) turn.Succeed(number);
+    }
     mine.published.Add(1);
     mine.bytes.Add(size);
-    if (is_duplicate) mine.duplicates.Add(1);
+    if (earlier) mine.duplicates.Add(1);
     this->dispatcher_->WorkOff(this->Now());
-    return PublishResult{MessageId(this->identity_, *number), SequenceNumberOf(*number)};
+    return PublishResult{MessageId(this->identity_, number), SequenceNumberOf(number)};
   }
 
   absl::StatusOr<std::int64_t> Replay(std::uint64_t number, absl::Time from, absl::Time to) override {

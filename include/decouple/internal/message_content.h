@@ -31,8 +31,12 @@ class MessageContent {
     return {static_cast<Segment*>(place.segment), static_cast<Slot*>(place.slot)};
   }
 
-  static std::unique_ptr<Particulars>& ParticularsAt(Message message) {
-    return message.segment->data.at(static_cast<std::size_t>(message.slot - message.segment->slots));
+  // Of a message that has some.
+  static Particulars& ParticularsAt(Message message) { return message.segment->data.at(PlaceOf(message)); }
+
+  // Where its segment's particulars have those of the message.
+  static std::size_t PlaceOf(Message message) {
+    return static_cast<std::size_t>(message.slot - message.segment->slots);
   }
 
   // `word`: any since the caller came to hold it.
@@ -44,7 +48,7 @@ class MessageContent {
   // The attributes, group and more of a message that the caller holds or owns; null if it has none.
   static const Particulars* ParticularsOf(Message message) {
     const SlotWord word(message.slot->word.load(std::memory_order_acquire));
-    return word.Has(SlotWord::kHasParticulars) ? ParticularsAt(message).get() : nullptr;
+    return word.Has(SlotWord::kHasParticulars) ? &ParticularsAt(message) : nullptr;
   }
 
   // The body that such a message shares with others; null if it has one of its own.
@@ -57,7 +61,7 @@ class MessageContent {
   static std::size_t BytesOf(Message message, SlotWord word) {
     const std::size_t bytes = PlainBytesOf(message, word);
     const bool has_own_attributes = word.Has(SlotWord::kHasParticulars) && !word.Has(SlotWord::kShared);
-    return has_own_attributes ? bytes + ParticularsAt(message)->attributes.bytes() : bytes;
+    return has_own_attributes ? bytes + ParticularsAt(message).attributes.bytes() : bytes;
   }
   // The same of one without attributes of its own.
   static std::size_t PlainBytesOf(Message message, SlotWord word) {
@@ -91,7 +95,7 @@ class MessageContent {
 
   static void DestroyContent(Message message, SlotWord word) {
     if (word.Has(SlotWord::kHasParticulars)) [[unlikely]]
-      ParticularsAt(message).reset();
+      message.segment->data.Clear(PlaceOf(message));
     DestroyBody(message, word);
   }
 

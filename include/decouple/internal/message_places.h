@@ -120,16 +120,14 @@ class MessagePlaces : public MessageContent<T> {
   // By which a message is known, held or owned by the caller.
   std::uint64_t TicketOf(Message message) const {
     const Particulars* const particulars = ParticularsOf(message);
-    return particulars == nullptr || particulars->moved_from == Particulars::kNotMoved
-               ? Lane::TicketOf(*message.segment, *message.slot)
-               : particulars->moved_from;
+    return particulars == nullptr || !particulars->is_moved ? Lane::TicketOf(*message.segment, *message.slot)
+                                                            : particulars->moved_from;
   }
 
   // What a receipt says of its place.
   std::uint32_t SegmentNumberOf(Message message) const {
     const Particulars* const particulars = ParticularsOf(message);
-    return particulars == nullptr || particulars->moved_from == Particulars::kNotMoved ? message.segment->number()
-                                                                                       : Aside<T>::kSegmentNumber;
+    return particulars == nullptr || !particulars->is_moved ? message.segment->number() : Aside<T>::kSegmentNumber;
   }
 
   // Announces messages that became visible.

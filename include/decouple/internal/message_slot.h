@@ -1,8 +1,7 @@
 // One message where it lies: 16 bytes of state, and the body. When it is visible again, and since when it has been
 // received, lies beside it (segment_pool.h): what only waits has neither.
 //
-// What few messages have (attributes, a group, a past in another queue) is kept beside, in a table of the segment that
-// exists only once one of its messages needs it.
+// What few messages have (attributes, a group, a past in another queue) is kept by the segment (particulars.h).
 
 #ifndef DECOUPLE_INTERNAL_MESSAGE_SLOT_H_
 #define DECOUPLE_INTERNAL_MESSAGE_SLOT_H_
@@ -19,78 +18,12 @@
 #include <type_traits>
 #include <utility>
 
-#include "decouple/attributes.h"
-#include "decouple/internal/get_or_create.h"
+#include "decouple/internal/particulars.h"
 #include "decouple/internal/segment_pool.h"
 #include "decouple/internal/shared_body.h"
 #include "decouple/internal/slot_word.h"
-#include "decouple/message.h"
 
 namespace decouple::internal {
-
-class AnyQueue;
-struct FifoGroup;
-struct Particulars;
-struct Tenant;
-
-// What a message brought along from another queue.
-struct Origin {
-  std::optional<MessageId> id;     // kept
-  std::string source_name;         // of the queue whose dead letter it is
-  std::weak_ptr<AnyQueue> source;  // that queue
-};
-
-// Names a slot for those who do not know the body's type.
-struct LinePlace {
-  void* segment = nullptr;
-  void* slot = nullptr;
-};
-
-// Where a message of a FIFO queue is in the order of its group. Guarded by the group's mutex.
-struct PlaceInGroup {
-  FifoGroup* group = nullptr;  // null: in no group's order (any more)
-  Particulars* earlier = nullptr;
-  Particulars* later = nullptr;
-  LinePlace place;
-  std::atomic<std::uint64_t>* word = nullptr;  // the slot's
-};
-
-// What every call looks at comes first. (Not aligned to a cache line: allocations that are take twice the time.)
-struct Particulars {
-  // Of messages of FIFO queues.
-  PlaceInGroup in_group;
-  // Null: it was sent here.
-  std::unique_ptr<Origin> origin;
-  // The ticket by which the message is known, if it was moved (see aside.h).
-  static constexpr std::uint64_t kNotMoved = UINT64_MAX;
-  std::uint64_t moved_from = kNotMoved;
-  bool is_replayed = false;  // a topic sent it once more, from its archive
-
-  MessageAttributes attributes;
-  std::string group;
-  std::string deduplication_id;
-
-  // All below: of messages of standard queues with a group.
-  Tenant* tenant = nullptr;
-  std::uint64_t place_in_line = 0;  // where it waits among its tenant's messages
-  std::int64_t leased_at = 0;       // when it was received last
-};
-
-// The particulars of a segment's messages, by their place. A place is written and read only by those who own or hold
-// its slot; the table itself is installed by whoever needs it first.
-class ParticularsTable {
- public:
-  ParticularsTable() = default;
-  ParticularsTable(const ParticularsTable&) = delete;
-  ParticularsTable& operator=(const ParticularsTable&) = delete;
-  ~ParticularsTable() { delete table_.load(std::memory_order_acquire); }
-
-  std::unique_ptr<Particulars>& at(std::size_t place) { return (*GetOrCreate(table_))[place]; }
-
- private:
-  using Table = std::array<std::unique_ptr<Particulars>, kSlotsPerSegment>;
-  std::atomic<Table*> table_{nullptr};
-};
 
 // Nanoseconds since the epoch. Plain, so that memory that nobody touched has them. Guarded by the slot's word, but for
 // whoever looks for what is due: he reads visible_at before he owns the slot.
@@ -158,7 +91,9 @@ struct MessageAt {
 // An entry of a line of messages that are visible again: names one message.
 template <typename T>
 struct LineSlot {
-  struct SegmentData {};
+  struct SegmentData {
+    void Free() {}
+  };
   struct Beside {};
 
   std::atomic<std::uint64_t> word{0};

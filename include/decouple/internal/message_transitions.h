@@ -119,7 +119,7 @@ class MessageTransitions : public MessagePlaces<T> {
     const bool to_the_back = before.receive_count() >= kReceivesBeforeTheBack;
     LowerDeadline(*message.segment, RetentionEnd(*message.slot));
     if (groups() != nullptr) {
-      if (FifoGroups::GiveBackVisible(*ParticularsAt(message), before.With(Phase::kListed))) Enlist(mine, message);
+      if (groups()->GiveBackVisible(ParticularsAt(message), before.With(Phase::kListed))) Enlist(mine, message);
       return;
     }
     if (Particulars* const particulars = GroupedParticulars(message, before)) {
@@ -182,7 +182,7 @@ class MessageTransitions : public MessagePlaces<T> {
   void Restore(Mine& mine, Message message, SlotWord before) {
     if (groups() == nullptr || before.phase() != Phase::kListed) {
       Disown(*message.slot, before);
-    } else if (FifoGroups::GiveBackVisible(*ParticularsAt(message), before)) {
+    } else if (groups()->GiveBackVisible(ParticularsAt(message), before)) {
       Enlist(mine, message);
       visible().Notify(1);
     }
@@ -261,15 +261,15 @@ class MessageTransitions : public MessagePlaces<T> {
   void CountRemoval(Mine& mine, Message message, SlotWord before, OwnedCounter OwnedQueueCounts::*how,
                     std::size_t bytes) {
     if (before.Has(SlotWord::kHasParticulars)) [[unlikely]] {
-      Particulars& particulars = *ParticularsAt(message);
+      Particulars& particulars = ParticularsAt(message);
       if (groups() != nullptr) {
         if (const auto next = groups()->Leave(particulars)) {
           Enlist(mine, MessageAtPlace(*next));
           visible().Notify(1);
         }
       }
-      if (particulars.moved_from != Particulars::kNotMoved) aside()->Remove(particulars.moved_from);
-      if (particulars.tenant != nullptr) {
+      if (particulars.is_moved) aside()->Remove(particulars.moved_from);
+      if (groups() == nullptr && particulars.tenant != nullptr) {
         if (before.phase() == Phase::kInFlight) NoteUnleased(message, before);
         if (before.phase() == Phase::kListed && WithdrawFromTenant(message, before)) {
           // Acquire and release: what others did to the word stays ordered.
@@ -288,11 +288,12 @@ class MessageTransitions : public MessagePlaces<T> {
   BodyHolders holders_;
 
  private:
-  static Particulars* GroupedParticulars(Message message, SlotWord word) {
-    if (!word.Has(SlotWord::kHasParticulars)) [[likely]]
+  // Of a message of a standard queue with a group.
+  Particulars* GroupedParticulars(Message message, SlotWord word) {
+    if (!word.Has(SlotWord::kHasParticulars) || groups() != nullptr) [[likely]]
       return nullptr;
-    Particulars* const particulars = ParticularsAt(message).get();
-    return particulars->tenant == nullptr ? nullptr : particulars;
+    Particulars& particulars = ParticularsAt(message);
+    return particulars.tenant == nullptr ? nullptr : &particulars;
   }
 
   // False: the place was skipped before we came.

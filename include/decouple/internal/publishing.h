@@ -7,14 +7,17 @@
 #define DECOUPLE_INTERNAL_PUBLISHING_H_
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "decouple/internal/fifo_groups.h"
 #include "decouple/internal/message_slot.h"
 #include "decouple/internal/message_store.h"
+#include "decouple/internal/particulars.h"
 #include "decouple/internal/sleeper.h"
 #include "decouple/internal/slot_word.h"
 #include "decouple/internal/thread_record.h"
@@ -88,7 +91,7 @@ class Publishing {
     const bool has_group = particulars != nullptr && !particulars->group.empty();
     const std::uint32_t marks = body_marks | (particulars == nullptr ? 0 : SlotWord::kHasParticulars);
     if (has_group) particulars->tenant = store_.TenantsOrCreate().Enrol(particulars->group, sent_at);
-    if (particulars != nullptr) Store::ParticularsAt(message) = std::move(particulars);
+    if (particulars != nullptr) message.segment->data.Put(Store::PlaceOf(message), std::move(particulars));
     if (visible_at > sent_at) {
       mine.counts.delayed.Add(1);
       PublishUnderDeadline(message, ticket, SlotWord(Phase::kDelayed, ordinal, marks), visible_at);
@@ -111,26 +114,27 @@ class Publishing {
     const SlotWord owned(Phase::kBusy, Lane::OrdinalOf(ticket), construct(*place.slot) | SlotWord::kHasParticulars);
     place.slot->sent_at.store(sent_at, std::memory_order_relaxed);
     if (!particulars->group.empty()) particulars->tenant = store_.TenantsOrCreate().Enrol(particulars->group, sent_at);
-    Store::ParticularsAt(message) = std::move(particulars);
+    message.segment->data.Put(Store::PlaceOf(message), std::move(particulars));
     store_.set_has_older_ones();
     Lane::PublishUnclaimable(*place.slot, owned);
     store_.lane().ForgetSkip(ticket);
     store_.MakeVisible(mine, message, owned);
   }
 
-  // One that comes into a FIFO queue, in the entrance of its group; else as the two above. Returns it if the caller has
-  // to list it, once he has left the entrance.
-  template <typename Construct>
+  // One that comes into a FIFO queue, in the entrance of its group; else as the two above. describe(particulars) writes
+  // what is to be said of it. Returns it if the caller has to list it, once he has left the entrance.
+  template <typename Describe, typename Construct>
   std::optional<Message> PublishInGroup(Mine& mine, FifoGroups::Entrance& entrance, std::uint64_t ticket,
-                                        std::unique_ptr<Particulars> owned_particulars, std::int64_t sent_at,
-                                        std::int64_t visible_at, Construct construct) {
+                                        std::int64_t sent_at, std::int64_t visible_at, Describe describe,
+                                        Construct construct) {
+    static_assert(std::is_standard_layout_v<Slot> && offsetof(Slot, word) == 0, "FifoGroups finds the word there");
     const auto place = store_.lane().PlaceOf(ticket, mine.view);
     const Message message{place.segment, place.slot};
-    Particulars& particulars = *owned_particulars;
+    Particulars& particulars = message.segment->data.InRow(Store::PlaceOf(message));
+    describe(particulars);
     const std::uint32_t body_marks = construct(*place.slot);
     place.slot->sent_at.store(sent_at, std::memory_order_relaxed);
-    Store::ParticularsAt(message) = std::move(owned_particulars);
-    SetPlace(particulars, message);
+    particulars.in_group.place = {message.segment, message.slot};
     SlotWord word(Phase::kListed, Lane::OrdinalOf(ticket), body_marks | SlotWord::kHasParticulars);
     const bool is_first = entrance.Append(particulars);
     const bool is_delayed = visible_at > sent_at;
@@ -146,12 +150,6 @@ class Publishing {
   }
 
  private:
-  // Where those find the message who come by the order of its group.
-  static void SetPlace(Particulars& particulars, Message message) {
-    particulars.in_group.place = {message.segment, message.slot};
-    particulars.in_group.word = &message.slot->word;
-  }
-
   // A message that becomes somebody's at `visible_at`, or when its retention ends, which is seen to from then on.
   void PublishUnderDeadline(Message message, std::uint64_t ticket, SlotWord word, std::int64_t visible_at) {
     message.TimesToWrite().set_visible_at(visible_at);

@@ -96,13 +96,15 @@ class StragglerMove {
     times.set_first_received_at(from.times().first_received_at());
 
     const std::uint64_t original = store_.TicketOf(from);
-    std::unique_ptr<Particulars> particulars =
-        before.Has(SlotWord::kHasParticulars) ? std::move(Store::ParticularsAt(from)) : std::make_unique<Particulars>();
+    auto particulars = std::make_unique<Particulars>();
+    const bool has_some = before.Has(SlotWord::kHasParticulars);
+    if (has_some && store_.groups() == nullptr) particulars->TakeFrom(Store::ParticularsAt(from));
+    particulars->is_moved = true;
     particulars->moved_from = original;
     const bool is_shared = before.Has(SlotWord::kShared);
     const std::uint32_t body_marks =
         is_shared ? to.slot->Share(&from.slot->shared()) : to.slot->Construct(std::move(from.slot->body()));
-    Store::ParticularsAt(to) = std::move(particulars);
+    to.segment->data.Put(Store::PlaceOf(to), std::move(particulars));
     aside.Add(original, to);
     const SlotWord moved(before.phase(), Lane::OrdinalOf(ticket), body_marks | SlotWord::kHasParticulars,
                          before.receive_count());
@@ -111,13 +113,15 @@ class StragglerMove {
     store_.LowerDeadline(*to.segment, std::min(visible_at, store_.RetentionEnd(*to.slot)));
     if (store_.groups() == nullptr) {
       Store::Disown(*to.slot, moved);
-    } else if (FifoGroups::Relocate(*Store::ParticularsAt(to), {to.segment, to.slot}, to.slot->word, moved)) {
+    } else if (store_.groups()->Relocate(Store::ParticularsAt(from), Store::ParticularsAt(to), {to.segment, to.slot},
+                                         moved)) {
       store_.Enlist(mine, to);
       store_.visible().Notify(1);
     }
     while (aside.lane().Claim(mine.aside_view, kSlotsPerSegment, kOpenGate, WantAll()).size != 0) {
     }
 
+    if (has_some) from.segment->data.Clear(Store::PlaceOf(from));
     const SlotWord over = before.Without(SlotWord::kHasParticulars);
     if (is_shared) {
       Store::FreeLast(from, over);  // its hold is with the other slot

@@ -55,9 +55,9 @@ class Transfers {
     transfer.bytes = store_.BytesOf(message, before);
     transfer.sent_at = message.slot->sent_at.load(std::memory_order_relaxed);
     transfer.particulars = std::make_unique<Particulars>();
-    transfer.particulars->origin = std::make_unique<Origin>();
+    transfer.particulars->MakeOrigin();
     if (before.Has(SlotWord::kHasParticulars)) {
-      const Particulars& particulars = *Store::ParticularsAt(message);
+      const Particulars& particulars = Store::ParticularsAt(message);
       transfer.particulars->attributes = particulars.attributes;
       transfer.particulars->group = particulars.group;
       transfer.particulars->deduplication_id = particulars.deduplication_id;

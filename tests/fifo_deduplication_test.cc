@@ -10,6 +10,7 @@
 
 #include "decouple/content_hash.h"
 #include "decouple/internal/deduplication.h"
+#include "decouple/internal/queue_settings.h"
 #include "queue_testing.h"
 
 namespace decouple::testing {
@@ -123,6 +124,21 @@ TEST_CASE("a deduplication id is 1 to 128 letters, digits and punctuation, and m
   CHECK(ErrorIn(SendId(queue, "x", "a", "with space")) == Error::kInvalidParameterValue);
   CHECK(ErrorIn(SendId(queue, "x", "a", std::string(129, 'i').c_str())) == Error::kInvalidParameterValue);
   CHECK(SendId(queue, "x", "a", std::string(128, '~').c_str()).ok());
+}
+
+TEST_CASE("each character of an id counts, wherever it stands") {
+  int wrong = 0;
+  for (std::size_t size = 1; size <= 20; ++size) {
+    for (std::size_t at = 0; at < size; ++at) {
+      for (int character = 0; character < 256; ++character) {
+        std::string id(size, '~');
+        id[at] = static_cast<char>(character);
+        const bool is_allowed = character > ' ' && character < 127;
+        wrong += internal::CheckToken("id", id).ok() == is_allowed ? 0 : 1;
+      }
+    }
+  }
+  CHECK(wrong == 0);
 }
 
 TEST_CASE("duplicates in a batch are accepted one by one") {

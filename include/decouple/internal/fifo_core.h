@@ -17,6 +17,7 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -68,6 +69,8 @@ class FifoCore final : public QueueCore<T> {
     if (this->quota_->counted() == FifoThroughputLimit::kPerQueue) {
       if (absl::Status status = TakeSend({}); !status.ok()) return status;
     }
+    absl::InlinedVector<Keys, 10> keys;  // sought for all before the first is sent, so they come together
+    for (const SendBatchEntry<T>& entry : entries) keys.push_back(Seek(entry.options));
     for (std::size_t i = 0; i < entries.size(); ++i) {
       auto& result = (*results)[i];
       if (!result.ok()) continue;
@@ -77,7 +80,7 @@ class FifoCore final : public QueueCore<T> {
           continue;
         }
       }
-      result = SendChecked(Seek(entries[i].options), std::move(entries[i].body), std::move(entries[i].options));
+      result = SendChecked(keys[i], std::move(entries[i].body), std::move(entries[i].options));
     }
     return results;
   }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <string>
 #include <vector>
 
 #include "allocations.h"
@@ -138,6 +139,23 @@ TEST_CASE("a batch of ten takes no memory from the heap") {
   const std::uint64_t before = Allocations();
   for (int i = 0; i < 1000; ++i) cycle();
   CHECK(Allocations() - before == 0);
+}
+
+TEST_CASE("of ten messages of a FIFO queue, whose groups come and go, at most two take memory from the heap") {
+  ManualClock clock;
+  auto queue = Make<FifoQueue<int>>(clock);
+  constexpr int kMessages = 10'000;
+  const auto cycle = [&](int from) {  // so long that all before are forgotten as sends, for which the memory is
+    for (int i = from; i < from + kMessages; ++i) {
+      if (!queue.Send(i, {.group = std::to_string(i % 500), .deduplication_id = std::to_string(i)}).ok()) std::abort();
+      clock.Advance(absl::Milliseconds(31));
+      if (!ReceiveOne(queue).Delete().ok()) std::abort();
+    }
+  };
+  for (int i = 0; i < 3; ++i) cycle(i * kMessages);
+  const std::uint64_t before = Allocations();
+  cycle(3 * kMessages);
+  CHECK(Allocations() - before <= kMessages / 5);
 }
 
 TEST_CASE("messages that time out and come back take no more memory than their backlog") {

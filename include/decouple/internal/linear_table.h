@@ -34,8 +34,8 @@ class LinearTable {
   // The entries of that hash are on their way. For others too while one thread changes the table: what they see then
   // may be elsewhere, and is as good as nothing.
   void Prefetch(std::uint32_t hash) const {
-    const std::uintptr_t entries = hint_.load(std::memory_order_relaxed);
-    __builtin_prefetch(reinterpret_cast<const void*>(entries + HomeOf(hash) * sizeof(Entry)), /* to write */ 1);
+    const std::byte* const entries = hint_.load(std::memory_order_relaxed);
+    if (entries != nullptr) __builtin_prefetch(entries + HomeOf(hash) * sizeof(Entry), /* to write */ 1);
   }
 
   // The value of this hash for which is_same(value) is true; null if there is none.
@@ -122,7 +122,7 @@ class LinearTable {
 
   // Returns what there was.
   std::vector<Entry> SetEntries(std::vector<Entry> entries) {
-    hint_.store(reinterpret_cast<std::uintptr_t>(entries.data()), std::memory_order_relaxed);
+    hint_.store(reinterpret_cast<const std::byte*>(entries.data()), std::memory_order_relaxed);
     return std::exchange(entries_, std::move(entries));
   }
 
@@ -131,7 +131,7 @@ class LinearTable {
   std::size_t most_ = 0;  // that it takes before it grows
   // Relaxed: for who has the table, and for Prefetch(), which need not see them together.
   std::atomic<int> shift_{31};
-  std::atomic<std::uintptr_t> hint_{0};  // where the entries are
+  std::atomic<const std::byte*> hint_{nullptr};  // where the entries are
 };
 
 }  // namespace decouple::internal

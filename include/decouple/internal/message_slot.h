@@ -91,9 +91,7 @@ struct MessageAt {
 // An entry of a line of messages that are visible again: names one message.
 template <typename T>
 struct LineSlot {
-  struct SegmentData {
-    void Free() {}
-  };
+  struct SegmentData {};
   struct Beside {};
 
   std::atomic<std::uint64_t> word{0};

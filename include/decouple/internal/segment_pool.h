@@ -188,8 +188,10 @@ class SegmentPool {
     chunk->free_segments |= 1ULL << segment->place;
     if (!chunk->IsFree()) return nullptr;
     // Nobody has a slot of it; who still looks at one finds nothing beside it, or what is another chunk's.
-    if (chunk->size == kFullSize) {
-      for (std::uint32_t i = 0; i < kFullSize; ++i) chunk->segments[i].data.Free();
+    if constexpr (requires { segment->data.Free(); }) {
+      if (chunk->size == kFullSize) {
+        for (std::uint32_t i = 0; i < kFullSize; ++i) chunk->segments[i].data.Free();
+      }
     }
     if (chunk->lender_ != nullptr && chunk->beside() != nullptr && lender_.TakeBack(chunk->memory_beside_)) {
       chunk->SetBeside(PagePiece());

@@ -187,12 +187,13 @@ class SegmentPool {
     if (chunk->free_segments == 0) with_free_.push_back(chunk);
     chunk->free_segments |= 1ULL << segment->place;
     if (!chunk->IsFree()) return nullptr;
-    // Nobody has a slot of it; who still looks at one finds nothing beside it, or what is another chunk's.
+    // What its segments have elsewhere goes, of a large one: that does not count as kept warm.
     if constexpr (requires { segment->data.Free(); }) {
       if (chunk->size == kFullSize) {
         for (std::uint32_t i = 0; i < kFullSize; ++i) chunk->segments[i].data.Free();
       }
     }
+    // Nobody has a slot of it; who still looks at one finds nothing beside it, or what is another chunk's.
     if (chunk->lender_ != nullptr && chunk->beside() != nullptr && lender_.TakeBack(chunk->memory_beside_)) {
       chunk->SetBeside(PagePiece());
     }

@@ -126,6 +126,22 @@ TEST_CASE("a deduplication id is 1 to 128 letters, digits and punctuation, and m
   CHECK(SendId(queue, "x", "a", std::string(128, '~').c_str()).ok());
 }
 
+TEST_CASE("a send that is over does not hide a later one from a wider scope") {
+  ManualClock clock;
+  auto queue = Make<Fifo>(clock, {.deduplication_scope = DeduplicationScope::kMessageGroup});
+  REQUIRE(SendId(queue, "x", "a", "1").ok());
+  clock.Advance(Minutes(4));
+  const auto later = SendId(queue, "x", "b", "1");
+  REQUIRE(later.ok());
+  clock.Advance(Minutes(1));
+  REQUIRE(queue.SetAttributes({.deduplication_scope = DeduplicationScope::kQueue}).ok());
+  CHECK(SendId(queue, "x", "c", "1")->message_id == later->message_id);
+  clock.Advance(Minutes(4) - kOneNanosecond);
+  CHECK(SendId(queue, "x", "c", "1")->message_id == later->message_id);
+  clock.Advance(kOneNanosecond);
+  CHECK(SendId(queue, "x", "c", "1")->message_id != later->message_id);
+}
+
 TEST_CASE("each character of an id counts, wherever it stands") {
   int wrong = 0;
   for (std::size_t size = 1; size <= 20; ++size) {

@@ -116,8 +116,9 @@ class Deduplication {
 
   DeduplicationScope scope() const { return scope_.load(std::memory_order_relaxed); }
 
-  // What was sent before counts by the new scope too; of several that become one id the first. O(sends remembered).
-  void SetScope(DeduplicationScope scope) {
+  // What was sent in the last five minutes counts by the new scope too; of several that become one id the first. O(sends
+  // remembered).
+  void SetScope(DeduplicationScope scope, std::int64_t now) {
     if (scope == this->scope()) return;
     Shards& shards = *GetOrCreate(shards_);
     std::array<std::unique_lock<std::mutex>, kShards> locks;
@@ -125,12 +126,12 @@ class Deduplication {
     std::vector<Sent> all;
     for (Shard& shard : shards) {
       for (Sent& sent : shard.Clear()) {
-        all.push_back(std::move(sent));
+        if (now - sent.sent_at < kInterval) all.push_back(std::move(sent));
       }
       shard.scope = scope;
     }
     std::stable_sort(all.begin(), all.end(), [](const Sent& a, const Sent& b) { return a.sent_at < b.sent_at; });
-    scope_.store(scope, std::memory_order_release);  // pairs with the first look in Once()
+    scope_.store(scope, std::memory_order_release);  // pairs with the look in Seek()
     for (const Sent& sent : all) {
       const std::string_view group = sent.group.text();
       const std::string_view id = sent.id.text();

@@ -164,8 +164,8 @@ class FifoCore final : public QueueCore<T> {
   // ---- sending ------------------------------------------------------------------------------------------------------
 
   // By what the tables know a message. They are larger than the caches, so what is looked for there is sought before
-  // all else, and comes while the send is checked. (With 100 000 groups, and each id in the table for five minutes,
-  // waiting for it was half of a send, receive and delete.)
+  // all else, and comes while the send is checked (a twelfth of a send, receive and delete), or while those before it in
+  // its batch are sent.
   struct Keys {
     Deduplication::Key id;
     std::uint32_t group;
@@ -303,7 +303,7 @@ class FifoCore final : public QueueCore<T> {
     if (attributes.content_based_deduplication) {
       is_content_based_.store(*attributes.content_based_deduplication, std::memory_order_relaxed);
     }
-    if (attributes.deduplication_scope) deduplication_.SetScope(*attributes.deduplication_scope);
+    if (attributes.deduplication_scope) deduplication_.SetScope(*attributes.deduplication_scope, store_.Now());
     if (attributes.fifo_throughput_limit) this->quota_->Set(*attributes.fifo_throughput_limit);
     if (attributes.max_calls_per_second) this->quota_->Set(*attributes.max_calls_per_second);
   }

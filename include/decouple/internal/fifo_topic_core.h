@@ -53,7 +53,7 @@ class FifoTopicCore final : public TopicCore<T> {
   explicit FifoTopicCore(const FifoTopicOptions& options)
       : Base(QueueKind::kFifo, options.limits, options.name, options.seed, options.clock),
         is_content_based_(options.content_based_deduplication) {
-    deduplication_.SetScope(options.deduplication_scope);
+    deduplication_.SetScope(options.deduplication_scope, this->Now());
     if (options.archive_retention) archive_.emplace(absl::ToInt64Nanoseconds(*options.archive_retention));
   }
 

@@ -3,7 +3,8 @@
 // Few messages of a standard queue have any, so each that does has its own, in a table of the segment that exists only
 // once one of its messages needs it. All messages of a FIFO queue have some, so there a segment has them in a row, for
 // one message after the other: nothing is allocated for a message, and who goes from message to message goes through
-// memory in order. (Each with its own, that took a tenth of a send, receive and delete.)
+// memory in order. (Each with its own, and each group too, that took a fifth of a send, receive and delete with 100 000
+// groups.)
 
 #ifndef DECOUPLE_INTERNAL_PARTICULARS_H_
 #define DECOUPLE_INTERNAL_PARTICULARS_H_
@@ -117,8 +118,9 @@ class ParticularsTable {
   // For a message of a FIFO queue that comes into the place. The next place is on its way then.
   Particulars& InRow(std::size_t place) {
     Aligned* const here = GetOrCreate(row_)->data() + place;
-    __builtin_prefetch(here + 1, /* to write */ 1);
-    __builtin_prefetch(&(here + 1)->group, /* to write */ 1);
+    const auto* const next = reinterpret_cast<const std::byte*>(here + 1);
+    __builtin_prefetch(next, /* to write */ 1);
+    __builtin_prefetch(next + kCacheLine, /* to write */ 1);
     return *here;
   }
 

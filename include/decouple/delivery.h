@@ -25,6 +25,7 @@
 #include "absl/time/time.h"
 #include "decouple/attributes.h"
 #include "decouple/internal/message_store.h"
+#include "decouple/internal/particulars.h"
 #include "decouple/message.h"
 #include "decouple/publication.h"
 #include "decouple/result.h"

@@ -25,6 +25,7 @@
 #include "decouple/internal/identity.h"
 #include "decouple/internal/in_flight_limit.h"
 #include "decouple/internal/message_store.h"
+#include "decouple/internal/particulars.h"
 #include "decouple/internal/queue_rules.h"
 #include "decouple/internal/queue_settings.h"
 #include "decouple/internal/receipts.h"

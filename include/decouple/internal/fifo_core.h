@@ -31,6 +31,7 @@
 #include "decouple/internal/fifo_groups.h"
 #include "decouple/internal/fifo_leasing.h"
 #include "decouple/internal/message_slot.h"
+#include "decouple/internal/particulars.h"
 #include "decouple/internal/queue_core.h"
 #include "decouple/internal/queue_rules.h"
 #include "decouple/internal/receive_attempts.h"

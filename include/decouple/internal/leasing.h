@@ -16,6 +16,7 @@
 #include "decouple/internal/handover.h"
 #include "decouple/internal/in_flight_limit.h"
 #include "decouple/internal/message_store.h"
+#include "decouple/internal/particulars.h"
 #include "decouple/internal/straggler_move.h"
 
 namespace decouple::internal {

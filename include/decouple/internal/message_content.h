@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "decouple/internal/message_slot.h"
+#include "decouple/internal/particulars.h"
 #include "decouple/internal/segment_pool.h"
 #include "decouple/internal/shared_body.h"
 #include "decouple/internal/slot_word.h"

@@ -16,6 +16,7 @@
 #include "decouple/internal/get_or_create.h"
 #include "decouple/internal/message_content.h"
 #include "decouple/internal/message_slot.h"
+#include "decouple/internal/particulars.h"
 #include "decouple/internal/per_thread.h"
 #include "decouple/internal/queue_counters.h"
 #include "decouple/internal/segment_pool.h"

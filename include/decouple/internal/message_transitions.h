@@ -37,6 +37,7 @@
 #include "decouple/internal/message_content.h"
 #include "decouple/internal/message_places.h"
 #include "decouple/internal/message_slot.h"
+#include "decouple/internal/particulars.h"
 #include "decouple/internal/queue_counters.h"
 #include "decouple/internal/segment_pool.h"
 #include "decouple/internal/slot_word.h"

@@ -10,6 +10,7 @@
 
 #include "decouple/internal/any_queue.h"
 #include "decouple/internal/message_store.h"
+#include "decouple/internal/particulars.h"
 #include "decouple/internal/transfer.h"
 
 namespace decouple::internal {

@@ -17,6 +17,7 @@
 #include "decouple/error.h"
 #include "decouple/internal/in_flight_limit.h"
 #include "decouple/internal/message_store.h"
+#include "decouple/internal/particulars.h"
 #include "decouple/internal/queue_rules.h"
 #include "decouple/internal/request_checks.h"
 #include "decouple/message.h"

@@ -18,6 +18,7 @@
 #include "decouple/batch.h"
 #include "decouple/clock.h"
 #include "decouple/internal/message_slot.h"
+#include "decouple/internal/particulars.h"
 #include "decouple/internal/published.h"
 #include "decouple/internal/publishing.h"
 #include "decouple/internal/queue_core.h"

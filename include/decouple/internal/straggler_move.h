@@ -12,6 +12,7 @@
 
 #include "decouple/internal/aside.h"
 #include "decouple/internal/message_store.h"
+#include "decouple/internal/particulars.h"
 #include "decouple/internal/passed_segments.h"
 
 namespace decouple::internal {

@@ -23,7 +23,7 @@
 #include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
-#include "decouple/internal/message_slot.h"
+#include "decouple/internal/particulars.h"
 
 namespace decouple::internal {
 

@@ -10,6 +10,7 @@
 
 #include "decouple/internal/message_slot.h"
 #include "decouple/internal/message_store.h"
+#include "decouple/internal/particulars.h"
 #include "decouple/internal/queue_counters.h"
 #include "decouple/internal/shared_body.h"
 #include "decouple/internal/slot_word.h"

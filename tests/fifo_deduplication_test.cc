@@ -126,6 +126,30 @@ TEST_CASE("a deduplication id is 1 to 128 letters, digits and punctuation, and m
   CHECK(SendId(queue, "x", "a", std::string(128, '~').c_str()).ok());
 }
 
+TEST_CASE("what a full queue refuses of a batch stays as it was, and its id and group are as if it had never been") {
+  ManualClock clock;
+  auto queue = Make<Fifo>(clock, {.capacity = Capacity{.messages = 1}});
+  const std::string long_group(100, 'g');
+  std::vector<SendBatchEntry<std::string>> entries;
+  entries.push_back({"one", "x", {.group = "a", .deduplication_id = "1"}});
+  entries.push_back({"two", "y", {.group = long_group, .deduplication_id = "2"}});
+  entries[1].options.attributes.Set("size", AttributeValue::Binary("large"));
+  const auto results = queue.SendBatch(entries);
+  REQUIRE(results.ok());
+  CHECK((*results)[0].ok());
+  CHECK_FALSE((*results)[1].ok());
+  CHECK(entries[1].body == "y");
+  CHECK(entries[1].options.group == long_group);
+  CHECK(entries[1].options.deduplication_id == "2");
+  CHECK(entries[1].options.attributes.size() == 1);
+  REQUIRE(ReceiveOne(queue).Delete().ok());
+  REQUIRE(queue.SendBatch(std::span(entries).subspan(1)).ok());
+  const auto received = ReceiveOne(queue);
+  CHECK(received.body() == "y");
+  CHECK(received.group() == long_group);
+  CHECK(received.attributes().size() == 1);
+}
+
 TEST_CASE("a send that is over does not hide a later one from a wider scope") {
   ManualClock clock;
   auto queue = Make<Fifo>(clock, {.deduplication_scope = DeduplicationScope::kMessageGroup});

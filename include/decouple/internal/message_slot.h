@@ -7,14 +7,10 @@
 #define DECOUPLE_INTERNAL_MESSAGE_SLOT_H_
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <new>
-#include <optional>
-#include <string>
 #include <type_traits>
 #include <utility>
 

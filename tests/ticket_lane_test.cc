@@ -185,6 +185,44 @@ TEST_CASE("one straggler keeps its own segment, and none behind it") {
   CHECK(highest < 200);  // numbers are used again
 }
 
+// Has so many segments filled, claimed and freed, `behind` segments after they were filled. Returns how many rounds
+// ended there, which are retired.
+std::uint32_t CountRounds(Lane& lane, Lane::View& view, std::uint32_t segments, std::uint32_t behind) {
+  const auto fill = [&] {
+    for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) Send(lane, view);
+  };
+  std::uint32_t rounds = 0;
+  const auto drain = [&] {
+    const auto run = lane.Claim(view, kSlotsPerSegment, open_gate, TakeAll);
+    REQUIRE(run.size == kSlotsPerSegment);
+    for (std::uint32_t i = 0; i < run.size; ++i) Free(run, i);
+    if (!run.ends_round) return;
+    ++rounds;
+    lane.RetireRound();
+  };
+  for (std::uint32_t i = 0; i < behind; ++i) fill();
+  for (std::uint32_t i = 0; i < segments; ++i) {
+    fill();
+    drain();
+  }
+  for (std::uint32_t i = 0; i < behind; ++i) drain();
+  return rounds;
+}
+
+TEST_CASE("segments are retired together, the more of them the more there are, one by one while they are few") {
+  {
+    Lane lane;
+    Lane::View view;
+    CHECK(CountRounds(lane, view, 60, 1) == 61);
+    CHECK(lane.pool().segments() <= 4);
+    CHECK(CountRounds(lane, view, 1000, 1) <= 252);  // of four: many have come by
+    CHECK(lane.pool().segments() <= 16);
+  }
+  Lane lane;
+  Lane::View view;
+  CHECK(CountRounds(lane, view, 200, 100) <= 40);  // of eight
+}
+
 TEST_CASE("every ticket of many senders is claimed by exactly one of many receivers") {
   constexpr std::uint64_t kTickets = 1'000'000;
   Lane lane;
@@ -218,7 +256,7 @@ TEST_CASE("every ticket of many senders is claimed by exactly one of many receiv
           claimed[ticket].fetch_add(1);
           left.fetch_sub(1);
         });
-        if (run.reached_end) lane.TryRetire(2);
+        if (run.ends_round) lane.RetireRound();
       }
     });
   }

@@ -29,14 +29,21 @@ class Clearing {
   explicit Clearing(Store& store) : store_(store) {}
 
   // Removes ready messages that are past their retention from the head on, at most `most` of them. They lie in the
-  // order of sending, so the first that is not ends it. In other states the sweep finds them.
-  void ExpiredAtHead(Mine& mine, std::int64_t now, std::uint32_t most) {
+  // order of sending, so the first that is not ends it. In other states the sweep finds them. Returns an instant before
+  // which nothing was sent that is there now, or comes there later.
+  std::int64_t ExpiredAtHead(Mine& mine, std::int64_t now, std::uint32_t most) {
+    constexpr std::int64_t kUnknown = std::numeric_limits<std::int64_t>::min();
+    std::int64_t head_sent_at = kUnknown;
     const auto wants = [&](const Slot& slot, SlotWord word) {
-      return word.phase() == Phase::kForward || store_.RetentionEnd(slot) <= now;
+      if (word.phase() == Phase::kForward || store_.RetentionEnd(slot) <= now) return true;
+      head_sent_at = slot.sent_at.load(std::memory_order_relaxed);
+      return false;
     };
     while (most > 0) {
+      head_sent_at = kUnknown;
+      const bool was_empty = store_.lane().LooksEmpty();
       const auto run = store_.lane().Claim(mine.view, most, kOpenGate, wants);
-      if (run.size == 0) return;
+      if (run.size == 0) return head_sent_at == kUnknown && was_empty ? now : head_sent_at;
       mine.counts.not_leased.Add(run.size);
       run.ForEachTaken([&](Slot& slot, SlotWord word) {
         if (word.phase() == Phase::kForward) {
@@ -47,8 +54,9 @@ class Clearing {
         }
       });
       most -= std::min(most, run.size);
-      if (run.reached_end) store_.lane().TryRetire(2);
+      if (run.ends_round) store_.lane().RetireRound();
     }
+    return kUnknown;
   }
 
   // Removes every message that was sent before the call, in whatever state it is. O(messages).
@@ -129,7 +137,7 @@ class Clearing {
           RemoveOwned(mine, {run.segment, &slot}, word, &OwnedQueueCounts::purged);
         }
       });
-      if (run.reached_end) lane.TryRetire(2);
+      if (run.ends_round) lane.RetireRound();
     }
   }
 
@@ -184,7 +192,7 @@ class Clearing {
       if (run.size == 0) return;
       mine.counts.not_leased.Add(run.size);
       run.ForEachTaken([&](auto& entry, SlotWord word) { Unlist(mine, Store::TakeEntry(entry, word)); });
-      if (run.reached_end) line->TryRetire(2);
+      if (run.ends_round) line->RetireRound();
     }
   }
 

@@ -89,8 +89,8 @@ class FifoLeasing {
         first = Store::TakeEntry(entry, word);
         taken = store_.TakeFromLine(first, before);
       });
-      if (run.reached_end) {
-        line.TryRetire(2);
+      if (run.ends_round) {
+        line.RetireRound();
         moves_.Tidy(mine);
       }
       if (taken) return true;

@@ -70,10 +70,10 @@ class Leasing {
                                  .first = first,
                                  .size = claimed,
                                  .taken = ~std::uint64_t{0} >> (kSlotsPerSegment - claimed),
-                                 .reached_end = first + claimed == kSlotsPerSegment};
+                                 .ends_round = store_.lane().EndsRound(mine.view.receive_first + first + claimed)};
     std::uint32_t missing = claimed;
     LeaseRun(mine, request, run, missing, sink);
-    if (run.reached_end) moves_.Tidy(mine);
+    if (run.ends_round) moves_.Tidy(mine);
     return claimed - missing;
   }
 
@@ -94,7 +94,7 @@ class Leasing {
       run.ForEachTaken([&](auto& entry, SlotWord word) {
         LeaseListed(mine, request, Store::TakeEntry(entry, word), missing, sink);
       });
-      if (run.reached_end) line->TryRetire(2);
+      if (run.ends_round) line->RetireRound();
     }
   }
 
@@ -110,7 +110,7 @@ class Leasing {
       }
       mine.counts.not_leased.Add(run.size - run.taken_count());
       if (run.taken != 0) LeaseRun(mine, request, run, missing, sink);
-      if (run.reached_end) moves_.Tidy(mine);
+      if (run.ends_round) moves_.Tidy(mine);
     }
   }
 
@@ -176,7 +176,7 @@ class Leasing {
       const auto run = store_.lane().Claim(mine.view, kSlotsPerSegment, kOpenGate, WantNone);
       if (run.size == 0) return;
       mine.counts.not_leased.Add(run.size);
-      if (run.reached_end) moves_.Tidy(mine);
+      if (run.ends_round) moves_.Tidy(mine);
     }
   }
 
@@ -190,7 +190,7 @@ class Leasing {
       if (run.size == 0) break;
       mine.counts.not_leased.Add(run.size);
       run.ForEachTaken([&](auto& entry, SlotWord word) { found = IsListedStill(mine, Store::TakeEntry(entry, word)); });
-      if (run.reached_end) line->TryRetire(2);
+      if (run.ends_round) line->RetireRound();
     }
     while (!found) {
       bool saw_ready = false;
@@ -211,7 +211,7 @@ class Leasing {
           found = IsListedStill(mine, Store::TakeForward({run.segment, &slot}, word));
         }
       });
-      if (run.reached_end) moves_.Tidy(mine);
+      if (run.ends_round) moves_.Tidy(mine);
     }
     return found || (store_.tenants() != nullptr && store_.tenants()->IsAnyWaiting());
   }

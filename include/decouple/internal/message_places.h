@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <utility>
 
@@ -49,6 +50,8 @@ class MessagePlaces : public MessageContent<T> {
     typename Lane::View view;
     typename Line::View line_view;
     typename Lane::View aside_view;
+    // What is at the lane's head was not sent before (queue_core.h).
+    std::int64_t head_sent_since = std::numeric_limits<std::int64_t>::min();
   };
 
   // `groups`: of a FIFO queue; null: of a standard one.

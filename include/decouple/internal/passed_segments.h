@@ -15,16 +15,18 @@
 #include <iterator>
 #include <utility>
 
+#include "absl/container/inlined_vector.h"
 #include "decouple/internal/segment_pool.h"
 #include "decouple/internal/slot_word.h"
 
 namespace decouple::internal {
 
-// A passed segment that is nearly empty, while there are many; ordinal 0: there is none.
+// A passed segment that is nearly empty, while there are many.
 struct SparseSegment {
   std::uint32_t number = 0;
   std::uint64_t ordinal = 0;
 };
+using SparseSegments = absl::InlinedVector<SparseSegment, 4>;
 
 template <typename Segment>
 class PassedSegments {
@@ -41,16 +43,16 @@ class PassedSegments {
   }
 
   // Takes out those whose slots are all free and calls retire(segment) for each, until that returns false. Looks at
-  // most at `most` that are not, and tells of one of these that is nearly empty. O(most + taken out).
+  // most at `most` that are not, and tells of those of these that are nearly empty. O(most + taken out).
   template <typename Retire>
-  SparseSegment RemoveFree(std::uint32_t most, Retire retire) {
-    SparseSegment sparse;
+  SparseSegments RemoveFree(std::uint32_t most, Retire retire) {
+    SparseSegments sparse;
     while (most > 0 && first_ != nullptr) {
       Segment** const link = next_look_ != nullptr && *next_look_ != nullptr ? next_look_ : &first_;
       Segment* const segment = *link;
       if (!AreAllFree(*segment)) {
         if (count_ > kTolerated && IsNearlyEmpty(*segment)) {
-          sparse = {segment->number(), segment->ordinal.load(std::memory_order_relaxed)};
+          sparse.push_back({segment->number(), segment->ordinal.load(std::memory_order_relaxed)});
         }
         next_look_ = segment->next_passed == nullptr ? &first_ : &segment->next_passed;
         --most;

@@ -298,9 +298,18 @@ class QueueCore : public DeliveryCore<T> {
 
   // A little of what is due.
   void WorkOff(Mine& mine, std::int64_t now) {
+    SweepSome(mine, now);
+    clearing_.ExpiredAtHead(mine, now, kExpiredPerCall);
+  }
+  // By a sender. The head is in the receivers' caches: he leaves it alone until what he saw there may have expired.
+  void WorkOffBehindTheHead(Mine& mine, std::int64_t now) {
+    SweepSome(mine, now);
+    if (Later(mine.head_sent_since, store_.retention()) <= now) [[unlikely]]
+      mine.head_sent_since = clearing_.ExpiredAtHead(mine, now, kExpiredPerCall);
+  }
+  void SweepSome(Mine& mine, std::int64_t now) {
     if (store_.earliest().get() <= now) sweep_.Steps(mine, now, kSweepStepsPerCall);
     sweep_.Rest(now);
-    clearing_.ExpiredAtHead(mine, now, kExpiredPerCall);
   }
 
   // ---- receiving ----------------------------------------------------------------------------------------------------

@@ -215,6 +215,10 @@ class SegmentPool {
     Free(chunk);
   }
 
+  // Under the mutex, both: whether Take() takes no memory, and how many there are in all.
+  bool HasFree() const { return !with_free_.empty(); }
+  std::uint32_t segments() const { return segments_; }
+
   // In a ReadSection. Null if there is none of that number.
   Segment* Find(std::uint32_t segment_number) const {
     Chunk* const chunk = FindChunk(segment_number / kSlotsPerSegment);

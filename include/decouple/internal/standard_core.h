@@ -139,7 +139,7 @@ class StandardCore final : public StandardIntake<T> {
     known.counts.received.Add(deliveries.AddSome(slots.size(), lease_young));
     if (slot != end) [[unlikely]] {
       leasing_.LeaseClaimed(known, {0, now, visible_at}, {slot, end}, this->SinkTo(deliveries));
-    } else if (end == std::end(segment->slots)) {
+    } else if (store_.lane().EndsRound(known.view.receive_first + static_cast<std::uint64_t>(end - segment->slots))) {
       this->moves_.Tidy(known);
     }
     if (store_.earliest().get() <= now) [[unlikely]]

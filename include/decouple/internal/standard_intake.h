@@ -306,7 +306,7 @@ class StandardIntake : public QueueCore<T> {
   // Now and then, once all `n` tickets up to `end` are published: working off looks at the head, and would wait for us.
   void WorkOffAfter(Mine& mine, std::uint64_t end, std::uint32_t n, std::int64_t now) {
     if ((end - 1) % kSlotsPerSegment < n) [[unlikely]]
-      this->WorkOff(mine, now);
+      this->WorkOffBehindTheHead(mine, now);
   }
 };
 

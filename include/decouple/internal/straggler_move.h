@@ -32,15 +32,11 @@ class StragglerMove {
   // Some of both, now and then. Outside of any section.
   void Tidy(Mine& mine) {
     store_.ForEachLane([&](Lane& lane) {
-      const SparseSegment sparse = lane.TryRetire(kSegmentsPerCall);
-      if (sparse.ordinal != 0) [[unlikely]]
-        MoveAllOf(mine, lane, sparse);
+      for (const SparseSegment& sparse : lane.RetireRound()) MoveAllOf(mine, lane, sparse);
     });
   }
 
  private:
-  static constexpr std::uint32_t kSegmentsPerCall = 2;
-
   struct Owned {
     Segment* segment = nullptr;
     std::uint64_t slots = 0;  // a bit each

@@ -33,8 +33,17 @@ struct LaneView {
   std::uint64_t receive_first = kNowhereInLane;
   Segment* receive_segment = nullptr;
   std::uint64_t receive_ready = 0;
+  // What lies beside its first slot, null if that was not there yet; and its earliest instant.
+  typename Slot::Beside* receive_beside = nullptr;
+  EarliestInstant* receive_earliest = nullptr;
 
   SlotWord send_word() const { return SlotWord(send_ready); }
+
+  // One of the slots is the caller's, or he is in a section.
+  void LookBeside() {
+    receive_beside = receive_segment->FindBesideOf(receive_segment->slots[0]);
+    receive_earliest = &receive_segment->earliest();
+  }
 };
 
 // Consecutive slots of one segment that the head has just been moved past. Only those that were taken are the

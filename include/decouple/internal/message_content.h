@@ -86,6 +86,17 @@ class MessageContent {
     return true;
   }
 
+  // The same where nothing is to be done about the body, either: it goes with its slot.
+  [[gnu::always_inline]] static bool TryDropBare(Message message) {
+    if constexpr (std::is_trivially_destructible_v<T>) {
+      const SlotWord word(message.slot->word.load(std::memory_order_acquire));
+      if (!word.IsPlainDeleted() || word.Has(SlotWord::kShared)) return false;
+      FreeLast(message, word);
+      return true;
+    }
+    return false;
+  }
+
   static void DestroyBody(Message message, SlotWord word) {
     if (word.Has(SlotWord::kShared)) {
       message.slot->shared().RemoveHolds(1);

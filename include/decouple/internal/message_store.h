@@ -30,6 +30,7 @@ class MessageStore : public MessageTransitions<T> {
   using Transitions::DestroyContent;
   using Transitions::FreeLast;
   using Transitions::IsLast;
+  using Transitions::TryDropBare;
   using Transitions::TryDropPlain;
 
   using Transitions::Transitions;

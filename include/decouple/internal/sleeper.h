@@ -31,7 +31,8 @@ inline constexpr std::int64_t kForever = std::numeric_limits<std::int64_t>::max(
 
 // `duration` (not negative) after `instant`; what would be past the end of time is for ever.
 [[gnu::always_inline]] constexpr std::int64_t Later(std::int64_t instant, std::int64_t duration) {
-  return instant > kForever - duration ? kForever : instant + duration;
+  std::int64_t later = 0;
+  return __builtin_add_overflow(instant, duration, &later) ? kForever : later;
 }
 
 class Sleeper {

@@ -59,11 +59,12 @@ class StandardCore final : public StandardIntake<T> {
     const std::int64_t visible_at = Later(now, settings_.visibility_timeout());
     // The segment's first lease, or the deadline is to be made known, something is due, or the message may come to its
     // end before its lease does.
-    if (!segment->HasBeside() || visible_at < segment->earliest().get() || store_.earliest().get() <= now ||
+    LeaseTimes* const beside = mine->view.receive_beside;
+    if (beside == nullptr || visible_at < mine->view.receive_earliest->get() || store_.earliest().get() <= now ||
         Store::IsAgeing(*slot, visible_at, store_.retention())) [[unlikely]]
       return ReceiveClaimed(*mine, slot);
     mine->counts.received.Add(1);
-    const SlotWord received = Store::LeaseReady(*slot, segment->BesideAt(place), now, visible_at);
+    const SlotWord received = Store::LeaseReady(*slot, beside[place], now, visible_at);
     return ReceiveResult<T>(std::in_place, this, Message{segment, slot}, received);
   }
 
@@ -89,6 +90,8 @@ class StandardCore final : public StandardIntake<T> {
   // What is left of a receive once it has its slot.
   [[gnu::noinline]] ReceiveResult<T> ReceiveClaimed(Mine& mine, MessageSlot<T>* slot) {
     ReceiveResult<T> result;
+    mine.view.receive_segment->BesideToWrite(*slot);
+    mine.view.LookBeside();
     const std::int64_t now = store_.Now();
     const LeaseRequest request{1, now, Later(now, settings_.visibility_timeout())};
     if (leasing_.LeaseClaimed(mine, request, {slot, 1}, this->SinkTo(*result)) == 0) {

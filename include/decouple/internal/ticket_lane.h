@@ -336,7 +336,9 @@ class TicketLane {
     view.receive_segment = ring_.Find(ordinal);
     view.receive_first = view.receive_segment == nullptr ? kNowhereInLane : head - head % kSlotsPerSegment;
     view.receive_ready = SlotWord(Phase::kReady, ordinal).bits();
-    return view.receive_segment != nullptr;
+    if (view.receive_segment == nullptr) return false;
+    view.LookBeside();
+    return true;
   }
 
   // PlaceOf() once or twice a segment: finds it, and has the next one installed ahead of need.

@@ -204,8 +204,8 @@ class Admission {
     return most == Capacity::kUnbounded ? absl::StrCat("any number of", unit) : absl::StrCat(most, unit);
   }
 
-  Store& store_;
   alignas(kCacheLine) std::atomic<std::uint32_t> state_{0};
+  Store& store_;
   std::atomic<std::int64_t> most_messages_{Capacity::kUnbounded};
   std::atomic<std::int64_t> most_bytes_{Capacity::kUnbounded};
   std::atomic<std::int64_t> block_{0};  // nanoseconds; 0: reject

@@ -153,6 +153,14 @@ class DeliveryCore : public AnyQueue {
 
   const QueueRules rules_;
   Clock& clock_;
+
+ private:
+  // In one line of the cache, as who goes from queue to queue waits for each: whether the queue goes with its last
+  // delivery, and the settings that calls look at, which come first in theirs. What else they look at begins the store.
+  alignas(kCacheLine) std::atomic<bool> abandoned_{false};
+  std::atomic<std::int64_t> outstanding_{0};  // deliveries, once abandoned
+
+ protected:
   QueueSettings settings_;
   const RequestChecks checks_;
   Store store_;
@@ -219,9 +227,6 @@ class DeliveryCore : public AnyQueue {
     // What others did comes before.
     if (outstanding_.fetch_sub(deliveries, std::memory_order_acq_rel) == deliveries) delete this;
   }
-
-  std::atomic<bool> abandoned_{false};
-  std::atomic<std::int64_t> outstanding_{0};  // deliveries, once abandoned
 };
 
 }  // namespace decouple::internal

@@ -56,9 +56,9 @@ struct LaneRun {
   std::uint64_t ordinal = 0;
   std::uint32_t first = 0;
   std::uint32_t size = 0;
-  std::uint64_t taken = 0;   // a bit each, from `first` on
-  bool ends_round = false;   // of segments: time to retire some
-  bool gated = false;        // empty, but only because the gate is closed
+  std::uint64_t taken = 0;  // a bit each, from `first` on
+  bool ends_round = false;  // of segments: time to retire some
+  bool gated = false;       // empty, but only because the gate is closed
 
   Slot& slot(std::uint32_t i) const { return segment->slots[first + i]; }
 

@@ -15,6 +15,7 @@
 #include "decouple/internal/event_count.h"
 #include "decouple/internal/fifo_groups.h"
 #include "decouple/internal/get_or_create.h"
+#include "decouple/internal/holder_bias.h"
 #include "decouple/internal/message_content.h"
 #include "decouple/internal/message_slot.h"
 #include "decouple/internal/particulars.h"
@@ -112,6 +113,8 @@ class MessagePlaces : public MessageContent<T> {
     return has_detours_.load(std::memory_order_acquire) && (tenants() != nullptr || !line()->LooksEmpty());
   }
   FifoGroups* groups() const { return groups_.get(); }  // null unless of a FIFO queue
+  // Who else may change words of messages that are held.
+  HolderBias& bias() { return bias_; }
   EarliestInstant& earliest() { return earliest_; }
 
   // Wherever messages lie.
@@ -184,23 +187,26 @@ class MessagePlaces : public MessageContent<T> {
     if (watchers / kReceiver != 0) visible_.Notify(EventCount::kAll);
   }
 
-  Clock* const clock_;  // null: the system clock
-  const std::unique_ptr<FifoGroups> groups_;
-  std::atomic<bool> has_older_ones_{false};
-  std::atomic<bool> has_detours_{false};
+  // In one line of the cache, whatever calls look at (delivery_core.h).
+  alignas(kCacheLine) Clock* const clock_;  // null: the system clock
+  PerThread<Mine> per_thread_;
   std::atomic<std::int64_t> retention_{kForever};
+  EarliestInstant earliest_;
   // In one word, so that a removal looks once: those who watch for room, and above them those who do for receivers.
   static constexpr std::uint64_t kReceiver = 1ULL << 32;
   std::atomic<std::uint64_t> watchers_{0};
+  HolderBias bias_;
+  std::atomic<bool> has_detours_{false};
+  std::atomic<bool> has_older_ones_{false};
+
+  EventCount visible_;
+  EventCount room_;
+  const std::unique_ptr<FifoGroups> groups_;
   std::atomic<Line*> line_{nullptr};
   std::atomic<TenantLines*> tenants_{nullptr};
   std::atomic<Aside<T>*> aside_{nullptr};
-  EarliestInstant earliest_;
-  EventCount visible_;
-  EventCount room_;
 
   Lane lane_;
-  PerThread<Mine> per_thread_;
 };
 
 }  // namespace decouple::internal

@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "decouple/internal/holder_bias.h"
 #include "decouple/internal/message_transitions.h"
 #include "decouple/internal/queue_counters.h"
 #include "decouple/internal/slot_word.h"
@@ -35,13 +34,10 @@ class MessageStore : public MessageTransitions<T> {
 
   using Transitions::Transitions;
 
-  // Who else may change words of messages that are held.
-  HolderBias& bias() { return bias_; }
-
   // The holder of a delivery deletes it, in the usual case: it is in flight as it was when he received it, by the word
   // `received`, and nothing else is to be said of it. False: look again by RemoveHeld().
   [[gnu::always_inline]] bool TryRemovePlain(const ReadSection& section, Message message, SlotWord received) {
-    return bias_.IsGiven(section) && TryRemovePlainBiased(message, received);
+    return this->bias().IsGiven(section) && TryRemovePlainBiased(message, received);
   }
   // The same for who has asked whether the bias is given.
   [[gnu::always_inline]] static bool TryRemovePlainBiased(Message message, SlotWord received) {
@@ -138,8 +134,6 @@ class MessageStore : public MessageTransitions<T> {
  private:
   using Transitions::CountRemoval;
   using Transitions::holders_;
-
-  HolderBias bias_;
 };
 
 }  // namespace decouple::internal

@@ -142,11 +142,11 @@ class QueueSettings {
     setting.store(absl::ToInt64Nanoseconds(value), std::memory_order_relaxed);  // an infinite one is kForever
   }
 
-  const Limits limits_;
   std::atomic<std::int64_t> visibility_timeout_{0};
   std::atomic<std::int64_t> delay_{0};
   std::atomic<std::int64_t> receive_wait_{0};
   std::atomic<std::size_t> max_message_size_{0};
+  const Limits limits_;
 };
 
 }  // namespace decouple::internal

@@ -424,10 +424,11 @@ class TicketLane {
 
   alignas(kCacheLine) std::atomic<std::uint64_t> head_{0};
   alignas(kCacheLine) std::atomic<std::uint64_t> tail_{0};
+  // The ticket behind the last one that was skipped, or nearly: who has a later one need not look at the notes. Rarely
+  // written, and read by senders alone, who have the line.
+  std::atomic<std::uint64_t> skipped_end_{0};
   // Read by all, rarely written.
   alignas(kCacheLine) SegmentRing<Segment> ring_;
-  // The ticket behind the last one that was skipped, or nearly: who has a later one need not look at the notes.
-  std::atomic<std::uint64_t> skipped_end_{0};
   std::atomic<std::uint32_t> segments_per_round_{1};  // a power of two
 
   // Apart, as both sides take it now and then, and all read what is above.

@@ -136,6 +136,20 @@ class SequenceNumber {
   std::uint64_t value_ = 0;
 };
 
+namespace internal {
+
+template <typename T>
+concept HasSizeOfItsOwn = requires(const T& body) {
+  { DecoupleMessageSize(body) } -> std::convertible_to<std::size_t>;
+};
+
+// Every body counts the same: its sizeof.
+template <typename T>
+concept HasFixedSize = !HasSizeOfItsOwn<T> && !std::convertible_to<const T&, std::string_view> &&
+                       !std::convertible_to<const T&, std::span<const std::byte>>;
+
+}  // namespace internal
+
 // How many bytes a body counts towards the limits. For a type of one's own, define beside it
 //
 //   std::size_t DecoupleMessageSize(const Order& order);
@@ -144,9 +158,7 @@ class SequenceNumber {
 // all else its sizeof.
 template <typename T>
 std::size_t MessageSize(const T& body) {
-  if constexpr (requires {
-                  { DecoupleMessageSize(body) } -> std::convertible_to<std::size_t>;
-                }) {
+  if constexpr (internal::HasSizeOfItsOwn<T>) {
     return DecoupleMessageSize(body);
   } else if constexpr (std::convertible_to<const T&, std::string_view>) {
     return std::string_view(body).size();

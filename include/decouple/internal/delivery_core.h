@@ -87,9 +87,10 @@ class DeliveryCore : public AnyQueue {
     while (delivery != end) {
       if (mine != nullptr) [[likely]] {
         const Delivery<T>* const first = delivery;
-        delivery = RemovePlainOnes(*mine, first, end);
+        SlotWord marks;
+        delivery = RemovePlainOnes(*mine, first, end, marks);
         plain += static_cast<std::size_t>(delivery - first);
-        bytes += PlainBytesOf(first, delivery);  // not in the section: how large a body is may be the user's code
+        bytes += PlainBytesOf(first, delivery, marks);  // not in the section: it may be the user's code
       }
       if (delivery == end) [[likely]]
         break;
@@ -103,12 +104,13 @@ class DeliveryCore : public AnyQueue {
 
   // Deliveries of one receive are gone.
   [[gnu::always_inline]] void LetGoAll(std::span<Delivery<T>> deliveries) {
-    std::int64_t gone = 0;
+    auto gone = static_cast<std::int64_t>(deliveries.size());
     for (const Delivery<T>& delivery : deliveries) {
-      if (delivery.core_ == nullptr) [[unlikely]]
-        continue;
-      store_.Drop(delivery.message_);
-      ++gone;
+      if (delivery.core_ == nullptr) [[unlikely]] {
+        --gone;
+      } else if (!Store::TryDropBare(delivery.message_)) {
+        store_.Drop(delivery.message_);
+      }
     }
     store_.mine();  // the thread may have used another queue meanwhile
     if (Mine* const mine = store_.KnownMine()) [[likely]] {
@@ -169,17 +171,25 @@ class DeliveryCore : public AnyQueue {
   std::unique_ptr<CallQuota> quota_;  // null: calls are not counted
 
  private:
-  // From `first` on, up to the first that is to be deleted in another way.
+  // From `first` on, up to the first that is to be deleted in another way. Adds up the marks of those that were.
   [[gnu::always_inline]] const Delivery<T>* RemovePlainOnes(Mine& known, const Delivery<T>* first,
-                                                            const Delivery<T>* end) {
+                                                            const Delivery<T>* end, SlotWord& marks) {
     const ReadSection section(known.record, FencesAreFree());
     if (!store_.bias().IsGiven(section)) [[unlikely]]
       return first;
-    while (first != end && Store::TryRemovePlainBiased(first->message_, first->received_)) ++first;
+    std::uint64_t all = 0;
+    for (; first != end && Store::TryRemovePlainBiased(first->message_, first->received_); ++first) {
+      all |= first->received_.bits();
+    }
+    marks = SlotWord(all);
     return first;
   }
 
-  static std::size_t PlainBytesOf(const Delivery<T>* first, const Delivery<T>* end) {
+  [[gnu::always_inline]] static std::size_t PlainBytesOf(const Delivery<T>* first, const Delivery<T>* end,
+                                                         SlotWord marks) {
+    if constexpr (HasFixedSize<T>) {
+      if (!marks.Has(SlotWord::kShared)) return static_cast<std::size_t>(end - first) * sizeof(T);
+    }
     std::size_t bytes = 0;
     for (; first != end; ++first) bytes += Store::PlainBytesOf(first->message_, first->received_);
     return bytes;

@@ -91,11 +91,16 @@ class StandardIntake : public QueueCore<T> {
     std::size_t bytes = 0;
     std::size_t largest = 0;
     bool is_any_empty = false;
-    for (const T& body : bodies) {
-      const std::size_t size = MessageSize(body);
-      bytes += size;
-      largest = std::max(largest, size);
-      is_any_empty = is_any_empty || IsEmptyText(body);
+    if constexpr (HasFixedSize<T>) {
+      bytes = bodies.size() * sizeof(T);
+      largest = sizeof(T);
+    } else {
+      for (const T& body : bodies) {
+        const std::size_t size = MessageSize(body);
+        bytes += size;
+        largest = std::max(largest, size);
+        is_any_empty = is_any_empty || IsEmptyText(body);
+      }
     }
     const Limits& limits = settings_.limits();
     const bool is_plain = bodies.size() - 1 < limits.max_batch_entries && bytes <= limits.max_batch_bytes &&

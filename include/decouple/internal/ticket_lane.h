@@ -20,35 +20,27 @@
 // with a light and a heavy fence between (thread_record.h): so the sender never misses the note of a ticket that was
 // passed.
 //
-// Segments. Ticket t lives in the segment of ordinal t / 64 + 1 (segment_ring.h finds it). A segment that holds a slot
-// which only the caller can finish (an unpublished ticket, a claimed slot) stays where it is, so what a thread has
-// found it may remember (View). A passed segment goes back to the pool once all its slots are free (passed_segments.h).
-//
-// Locks: the structure mutex is for installing and retiring segments, and for what is noted of senders that stalled.
-// The sender that passes the middle of a segment sees to it that the next one is there, and retiring is only ever
-// tried; so senders and receivers do not wait for each other here, except to grow. Who claims the last slot of a round
-// of segments tries. What the mutex guards moves from one core's cache to the other's each time, a dozen lines at some
-// 45 ns: so the more segments there are, the more of them, up to eight, make a round, and are installed and retired
-// together (with a sender and a receiver, 20.1 -> 16.2 ns a message; with a million between them 37 -> 25).
+// Segments. Ticket t lives in the segment of ordinal t / 64 + 1 (lane_segments.h). A segment that holds a slot which only
+// the caller can finish (an unpublished ticket, a claimed slot) stays where it is, so what a thread has found it may
+// remember (View). The sender that passes the middle of a segment sees to it that the next one is there, and who claims
+// the last slot of a round of segments tries to retire some: so senders and receivers do not wait for each other here,
+// except to grow, and where a sender has stalled.
 
 #ifndef DECOUPLE_INTERNAL_TICKET_LANE_H_
 #define DECOUPLE_INTERNAL_TICKET_LANE_H_
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
-#include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <span>
 #include <utility>
 #include <vector>
 
-#include "absl/container/inlined_vector.h"
+#include "decouple/internal/lane_segments.h"
 #include "decouple/internal/lane_view.h"
 #include "decouple/internal/passed_segments.h"
 #include "decouple/internal/segment_pool.h"
-#include "decouple/internal/segment_ring.h"
 #include "decouple/internal/slot_word.h"
 #include "decouple/internal/thread_record.h"
 
@@ -69,7 +61,7 @@ class TicketLane {
     Slot* slot;
   };
 
-  static constexpr std::uint64_t OrdinalOf(std::uint64_t ticket) { return ticket / kSlotsPerSegment + 1; }
+  static constexpr std::uint64_t OrdinalOf(std::uint64_t ticket) { return LaneSegments<Slot>::OrdinalOf(ticket); }
 
   TicketLane() = default;
   TicketLane(const TicketLane&) = delete;
@@ -174,10 +166,10 @@ class TicketLane {
 
   // The usual case of Claim(): up to `most` slots at the head, in one segment, all of them ready. None leaves
   // everything as it was, and only Claim() knows why. `gate` as there.
-  [[gnu::always_inline]] std::span<Slot> ClaimReady(const ReadSection&, View& view, std::uint32_t most,
+  [[gnu::always_inline]] std::span<Slot> ClaimReady(const ReadSection& section, View& view, std::uint32_t most,
                                                     const std::atomic<std::uint64_t>& gate) {
     std::uint64_t head = head_.load(std::memory_order_acquire);
-    if (head - view.receive_first >= kSlotsPerSegment && !Follow(head, view)) [[unlikely]]
+    if (head - view.receive_first >= kSlotsPerSegment && !Follow(section, head, view)) [[unlikely]]
       return {};
     if (head + most > gate.load(std::memory_order_relaxed)) [[unlikely]]  // ordered by the section
       return {};
@@ -212,7 +204,7 @@ class TicketLane {
         run.ordinal = OrdinalOf(head);
         run.first = static_cast<std::uint32_t>(head % kSlotsPerSegment);
         if (head - view.receive_first >= kSlotsPerSegment) [[unlikely]]
-          Follow(head, view);
+          Follow(section, head, view);
         run.segment = view.receive_segment;
         const std::uint64_t open_until = gate.load(std::memory_order_relaxed);  // ordered by the section
         bool stopped = false;
@@ -257,62 +249,34 @@ class TicketLane {
   // Nothing is in line, or was a moment ago.
   bool LooksEmpty() const { return head_.load(std::memory_order_relaxed) >= tail(); }
 
-  // Whether it is up to who claimed the slots before the ticket `end` to retire some.
-  [[gnu::always_inline]] bool EndsRound(std::uint64_t end) const {
-    return end % (kSlotsPerSegment * std::uint64_t{segments_per_round_.load(std::memory_order_relaxed)}) == 0;
-  }
-
-  // At the end of a round, or when there is time: as many as come to their end meanwhile, for all that they lie among
-  // others that do not. As TryRetire().
-  SparseSegments RetireRound() { return TryRetire(2 * segments_per_round_.load(std::memory_order_relaxed)); }
-
-  // Gives passed segments back whose slots are all free again: looks at most at `most` that are not, and tells of those
-  // of these that are nearly empty. O(most + freed). Not inside a ReadSection.
-  SparseSegments TryRetire(std::uint32_t most) {
-    SparseSegments sparse;
-    absl::InlinedVector<Chunk*, kChunksAtOnce> unneeded;
-    {
-      const std::unique_lock lock(structure_, std::try_to_lock);
-      if (!lock.owns_lock()) return sparse;  // somebody else is at it
-      CollectPassed();
-      sparse = passed_.RemoveFree(most, [&](Segment* segment) {
-        if (Chunk* const chunk = Retire(segment)) unneeded.push_back(chunk);
-        return unneeded.size() < kChunksAtOnce;
-      });
-    }
-    for (Chunk* const chunk : unneeded) Pool::Release(chunk);
-    return sparse;
-  }
+  // As LaneSegments has them.
+  [[gnu::always_inline]] bool EndsRound(std::uint64_t end) const { return segments_.EndsRound(end); }
+  SparseSegments RetireRound() { return segments_.RetireRound(); }
+  SparseSegments TryRetire(std::uint32_t most) { return segments_.TryRetire(most); }
 
   // Inside a ReadSection: the slot of `ticket` in the segment of that number; null when it is long gone.
   Place FindByNumber(std::uint32_t segment_number, std::uint64_t ticket) const {
-    Segment* const segment = pool_.Find(segment_number);
-    // Acquire: pairs with the release in Install(), so a segment that carries the ordinal has its words.
-    if (segment == nullptr || segment->ordinal.load(std::memory_order_acquire) != OrdinalOf(ticket)) return {};
-    return {segment, &segment->slots[ticket % kSlotsPerSegment]};
+    Segment* const segment = segments_.FindByNumber(segment_number, OrdinalOf(ticket));
+    return segment == nullptr ? Place{} : Place{segment, &segment->slots[ticket % kSlotsPerSegment]};
   }
 
-  const Pool& pool() const { return pool_; }
-  Pool& pool() { return pool_; }
+  const Pool& pool() const { return segments_.pool(); }
+  Pool& pool() { return segments_.pool(); }
 
  private:
   // About 2 µs: longer than it takes to write a message, shorter than a time slice.
   static constexpr int kPatience = 50;
-  // That go back to the system at one time.
-  static constexpr std::size_t kChunksAtOnce = 4;
   static constexpr std::uint64_t kHalf = kSlotsPerSegment / 2;
-  static constexpr std::uint32_t kMostPerRound = 8;
-  static constexpr std::uint32_t kLeastWhenSeasoned = 4;
-  static constexpr std::uint64_t kSeasonedAfter = 64;  // segments: 4096 tickets
 
   // Moves the head past the unpublished slot there, whose sender will learn of it. False: it is published by now, or
   // the head is elsewhere.
   [[gnu::noinline]] bool TrySkip(std::uint64_t head) {
-    const std::lock_guard lock(structure_);  // no segment goes meanwhile
+    const std::lock_guard lock(skipping_);
     if (head_.load(std::memory_order_relaxed) != head) return false;
     skipped_end_.store(head + 1, std::memory_order_relaxed);
-    HeavyFence();  // pairs with the light one in WasSkipped()
-    const Segment* const segment = ring_.Find(OrdinalOf(head));
+    HeavyFence();               // pairs with the light one in WasSkipped()
+    const ReadSection section;  // once the head is elsewhere, the segment may go
+    const Segment* const segment = segments_.Find(section, OrdinalOf(head));
     if (segment == nullptr) return false;
     const SlotWord word(segment->slots[head % kSlotsPerSegment].word.load(std::memory_order_acquire));
     if (word.IsOf(OrdinalOf(head))) return false;
@@ -323,17 +287,17 @@ class TicketLane {
   }
 
   [[gnu::noinline]] bool IsNoted(std::uint64_t ticket) {
-    const std::lock_guard lock(structure_);
+    const std::lock_guard lock(skipping_);
     const auto note = std::find(skipped_.begin(), skipped_.end(), ticket);
     if (note == skipped_.end()) return false;
     skipped_.erase(note);
     return true;
   }
 
-  // In a section: on to the segment of the head. False: there is none yet.
-  [[gnu::noinline]] bool Follow(std::uint64_t head, View& view) const {
+  // On to the segment of the head. False: there is none yet.
+  [[gnu::noinline]] bool Follow(const ReadSection& section, std::uint64_t head, View& view) const {
     const std::uint64_t ordinal = OrdinalOf(head);
-    view.receive_segment = ring_.Find(ordinal);
+    view.receive_segment = segments_.Find(section, ordinal);
     view.receive_first = view.receive_segment == nullptr ? kNowhereInLane : head - head % kSlotsPerSegment;
     view.receive_ready = SlotWord(Phase::kReady, ordinal).bits();
     if (view.receive_segment == nullptr) return false;
@@ -345,81 +309,12 @@ class TicketLane {
   [[gnu::noinline]] Place LookAround(std::uint64_t ticket, View& view) {
     const std::uint64_t ordinal = OrdinalOf(ticket);
     const std::uint64_t place = ticket % kSlotsPerSegment;
-    if (OrdinalOf(view.send_first) != ordinal) view.send_segment = FindOrInstall(ordinal);
+    if (OrdinalOf(view.send_first) != ordinal) view.send_segment = segments_.FindOrInstall(ordinal);
     view.send_first = (ticket & ~(kHalf - 1)) + 1;
     view.send_slots = view.send_segment->slots + (place & ~(kHalf - 1)) + 1;
     view.send_ready = SlotWord(Phase::kReady, ordinal).bits();
-    if (place == kHalf) InstallAhead(ordinal + 1);
+    if (place == kHalf) segments_.InstallAhead(ordinal + 1);
     return {view.send_segment, view.send_segment->slots + place};
-  }
-
-  Segment* FindOrInstall(std::uint64_t ordinal) {
-    if (Segment* const segment = Find(ordinal)) return segment;
-    const std::lock_guard lock(structure_);
-    return Install(ordinal);
-  }
-
-  // And, out of what there is, those behind it.
-  void InstallAhead(std::uint64_t ordinal) {
-    if (Find(ordinal) != nullptr) return;
-    const std::unique_lock lock(structure_, std::try_to_lock);
-    if (!lock.owns_lock()) return;
-    Install(ordinal);
-    for (std::uint32_t more = segments_per_round_.load(std::memory_order_relaxed) - 1; more > 0; --more) {
-      if (!pool_.HasFree()) return;
-      Install(++ordinal);
-    }
-  }
-
-  // One that the caller keeps in use, or only asks for.
-  Segment* Find(std::uint64_t ordinal) const {
-    const ReadSection section;
-    return ring_.Find(ordinal);
-  }
-
-  // Under the mutex.
-  Segment* Install(std::uint64_t ordinal) {
-    if (Segment* const segment = ring_.Find(ordinal)) return segment;
-    if (ordinal < next_uncollected_) {
-      // The caller's ticket was skipped and the ring has moved on; its unpublished slot keeps the segment in use.
-      Segment* found = nullptr;
-      pool_.ForEachInUse([&](Segment& segment) {
-        if (segment.ordinal.load(std::memory_order_relaxed) == ordinal) found = &segment;
-      });
-      return found;
-    }
-    CollectPassed();
-    Segment* const segment = pool_.Take(ordinal);
-    segment->first_unfinished = 0;
-    segment->ordinal.store(ordinal, std::memory_order_release);  // publishes its words
-    ring_.Add(ordinal, segment, next_uncollected_);
-    FitRounds();
-    return segment;
-  }
-
-  // Under the mutex: notes the segments that the head has left, in order.
-  void CollectPassed() {
-    const std::uint64_t now_at = OrdinalOf(head_.load(std::memory_order_acquire));
-    for (; next_uncollected_ < now_at; ++next_uncollected_) passed_.Add(ring_.Find(next_uncollected_));
-  }
-
-  Chunk* Retire(Segment* segment) {
-    const std::uint64_t ordinal = segment->ordinal.load(std::memory_order_relaxed);
-    ring_.Remove(ordinal, segment);
-    segment->ordinal.store(0, std::memory_order_release);  // a receipt for it finds nothing from now on
-    Chunk* const unneeded = pool_.Put(segment);
-    FitRounds();
-    return unneeded;
-  }
-
-  // Under the mutex. A round is an eighth of the segments at most, so it keeps a small queue small; but where many have
-  // come by, a few more segments are worth it.
-  void FitRounds() {
-    const std::uint32_t least = next_uncollected_ > kSeasonedAfter ? kLeastWhenSeasoned : 1;
-    const std::uint32_t fit = std::bit_floor(std::clamp(pool_.segments() / 8, least, kMostPerRound));
-    // Read by all: not written in vain. Relaxed: any value that it had will do.
-    if (fit != segments_per_round_.load(std::memory_order_relaxed)) [[unlikely]]
-      segments_per_round_.store(fit, std::memory_order_relaxed);
   }
 
   alignas(kCacheLine) std::atomic<std::uint64_t> head_{0};
@@ -427,17 +322,11 @@ class TicketLane {
   // The ticket behind the last one that was skipped, or nearly: who has a later one need not look at the notes. Rarely
   // written, and read by senders alone, who have the line.
   std::atomic<std::uint64_t> skipped_end_{0};
-  // Read by all, rarely written.
-  alignas(kCacheLine) SegmentRing<Segment> ring_;
-  std::atomic<std::uint32_t> segments_per_round_{1};  // a power of two
+  LaneSegments<Slot> segments_{head_};
 
-  // Apart, as both sides take it now and then, and all read what is above.
-  alignas(kCacheLine) std::mutex structure_;
-  // All below: under the structure mutex (the pool's Find functions excepted).
-  std::uint64_t next_uncollected_ = 1;  // ordinals from here on are in the ring, those before are passed
-  PassedSegments<Segment> passed_;
-  std::vector<std::uint64_t> skipped_;  // tickets whose senders have yet to learn that they were passed
-  Pool pool_;
+  std::mutex skipping_;
+  std::vector<std::uint64_t>
+      skipped_;  // under the mutex: tickets whose senders have yet to learn that they were passed
 };
 
 }  // namespace decouple::internal

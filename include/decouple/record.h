@@ -92,8 +92,9 @@ class RecordBatch {
     const_iterator& operator++() {
       ++record_.at_;
       record_.body_ = Behind(record_.body_);
+      __builtin_prefetch(reinterpret_cast<const std::byte*>(record_.body_) + ahead_);
       if (record_.body_ == stop_) [[unlikely]]
-        Continue();
+        *this = Continued(*this);
       return *this;
     }
     const_iterator operator++(int) {
@@ -107,6 +108,12 @@ class RecordBatch {
     friend class RecordBatch;
 
     const_iterator(const Run* run, const Run* last, std::uint64_t base) : last_(last), base_(base) { Enter(run); }
+
+    // What is read may have been put long ago, and a loop that does little with a record does not look far enough ahead
+    // to keep the memory busy (a million numbers that no cache had any more: 0.58 ns instead of 0.65 each). A short run
+    // is most likely the tip, where those who put would lose their lines to one who does not need them yet.
+    static constexpr std::size_t kAhead = 4096;
+    static constexpr std::size_t kLong = 4 * kAhead;
 
     // Bodies of a run stand side by side, and one who loops over them moves one pointer until it comes to `stop_`.
     // Where some bodies are elsewhere, as they are shared with others, that is after each record.
@@ -122,21 +129,27 @@ class RecordBatch {
         return;
       }
       record_ = Record<T>(*run->segment, run->begin, base_);
+      ahead_ = (run->end - run->begin) * sizeof(typename internal::RecordSegment<T>::Body) < kLong ? 0 : kAhead;
       stop_ = run->segment->has_shared() ? Behind(record_.body_)
                                          : reinterpret_cast<const T*>(run->segment->bodies() + run->end);
     }
 
-    void Continue() {
-      if (record_.at_ == run_->end) {
-        Enter(run_ + 1);
+    // A copy is continued, so that no call sees the one that loops, which stays in registers: reading a million numbers
+    // took a third longer with one that was called upon by its address.
+    static const_iterator Continued(const_iterator stopped) {
+      Record<T>& record = stopped.record_;
+      if (record.at_ == stopped.run_->end) {
+        stopped.Enter(stopped.run_ + 1);
       } else {
-        record_.body_ = &run_->segment->body(record_.at_);
-        stop_ = Behind(record_.body_);
+        record.body_ = &stopped.run_->segment->body(record.at_);
+        stopped.stop_ = Behind(record.body_);
       }
+      return stopped;
     }
 
     Record<T> record_;
     const T* stop_ = nullptr;
+    std::size_t ahead_ = 0;
     const Run* run_ = nullptr;
     const Run* last_ = nullptr;
     std::uint64_t base_ = 0;

@@ -99,23 +99,27 @@ class RecordSegment {
     std::uint64_t bytes = 0;
   };
 
+  // Has the processor fetch what CountReady() looks at in a segment that is full. By an address that need not be a
+  // segment's any more.
+  static void Prefetch(const RecordSegment* segment) {
+    const auto* const begin = reinterpret_cast<const std::byte*>(segment);
+    for (std::size_t at = 0; at < sizeof(RecordSegment) + kPrefetched / kBlock * sizeof(Sum); at += kCacheLine) {
+      __builtin_prefetch(begin + at);
+    }
+  }
+
   // How many records are ready from `at` on without a gap, at most `most` of them.
   Ready CountReady(std::uint32_t at, std::uint32_t most) const {
     const std::uint32_t end = at + std::min(most, capacity_ - at);
     Ready ready;
-    for (std::uint32_t next = at; next < end;) {
-      const bool is_block = next % kBlock == 0 && end - next >= kBlock;
-      if (const std::uint64_t known = is_block ? SumOf(next / kBlock) : 0; known != 0) {
-        ready.bytes += known;
-        next += kBlock;
-      } else if (const std::uint32_t size = SizeOf(next); size != 0) {
-        ready.bytes += size;
-        ++next;
-      } else {
-        break;
-      }
-      ready.records = next - at;
-    }
+    std::uint32_t next = at;
+    do {
+      if (next % kBlock == 0) next = CountBlocks(next, end, ready.bytes);
+      const std::uint32_t block_end = std::min(end, (next / kBlock + 1) * kBlock);
+      next = CountOneByOne(next, block_end, ready.bytes);
+      if (next != block_end) break;
+    } while (next != end);
+    ready.records = next - at;
     return ready;
   }
 
@@ -191,7 +195,8 @@ class RecordSegment {
     bool is_shared = false;
   };
 
-  static constexpr std::uint32_t kBlock = 64;  // of which the sum is kept
+  static constexpr std::uint32_t kBlock = 64;          // of which the sum is kept
+  static constexpr std::uint32_t kPrefetched = 4'096;  // records, whose sums are
   static constexpr std::int64_t kNotKnown = std::numeric_limits<std::int64_t>::min();
 
   // Where what is, from the segment's beginning.
@@ -233,6 +238,25 @@ class RecordSegment {
   // Acquire, both: what they say is ready may be read.
   std::uint32_t SizeOf(std::uint32_t at) const { return heads_[at].size.load(std::memory_order_acquire); }
   std::uint64_t SumOf(std::uint32_t block) const { return sums_[block].load(std::memory_order_acquire); }
+
+  // Both add up the bytes, and return where they stop. Up to the first record that is not ready:
+  std::uint32_t CountOneByOne(std::uint32_t next, std::uint32_t end, std::uint64_t& bytes) const {
+    for (; next < end; ++next) {
+      const std::uint32_t size = SizeOf(next);
+      if (size == 0) break;
+      bytes += size;
+    }
+    return next;
+  }
+  // From the beginning of a block on, up to the first whose sum is not known:
+  std::uint32_t CountBlocks(std::uint32_t next, std::uint32_t end, std::uint64_t& bytes) const {
+    for (; end - next >= kBlock; next += kBlock) {
+      const std::uint64_t known = SumOf(next / kBlock);
+      if (known == 0) break;
+      bytes += known;
+    }
+    return next;
+  }
 
   // If all of its records are ready. If not, those who read them look at each.
   void AddUpBlock(std::uint32_t block) {

@@ -30,6 +30,12 @@ class SegmentDirectory {
     return segment != nullptr && segment->number() == number ? segment : nullptr;
   }
 
+  // Where that one most likely is, without a look at it: for a prefetch only.
+  const Segment* Guess(std::uint64_t number) const {
+    const Ring* const ring = ring_.load(std::memory_order_acquire);
+    return ring->places[number & ring->mask].load(std::memory_order_relaxed);
+  }
+
   // The rest by one thread at a time.
 
   // The next, or the first.

@@ -92,7 +92,8 @@ class Delivery {
   // The message is done with. Succeeds, and does nothing, when it is gone already. When its visibility timeout has
   // ended a standard queue deletes it, or does nothing if it was received again since; a FIFO queue says in both cases
   // kInvalidParameterValue, as others may have it. kRequestThrottled: the queue's quota of calls is used up.
-  absl::Status Delete() noexcept { return core_->Delete(message_, received_); }
+  // (Made part of the caller, as the end of a receive is: a call would cost a twelfth of what a receiver does.)
+  [[gnu::always_inline]] absl::Status Delete() noexcept { return core_->Delete(message_, received_); }
 
   // Hides the message for `visibility_timeout` from now, 0 … 12 h, in a standard queue also when its timeout has ended.
   // kMessageNotInflight: it was received again since, or in a FIFO queue, its timeout has ended.
@@ -188,7 +189,7 @@ class Deliveries {
     Take(other);
     return *this;
   }
-  ~Deliveries() {
+  [[gnu::always_inline]] ~Deliveries() {
     if (size_ != 1) {
       End();
     } else if (InPlace()->core_ != nullptr) [[likely]] {

@@ -1,4 +1,5 @@
-// A FIFO queue beside one written by hand, for few and for many message groups.
+// A FIFO queue beside two written by hand, one that only keeps the order and one that does as much, for few and for many
+// message groups.
 
 #include <atomic>
 #include <cstddef>
@@ -9,6 +10,7 @@
 #include "benchmarks.h"
 #include "peers/decouple_fifo.h"
 #include "peers/handwritten_fifo.h"
+#include "peers/handwritten_reliable_fifo.h"
 
 namespace {
 
@@ -58,4 +60,5 @@ void AddPeer() {
 void RegisterFifo() {
   AddPeer<DecoupleFifoPeer>();
   AddPeer<HandwrittenFifoPeer>();
+  AddPeer<HandwrittenReliableFifoPeer>();
 }

@@ -26,6 +26,7 @@ CHART = [
     ("cycle_vs_handwritten", "cycle_1p1c", "handwritten"),
     ("fanout_64", "fanout_64", "moodycamel"),
     ("fifo_100k_groups", "fifo_100k_groups", "handwritten"),
+    ("fifo_100k_groups_reliable", "fifo_100k_groups", "handwritten_reliable"),
     ("stream_put", "stream_put", "mutex_log"),
     ("stream_read", "stream_read", "mutex_log"),
     ("redis_streams", "redis_streams", "redis"),

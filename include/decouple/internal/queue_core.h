@@ -1,5 +1,6 @@
 // One queue: how messages come into it and are received, and what it is told as a whole, shared by the queue's handles.
-// What its deliveries do with it is a layer of its own below (delivery_core.h).
+// What becomes of it with time, and what its deliveries do with it, are layers of their own below (queue_upkeep.h,
+// delivery_core.h).
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_CORE_H_
 #define DECOUPLE_INTERNAL_QUEUE_CORE_H_
@@ -25,12 +26,8 @@
 #include "decouple/clock.h"
 #include "decouple/delivery.h"
 #include "decouple/error.h"
-#include "decouple/internal/admission.h"
 #include "decouple/internal/any_queue.h"
-#include "decouple/internal/clearing.h"
 #include "decouple/internal/dead_letter_linking.h"
-#include "decouple/internal/delivery_core.h"
-#include "decouple/internal/due_sweep.h"
 #include "decouple/internal/fifo_groups.h"
 #include "decouple/internal/handover.h"
 #include "decouple/internal/message_move.h"
@@ -40,6 +37,7 @@
 #include "decouple/internal/publishing.h"
 #include "decouple/internal/queue_rules.h"
 #include "decouple/internal/queue_settings.h"
+#include "decouple/internal/queue_upkeep.h"
 #include "decouple/internal/receipts.h"
 #include "decouple/internal/redriving.h"
 #include "decouple/internal/request_checks.h"
@@ -48,13 +46,12 @@
 #include "decouple/message.h"
 #include "decouple/queue_options.h"
 #include "decouple/redrive.h"
-#include "decouple/statistics.h"
 
 namespace decouple::internal {
 
 template <typename T>
-class QueueCore : public DeliveryCore<T> {
-  using Base = DeliveryCore<T>;
+class QueueCore : public QueueUpkeep<T> {
+  using Base = QueueUpkeep<T>;
 
  public:
   using typename Base::Message;
@@ -160,58 +157,6 @@ class QueueCore : public DeliveryCore<T> {
     return absl::OkStatus();
   }
 
-  MessageCounts Counts() {
-    Settle(store_.Now());
-    const QueueSums sums = store_.Sums();
-    return {.ready = sums.visible(), .in_flight = sums.in_flight(), .delayed = sums.waiting_for_delay()};
-  }
-
-  QueueStatistics Statistics() {
-    const std::int64_t now = store_.Now();
-    Settle(now);
-    const QueueSums sums = store_.Sums();
-    QueueStatistics statistics;
-    statistics.number_of_messages_sent = sums.sent - sums.taken_over;
-    statistics.sent_message_size = sums.sent_bytes - sums.taken_over_bytes;
-    statistics.number_of_messages_received = sums.received - sums.received_to_move;
-    statistics.number_of_empty_receives = sums.empty_receives;
-    statistics.number_of_messages_deleted = sums.deleted;
-    statistics.number_of_messages_expired = sums.expired;
-    statistics.number_of_messages_purged = sums.purged;
-    statistics.number_of_messages_redriven = sums.redriven;
-    statistics.number_of_messages_moved = sums.moved;
-    statistics.number_of_messages_taken_over = sums.taken_over;
-    statistics.number_of_messages_failed_to_redrive = sums.failed_to_redrive;
-    statistics.approximate_number_of_messages_visible = sums.visible();
-    statistics.approximate_number_of_messages_not_visible = sums.in_flight();
-    statistics.approximate_number_of_messages_delayed = sums.waiting_for_delay();
-    statistics.approximate_number_of_bytes = sums.bytes();
-    const std::int64_t oldest = clearing_.OldestSentAt();
-    statistics.approximate_age_of_oldest_message =
-        absl::Nanoseconds(std::max<std::int64_t>(0, now - std::min(now, oldest)));
-    TenantLines::Counts tenants;
-    if (store_.tenants() != nullptr) tenants = store_.tenants()->CountsAt(sums.in_flight(), now);
-    statistics.approximate_number_of_noisy_groups = tenants.noisy_groups;
-    statistics.approximate_number_of_messages_visible_in_quiet_groups =
-        std::max<std::int64_t>(0, sums.visible() - tenants.visible_in_noisy_groups);
-    statistics.approximate_number_of_messages_not_visible_in_quiet_groups =
-        std::max<std::int64_t>(0, sums.in_flight() - tenants.in_flight_in_noisy_groups);
-    return statistics;
-  }
-
-  void Close() {
-    admission_.Close();
-    store_.visible().Notify(EventCount::kAll);
-  }
-
-  bool closed() const override { return admission_.closed(); }
-
-  bool drained() {
-    if (!this->closed()) return false;
-    if (!admission_.IsEmpty()) Settle(store_.Now());  // what is left may be past its retention
-    return admission_.IsEmpty();
-  }
-
   // The last handle is gone: the core goes with the last delivery.
   void Abandon() {
     std::shared_ptr<AnyQueue> former;
@@ -221,8 +166,6 @@ class QueueCore : public DeliveryCore<T> {
     this->EndWithLastDelivery();
   }
 
-  // A little of what is due, for those who only send.
-  void WorkOff() { WorkOff(store_.mine(), store_.Now()); }
 
  protected:
   // `groups`: as for MessageStore. Attributes are set by SetAttributes() before first use, once a handle exists.
@@ -230,12 +173,9 @@ class QueueCore : public DeliveryCore<T> {
             std::uint64_t seed, Clock* clock)
       : Base(rules, std::move(groups), limits, std::move(name), seed, clock),
         publishing_(store_),
-        sweep_(store_),
         moves_(store_),
         redriving_(*this, store_),
         handover_(store_, redriving_),
-        clearing_(store_),
-        admission_(store_),
         moving_(*this, store_) {}
   ~QueueCore() override = default;
 
@@ -289,29 +229,6 @@ class QueueCore : public DeliveryCore<T> {
     return results;
   }
 
-  // Of a queue that may be full: what has to go goes. The earliest instant at which there may be room by itself.
-  std::int64_t MakeRoom(Mine& mine) {
-    const std::int64_t now = store_.Now();
-    Settle(now);
-    return std::max(now, std::min(store_.earliest().get(), clearing_.HeadRetentionEnd(mine)));
-  }
-
-  // A little of what is due.
-  void WorkOff(Mine& mine, std::int64_t now) {
-    SweepSome(mine, now);
-    clearing_.ExpiredAtHead(mine, now, kExpiredPerCall);
-  }
-  // By a sender. The head is in the receivers' caches: he leaves it alone until what he saw there may have expired.
-  void WorkOffBehindTheHead(Mine& mine, std::int64_t now) {
-    SweepSome(mine, now);
-    if (Later(mine.head_sent_since, store_.retention()) <= now) [[unlikely]]
-      mine.head_sent_since = clearing_.ExpiredAtHead(mine, now, kExpiredPerCall);
-  }
-  void SweepSome(Mine& mine, std::int64_t now) {
-    if (store_.earliest().get() <= now) sweep_.Steps(mine, now, kSweepStepsPerCall);
-    sweep_.Rest(now);
-  }
-
   // ---- receiving ----------------------------------------------------------------------------------------------------
 
   std::int64_t VisibilityTimeoutOf(const ReceiveOptions& options) const {
@@ -334,8 +251,7 @@ class QueueCore : public DeliveryCore<T> {
     LeaseRequest request{static_cast<std::uint32_t>(options.max_messages), now, Later(now, timeout)};
     auto sink = SinkTo(deliveries);
     for (int patience = kSweepsPerReceive;; --patience) {
-      if (store_.earliest().get() <= now) [[unlikely]]
-        sweep_.Steps(mine, now, kSweepStepsPerCall);
+      this->SweepDue(mine, now);
       request.most = static_cast<std::uint32_t>(options.max_messages - deliveries.size());
       const bool below_limit = leasing.Lease(mine, request, sink);
       if (deliveries.size() == options.max_messages) return true;
@@ -366,7 +282,7 @@ class QueueCore : public DeliveryCore<T> {
       const std::int64_t wait = WaitOf(options);
       if (wait != 0) {
         Await(leasing, mine, options, Later(store_.Now(), wait), result);
-      } else if (drained()) {
+      } else if (this->drained()) {
         result = ReceiveResult<T>(Drained());
       }
     } else if (const std::int64_t wait = WaitOf(options); wait != 0) {
@@ -384,7 +300,9 @@ class QueueCore : public DeliveryCore<T> {
     }
   }
 
+  using Base::admission_;
   using Base::checks_;
+  using Base::clearing_;
   using Base::clock_;
   using Base::limit_;
   using Base::quota_;
@@ -394,21 +312,16 @@ class QueueCore : public DeliveryCore<T> {
   using Base::store_;
 
   Publishing<T> publishing_;
-  DueSweep<T> sweep_;
   StragglerMove<T> moves_;
   Redriving<T> redriving_;
   Handover<T> handover_;
-  Clearing<T> clearing_;
-  Admission<T> admission_;
   Moving<T> moving_;
   MessageMoves moves_of_messages_;
 
  private:
   static constexpr std::int64_t kNever = -1;
-  static constexpr int kSweepStepsPerCall = 4;
   static constexpr int kSweepsPerReceive = 100;
   static constexpr std::uint64_t kEmptyReceivesPerTidy = 64;
-  static constexpr std::uint32_t kExpiredPerCall = 2 * kSlotsPerSegment;
 
   static absl::Status Drained() {
     return MakeError(Error::kQueueClosed, "the queue is closed and drained; nothing will come any more");
@@ -432,7 +345,7 @@ class QueueCore : public DeliveryCore<T> {
         const std::int64_t now = store_.Now();
         const bool below_limit = TryReceive(leasing, mine, options, now, *result);
         if (!result->empty()) break;
-        if (drained()) {
+        if (this->drained()) {
           result = ReceiveResult<T>(Drained());
           break;
         }
@@ -453,19 +366,10 @@ class QueueCore : public DeliveryCore<T> {
     if (watching) store_.WatchForReceivers(-1);
   }
 
-  // ---- housekeeping -------------------------------------------------------------------------------------------------
-
-  // All that is due, so that counts are exact.
-  void Settle(std::int64_t now) {
-    Mine& mine = store_.mine();
-    sweep_.All(mine, now);
-    clearing_.ExpiredAtHead(mine, now, std::numeric_limits<std::uint32_t>::max());
-  }
-
   void Apply(const QueueAttributes& attributes) {
     settings_.Apply(attributes);
     if (attributes.retention) {
-      Settle(store_.Now());  // what is over stays so, even if it would not be by the new one
+      this->Settle(store_.Now());  // what is over stays so, even if it would not be by the new one
       store_.set_retention(absl::ToInt64Nanoseconds(*attributes.retention));
       clearing_.LookAtAllAgain();
       store_.room().Notify(EventCount::kAll);  // there may be some sooner

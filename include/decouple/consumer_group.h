@@ -174,7 +174,7 @@ class ConsumerGroup {
     absl::Status status = internal::CheckName("group name", options.name);
     status.Update(internal::CheckDuration(Error::kInvalidArgument, "lease duration", options.lease_duration,
                                           absl::Nanoseconds(1), absl::InfiniteDuration()));
-    status.Update(stream.core()->CheckRead(options.max_records, absl::ZeroDuration()));
+    status.Update(stream.core()->checks().CheckRead(options.max_records, absl::ZeroDuration()));
     if (std::holds_alternative<AtSequenceNumber>(options.start) ||
         std::holds_alternative<AfterSequenceNumber>(options.start)) {
       status.Update(internal::MakeError(Error::kInvalidArgument,

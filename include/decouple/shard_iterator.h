@@ -48,7 +48,7 @@ class ShardIterator {
   // kExpiredIterator: the last use was five minutes ago or more; stays so. kProvisionedThroughputExceeded, in which
   // case nothing moved. kInvalidArgument: an argument out of its range.
   Result<RecordBatch<T>> Next(std::size_t limit = 10'000, const ReadOptions& options = {}) {
-    if (absl::Status status = core_->CheckRead(limit, options.wait); !status.ok()) {
+    if (absl::Status status = core_->checks().CheckRead(limit, options.wait); !status.ok()) {
       return Result<RecordBatch<T>>(std::move(status));
     }
     const absl::Duration lifetime = core_->options().limits.iterator_lifetime;

@@ -9,7 +9,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -165,7 +164,6 @@ class QueueCore : public QueueUpkeep<T> {
     if (store_.Sums().taken_over > 0) clearing_.Everything(store_.mine());
     this->EndWithLastDelivery();
   }
-
 
  protected:
   // `groups`: as for MessageStore. Attributes are set by SetAttributes() before first use, once a handle exists.

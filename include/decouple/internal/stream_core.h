@@ -1,4 +1,4 @@
-// A stream with bodies of type T: what is checked of puts and reads, and how a record gets into its shard.
+// A stream with bodies of type T: how a record gets into its shard, and what is read of one.
 
 #ifndef DECOUPLE_INTERNAL_STREAM_CORE_H_
 #define DECOUPLE_INTERNAL_STREAM_CORE_H_
@@ -27,12 +27,12 @@
 #include "decouple/error.h"
 #include "decouple/hash_key.h"
 #include "decouple/internal/per_thread.h"
-#include "decouple/internal/range_checks.h"
 #include "decouple/internal/record_segment.h"
 #include "decouple/internal/shard_core.h"
 #include "decouple/internal/shard_set.h"
 #include "decouple/internal/shared_body.h"
 #include "decouple/internal/sleeper.h"
+#include "decouple/internal/stream_checks.h"
 #include "decouple/internal/stream_counters.h"
 #include "decouple/internal/stream_throughput.h"
 #include "decouple/internal/thread_record.h"
@@ -44,23 +44,6 @@
 #include "decouple/stream_statistics.h"
 
 namespace decouple::internal {
-
-inline absl::Status CheckStreamRetention(absl::Duration retention, const Limits& limits) {
-  return CheckDuration(Error::kInvalidArgument, "retention period", retention, limits.min_stream_retention,
-                       limits.max_stream_retention);
-}
-
-inline absl::Status CheckStreamOptions(const StreamOptions& options) {
-  constexpr auto kError = Error::kInvalidArgument;
-  constexpr auto kMost = std::numeric_limits<std::size_t>::max();
-  absl::Status status = CheckNumber(kError, "number of shards", options.shards, std::size_t{1}, kMost);
-  status.Update(CheckStreamRetention(options.retention, options.limits));
-  status.Update(CheckNumber(kError, "maximum record size", options.max_record_size, std::size_t{1},
-                            options.limits.largest_max_record_size));
-  status.Update(
-      CheckNumber(kError, "retained bytes per shard", options.retained_bytes_per_shard, std::size_t{1}, kMost));
-  return status;
-}
 
 template <typename T>
 class StreamCore {
@@ -83,6 +66,7 @@ class StreamCore {
   const StreamOptions& options() const { return options_; }
   Clock& clock() const { return clock_; }
   std::int64_t Now() const { return NowNanos(clock_or_null_); }
+  const StreamChecks& checks() const { return checks_; }
   ShardSet<T>& shards() { return shards_; }
   OwnedStreamCounts& mine() { return counts_.Local(); }
 
@@ -98,7 +82,7 @@ class StreamCore {
 
   // Moves from the entries that were put.
   absl::StatusOr<PutBatchResults> PutBatch(std::span<PutBatchEntry<T>> entries) {
-    if (absl::Status status = CheckPutBatch(entries); !status.ok()) return status;
+    if (absl::Status status = checks_.CheckPutBatch(entries); !status.ok()) return status;
     OwnedStreamCounts& mine = counts_.Local();
     const std::int64_t now = Now();
     PutBatchResults results;
@@ -118,20 +102,13 @@ class StreamCore {
   // A body that others share. Uses up a hold of the caller's if it succeeds.
   absl::StatusOr<PutResult> PutShared(std::string_view key, SharedBody& body) {
     const std::size_t bytes = body.bytes() + key.size();
-    if (absl::Status status = CheckRecord(key, bytes); !status.ok()) return status;
+    if (absl::Status status = checks_.CheckRecord(key, bytes); !status.ok()) return status;
     const std::int64_t now = Now();
     return Append(counts_.Local(), HashKeyOf(key, options_.partition_hash), std::nullopt, bytes, now,
                   [&](Segment& segment, std::uint32_t at) { segment.WriteShared(at, key, now, &body); });
   }
 
   // ---- reads --------------------------------------------------------------------------------------------------------
-
-  absl::Status CheckRead(std::size_t limit, absl::Duration wait) const {
-    absl::Status status = CheckNumber(Error::kInvalidArgument, "number of records to read", limit, std::size_t{1},
-                                      options_.limits.max_records_per_read);
-    status.Update(CheckDuration(Error::kInvalidArgument, "wait", wait, absl::ZeroDuration(), absl::InfiniteDuration()));
-    return status;
-  }
 
   // From `position` on, which moves behind what was read. `limit` and `wait` have been checked.
   Result<RecordBatch<T>> Read(Shard& shard, std::uint64_t& position, std::size_t limit, absl::Duration wait) {
@@ -233,44 +210,10 @@ class StreamCore {
   }
 
  private:
-  absl::Status CheckRecord(std::string_view key, std::size_t bytes) const {
-    if (key.empty() || !IsWithin(key, options_.limits.max_partition_key_characters)) [[unlikely]] {
-      return MakeError(Error::kInvalidArgument,
-                       absl::StrCat("partition key \"", std::string(key), "\"; allowed are 1 to ",
-                                    options_.limits.max_partition_key_characters, " characters"));
-    }
-    if (bytes > options_.max_record_size) [[unlikely]] {
-      return MakeError(Error::kInvalidArgument, absl::StrCat("a record of ", bytes, " bytes; allowed are at most ",
-                                                             options_.max_record_size, ", partition key included"));
-    }
-    return absl::OkStatus();
-  }
-
-  // Whether `text`, in UTF-8, has at most `most` characters. A malformed sequence has some, too.
-  static bool IsWithin(std::string_view text, std::size_t most) {
-    if (text.size() <= most) [[likely]]
-      return true;
-    const auto begins_character = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; };
-    return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), begins_character)) <= most;
-  }
-
-  absl::Status CheckPutBatch(std::span<const PutBatchEntry<T>> entries) const {
-    const std::size_t most = options_.limits.max_records_per_put;
-    if (entries.empty() || entries.size() > most) {
-      return MakeError(Error::kInvalidArgument,
-                       absl::StrCat("a batch of ", entries.size(), " records; allowed are 1 to ", most));
-    }
-    std::size_t bytes = 0;
-    for (const auto& entry : entries) bytes += MessageSize(entry.body) + entry.partition_key.size();
-    if (bytes <= options_.limits.max_bytes_per_put) return absl::OkStatus();
-    return MakeError(Error::kInvalidArgument, absl::StrCat("a batch of ", bytes, " bytes; allowed are at most ",
-                                                           options_.limits.max_bytes_per_put, ", keys included"));
-  }
-
   absl::StatusOr<PutResult> Put(OwnedStreamCounts& mine, std::string_view key, T&& body, const PutOptions& options,
                                 std::int64_t now) {
     const std::size_t bytes = MessageSize(std::as_const(body)) + key.size();
-    if (absl::Status status = CheckRecord(key, bytes); !status.ok()) [[unlikely]]
+    if (absl::Status status = checks_.CheckRecord(key, bytes); !status.ok()) [[unlikely]]
       return status;
     const HashKey hash =
         options.explicit_hash_key ? *options.explicit_hash_key : HashKeyOf(key, options_.partition_hash);
@@ -388,6 +331,7 @@ class StreamCore {
   }
 
   const StreamOptions options_;
+  const StreamChecks checks_{options_};
   Clock& clock_;
   Clock* const clock_or_null_;
   std::atomic<std::int64_t> retention_;

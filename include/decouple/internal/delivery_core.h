@@ -108,7 +108,7 @@ class DeliveryCore : public AnyQueue {
     for (const Delivery<T>& delivery : deliveries) {
       if (delivery.core_ == nullptr) [[unlikely]] {
         --gone;
-      } else if (!Store::TryDropBare(delivery.message_)) {
+      } else if (!Store::TryDropBare(delivery.message_)) {  // first, as it is all there is to most
         store_.Drop(delivery.message_);
       }
     }

@@ -325,8 +325,8 @@ class TicketLane {
   LaneSegments<Slot> segments_{head_};
 
   std::mutex skipping_;
-  std::vector<std::uint64_t>
-      skipped_;  // under the mutex: tickets whose senders have yet to learn that they were passed
+  // Under the mutex: tickets whose senders have yet to learn that they were passed.
+  std::vector<std::uint64_t> skipped_;
 };
 
 }  // namespace decouple::internal

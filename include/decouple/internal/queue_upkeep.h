@@ -96,9 +96,9 @@ class QueueUpkeep : public DeliveryCore<T> {
   QueueUpkeep(const QueueRules& rules, std::unique_ptr<FifoGroups> groups, const Limits& limits, std::string name,
               std::uint64_t seed, Clock* clock)
       : Base(rules, std::move(groups), limits, std::move(name), seed, clock),
+        sweep_(store_),
         clearing_(store_),
-        admission_(store_),
-        sweep_(store_) {}
+        admission_(store_) {}
   ~QueueUpkeep() override = default;
 
   // ---- what is due --------------------------------------------------------------------------------------------------
@@ -135,6 +135,7 @@ class QueueUpkeep : public DeliveryCore<T> {
 
   using Base::store_;
 
+  DueSweep<T> sweep_;
   Clearing<T> clearing_;
   Admission<T> admission_;
 
@@ -146,8 +147,6 @@ class QueueUpkeep : public DeliveryCore<T> {
     SweepDue(mine, now);
     sweep_.Rest(now);
   }
-
-  DueSweep<T> sweep_;
 };
 
 }  // namespace decouple::internal

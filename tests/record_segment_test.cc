@@ -1,0 +1,79 @@
+#include "decouple/internal/record_segment.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "catch.h"
+#include "decouple/internal/huge_pages.h"
+
+namespace decouple::testing {
+namespace {
+
+using internal::PagePiece;
+
+constexpr std::uint32_t kRecords = 320;  // five blocks of those whose sizes are kept added up
+
+using Segment = internal::RecordSegment<int>;
+
+struct Destroy {
+  void operator()(Segment* segment) const { segment->Destroy(); }
+};
+
+std::uint32_t BytesOf(std::uint32_t at) { return at % 7 + 1; }
+
+// As a read counts, but record by record.
+Segment::Ready CountOneByOne(const std::vector<bool>& is_published, std::uint32_t at, std::uint32_t most) {
+  Segment::Ready ready;
+  for (; at < kRecords && ready.records < most && is_published[at]; ++at, ++ready.records) ready.bytes += BytesOf(at);
+  return ready;
+}
+
+// A segment whose records come in that order; after each of them `check` is called.
+template <typename Check>
+void Publish(const std::vector<std::uint32_t>& order, Check check) {
+  const std::unique_ptr<Segment, Destroy> segment(Segment::Create(kRecords, PagePiece::Alone));
+  std::vector<bool> is_published(kRecords, false);
+  for (const std::uint32_t at : order) {
+    segment->Write(at, "key", 0, static_cast<int>(at));
+    segment->Publish(at, BytesOf(at));
+    is_published[at] = true;
+    check(*segment, is_published);
+  }
+}
+
+void CheckFrom(const Segment& segment, const std::vector<bool>& is_published, std::uint32_t at) {
+  for (const std::uint32_t most : {1U, 54U, 63U, 64U, 65U, 128U, 200U, kRecords}) {
+    const auto ready = segment.CountReady(at, most);
+    const auto expected = CountOneByOne(is_published, at, most);
+    INFO("from " << at << ", at most " << most);
+    REQUIRE(ready.records == expected.records);
+    REQUIRE(ready.bytes == expected.bytes);
+  }
+}
+
+std::vector<std::uint32_t> InOrder() {
+  std::vector<std::uint32_t> order(kRecords);
+  for (std::uint32_t at = 0; at < kRecords; ++at) order[at] = at;
+  return order;
+}
+
+TEST_CASE("what is ready ends at the first record that is not") {
+  Publish(InOrder(), [](const Segment& segment, const std::vector<bool>& is_published) {
+    for (const std::uint32_t at : {0U, 10U, 32U, 63U, 64U, 127U, 128U, 300U, 319U})
+      CheckFrom(segment, is_published, at);
+  });
+}
+
+TEST_CASE("blocks whose sum nobody knows are counted record by record, those behind them by their sums") {
+  std::vector<std::uint32_t> order = InOrder();
+  // The last of the second block comes before its first, which comes last of all: so nobody adds the block up.
+  std::rotate(order.begin() + 64, order.begin() + 65, order.end());
+  Publish(order, [](const Segment& segment, const std::vector<bool>& is_published) {
+    for (const std::uint32_t at : {0U, 32U, 63U, 64U, 65U, 96U, 128U}) CheckFrom(segment, is_published, at);
+  });
+}
+
+}  // namespace
+}  // namespace decouple::testing

@@ -5,22 +5,19 @@
 
 #include <benchmark/benchmark.h>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <mutex>
 #include <optional>
-#include <queue>
-#include <unordered_map>
 #include <utility>
-#include <vector>
 
+#include "peers/handwritten_leases.h"
 #include "peers/shared_end.h"
 
 template <typename Body>
 class HandwrittenPeer {
-  using Clock = std::chrono::steady_clock;
+  using Clock = typename HandwrittenLeases<Body>::Clock;
 
  public:
   static constexpr const char* kName = "handwritten";
@@ -47,49 +44,27 @@ class HandwrittenPeer {
     std::uint64_t id;
     Body body{};
   };
-  struct Deadline {
-    Clock::time_point at;
-    std::uint64_t id;
-    friend bool operator<(const Deadline& a, const Deadline& b) { return a.at > b.at; }
-  };
 
   std::optional<std::pair<std::uint64_t, Body>> Lease() {
     const auto now = Clock::now();
     const std::lock_guard lock(mutex_);
-    for (; !deadlines_.empty() && deadlines_.top().at <= now; deadlines_.pop()) {
-      const auto late = in_flight_.find(deadlines_.top().id);
-      if (late == in_flight_.end()) continue;  // it was deleted
-      ready_.push_back({late->first, std::move(late->second)});
-      in_flight_.erase(late);
-    }
+    leases_.TakeLate(now, [this](std::uint64_t id, Body&& body) { ready_.push_back({id, std::move(body)}); });
     if (ready_.empty()) return std::nullopt;
     Message message = std::move(ready_.front());
     ready_.pop_front();
-    deadlines_.push({now + std::chrono::seconds(30), message.id});
-    in_flight_.emplace(message.id, message.body);
-    // What was deleted stays among the deadlines: they are thinned out when most are of no use.
-    if (deadlines_.size() > 2 * in_flight_.size() + 1'000) ForgetDeleted();
+    leases_.Add(message.id, message.body, now);
     return std::pair(message.id, std::move(message.body));
   }
 
   void Delete(std::uint64_t id) {
     const std::lock_guard lock(mutex_);
-    in_flight_.erase(id);
-  }
-
-  void ForgetDeleted() {
-    std::vector<Deadline> left;
-    for (; !deadlines_.empty(); deadlines_.pop()) {
-      if (in_flight_.contains(deadlines_.top().id)) left.push_back(deadlines_.top());
-    }
-    deadlines_ = std::priority_queue<Deadline>(std::less<Deadline>(), std::move(left));
+    leases_.Remove(id);
   }
 
   std::mutex mutex_;
   std::uint64_t last_id_ = 0;
   std::deque<Message> ready_;
-  std::unordered_map<std::uint64_t, Body> in_flight_;
-  std::priority_queue<Deadline> deadlines_;
+  HandwrittenLeases<Body> leases_;
 };
 
 #endif  // DECOUPLE_BENCH_PEERS_HANDWRITTEN_H_

@@ -13,12 +13,12 @@
 #include <deque>
 #include <mutex>
 #include <optional>
-#include <queue>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
-#include <vector>
+
+#include "peers/handwritten_leases.h"
 
 class HandwrittenReliableFifoPeer {
   using Clock = std::chrono::steady_clock;
@@ -43,86 +43,59 @@ class HandwrittenReliableFifoPeer {
   }
 
  private:
-  struct Group {
-    std::deque<std::size_t> messages;
-  };
-  using Groups = std::unordered_map<std::string, Group>;
-  using OneGroup = Groups::value_type;  // where it is stays the same
+  using Groups = std::unordered_map<std::string, std::deque<std::size_t>>;
+  using Group = Groups::value_type;  // where it is stays the same
 
-  struct Deadline {
-    Clock::time_point at;
-    std::uint64_t receipt;
-    friend bool operator<(const Deadline& a, const Deadline& b) { return a.at > b.at; }
-  };
-  using Ids = std::unordered_set<std::string>;
   struct Sent {
     Clock::time_point at;
-    Ids::const_iterator id;
+    const std::string* id;
   };
 
   void Send(const std::string& group, std::string id, std::size_t number) {
     const auto now = Clock::now();
     const std::lock_guard lock(mutex_);
     for (; !sent_.empty() && sent_.front().at + std::chrono::minutes(5) <= now; sent_.pop_front()) {
-      ids_.erase(sent_.front().id);
+      ids_.erase(ids_.find(*sent_.front().id));
     }
     const auto [place, is_new] = ids_.insert(std::move(id));
     if (!is_new) return;
-    sent_.push_back({now, place});
-    OneGroup& into = *groups_.try_emplace(group).first;
-    into.second.messages.push_back(number);
-    if (into.second.messages.size() == 1) line_.push_back(&into);
+    sent_.push_back({now, &*place});
+    Group& into = *groups_.try_emplace(group).first;
+    into.second.push_back(number);
+    if (into.second.size() == 1) line_.push_back(&into);
   }
 
   std::optional<std::pair<std::uint64_t, std::size_t>> Lease() {
     const auto now = Clock::now();
     const std::lock_guard lock(mutex_);
-    for (; !deadlines_.empty() && deadlines_.top().at <= now; deadlines_.pop()) {
-      const auto late = in_flight_.find(deadlines_.top().receipt);
-      if (late == in_flight_.end()) continue;  // it was deleted
-      line_.push_front(late->second);
-      in_flight_.erase(late);
-    }
+    leases_.TakeLate(now, [this](std::uint64_t, Group* group) { line_.push_front(group); });
     if (line_.empty()) return std::nullopt;
-    OneGroup* const group = line_.front();  // in flight: not in the line
+    Group* const group = line_.front();  // in flight: not in the line
     line_.pop_front();
     const std::uint64_t receipt = ++last_receipt_;
-    deadlines_.push({now + std::chrono::seconds(30), receipt});
-    in_flight_.emplace(receipt, group);
-    // What was deleted stays among the deadlines: they are thinned out when most are of no use.
-    if (deadlines_.size() > 2 * in_flight_.size() + 1'000) ForgetDeleted();
-    return std::pair(receipt, group->second.messages.front());
+    leases_.Add(receipt, group, now);
+    return std::pair(receipt, group->second.front());
   }
 
   void Delete(std::uint64_t receipt) {
     const std::lock_guard lock(mutex_);
-    const auto found = in_flight_.find(receipt);
-    if (found == in_flight_.end()) return;
-    OneGroup* const group = found->second;
-    in_flight_.erase(found);
-    group->second.messages.pop_front();
-    if (group->second.messages.empty()) {
+    const std::optional<Group*> leased = leases_.Take(receipt);
+    if (!leased) return;
+    Group* const group = *leased;
+    group->second.pop_front();
+    if (group->second.empty()) {
       groups_.erase(groups_.find(group->first));
     } else {
       line_.push_back(group);
     }
   }
 
-  void ForgetDeleted() {
-    std::vector<Deadline> left;
-    for (; !deadlines_.empty(); deadlines_.pop()) {
-      if (in_flight_.contains(deadlines_.top().receipt)) left.push_back(deadlines_.top());
-    }
-    deadlines_ = std::priority_queue<Deadline>(std::less<Deadline>(), std::move(left));
-  }
-
   std::mutex mutex_;
   Groups groups_;
-  std::deque<OneGroup*> line_;
+  std::deque<Group*> line_;
   std::uint64_t last_receipt_ = 0;
-  std::unordered_map<std::uint64_t, OneGroup*> in_flight_;
-  std::priority_queue<Deadline> deadlines_;
-  Ids ids_;
+  HandwrittenLeases<Group*> leases_;
+  std::unordered_set<std::string> ids_;
   std::deque<Sent> sent_;
 };
 

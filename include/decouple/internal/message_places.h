@@ -51,7 +51,7 @@ class MessagePlaces : public MessageContent<T> {
     typename Lane::View view;
     typename Line::View line_view;
     typename Lane::View aside_view;
-    // What is at the lane's head was not sent before (queue_core.h).
+    // What is at the lane's head was not sent before (queue_upkeep.h).
     std::int64_t head_sent_since = std::numeric_limits<std::int64_t>::min();
   };
 

@@ -27,6 +27,7 @@
 #include "decouple/error.h"
 #include "decouple/internal/any_queue.h"
 #include "decouple/internal/dead_letter_linking.h"
+#include "decouple/internal/event_count.h"
 #include "decouple/internal/fifo_groups.h"
 #include "decouple/internal/handover.h"
 #include "decouple/internal/message_move.h"

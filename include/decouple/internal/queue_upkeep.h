@@ -21,6 +21,7 @@
 #include "decouple/internal/queue_counters.h"
 #include "decouple/internal/queue_rules.h"
 #include "decouple/internal/segment_pool.h"
+#include "decouple/internal/sleeper.h"
 #include "decouple/internal/tenant_lines.h"
 #include "decouple/limits.h"
 #include "decouple/statistics.h"

@@ -265,7 +265,7 @@ class RecordLog {
   // next one in the cache, once he is through with these (ten thousand numbers a read: 0.64 -> 0.57 ns each).
   void PrefetchBehind(std::uint64_t number, std::size_t segments) const {
     for (; segments > 0; --segments) {
-      if (const Segment* const segment = directory_.Guess(++number)) Segment::Prefetch(segment);
+      if (const Segment* const segment = directory_.Guess(++number)) Segment::Prefetch(segment, kLargest);
     }
   }
 

@@ -99,11 +99,11 @@ class RecordSegment {
     std::uint64_t bytes = 0;
   };
 
-  // Has the processor fetch what CountReady() looks at in a segment that is full. By an address that need not be a
-  // segment's any more.
-  static void Prefetch(const RecordSegment* segment) {
+  // Has the processor fetch what CountReady() looks at in a segment of so many records that is full. By an address that
+  // need not be a segment's any more.
+  static void Prefetch(const RecordSegment* segment, std::uint32_t records) {
     const auto* const begin = reinterpret_cast<const std::byte*>(segment);
-    for (std::size_t at = 0; at < sizeof(RecordSegment) + kPrefetched / kBlock * sizeof(Sum); at += kCacheLine) {
+    for (std::size_t at = 0; at < sizeof(RecordSegment) + records / kBlock * sizeof(Sum); at += kCacheLine) {
       __builtin_prefetch(begin + at);
     }
   }
@@ -195,8 +195,7 @@ class RecordSegment {
     bool is_shared = false;
   };
 
-  static constexpr std::uint32_t kBlock = 64;          // of which the sum is kept
-  static constexpr std::uint32_t kPrefetched = 4'096;  // records, whose sums are
+  static constexpr std::uint32_t kBlock = 64;  // of which the sum is kept
   static constexpr std::int64_t kNotKnown = std::numeric_limits<std::int64_t>::min();
 
   // Where what is, from the segment's beginning.

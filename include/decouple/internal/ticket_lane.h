@@ -21,7 +21,7 @@
 // passed.
 //
 // Two threads that come for the tail, or for the head, at the same time make it out by a compare-exchange: who comes
-// second first leaves the line to the other for a while (GiveWay).
+// second first leaves it to the other for a while (GiveWay).
 //
 // Segments. Ticket t lives in the segment of ordinal t / 64 + 1 (lane_segments.h). A segment that holds a slot which only
 // the caller can finish (an unpublished ticket, a claimed slot) stays where it is, so what a thread has found it may
@@ -280,10 +280,10 @@ class TicketLane {
   static constexpr int kStepsOfGivingWay = 1'500;  // less than half a microsecond
   static constexpr std::uint64_t kHalf = kSlotsPerSegment / 2;
 
-  // After another thread came first to the tail, or to the head. Two that come for the same line again and again spend
-  // their time on waiting for it; so one of them lets the other have it for some twenty messages, by itself. (Two senders
-  // without receivers 25 -> 14 ns a message, two receivers 25 -> 17; two and two 33 -> 25-28. With Relax() for as long,
-  // two senders took 40.)
+  // After another thread came first to the tail, or to the head. Two that come for the same line of the cache again and
+  // again spend their time on waiting for it; so one of them lets the other have it for some twenty messages, by itself.
+  // (Two senders without receivers 25 -> 14 ns a message, two receivers 25 -> 17; two and two 33 -> 25-28. With Relax()
+  // for as long, two senders took 40.)
   static void GiveWay() {
     for (int step = 0; step < kStepsOfGivingWay; ++step) std::atomic_signal_fence(std::memory_order_seq_cst);
   }

@@ -57,7 +57,7 @@ class Deduplication {
   Key Seek(std::string_view group, std::string_view id) {
     const DeduplicationScope scope = scope_.load(std::memory_order_acquire);
     const Key key = {HashOf(group, id, scope), scope};
-    ShardOf(key.hash).table.Prefetch(TableHash(key.hash));
+    ShardOf(key.hash).table.PrefetchMarks(TableHash(key.hash));
     return key;
   }
 

@@ -74,32 +74,20 @@ class DeliveryCore : public AnyQueue {
 
   // Deliveries of one receive. Those that can be are deleted; the first error of the others.
   [[gnu::noinline]] absl::Status DeleteAll(std::span<Delivery<T>> deliveries) {
-    if (quota_ != nullptr) [[unlikely]] {
-      if (absl::Status status = TakeDelete(); !status.ok()) return status;
-    }
     store_.mine();  // the thread may have used another queue meanwhile
     Mine* const mine = store_.KnownMine();
-    absl::Status all;
-    std::size_t plain = 0;  // these are counted together
-    std::size_t bytes = 0;
-    const Delivery<T>* delivery = deliveries.data();
-    const Delivery<T>* const end = delivery + deliveries.size();
-    while (delivery != end) {
-      if (mine != nullptr) [[likely]] {
-        const Delivery<T>* const first = delivery;
-        SlotWord marks;
-        delivery = RemovePlainOnes(*mine, first, end, marks);
-        plain += static_cast<std::size_t>(delivery - first);
-        bytes += PlainBytesOf(first, delivery, marks);  // not in the section: it may be the user's code
-      }
-      if (delivery == end) [[likely]]
-        break;
-      if (delivery->core_ != nullptr) all.Update(receipts_.Delete(delivery->message_, delivery->receive_count()));
-      ++delivery;
+    const Delivery<T>* const first = deliveries.data();
+    const Delivery<T>* const end = first + deliveries.size();
+    const Delivery<T>* rest = first;
+    if (mine != nullptr) [[likely]] {
+      SlotWord marks;
+      rest = RemovePlainOnes(*mine, first, end, marks);
+      // Not in the section: it may be the user's code.
+      store_.CountPlainRemovals(*mine, static_cast<std::size_t>(rest - first), PlainBytesOf(first, rest, marks));
     }
-    if (plain != 0) [[likely]]
-      store_.CountPlainRemovals(*mine, plain, bytes);
-    return all;
+    if (rest != end) [[unlikely]]
+      return DeleteEach(rest, end);
+    return absl::OkStatus();
   }
 
   // Deliveries of one receive are gone.
@@ -199,6 +187,22 @@ class DeliveryCore : public AnyQueue {
   [[gnu::always_inline]] bool TryDeletePlain(Mine& known, Message message, SlotWord received) {
     const ReadSection section(known.record, FencesAreFree());
     return store_.TryRemovePlain(section, message, received);
+  }
+
+  // One by one. What has a quota begins here: it is never deleted in a plain way.
+  [[gnu::noinline]] absl::Status DeleteEach(const Delivery<T>* first, const Delivery<T>* end) {
+    absl::Status all = TakeDelete();
+    if (!all.ok()) return all;
+    for (; first != end; ++first) {
+      if (first->core_ == nullptr) continue;
+      Mine* const mine = store_.KnownMine();
+      if (mine != nullptr && TryDeletePlain(*mine, first->message_, first->received_)) {
+        store_.CountPlainRemovals(*mine, 1, Store::PlainBytesOf(first->message_, first->received_));
+      } else {
+        all.Update(receipts_.Delete(first->message_, first->receive_count()));
+      }
+    }
+    return all;
   }
 
   [[gnu::noinline]] absl::Status DeleteInGeneral(Message message, SlotWord received) {

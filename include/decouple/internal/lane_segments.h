@@ -76,7 +76,8 @@ class LaneSegments {
 
   // Whether it is up to who claimed the slots before the ticket `end` to retire some.
   [[gnu::always_inline]] bool EndsRound(std::uint64_t end) const {
-    return end % (kSlotsPerSegment * std::uint64_t{segments_per_round_.load(std::memory_order_relaxed)}) == 0;
+    // Without the division that a compiler makes which does not know that it is a power of two.
+    return (end & (kSlotsPerSegment * std::uint64_t{segments_per_round_.load(std::memory_order_relaxed)} - 1)) == 0;
   }
 
   // At the end of a round, or when there is time. As TryRetire(); at most two segments that have to stay are looked at

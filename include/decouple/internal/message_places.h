@@ -153,11 +153,9 @@ class MessagePlaces : public MessageContent<T> {
     return Later(slot.sent_at.load(std::memory_order_relaxed), retention());
   }
 
-  // Whether the message's retention may end before a lease that ends at `visible_at`.
+  // Whether the message's retention ends before a lease that ends at `visible_at`.
   static bool IsAgeing(const Slot& slot, std::int64_t visible_at, std::int64_t retention) {
-    // Without signs: what was sent later than now, by another thread's reading, counts as ageing too.
-    const auto sent_at = static_cast<std::uint64_t>(slot.sent_at.load(std::memory_order_relaxed));
-    return static_cast<std::uint64_t>(visible_at) - sent_at > static_cast<std::uint64_t>(retention);
+    return slot.sent_at.load(std::memory_order_relaxed) < visible_at - retention;  // which no two instants overflow
   }
 
   // Some messages were sent earlier than those that have earlier tickets: they came from another queue.

@@ -56,15 +56,18 @@ class Publishing {
     return ready.With(marks);
   }
 
-  // Several of these, with consecutive tickets: construct(slot) for each in turn.
+  // Several of these, with consecutive tickets: construct(slot) for each in turn. After a light fence the caller asks
+  // for those that were skipped, if there may be some.
   template <typename Construct>
-  [[gnu::always_inline]] void PublishPlainRun(Mine& mine, std::uint64_t first, std::uint32_t n, std::int64_t sent_at,
-                                              Construct construct) {
-    store_.lane().PublishRun(
-        first, n, mine.view, [&](Slot& slot, SlotWord ready) { return WritePlain(slot, ready, sent_at, construct); },
-        [&](typename Lane::Place place) {
-          ListSkipped({place.segment, place.slot});
-        });
+  [[gnu::always_inline]] void JustPublishPlainRun(Mine& mine, std::uint64_t first, std::uint32_t n,
+                                                  std::int64_t sent_at, Construct construct) {
+    store_.lane().JustPublishRun(
+        first, n, mine.view, [&](Slot& slot, SlotWord ready) { return WritePlain(slot, ready, sent_at, construct); });
+  }
+  void ListSkippedOfRun(Mine& mine, std::uint64_t first, std::uint32_t n) {
+    store_.lane().ForEachSkipped(first, n, mine.view, [&](typename Lane::Place place) {
+      ListSkipped({place.segment, place.slot});
+    });
   }
 
   // A message that has been published as ready, but whose ticket was skipped: no receiver will come for it there, so it

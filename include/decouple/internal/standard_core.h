@@ -104,34 +104,37 @@ class StandardCore final : public StandardIntake<T> {
 
   [[gnu::noinline]] ReceiveResult<T> ReceiveSeveral(const ReceiveOptions& options) {
     ReceiveResult<T> result;
+    const auto most = static_cast<std::size_t>(options.max_messages);
+    Deliveries<T>& deliveries = *result;
     store_.mine();  // the thread may have used another queue meanwhile
     Mine* const mine = store_.KnownMine();
     if (mine != nullptr && !store_.has_detours()) [[likely]] {
-      while (result->size() < options.max_messages &&
-             ReceiveRun(*mine, options.max_messages - result->size(), *result)) {
+      while (deliveries.size() < most && ReceiveRun(*mine, most - deliveries.size(), deliveries)) {
       }
     }
-    if (result->size() != options.max_messages) [[unlikely]]
+    if (deliveries.size() != most) [[unlikely]]
       ReceiveMore(options, result);
     return result;
   }
 
   // Ready messages of one segment. False: that is all that comes so.
-  bool ReceiveRun(Mine& known, std::size_t most, Deliveries<T>& deliveries) {
-    std::span<MessageSlot<T>> slots;
+  [[gnu::noinline]] bool ReceiveRun(Mine& known, std::size_t most, Deliveries<T>& deliveries) {
+    typename Lane::Claimed claimed;
     {
       const ReadSection section(known.record, FencesAreFree());
-      slots = store_.lane().ClaimReady(section, known.view, static_cast<std::uint32_t>(most), this->limit_.lane_gate());
+      claimed =
+          store_.lane().ClaimReady(section, known.view, static_cast<std::uint32_t>(most), this->limit_.lane_gate());
     }
-    if (slots.empty()) return false;
+    if (claimed.count == 0) return false;
     const std::int64_t now = store_.Now();  // after the claim: see Receive()
     const std::int64_t visible_at = Later(now, settings_.visibility_timeout());
     const std::int64_t retention = store_.retention();
     typename Store::Segment* const segment = known.view.receive_segment;
-    store_.LowerDeadline(*segment, visible_at);  // before any word is stored
-    MessageSlot<T>* slot = slots.data();
-    MessageSlot<T>* const end = slot + slots.size();
-    LeaseTimes* times = &segment->BesideToWrite(*slot);
+    MessageSlot<T>* slot = segment->slots + claimed.place;
+    MessageSlot<T>* const end = slot + claimed.count;
+    if (known.view.receive_beside == nullptr || visible_at < known.view.receive_earliest->get()) [[unlikely]]
+      PrepareLeases(known, *slot, visible_at);  // before any word is stored
+    LeaseTimes* times = known.view.receive_beside + claimed.place;
     const auto lease_young = [&](Delivery<T>* place) {
       for (; slot != end && !Store::IsAgeing(*slot, visible_at, retention); ++slot, ++times, ++place) {
         ::new (static_cast<void*>(place))
@@ -139,15 +142,23 @@ class StandardCore final : public StandardIntake<T> {
       }
       return place;
     };
-    known.counts.received.Add(deliveries.AddSome(slots.size(), lease_young));
+    known.counts.received.Add(deliveries.AddSome(claimed.count, lease_young));
+    const bool ends_segment = claimed.place + claimed.count == kSlotsPerSegment;
     if (slot != end) [[unlikely]] {
       leasing_.LeaseClaimed(known, {0, now, visible_at}, {slot, end}, this->SinkTo(deliveries));
-    } else if (store_.lane().EndsRound(known.view.receive_first + static_cast<std::uint64_t>(end - segment->slots))) {
+    } else if (ends_segment && store_.lane().EndsRound(known.view.receive_first + kSlotsPerSegment)) {
       this->moves_.Tidy(known);
     }
     if (store_.earliest().get() <= now) [[unlikely]]
       this->WorkOff(known, now);
-    return end == std::end(segment->slots);
+    return ends_segment;
+  }
+
+  // Leases of the segment that the thread received from last, one of whose slots is its own, are to end at `visible_at`.
+  [[gnu::noinline]] void PrepareLeases(Mine& mine, MessageSlot<T>& slot, std::int64_t visible_at) {
+    mine.view.receive_segment->BesideToWrite(slot);
+    mine.view.LookBeside();
+    store_.LowerDeadline(*mine.view.receive_segment, visible_at);
   }
 
   [[gnu::noinline]] ReceiveResult<T> ReceiveInGeneral(const ReceiveOptions& options) {

@@ -106,16 +106,26 @@ class StandardIntake : public QueueCore<T> {
     const bool is_plain = bodies.size() - 1 < limits.max_batch_entries && bytes <= limits.max_batch_bytes &&
                           !is_any_empty && largest <= settings_.max_message_size() && settings_.delay() == 0;
     const auto n = static_cast<std::uint32_t>(bodies.size());
-    Mine& mine = store_.mine();
+    store_.mine();  // the thread may have used another queue meanwhile
+    Mine* const mine = store_.KnownMine();
+    if (mine == nullptr || !is_plain) [[unlikely]]
+      return SendBatchInGeneral(bodies, bytes);
     std::uint64_t ticket = 0;
-    if (!is_plain || !admission_.TryAdmit(mine, n, bytes, ticket)) [[unlikely]]
+    bool is_admitted = false;
+    {
+      const ReadSection section(mine->record, FencesAreFree());
+      is_admitted = admission_.TryAdmit(section, *mine, n, bytes, ticket);
+    }
+    if (!is_admitted) [[unlikely]]
       return SendBatchInGeneral(bodies, bytes);
     const std::int64_t now = store_.Now();
     T* body = bodies.data();
-    publishing_.PublishPlainRun(mine, ticket, n, now,
-                                [&body](MessageSlot<T>& slot) { return slot.Construct(std::move(*body++)); });
-    store_.visible().Notify(n);
-    WorkOffAfter(mine, ticket + n, n, now);
+    publishing_.JustPublishPlainRun(*mine, ticket, n, now,
+                                    [&body](MessageSlot<T>& slot) { return slot.Construct(std::move(*body++)); });
+    FreeFence();  // for both, as in Send()
+    if (store_.lane().MayHaveSkipped(ticket) || store_.visible().HasWaitersAfterFence()) [[unlikely]]
+      AnnounceRun(*mine, ticket, n);
+    WorkOffAfter(*mine, ticket + n, n, now);
     return absl::StatusOr<SentBatch>(absl::in_place, this->identity(), ticket, n);
   }
 
@@ -221,6 +231,11 @@ class StandardIntake : public QueueCore<T> {
   void Announce(Message message, std::uint64_t ticket) {
     if (store_.lane().WasSkipped(ticket)) publishing_.ListSkipped(message);
     store_.visible().Notify(1);
+  }
+
+  [[gnu::noinline]] void AnnounceRun(Mine& mine, std::uint64_t first, std::uint32_t n) {
+    publishing_.ListSkippedOfRun(mine, first, n);
+    store_.visible().Notify(n);
   }
 
   absl::Status Admit(Mine& mine, std::size_t size, std::uint64_t& ticket) {

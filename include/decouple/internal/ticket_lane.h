@@ -123,11 +123,10 @@ class TicketLane {
     return MayHaveSkipped(ticket) && IsNoted(ticket);
   }
 
-  // Consecutive tickets from `first` on, published together: write(slot, ready) writes each and returns its word, which
-  // is `ready` and marks, and was_skipped(place) is called for those that were skipped. One fence does for all.
-  template <typename Write, typename WasSkippedHere>
-  [[gnu::always_inline]] void PublishRun(std::uint64_t first, std::uint32_t n, View& view, Write write,
-                                         WasSkippedHere was_skipped) {
+  // The same of consecutive tickets: write(slot, ready) writes each and returns its word, which is `ready` and marks. One
+  // fence does for all, after which the caller asks whether some may have been skipped from `first` on.
+  template <typename Write>
+  [[gnu::always_inline]] void JustPublishRun(std::uint64_t first, std::uint32_t n, View& view, Write write) {
     const std::uint64_t end = first + n;
     for (std::uint64_t ticket = first; ticket != end;) {
       Slot* slot = PlaceOf(ticket, view).slot;
@@ -138,11 +137,14 @@ class TicketLane {
         JustPublish(*slot, write(*slot, ready));
       }
     }
-    LightFence();  // as in WasSkipped()
-    if (MayHaveSkipped(first)) [[unlikely]] {
-      for (std::uint64_t ticket = first; ticket != end; ++ticket) {
-        if (IsNoted(ticket)) was_skipped(PlaceOf(ticket, view));
-      }
+  }
+
+  // Asked once by the sender of a run, after the fence: calls visit(place) for what was skipped.
+  template <typename Visit>
+  void ForEachSkipped(std::uint64_t first, std::uint32_t n, View& view, Visit visit) {
+    if (!MayHaveSkipped(first)) return;
+    for (std::uint64_t ticket = first; ticket != first + n; ++ticket) {
+      if (IsNoted(ticket)) visit(PlaceOf(ticket, view));
     }
   }
 
@@ -173,23 +175,28 @@ class TicketLane {
 
   // The usual case of Claim(): up to `most` slots at the head, in one segment, all of them ready. None leaves
   // everything as it was, and only Claim() knows why. `gate` as there.
-  [[gnu::always_inline]] std::span<Slot> ClaimReady(const ReadSection& section, View& view, std::uint32_t most,
-                                                    const std::atomic<std::uint64_t>& gate) {
+  struct Claimed {
+    std::uint32_t place = 0;  // of the first, in the view's segment
+    std::uint32_t count = 0;
+  };
+  [[gnu::always_inline]] Claimed ClaimReady(const ReadSection& section, View& view, std::uint32_t most,
+                                            const std::atomic<std::uint64_t>& gate) {
     std::uint64_t head = head_.load(std::memory_order_acquire);
     if (head - view.receive_first >= kSlotsPerSegment && !Follow(section, head, view)) [[unlikely]]
       return {};
     if (head + most > gate.load(std::memory_order_relaxed)) [[unlikely]]  // ordered by the section
       return {};
     const std::uint64_t ready = view.receive_ready;
-    Slot* const first = view.receive_segment->slots + (head - view.receive_first);
-    Slot* const most_end = first + std::min<std::uint64_t>(most, view.receive_first + kSlotsPerSegment - head);
-    Slot* end = first;
+    const auto place = static_cast<std::uint32_t>(head - view.receive_first);
+    const Slot* const first = view.receive_segment->slots + place;
+    const Slot* const most_end = first + std::min(most, kSlotsPerSegment - place);
+    const Slot* end = first;
     // Acquire: pairs with the sender's publication, for the caller who reads the message.
     while (end != most_end && SlotWord(end->word.load(std::memory_order_acquire)).IsPlain(ready)) ++end;
-    const auto claimed = static_cast<std::uint64_t>(end - first);
+    const auto count = static_cast<std::uint32_t>(end - first);
     // Sequentially consistent, as in Claim().
-    if (claimed == 0 || !head_.compare_exchange_strong(head, head + claimed, std::memory_order_seq_cst)) return {};
-    return {first, claimed};
+    if (count == 0 || !head_.compare_exchange_strong(head, head + count, std::memory_order_seq_cst)) return {};
+    return {place, count};
   }
 
   // Moves the head past consecutive slots: up to `most` that are for the claimant (kReady, kForward) are taken, the
@@ -284,11 +291,12 @@ class TicketLane {
   // again spend their time on waiting for it; so one of them lets the other have it for some twenty messages, by itself.
   // (Two senders without receivers 25 -> 14 ns a message, two receivers 25 -> 17; two and two 33 -> 25-28. With Relax()
   // for as long, two senders took 40.)
-  static void GiveWay() {
+  [[gnu::always_inline]] static void GiveWay() {
     for (int step = 0; step < kStepsOfGivingWay; ++step) std::atomic_signal_fence(std::memory_order_seq_cst);
   }
 
-  [[gnu::noinline]] std::uint64_t TakeTicketsLater(std::uint32_t n) {
+  // Without a call, for which the sender would have to save registers each time (a tenth of a send).
+  [[gnu::always_inline]] std::uint64_t TakeTicketsLater(std::uint32_t n) {
     GiveWay();
     return tail_.fetch_add(n, std::memory_order_relaxed);
   }

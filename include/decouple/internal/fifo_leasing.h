@@ -4,10 +4,14 @@
 // The store's line names the first messages of groups, in the order in which they became receivable. One is taken from
 // the line and owned; then its group is locked and walked as far as messages are visible. While the first is in flight
 // nobody finds its group.
+//
+// Of the limit of messages in flight, who wants one message claims it by its place in the line. Who wants several
+// claims them one by one, as it is not known beforehand how many a group has.
 
 #ifndef DECOUPLE_INTERNAL_FIFO_LEASING_H_
 #define DECOUPLE_INTERNAL_FIFO_LEASING_H_
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 
@@ -17,6 +21,7 @@
 #include "decouple/internal/message_store.h"
 #include "decouple/internal/particulars.h"
 #include "decouple/internal/straggler_move.h"
+#include "decouple/internal/thread_record.h"
 
 namespace decouple::internal {
 
@@ -36,32 +41,61 @@ class FifoLeasing {
   // gave none only because the limit of messages in flight is reached.
   template <typename Sink>
   bool Lease(Mine& mine, const LeaseRequest& request, Sink& sink) {
+    return request.most == 1 ? LeaseOne(mine, request, sink) : LeaseSeveral(mine, request, sink);
+  }
+
+ private:
+  template <typename Sink>
+  bool LeaseOne(Mine& mine, const LeaseRequest& request, Sink& sink) {
+    for (bool has_swept = false; !IsNothingListed();) {
+      Message first;
+      SlotWord before;
+      switch (TakeFirst(mine, limit_.line_gate(), first, before)) {
+        case Taken::kNone:
+          return true;
+        case Taken::kGated:
+          if (limit_.OpenFor(Limit::Claimant::kLine)) break;
+          if (has_swept || store_.earliest().get() > request.now) return false;
+          sweep_.All(mine, request.now);  // what is in flight only until somebody works it off makes room
+          has_swept = true;
+          break;
+        case Taken::kOne:
+          if (handover_.Give(mine, request, first, before, sink)) return true;
+      }
+    }
+    return true;
+  }
+
+  template <typename Sink>
+  bool LeaseSeveral(Mine& mine, const LeaseRequest& request, Sink& sink) {
     std::uint32_t given = 0;
     while (given < request.most && !IsNothingListed()) {
       // All that may be given, before a group is touched: what is not given of it now waits until the rest comes back.
       std::uint32_t claimed = Claim(request.most - given);
       if (claimed < request.most && given == 0 && store_.earliest().get() <= request.now) {
-        sweep_.All(mine, request.now);  // what is in flight only until somebody works it off makes room
+        sweep_.All(mine, request.now);  // as above
         claimed += Claim(request.most - claimed);
       }
       if (claimed == 0) return given > 0;
       Message first;
       SlotWord before;
       std::uint32_t used = 0;
-      if (!TakeFirst(mine, *store_.line(), first, before)) {
+      if (TakeFirst(mine, kOpenGate, first, before) == Taken::kNone) {
         given = request.most;  // there is no more
-      } else if (handover_.IsOver(mine, request.now, first, before)) {
-        used = 1;
       } else {
-        used = LeaseGroup(mine, request, first, before, claimed, sink);
-        given += used;
+        mine.counts.not_leased.Add(1);  // the place in the line, which is no claim here
+        if (handover_.IsOver(mine, request.now, first, before)) {
+          used = 1;
+        } else {
+          used = LeaseGroup(mine, request, first, before, claimed, sink);
+          given += used;
+        }
       }
       mine.counts.not_leased.Add(claimed - used);
     }
     return true;
   }
 
- private:
   bool IsNothingListed() const {
     const Line* const line = store_.line();
     return line == nullptr || line->head() >= line->tail();
@@ -78,22 +112,38 @@ class FifoLeasing {
     return claimed;
   }
 
-  // The next that a line names and that is still visible; it is the caller's then.
-  bool TakeFirst(Mine& mine, Line& line, Message& first, SlotWord& before) {
+  enum class Taken { kOne, kNone, kGated };
+
+  // The next that the line names and that is still visible; it is the caller's then, and its place in the line is
+  // claimed. kGated: there is one, but none may be claimed.
+  Taken TakeFirst(Mine& mine, const std::atomic<std::uint64_t>& gate, Message& first, SlotWord& before) {
+    Line& line = *store_.line();
     for (;;) {
-      const auto run = line.Claim(mine.line_view, 1, kOpenGate, WantAll());
-      if (run.size == 0) return false;
-      mine.counts.not_leased.Add(run.size);  // what is claimed of the limit is claimed one by one
-      bool taken = false;
-      run.ForEachTaken([&](auto& entry, SlotWord word) {
+      const auto place = line.ClaimNext(ReadSection(), mine.line_view, gate);
+      if (place != Line::kNoPlace) [[likely]] {
+        auto& entry = mine.line_view.receive_segment->slots[place];
+        const SlotWord word(entry.word.load(std::memory_order_relaxed));  // as the claim acquired it
         first = Store::TakeEntry(entry, word);
-        taken = store_.TakeFromLine(first, before);
-      });
+      } else if (const Taken taken = TakeNextInGeneral(mine, line, gate, first); taken != Taken::kOne) {
+        return taken;
+      }
+      if (store_.TakeFromLine(first, before)) return Taken::kOne;
+      mine.counts.not_leased.Add(1);
+    }
+  }
+
+  [[gnu::noinline]] Taken TakeNextInGeneral(Mine& mine, Line& line, const std::atomic<std::uint64_t>& gate,
+                                            Message& first) {
+    for (;;) {
+      const auto run = line.Claim(mine.line_view, 1, gate, WantAll());
+      if (run.size == 0) return run.gated ? Taken::kGated : Taken::kNone;
+      mine.counts.not_leased.Add(run.size - run.taken_count());
+      run.ForEachTaken([&](auto& entry, SlotWord word) { first = Store::TakeEntry(entry, word); });
       if (run.ends_round) {
         line.RetireRound();
         moves_.Tidy(mine);
       }
-      if (taken) return true;
+      if (run.taken != 0) return Taken::kOne;
     }
   }
 

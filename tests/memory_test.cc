@@ -158,6 +158,29 @@ TEST_CASE("of ten messages of a FIFO queue, whose groups come and go, at most tw
   CHECK(Allocations() - before <= kMessages / 5);
 }
 
+TEST_CASE("a backlog of a FIFO queue that comes again finds the memory of the one before") {
+  ManualClock clock;
+  auto queue = Make<FifoQueue<int>>(clock);
+  constexpr int kMessages = 40'960;
+  int sent = 0;
+  const auto round = [&] {
+    for (int i = 0; i < kMessages; ++i, ++sent) {
+      const SendOptions options = {.group = std::to_string(i % 100), .deduplication_id = std::to_string(sent)};
+      if (!queue.Send(sent, options).ok()) std::abort();
+    }
+    for (auto received = queue.Receive({.max_messages = 10}); !received->empty();
+         received = queue.Receive({.max_messages = 10})) {
+      if (!received->Delete().ok()) std::abort();
+    }
+    clock.Advance(Minutes(5));
+  };
+  for (int i = 0; i < 3; ++i) round();
+  const std::uint64_t before = Allocations();
+  round();
+  INFO(Allocations() - before << " allocations");
+  CHECK(Allocations() - before <= kMessages / 100 * 12);  // for what it remembers of sends
+}
+
 TEST_CASE("messages that time out and come back take no more memory than their backlog") {
   ManualClock clock;
   auto queue = Make<StandardQueue<int>>(clock);

@@ -138,6 +138,8 @@ class ParticularsTable {
     }
   }
 
+  // What the row takes; what its texts do comes on top.
+  std::int64_t bytes() const { return row_.load(std::memory_order_relaxed) == nullptr ? 0 : sizeof(Row); }
   // Nobody has a slot of the segment: its memory goes, and comes back with the next message.
   void Free() { delete row_.exchange(nullptr, std::memory_order_acq_rel); }
 

@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <type_traits>
 #include <vector>
 
@@ -116,6 +117,7 @@ class SegmentPool {
     std::uint32_t number = 0;
     std::uint32_t size = 0;           // segments
     std::uint64_t free_segments = 0;  // under the structure mutex: a bit a segment
+    std::int64_t warm_bytes = 0;      // under the structure mutex: what it counts as kept, while all are free
     EarliestInstant earliest;
     EarliestInstant earliest_of[kFullSize];
     PagePiece memory;  // the segments'
@@ -157,7 +159,7 @@ class SegmentPool {
   ~SegmentPool() {
     for (Chunk* chunk : chunks_) {
       if (chunk == nullptr) continue;
-      if (chunk->IsFree()) WarmBytesKept().fetch_sub(chunk->bytes(), std::memory_order_relaxed);
+      if (chunk->IsFree()) WarmBytesKept().fetch_sub(chunk->warm_bytes, std::memory_order_relaxed);
       Free(chunk);
     }
   }
@@ -166,7 +168,7 @@ class SegmentPool {
   Segment* Take(std::uint64_t ordinal) {
     if (with_free_.empty()) NewChunk();
     Chunk* const chunk = with_free_.back();
-    if (chunk->IsFree()) WarmBytesKept().fetch_sub(chunk->bytes(), std::memory_order_relaxed);
+    if (chunk->IsFree()) WarmBytesKept().fetch_sub(chunk->warm_bytes, std::memory_order_relaxed);
     Segment* const segment = &chunk->segments[std::countr_zero(chunk->free_segments)];
     chunk->free_segments &= chunk->free_segments - 1;
     if (chunk->free_segments == 0) with_free_.pop_back();
@@ -187,20 +189,14 @@ class SegmentPool {
     if (chunk->free_segments == 0) with_free_.push_back(chunk);
     chunk->free_segments |= 1ULL << segment->place;
     if (!chunk->IsFree()) return nullptr;
-    // What its segments have elsewhere goes, of a large one: that does not count as kept warm.
-    if constexpr (requires { segment->data.Free(); }) {
-      if (chunk->size == kFullSize) {
-        for (std::uint32_t i = 0; i < kFullSize; ++i) chunk->segments[i].data.Free();
-      }
-    }
     // Nobody has a slot of it; who still looks at one finds nothing beside it, or what is another chunk's.
     if (chunk->lender_ != nullptr && chunk->beside() != nullptr && lender_.TakeBack(chunk->memory_beside_)) {
       chunk->SetBeside(PagePiece());
     }
-    const std::int64_t kept = WarmBytesKept().fetch_add(chunk->bytes(), std::memory_order_relaxed) + chunk->bytes();
+    const std::int64_t kept = KeepWarm(*chunk);
     if (kept <= kWarmBytes || with_free_.size() == 1) return nullptr;
     with_free_.erase(std::find(with_free_.begin(), with_free_.end(), chunk));
-    WarmBytesKept().fetch_sub(chunk->bytes(), std::memory_order_relaxed);
+    WarmBytesKept().fetch_sub(chunk->warm_bytes, std::memory_order_relaxed);
     chunks_[chunk->number] = nullptr;
     unused_numbers_.push_back(chunk->number);
     // Release: pairs with the acquire in Find(); nothing is published, but readers must not see it later than this.
@@ -284,7 +280,7 @@ class SegmentPool {
       chunk->SetBeside(PagePiece::Alone(size * kBesideBytes, kCacheLine));
     }
     chunk->free_segments = ~0ULL >> (kFullSize - size);
-    WarmBytesKept().fetch_add(chunk->bytes(), std::memory_order_relaxed);
+    KeepWarm(*chunk);
     segments_ += size;
     if (unused_numbers_.empty()) {
       chunk->number = static_cast<std::uint32_t>(chunks_.size());
@@ -303,6 +299,24 @@ class SegmentPool {
       tables_.back()->chunks[chunk->number].store(chunk, std::memory_order_release);  // publishes the chunk
     }
     with_free_.push_back(chunk);
+  }
+
+  // Counts what the chunk keeps while it is free. What its segments have elsewhere stays as long as there is little, else
+  // it goes, of a large chunk. Returns how much all keep.
+  static std::int64_t KeepWarm(Chunk& chunk) {
+    chunk.warm_bytes = chunk.bytes();
+    if constexpr (requires(Segment & segment) { segment.data.Free(); }) {
+      const std::span segments(chunk.segments, chunk.size);
+      std::int64_t elsewhere = 0;
+      for (const Segment& segment : segments) elsewhere += segment.data.bytes();
+      const std::int64_t with_all = WarmBytesKept().load(std::memory_order_relaxed) + chunk.warm_bytes + elsewhere;
+      if (with_all <= kWarmBytes / 2) {
+        chunk.warm_bytes += elsewhere;
+      } else if (chunk.size == kFullSize) {
+        for (Segment& segment : segments) segment.data.Free();
+      }
+    }
+    return WarmBytesKept().fetch_add(chunk.warm_bytes, std::memory_order_relaxed) + chunk.warm_bytes;
   }
 
   static void Free(Chunk* chunk) {

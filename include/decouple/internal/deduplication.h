@@ -21,7 +21,6 @@
 #include <deque>
 #include <limits>
 #include <mutex>
-#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -73,12 +72,14 @@ class Deduplication {
     Turn& operator=(const Turn&) = delete;
     ~Turn() { shard_.mutex.unlock(); }
 
-    // The ticket of the first send with this id in the last five minutes. If there was none, this is the first from now
-    // on, and what comes of it is to be said.
-    std::optional<std::uint64_t> Remember(std::int64_t now) {
+    // Whether there was a send with this id in the last five minutes: then `ticket` is that of the first. Else this is
+    // the first from now on, and what comes of it is to be said.
+    bool WasSent(std::int64_t now, std::uint64_t& ticket) {
       shard_.DropOld(now, kDropsPerSend);
       const Sent* const earlier = shard_.Remember(group_, id_, now, hash_);
-      return earlier == nullptr ? std::nullopt : std::optional(earlier->ticket);
+      if (earlier == nullptr) return false;
+      ticket = earlier->ticket;
+      return true;
     }
 
     void Succeed(std::uint64_t ticket) { shard_.line.back().ticket = ticket; }

@@ -70,18 +70,20 @@ class FifoTopicCore final : public TopicCore<T> {
     OwnedTopicCounts& mine = this->dispatcher_->mine();
     const std::string_view group = publication.group;
     const std::string_view id = publication.deduplication_id;
-    std::optional<std::uint64_t> earlier;
     std::uint64_t number = 0;
+    bool was_sent = false;
     {
       Deduplication::Turn turn(deduplication_, deduplication_.Seek(group, id), group, id);
       const std::int64_t now = this->Now();
-      earlier = turn.Remember(now);
-      number = earlier ? *earlier : PublishInGroup(*payload, now, reader);
-      if (!earlier) turn.Succeed(number);
+      was_sent = turn.WasSent(now, number);
+      if (!was_sent) {
+        number = PublishInGroup(*payload, now, reader);
+        turn.Succeed(number);
+      }
     }
     mine.published.Add(1);
     mine.bytes.Add(size);
-    if (earlier) mine.duplicates.Add(1);
+    if (was_sent) mine.duplicates.Add(1);
     this->dispatcher_->WorkOff(this->Now());
     return PublishResult{MessageId(this->identity_, number), SequenceNumberOf(number)};
   }

@@ -125,11 +125,11 @@ class Publishing {
   }
 
   // One that comes into a FIFO queue, in the entrance of its group; else as the two above. describe(particulars) writes
-  // what is to be said of it. Returns it if the caller has to list it, once he has left the entrance.
+  // what is to be said of it. `to_list` is set if the caller has to list it, once he has left the entrance.
   template <typename Describe, typename Construct>
-  std::optional<Message> PublishInGroup(Mine& mine, FifoGroups::Entrance& entrance, std::uint64_t ticket,
-                                        std::int64_t sent_at, std::int64_t visible_at, Describe describe,
-                                        Construct construct) {
+  void PublishInGroup(Mine& mine, FifoGroups::Entrance& entrance, std::uint64_t ticket, std::int64_t sent_at,
+                      std::int64_t visible_at, Describe describe, Construct construct,
+                      std::optional<Message>& to_list) {
     static_assert(std::is_standard_layout_v<Slot> && offsetof(Slot, word) == 0, "FifoGroups finds the word there");
     const auto place = store_.lane().PlaceOf(ticket, mine.view);
     const Message message{place.segment, place.slot};
@@ -148,8 +148,7 @@ class Publishing {
       word = word.With(SlotWord::kInLine);
     }
     PublishUnderDeadline(message, ticket, word, is_delayed ? visible_at : kForever);
-    if (!is_first || is_delayed) return std::nullopt;
-    return message;
+    if (is_first && !is_delayed) to_list.emplace(message);
   }
 
  private:

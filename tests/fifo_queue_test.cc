@@ -228,6 +228,20 @@ TEST_CASE("over the limit of messages in flight a receive gives nothing, and no 
   CHECK(Next(queue) == std::vector<int>{12});
 }
 
+TEST_CASE("over the limit of messages in flight nothing comes one by one, either, until one is deleted") {
+  ManualClock clock;
+  auto queue = Make<Fifo>(clock, {.max_in_flight = 3});
+  for (int i = 0; i < 5; ++i) SendTo(queue, std::to_string(i), {i});
+  std::vector<Delivery<int>> held;
+  for (int i = 0; i < 3; ++i) held.push_back(ReceiveOne(queue));
+  CHECK(queue.Receive()->empty());
+  REQUIRE(held[0].Delete().ok());
+  CHECK(ReceiveOne(queue).body() == 3);
+  CHECK(queue.Receive()->empty());
+  CHECK(queue.Receive({.max_messages = 2})->empty());
+  CHECK(queue.Counts() == MessageCounts{.ready = 1, .in_flight = 3});
+}
+
 TEST_CASE("what is in flight only until somebody works it off makes room for whole runs of a group") {
   ManualClock clock;
   constexpr int kLimit = 20;

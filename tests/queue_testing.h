@@ -108,6 +108,17 @@ std::vector<typename Queue::Body> ReceiveAll(Queue& queue) {
   }
 }
 
+// How many can be received now, by so many at once; they stay in flight.
+template <typename Queue>
+int ReceiveAllBy(Queue& queue, std::size_t at_once) {
+  for (int received = 0;;) {
+    const auto some = queue.Receive({.max_messages = at_once});
+    REQUIRE(some.ok());
+    if (some->empty()) return received;
+    received += static_cast<int>(some->size());
+  }
+}
+
 }  // namespace decouple::testing
 
 #endif  // DECOUPLE_TESTS_QUEUE_TESTING_H_

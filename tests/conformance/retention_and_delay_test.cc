@@ -43,6 +43,22 @@ CONFORMANCE_TEST("retention removes a message in flight") {
   CHECK(ErrorIn(delivery.ChangeVisibility(Seconds(1))) == Error::kInvalidParameterValue);
 }
 
+CONFORMANCE_TEST("retention removes a backlog in flight a nanosecond before it would come back") {
+  for (const std::size_t at_once : {1U, 10U}) {
+    ManualClock clock;
+    auto queue = Make<TestType>(clock, {.visibility_timeout = Seconds(30), .retention = Minutes(1)});
+    constexpr int kMessages = 300;  // of several segments: the first of each is not received in the usual way
+    for (int i = 0; i < kMessages; ++i) SendAll(queue, i);
+    clock.Advance(Seconds(30) + kOneNanosecond);
+    CHECK(ReceiveAllBy(queue, at_once) == kMessages);
+    clock.Advance(Seconds(30) - 2 * kOneNanosecond);
+    CHECK(queue.Counts() == MessageCounts{.in_flight = kMessages});
+    clock.Advance(kOneNanosecond);
+    CHECK(queue.Counts().total() == 0);
+    CHECK(queue.Statistics().number_of_messages_expired == kMessages);
+  }
+}
+
 CONFORMANCE_TEST("the visibility of a message past its retention cannot change, even if nothing noticed before") {
   ManualClock clock;
   auto queue = Make<TestType>(clock, {.visibility_timeout = Hours(1), .retention = Minutes(1)});

@@ -4,6 +4,22 @@
 
 namespace decouple::testing {
 
+CONFORMANCE_TEST("all of a backlog that was received comes back, whether it was received one by one or by tens") {
+  for (const std::size_t at_once : {1U, 10U}) {
+    ManualClock clock;
+    auto queue = Make<TestType>(clock);
+    constexpr int kMessages = 300;  // of several segments: the first of each is not received in the usual way
+    for (int i = 0; i < kMessages; ++i) SendAll(queue, i);
+    CHECK(ReceiveAllBy(queue, at_once) == kMessages);
+    clock.Advance(Seconds(30) - kOneNanosecond);
+    CHECK(ReceiveAllBy(queue, at_once) == 0);
+    CHECK(queue.Counts() == MessageCounts{.in_flight = kMessages});
+    clock.Advance(kOneNanosecond);
+    CHECK(queue.Counts() == MessageCounts{.ready = kMessages});
+    CHECK(ReceiveAllBy(queue, at_once) == kMessages);
+  }
+}
+
 CONFORMANCE_TEST("a changed visibility timeout counts from now") {
   ManualClock clock;
   auto queue = Make<TestType>(clock);

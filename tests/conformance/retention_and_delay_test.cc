@@ -59,6 +59,22 @@ CONFORMANCE_TEST("retention removes a backlog in flight a nanosecond before it w
   }
 }
 
+CONFORMANCE_TEST("what is kept for ever is received and comes back on a clock that shows a time before 1970, too") {
+  for (const std::size_t at_once : {1U, 10U}) {
+    ManualClock clock(absl::FromUnixSeconds(-2'000'000'000));
+    QueueOptions options;
+    options.limits = Limits::Unlimited();
+    options.retention = absl::InfiniteDuration();
+    auto queue = Make<TestType>(clock, options);
+    constexpr int kMessages = 300;
+    for (int i = 0; i < kMessages; ++i) SendAll(queue, i);
+    for (int round = 0; round < 2; ++round) {
+      CHECK(ReceiveAllBy(queue, at_once) == kMessages);
+      clock.Advance(Seconds(30));
+    }
+  }
+}
+
 CONFORMANCE_TEST("the visibility of a message past its retention cannot change, even if nothing noticed before") {
   ManualClock clock;
   auto queue = Make<TestType>(clock, {.visibility_timeout = Hours(1), .retention = Minutes(1)});

@@ -153,9 +153,12 @@ class MessagePlaces : public MessageContent<T> {
     return Later(slot.sent_at.load(std::memory_order_relaxed), retention());
   }
 
-  // Whether the message's retention ends before a lease that ends at `visible_at`.
+  // Whether the message's retention ends before a lease that ends at `visible_at`; or may, where the clock is before 1970
+  // and the retention for ever.
   static bool IsAgeing(const Slot& slot, std::int64_t visible_at, std::int64_t retention) {
-    return slot.sent_at.load(std::memory_order_relaxed) < visible_at - retention;  // which no two instants overflow
+    // Without signs, as these two may overflow; and from the two first, as they are the same for many slots.
+    const auto earliest = static_cast<std::uint64_t>(visible_at) - static_cast<std::uint64_t>(retention);
+    return slot.sent_at.load(std::memory_order_relaxed) < static_cast<std::int64_t>(earliest);
   }
 
   // Some messages were sent earlier than those that have earlier tickets: they came from another queue.

@@ -6,7 +6,7 @@
 // at each call, more than can have been added: nobody ever goes through all.
 //
 // There may be millions of them, so what counts is how much memory is touched. A send takes 56 bytes, if its group and
-// its id are short, and eight in the table: its place in the line, and a part of its hash. So the table grows, and says
+// its id are short, and nine in the table: its place in the line, and a part of its hash. So the table grows, and says
 // that an id is new, without a look at the line. (With a table of pointers that was half of a send, receive and
 // delete.)
 

@@ -5,8 +5,9 @@
 // the line and owned; then its group is locked and walked as far as messages are visible. While the first is in flight
 // nobody finds its group.
 //
-// Of the limit of messages in flight, who wants one message claims it by its place in the line. Who wants several
-// claims them one by one, as it is not known beforehand how many a group has.
+// Of the limit of messages in flight, who wants one message claims it by its place in the line, which he takes anyway (a
+// tenth of a send, receive and delete less). Who wants several claims them one by one, as it is not known beforehand how
+// many a group has.
 
 #ifndef DECOUPLE_INTERNAL_FIFO_LEASING_H_
 #define DECOUPLE_INTERNAL_FIFO_LEASING_H_

@@ -5,10 +5,9 @@
 // marks, a byte for each: seven bits made of the hash, or that there is no entry. So that a value is new is seen in the
 // marks, almost always in one line of the cache, of an array so small that it is near; and where there is something, in
 // one line more, which is on its way by then if it is asked for early. Nobody waits for the place of a new entry: it is
-// written by the next call, and on its way until then. (A FIFO queue knows hundreds of thousands of ids, and the wait
-// for the place of each in an array of entries alone was a sixth of a send, receive and delete. Abseil's sets have marks
-// of this kind, but write the entry at once.) Who erases moves up what follows, so nothing is left to be cleaned up
-// later.
+// written by the next call, and on its way until then. (A FIFO queue knows hundreds of thousands of ids: with entries
+// alone a send, receive and delete took 6 to 15 per cent longer. Abseil's sets have marks of this kind, but write the
+// entry at once.) Who erases moves up what follows, so nothing is left to be cleaned up later.
 //
 // By one thread at a time.
 

@@ -90,8 +90,8 @@ struct LineSlot {
   struct SegmentData {};
   struct Beside {};
 
-  // Not beside each other, so that they are not written as one, from two registers by way of the stack (four
-  // nanoseconds).
+  // What names the message is not side by side, or compilers write it as one, from two registers by way of the stack,
+  // and wait for that (a hundredth of a FIFO queue's cycle).
   typename SegmentPool<MessageSlot<T>>::Segment* segment = nullptr;
   std::atomic<std::uint64_t> word{0};
   MessageSlot<T>* message = nullptr;

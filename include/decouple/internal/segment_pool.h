@@ -302,7 +302,8 @@ class SegmentPool {
   }
 
   // Counts what the chunk keeps while it is free. What its segments have elsewhere stays as long as there is little, else
-  // it goes, of a large chunk. Returns how much all keep.
+  // it goes, of a large chunk. (What FIFO messages have beside them was made anew for each chunk that had been free: an
+  // eighth of a send, receive and delete with 100 000 groups.) Returns how much all keep.
   static std::int64_t KeepWarm(Chunk& chunk) {
     chunk.warm_bytes = chunk.bytes();
     if constexpr (requires(Segment & segment) { segment.data.Free(); }) {

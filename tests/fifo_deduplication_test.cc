@@ -256,7 +256,7 @@ TEST_CASE("different ids are different, though the table of a million of them kn
   const auto once = [&](const std::string& id) {
     internal::Deduplication::Turn turn(sends, sends.Seek("group", id), "group", id);
     std::uint64_t ticket = 0;
-    if (!turn.WasSent(0, ticket)) turn.Succeed(ticket = sent++);
+    if (turn.TryRemember(0, ticket)) turn.Succeed(ticket = sent++);
     return ticket;
   };
   constexpr std::uint64_t kIds = 1'000'000;  // of which some pairs have that part in common

@@ -72,14 +72,14 @@ class Deduplication {
     Turn& operator=(const Turn&) = delete;
     ~Turn() { shard_.mutex.unlock(); }
 
-    // Whether there was a send with this id in the last five minutes: then `ticket` is that of the first. Else this is
-    // the first from now on, and what comes of it is to be said.
-    bool WasSent(std::int64_t now, std::uint64_t& ticket) {
+    // This is the first send with this id from now on, and what comes of it is to be said. False: there was one in the
+    // last five minutes; `ticket` is that of the first.
+    bool TryRemember(std::int64_t now, std::uint64_t& ticket) {
       shard_.DropOld(now, kDropsPerSend);
       const Sent* const earlier = shard_.Remember(group_, id_, now, hash_);
-      if (earlier == nullptr) return false;
+      if (earlier == nullptr) return true;
       ticket = earlier->ticket;
-      return true;
+      return false;
     }
 
     void Succeed(std::uint64_t ticket) { shard_.line.back().ticket = ticket; }

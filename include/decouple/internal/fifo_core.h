@@ -228,7 +228,7 @@ class FifoCore final : public QueueCore<T> {
       Deduplication::Turn turn(deduplication_, keys.id, group, id);
       FifoGroups::Entrance entrance(*store_.groups(), keys.group);
       const std::int64_t now = store_.Now();
-      if (turn.WasSent(now, ticket)) return true;
+      if (!turn.TryRemember(now, ticket)) return true;
       entrance.PrefetchLast();
       if (!Append(mine, entrance, bytes, now, describe, construct, ticket, to_list)) {
         turn.Fail();

@@ -46,6 +46,7 @@ class FifoLeasing {
   }
 
  private:
+  // What its place in the line claims and no lease comes of is counted where that is found out.
   template <typename Sink>
   bool LeaseOne(Mine& mine, const LeaseRequest& request, Sink& sink) {
     for (bool has_swept = false; !IsNothingListed();) {

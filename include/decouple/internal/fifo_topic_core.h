@@ -71,19 +71,19 @@ class FifoTopicCore final : public TopicCore<T> {
     const std::string_view group = publication.group;
     const std::string_view id = publication.deduplication_id;
     std::uint64_t number = 0;
-    bool was_sent = false;
+    bool is_new = false;
     {
       Deduplication::Turn turn(deduplication_, deduplication_.Seek(group, id), group, id);
       const std::int64_t now = this->Now();
-      was_sent = turn.WasSent(now, number);
-      if (!was_sent) {
+      is_new = turn.TryRemember(now, number);
+      if (is_new) {
         number = PublishInGroup(*payload, now, reader);
         turn.Succeed(number);
       }
     }
     mine.published.Add(1);
     mine.bytes.Add(size);
-    if (was_sent) mine.duplicates.Add(1);
+    if (!is_new) mine.duplicates.Add(1);
     this->dispatcher_->WorkOff(this->Now());
     return PublishResult{MessageId(this->identity_, number), SequenceNumberOf(number)};
   }

@@ -123,8 +123,8 @@ class TicketLane {
     return MayHaveSkipped(ticket) && IsNoted(ticket);
   }
 
-  // The same of consecutive tickets: write(slot, ready) writes each and returns its word, which is `ready` and marks. One
-  // fence does for all, after which the caller asks whether some may have been skipped from `first` on.
+  // JustPublish() for consecutive tickets: write(slot, ready) writes each and returns its word, which is `ready` and
+  // marks. One fence does for all, after which the caller asks whether some may have been skipped from `first` on.
   template <typename Write>
   [[gnu::always_inline]] void JustPublishRun(std::uint64_t first, std::uint32_t n, View& view, Write write) {
     const std::uint64_t end = first + n;
@@ -148,7 +148,7 @@ class TicketLane {
     }
   }
 
-  // The same with a word that no claimant takes, and that others may own at once. Sequentially consistent: the deadline
+  // Publishes a word that no claimant takes, and that others may own at once. Sequentially consistent: the deadline
   // that goes with it is made known before or after (EarliestInstant). Then call ForgetSkip(), outside of any section.
   static void PublishUnclaimable(Slot& slot, SlotWord published) {
     slot.word.exchange(published.bits(), std::memory_order_seq_cst);

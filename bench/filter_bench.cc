@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "benchmarks.h"
-#include "decouple/fields.h"
+#include "decouple/body_fields.h"
 #include "decouple/filter_expression.h"
 #include "decouple/filter_policy.h"
 #include "decouple/standard_queue.h"

@@ -22,7 +22,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
-#include "decouple/fields.h"
+#include "decouple/body_fields.h"
 #include "decouple/filter_expression.h"
 #include "decouple/standard_queue.h"
 #include "decouple/topic.h"

@@ -1,4 +1,4 @@
-#include "decouple/attributes.h"
+#include "decouple/message_attributes.h"
 
 #include <limits>
 #include <string>

@@ -1,4 +1,7 @@
 #include "decouple/clock.h"
+#include "decouple/internal/base/parker.h"
+#include "decouple/internal/base/thread_registry.h"
+#include "decouple/internal/base/time_math.h"
 
 #include <atomic>
 #include <chrono>
@@ -42,22 +45,22 @@ class SleepingThread {
  public:
   SleepingThread(ManualClock& clock, absl::Time deadline)
       : thread_([this, &clock, nanos = absl::ToUnixNanos(deadline)] {
-          internal::Sleeper& sleeper = internal::ThreadRecords::Current().sleeper;
-          sleeper.Prepare();
-          sleeper_.store(&sleeper);
-          clock.Sleep(sleeper, nanos);
+          internal::Parker& parker = internal::ThreadRegistry::Current().parker;
+          parker.Prepare();
+          parker_.store(&parker);
+          clock.Sleep(parker, nanos);
           awake_.store(true);
         }) {}
   ~SleepingThread() { thread_.join(); }
   bool awake() const { return awake_.load(); }
-  void Wake() { sleeper_.load()->Wake(); }
+  void Wake() { parker_.load()->Wake(); }
   void AwaitAwake() const {
     while (!awake()) std::this_thread::yield();
   }
 
  private:
   std::atomic<bool> awake_{false};
-  std::atomic<internal::Sleeper*> sleeper_{nullptr};
+  std::atomic<internal::Parker*> parker_{nullptr};
   std::thread thread_;
 };
 
@@ -77,7 +80,7 @@ TEST_CASE("advancing wakes exactly the sleepers that are due") {
   late.AwaitAwake();
 }
 
-TEST_CASE("a sleeper can be woken before its deadline, and one without a deadline only so") {
+TEST_CASE("a parker can be woken before its deadline, and one without a deadline only so") {
   ManualClock clock;
   SleepingThread with_deadline(clock, clock.Now() + Seconds(1));
   SleepingThread without(clock, absl::FromUnixNanos(internal::kForever));

@@ -1,4 +1,4 @@
-#include "decouple/internal/event_count.h"
+#include "decouple/internal/base/event_count.h"
 
 #include <atomic>
 #include <thread>
@@ -6,6 +6,7 @@
 
 #include "catch.h"
 #include "decouple/clock.h"
+#include "decouple/internal/base/time_math.h"
 
 namespace decouple::internal {
 

@@ -41,7 +41,7 @@ TEST_CASE("messages without a group have none") {
   CHECK(GroupOfNext(queue).empty());
 }
 
-TEST_CASE("quiet tenants and messages without a group are served in the order of sending") {
+TEST_CASE("quiet fair_scheduler and messages without a group are served in the order of sending") {
   ManualClock clock;
   auto queue = Make<Queue>(clock);
   REQUIRE(queue.Send(0, {.group = "a"}).ok());
@@ -53,7 +53,7 @@ TEST_CASE("quiet tenants and messages without a group are served in the order of
   CHECK(queue.Counts() == MessageCounts{.in_flight = 5});
 }
 
-TEST_CASE("messages of quiet tenants come before those of a noisy one") {
+TEST_CASE("messages of quiet fair_scheduler come before those of a noisy one") {
   ManualClock clock;
   auto queue = Make<Queue>(clock);
   MakeNoisy(queue, "noisy", 100);
@@ -86,7 +86,7 @@ TEST_CASE("a tenant with a tenth of what is in flight is not noisy, with more it
   CHECK(queue.Statistics().approximate_number_of_noisy_groups == 1);
 }
 
-TEST_CASE("of several noisy tenants the one with the fewest in flight is served first") {
+TEST_CASE("of several noisy fair_scheduler the one with the fewest in flight is served first") {
   ManualClock clock;
   auto queue = Make<Queue>(clock);
   SendOf(queue, "a", 80);

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "decouple/content_hash.h"
-#include "decouple/internal/deduplication.h"
-#include "decouple/internal/queue_settings.h"
+#include "decouple/internal/fifo/deduplication.h"
+#include "decouple/internal/queue/queue_config.h"
 #include "queue_testing.h"
 
 namespace decouple::testing {
@@ -254,7 +254,7 @@ TEST_CASE("different ids are different, though the table of a million of them kn
   internal::Deduplication sends;
   std::uint64_t sent = 0;
   const auto once = [&](const std::string& id) {
-    internal::Deduplication::Turn turn(sends, sends.Seek("group", id), "group", id);
+    internal::Deduplication::DeduplicationGuard turn(sends, sends.Prefetch("group", id), "group", id);
     std::uint64_t ticket = 0;
     if (turn.TryRemember(0, ticket)) turn.Succeed(ticket = sent++);
     return ticket;

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "catch.h"
-#include "decouple/attributes.h"
+#include "decouple/body_fields.h"
 #include "decouple/error.h"
-#include "decouple/fields.h"
 #include "decouple/json/filter_policy.h"
+#include "decouple/message_attributes.h"
 
 namespace shop {
 

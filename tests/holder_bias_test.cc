@@ -8,21 +8,22 @@
 #include <thread>
 
 #include "absl/time/time.h"
-#include "decouple/internal/holder_bias.h"
-#include "decouple/internal/thread_record.h"
+#include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/rcu.h"
+#include "decouple/internal/message/delete_bias.h"
 #include "queue_testing.h"
 #include "stress_testing.h"
 
 namespace decouple::testing {
 namespace {
 
-bool IsGiven(const internal::HolderBias& bias) {
-  const internal::ReadSection section;
+bool IsGiven(const internal::DeleteBias& bias) {
+  const internal::RcuReadGuard section;
   return bias.IsGiven(section);
 }
 
 TEST_CASE("holders are alone until somebody else comes, and again when all of these have gone") {
-  internal::HolderBias bias;
+  internal::DeleteBias bias;
   CHECK(IsGiven(bias));
   bias.Revoke();
   CHECK(!IsGiven(bias));
@@ -34,7 +35,7 @@ TEST_CASE("holders are alone until somebody else comes, and again when all of th
 }
 
 TEST_CASE("once ended, holders are never alone again") {
-  internal::HolderBias bias;
+  internal::DeleteBias bias;
   bias.End();
   bias.End();
   CHECK(!IsGiven(bias));
@@ -44,11 +45,11 @@ TEST_CASE("once ended, holders are never alone again") {
 }
 
 TEST_CASE("who revokes waits for those who are at it") {
-  internal::HolderBias bias;
+  internal::DeleteBias bias;
   std::atomic<bool> is_in{false};
   std::atomic<bool> is_out{false};
   std::thread holder([&] {
-    const internal::ReadSection section;
+    const internal::RcuReadGuard section;
     if (!bias.IsGiven(section)) std::abort();
     is_in = true;
     for (int i = 0; i < 1'000'000; ++i) internal::Relax();

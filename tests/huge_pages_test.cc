@@ -1,4 +1,4 @@
-#include "decouple/internal/huge_pages.h"
+#include "decouple/internal/memory/huge_page_pool.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -9,31 +9,31 @@
 #include <vector>
 
 #include "catch.h"
-#include "decouple/internal/thread_record.h"
+#include "decouple/internal/base/cache_line.h"
 #include "memory_testing.h"
 #include "seed.h"
 
 namespace decouple::testing {
 namespace {
 
-using internal::HugePieces;
+using internal::HugePagePool;
 using internal::kCacheLine;
 using internal::kHugePage;
-using internal::PagePiece;
+using internal::PageSpan;
 
 constexpr std::size_t kPiece = std::size_t{100} << 10;  // twenty in a huge page
 
-PagePiece Take() { return PagePiece::OneOfMany(kPiece, kCacheLine); }
+PageSpan Take() { return PageSpan::FromHugePages(kPiece, kCacheLine); }
 
-void Fill(const PagePiece& piece, int with) { std::memset(piece.memory(), with, kPiece); }
+void Fill(const PageSpan& piece, int with) { std::memset(piece.memory(), with, kPiece); }
 
-bool IsFilled(const PagePiece& piece, int with) {
+bool IsFilled(const PageSpan& piece, int with) {
   const auto* const bytes = piece.memory();
   return bytes[0] == std::byte(with) && std::memcmp(bytes, bytes + 1, kPiece - 1) == 0;
 }
 
 TEST_CASE("pieces do not overlap, whichever were given back in between") {
-  std::vector<PagePiece> pieces(100);
+  std::vector<PageSpan> pieces(100);
   for (std::size_t i = 0; i < pieces.size(); ++i) {
     pieces[i] = Take();
     Fill(pieces[i], static_cast<int>(i));
@@ -44,13 +44,13 @@ TEST_CASE("pieces do not overlap, whichever were given back in between") {
     Fill(pieces[i], static_cast<int>(i));
   }
   for (std::size_t i = 0; i < pieces.size(); ++i) CHECK(IsFilled(pieces[i], static_cast<int>(i)));
-  for (const PagePiece& piece : pieces) piece.Free();
+  for (const PageSpan& piece : pieces) piece.Free();
 }
 
 // Takes, fills and gives back, in a random order. Returns how many pieces were not as they were left.
 int FindWrongOnes(std::uint64_t seed, int own) {
   std::mt19937_64 random(seed);
-  std::vector<PagePiece> pieces;
+  std::vector<PageSpan> pieces;
   int wrong = 0;
   for (int i = 0; i < 2'000; ++i) {
     if (pieces.size() < 30 && random() % 2 == 0) {
@@ -63,7 +63,7 @@ int FindWrongOnes(std::uint64_t seed, int own) {
       pieces.pop_back();
     }
   }
-  for (const PagePiece& piece : pieces) piece.Free();
+  for (const PageSpan& piece : pieces) piece.Free();
   return wrong;
 }
 
@@ -82,16 +82,16 @@ TEST_CASE("a piece is one thread's at a time") {
 #if DECOUPLE_INTERNAL_MAPS_PAGES
 
 TEST_CASE("huge pages are for what fits in at least six times, and is not the allocator's business") {
-  CHECK(HugePieces::Of((std::size_t{64} << 10) - 1, kCacheLine) == nullptr);
-  CHECK(HugePieces::Of(std::size_t{64} << 10, kCacheLine) != nullptr);
+  CHECK(HugePagePool::Of((std::size_t{64} << 10) - 1, kCacheLine) == nullptr);
+  CHECK(HugePagePool::Of(std::size_t{64} << 10, kCacheLine) != nullptr);
   constexpr std::size_t kPage = internal::kPageAlignment;
-  CHECK(HugePieces::Of(kHugePage / 6 / kPage * kPage, kCacheLine) != nullptr);
-  CHECK(HugePieces::Of(kHugePage / 6 / kPage * kPage + 1, kCacheLine) == nullptr);
+  CHECK(HugePagePool::Of(kHugePage / 6 / kPage * kPage, kCacheLine) != nullptr);
+  CHECK(HugePagePool::Of(kHugePage / 6 / kPage * kPage + 1, kCacheLine) == nullptr);
 }
 
 TEST_CASE("pieces are taken from a block that has some before another is begun") {
   constexpr std::size_t kOwnSize = std::size_t{128} << 10;  // of this test, so that nobody else's are in the way
-  HugePieces& pieces = *HugePieces::Of(kOwnSize, kCacheLine);
+  HugePagePool& pieces = *HugePagePool::Of(kOwnSize, kCacheLine);
   std::vector<void*> taken;
   for (int i = 0; i < 32; ++i) taken.push_back(pieces.Take());  // two blocks
   pieces.Give(taken[3]);
@@ -105,7 +105,7 @@ TEST_CASE("pieces are taken from a block that has some before another is begun")
 
 TEST_CASE("all blocks but one go back to the system with their last pieces, and one nobody touched takes no memory") {
   constexpr std::size_t kOwnSize = std::size_t{256} << 10;  // eight in a huge page
-  HugePieces& pieces = *HugePieces::Of(kOwnSize, kCacheLine);
+  HugePagePool& pieces = *HugePagePool::Of(kOwnSize, kCacheLine);
   const std::int64_t before = ResidentBytes();
   std::vector<void*> taken;
   for (int i = 0; i < 80; ++i) taken.push_back(pieces.Take());

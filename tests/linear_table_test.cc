@@ -1,4 +1,4 @@
-#include "decouple/internal/linear_table.h"
+#include "decouple/internal/base/prefetching_set.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -15,7 +15,7 @@
 namespace decouple::testing {
 namespace {
 
-using Table = internal::LinearTable<std::uint32_t>;
+using Table = internal::PrefetchingSet<std::uint32_t>;
 
 // Each value stands for itself.
 auto Is(std::uint32_t value) {

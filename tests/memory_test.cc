@@ -17,7 +17,7 @@ namespace decouple::testing {
 
 TEST_CASE("a message takes 19 bytes beside its body while it waits, and 35 while it is in flight") {
   ManualClock clock;
-  constexpr std::int64_t kMessages = 10'000'000;  // so many that two megabytes are no matter (huge_pages.h)
+  constexpr std::int64_t kMessages = 10'000'000;  // so many that two megabytes are no matter (huge_page_pool.h)
   auto queue = Make<StandardQueue<std::int64_t>>(clock, {.limits = Limits::Unlimited()});
   const std::int64_t before = ResidentBytes();
   for (std::int64_t i = 0; i < kMessages; ++i) {

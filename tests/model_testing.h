@@ -84,7 +84,7 @@ class HeldReceives {
     return by_delivery ? held.delivery->ChangeVisibility(timeout) : queue.ChangeVisibility(held.receipt, timeout);
   }
 
-  void Drop(Held* held) {
+  void ReleaseReference(Held* held) {
     if (held->delivery.has_value()) Require(held->delivery->body() == held->body, "the body is readable to the end");
     held_.erase(held_.begin() + (held - held_.data()));
   }

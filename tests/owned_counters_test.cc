@@ -1,4 +1,4 @@
-#include "decouple/internal/owned_counters.h"
+#include "decouple/internal/base/counter_array.h"
 
 #include <atomic>
 #include <cstdint>
@@ -12,12 +12,12 @@
 namespace decouple::testing {
 namespace {
 
+using internal::CounterArray;
 using internal::CounterNumbers;
-using internal::OwnedCounters;
-using Place = OwnedCounters::Place;
+using Place = CounterArray::Place;
 
 TEST_CASE("each number has a counter of its own, in whatever order they come") {
-  OwnedCounters counters;
+  CounterArray counters;
   constexpr std::uint32_t kNumbers = 1'000;  // over seven blocks
   for (std::uint32_t number = kNumbers; number-- > 0;) {
     CHECK(counters.value(Place(number)) == 0);
@@ -31,7 +31,7 @@ TEST_CASE("each number has a counter of its own, in whatever order they come") {
 }
 
 TEST_CASE("others read counters while their owner counts, and no count is lost") {
-  OwnedCounters counters;
+  CounterArray counters;
   std::atomic<bool> done{false};
   std::thread reader([&] {
     std::vector<std::uint64_t> seen(100, 0);

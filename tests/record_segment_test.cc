@@ -1,4 +1,4 @@
-#include "decouple/internal/record_segment.h"
+#include "decouple/internal/stream/record_segment.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -6,12 +6,12 @@
 #include <vector>
 
 #include "catch.h"
-#include "decouple/internal/huge_pages.h"
+#include "decouple/internal/memory/huge_page_pool.h"
 
 namespace decouple::testing {
 namespace {
 
-using internal::PagePiece;
+using internal::PageSpan;
 
 constexpr std::uint32_t kRecords = 320;  // five blocks of those whose sizes are kept added up
 
@@ -33,7 +33,7 @@ Segment::Ready CountOneByOne(const std::vector<bool>& is_published, std::uint32_
 // A segment whose records come in that order; after each of them `check` is called.
 template <typename Check>
 void Publish(const std::vector<std::uint32_t>& order, Check check) {
-  const std::unique_ptr<Segment, Destroy> segment(Segment::Create(kRecords, PagePiece::Alone));
+  const std::unique_ptr<Segment, Destroy> segment(Segment::Create(kRecords, PageSpan::Separate));
   std::vector<bool> is_published(kRecords, false);
   for (const std::uint32_t at : order) {
     segment->Write(at, "key", 0, static_cast<int>(at));

@@ -1,4 +1,4 @@
-#include "decouple/internal/short_text.h"
+#include "decouple/internal/base/small_string.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -13,7 +13,7 @@
 namespace decouple::testing {
 namespace {
 
-using internal::ShortText;
+using internal::SmallString;
 
 // `size` different characters, other ones for another `seed`.
 std::string Text(std::size_t size, std::size_t seed) {
@@ -22,13 +22,13 @@ std::string Text(std::size_t size, std::size_t seed) {
   return text;
 }
 
-TEST_CASE("a new text is empty") { CHECK(ShortText().text().empty()); }
+TEST_CASE("a new text is empty") { CHECK(SmallString().text().empty()); }
 
 TEST_CASE("a text is as it was assigned, whatever was there before") {
   for (std::size_t before = 0; before <= 70; ++before) {
     for (std::size_t size = 0; size <= 70; ++size) {
       CAPTURE(before, size);
-      ShortText own;
+      SmallString own;
       own.Assign(Text(before, 1));
       CHECK(own.text() == Text(before, 1));
       own.Assign(Text(size, 2));
@@ -39,10 +39,10 @@ TEST_CASE("a text is as it was assigned, whatever was there before") {
 
 TEST_CASE("a text goes where it is moved, in place or not") {
   for (const std::size_t size : std::initializer_list<std::size_t>{0, 1, 15, 16, 100}) {
-    ShortText from(Text(size, 1));
-    ShortText to(std::move(from));
+    SmallString from(Text(size, 1));
+    SmallString to(std::move(from));
     CHECK(to.text() == Text(size, 1));
-    ShortText third(Text(40, 2));
+    SmallString third(Text(40, 2));
     third = std::move(to);
     CHECK(third.text() == Text(size, 1));
   }
@@ -50,7 +50,7 @@ TEST_CASE("a text goes where it is moved, in place or not") {
 
 TEST_CASE("a text may have any bytes") {
   const std::string_view bytes("\0\x7F\xFF\0 \x10\0", 7);
-  ShortText own;
+  SmallString own;
   own.Assign(bytes);
   CHECK(own.text() == bytes);
 }
@@ -58,10 +58,10 @@ TEST_CASE("a text may have any bytes") {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 
 TEST_CASE("a text of up to 15 bytes needs no memory beside its 16") {
-  STATIC_REQUIRE(sizeof(ShortText) == 16);
+  STATIC_REQUIRE(sizeof(SmallString) == 16);
   const std::string longest = Text(15, 1);
   const std::string longer = Text(16, 1);
-  ShortText own;
+  SmallString own;
   const std::uint64_t before = Allocations();
   own.Assign(longest);
   CHECK(Allocations() - before == 0);
@@ -70,7 +70,7 @@ TEST_CASE("a text of up to 15 bytes needs no memory beside its 16") {
 }
 
 TEST_CASE("the memory of a long text is kept for the next one") {
-  ShortText own;
+  SmallString own;
   own.Assign(Text(1'000, 1));
   for (const std::size_t size : std::initializer_list<std::size_t>{1'000, 1, 16, 1'024}) {
     const std::string text = Text(size, 2);

@@ -54,7 +54,7 @@ TEST_CASE("a message received three times goes to the back also with a redrive p
   CHECK(ReceiveAll(live) == std::vector<int>{2, 3, 1});
 }
 
-TEST_CASE("dead letters of a fair queue's tenants are the tenants' in the dead-letter queue too") {
+TEST_CASE("dead letters of a fair queue's fair_scheduler are the fair_scheduler' in the dead-letter queue too") {
   ManualClock clock;
   auto dead = Make<StandardQueue<int>>(clock);
   auto live = Make<StandardQueue<int>>(clock, {.redrive = Redrive{.to = dead, .max_receives = 1}});

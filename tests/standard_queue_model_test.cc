@@ -141,7 +141,7 @@ class Comparison {
     } else if (dice < 82) {
       ChangeVisibility();
     } else if (dice < 88) {
-      Drop();
+      ReleaseReference();
     } else if (dice < 97) {
       Advance();
     } else if (dice < 98) {
@@ -238,7 +238,7 @@ class Comparison {
     if (held == nullptr) return;
     Require(held_.Delete(queue_, *held).ok(), "delete");
     model_.Delete(held->body, held->receive, clock_.Now());
-    if (chance_.Pick(2) == 0) held_.Drop(held);
+    if (chance_.Pick(2) == 0) held_.ReleaseReference(held);
   }
 
   void ChangeVisibility() {
@@ -251,8 +251,8 @@ class Comparison {
     Require(ErrorIn(status) == expected, "change visibility");
   }
 
-  void Drop() {
-    if (Held* const held = held_.Pick()) held_.Drop(held);
+  void ReleaseReference() {
+    if (Held* const held = held_.Pick()) held_.ReleaseReference(held);
   }
 
   void Advance() {

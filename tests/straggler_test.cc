@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "decouple/internal/aside.h"
+#include "decouple/internal/message/moved_messages.h"
 #include "queue_testing.h"
 
 namespace decouple::testing {
@@ -47,7 +47,7 @@ TEST_CASE("a moved message comes back with all that it had") {
     CHECK(delivery.sent_at() == sent);
     CHECK(delivery.first_received_at() == sent);
     CHECK(delivery.attributes().Find("store")->value() == "oslo");
-    moved += delivery.receipt().segment() == internal::Aside<std::string>::kSegmentNumber ? 1 : 0;
+    moved += delivery.receipt().segment() == internal::MovedMessages<std::string>::kSegmentNumber ? 1 : 0;
     REQUIRE(delivery.Delete().ok());
   }
   CHECK(moved >= 30);  // else this proves nothing
@@ -124,7 +124,7 @@ TEST_CASE("delayed messages are moved too, and become visible when their delay i
   for (int i = 0; i < 50; ++i) {
     const auto delivery = ReceiveOne(queue);
     CHECK(delivery.receive_count() == 1);
-    moved += delivery.receipt().segment() == internal::Aside<std::string>::kSegmentNumber ? 1 : 0;
+    moved += delivery.receipt().segment() == internal::MovedMessages<std::string>::kSegmentNumber ? 1 : 0;
   }
   CHECK(moved >= 30);
   CHECK(ReceivesNothing(queue));

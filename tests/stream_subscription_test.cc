@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "decouple/fields.h"
+#include "decouple/body_fields.h"
 #include "decouple/fifo_topic.h"
 #include "decouple/filter_expression.h"
 #include "decouple/topic.h"

@@ -1,4 +1,5 @@
-#include "decouple/internal/ticket_lane.h"
+#include "decouple/internal/lane/ticket_lane.h"
+#include "decouple/internal/base/rcu.h"
 
 #include <atomic>
 #include <cstdint>
@@ -11,7 +12,7 @@ namespace decouple::internal {
 
 struct NumberSlot {
   struct SegmentData {};
-  struct Beside {};
+  struct ColdFields {};
   std::atomic<std::uint64_t> word{0};
   std::uint64_t number = 0;
 };
@@ -20,27 +21,27 @@ using Lane = TicketLane<NumberSlot>;
 
 const std::atomic<std::uint64_t> open_gate{~std::uint64_t{0}};
 
-bool TakeAll(const NumberSlot&, SlotWord) { return true; }
+bool TakeAll(const NumberSlot&, SlotState) { return true; }
 
-bool Publish(Lane& lane, Lane::View& view, std::uint64_t ticket) {
-  const auto place = lane.PlaceOf(ticket, view);
+bool Publish(Lane& lane, Lane::Cursor& cursor, std::uint64_t ticket) {
+  const auto place = lane.PlaceOf(ticket, cursor);
   place.slot->number = ticket;
-  return lane.Publish(*place.slot, ticket, SlotWord(Phase::kReady, Lane::OrdinalOf(ticket)));
+  return lane.Publish(*place.slot, ticket, SlotState(Phase::kReady, Lane::OrdinalOf(ticket)));
 }
 
-void Send(Lane& lane, Lane::View& view) { REQUIRE(Publish(lane, view, lane.TakeTickets(1))); }
+void Send(Lane& lane, Lane::Cursor& cursor) { REQUIRE(Publish(lane, cursor, lane.TakeTickets(1))); }
 
 void Free(const Lane::Run& run, std::uint32_t i) {
-  run.slot(i).word.store(SlotWord(Phase::kDone, run.ordinal).bits(), std::memory_order_release);
+  run.slot(i).word.store(SlotState(Phase::kDone, run.ordinal).bits(), std::memory_order_release);
 }
 
 TEST_CASE("slots are claimed in the order of their tickets, a run at a time") {
   Lane lane;
-  Lane::View view;
-  for (int i = 0; i < 200; ++i) Send(lane, view);
+  Lane::Cursor cursor;
+  for (int i = 0; i < 200; ++i) Send(lane, cursor);
   std::uint64_t expected = 0;
   while (expected < 200) {
-    const auto run = lane.Claim(view, 10, open_gate, TakeAll);
+    const auto run = lane.Claim(cursor, 10, open_gate, TakeAll);
     REQUIRE(run.size > 0);
     REQUIRE(run.size <= 10);
     for (std::uint32_t i = 0; i < run.size; ++i) {
@@ -48,134 +49,134 @@ TEST_CASE("slots are claimed in the order of their tickets, a run at a time") {
       Free(run, i);
     }
   }
-  CHECK(lane.Claim(view, 10, open_gate, TakeAll).size == 0);
+  CHECK(lane.Claim(cursor, 10, open_gate, TakeAll).size == 0);
 }
 
 TEST_CASE("an unpublished ticket ends a run, and alone it is not there") {
   Lane lane;
-  Lane::View view;
-  Send(lane, view);
+  Lane::Cursor cursor;
+  Send(lane, cursor);
   const std::uint64_t stalled = lane.TakeTickets(1);
-  CHECK(lane.Claim(view, 10, open_gate, TakeAll).size == 1);
-  CHECK(lane.Claim(view, 10, open_gate, TakeAll).size == 0);
+  CHECK(lane.Claim(cursor, 10, open_gate, TakeAll).size == 1);
+  CHECK(lane.Claim(cursor, 10, open_gate, TakeAll).size == 0);
   CHECK(lane.head() == stalled);
-  CHECK(Publish(lane, view, stalled));
-  CHECK(lane.Claim(view, 10, open_gate, TakeAll).size == 1);
+  CHECK(Publish(lane, cursor, stalled));
+  CHECK(lane.Claim(cursor, 10, open_gate, TakeAll).size == 1);
 }
 
 TEST_CASE("a stalled sender is skipped once there is something behind it, and finds out") {
   Lane lane;
-  Lane::View view;
+  Lane::Cursor cursor;
   const std::uint64_t stalled = lane.TakeTickets(1);
-  lane.PlaceOf(stalled, view);
-  Send(lane, view);
-  const auto skipped = lane.Claim(view, 10, open_gate, TakeAll);
+  lane.PlaceOf(stalled, cursor);
+  Send(lane, cursor);
+  const auto skipped = lane.Claim(cursor, 10, open_gate, TakeAll);
   CHECK(skipped.size == 1);
   CHECK(skipped.taken == 0);
-  const auto run = lane.Claim(view, 10, open_gate, TakeAll);
+  const auto run = lane.Claim(cursor, 10, open_gate, TakeAll);
   REQUIRE(run.size == 1);
   CHECK(run.slot(0).number == 1);
-  Send(lane, view);  // others are not concerned
-  CHECK_FALSE(Publish(lane, view, stalled));
-  CHECK(lane.Claim(view, 10, open_gate, TakeAll).size == 1);
+  Send(lane, cursor);  // others are not concerned
+  CHECK_FALSE(Publish(lane, cursor, stalled));
+  CHECK(lane.Claim(cursor, 10, open_gate, TakeAll).size == 1);
 }
 
 TEST_CASE("a sender that has no segment yet is not passed") {
   Lane lane;
-  Lane::View view;
+  Lane::Cursor cursor;
   lane.TakeTickets(kSlotsPerSegment);  // a whole segment of senders that have not begun
   const std::uint64_t behind = lane.TakeTickets(1);
-  REQUIRE(Publish(lane, view, behind));
-  CHECK(lane.Claim(view, 10, open_gate, TakeAll).size == 0);
+  REQUIRE(Publish(lane, cursor, behind));
+  CHECK(lane.Claim(cursor, 10, open_gate, TakeAll).size == 0);
   CHECK(lane.head() == 0);
-  for (std::uint64_t ticket = 0; ticket < kSlotsPerSegment; ++ticket) REQUIRE(Publish(lane, view, ticket));
-  CHECK(lane.Claim(view, kSlotsPerSegment, open_gate, TakeAll).size == kSlotsPerSegment);
-  CHECK(lane.Claim(view, 1, open_gate, TakeAll).slot(0).number == behind);
+  for (std::uint64_t ticket = 0; ticket < kSlotsPerSegment; ++ticket) REQUIRE(Publish(lane, cursor, ticket));
+  CHECK(lane.Claim(cursor, kSlotsPerSegment, open_gate, TakeAll).size == kSlotsPerSegment);
+  CHECK(lane.Claim(cursor, 1, open_gate, TakeAll).slot(0).number == behind);
 }
 
 TEST_CASE("any number of senders may stall, and each finds out for itself") {
   Lane lane;
-  Lane::View view;
+  Lane::Cursor cursor;
   constexpr std::uint64_t kStalled = 100;
   lane.TakeTickets(kStalled);
-  for (std::uint64_t ticket = 0; ticket < kStalled; ++ticket) lane.PlaceOf(ticket, view);
-  Send(lane, view);
-  while (lane.head() <= kStalled) lane.Claim(view, 10, open_gate, TakeAll);
-  Lane::View own;
+  for (std::uint64_t ticket = 0; ticket < kStalled; ++ticket) lane.PlaceOf(ticket, cursor);
+  Send(lane, cursor);
+  while (lane.head() <= kStalled) lane.Claim(cursor, 10, open_gate, TakeAll);
+  Lane::Cursor own;
   for (const std::uint64_t ticket : {kStalled / 2, kStalled - 1, std::uint64_t{0}}) {
     CHECK_FALSE(Publish(lane, own, ticket));
   }
-  Send(lane, view);
-  CHECK(lane.Claim(view, 10, open_gate, TakeAll).taken_count() == 1);
+  Send(lane, cursor);
+  CHECK(lane.Claim(cursor, 10, open_gate, TakeAll).taken_count() == 1);
 }
 
 TEST_CASE("what is for the claimant is taken or stops it, all else is passed") {
   Lane lane;
-  Lane::View view;
+  Lane::Cursor cursor;
   for (int i = 0; i < 10; ++i) {
     const std::uint64_t ticket = lane.TakeTickets(1);
-    const Phase phase = ticket % 2 == 0 ? Phase::kDone : ticket == 9 ? Phase::kForward : Phase::kReady;
-    const auto place = lane.PlaceOf(ticket, view);
+    const Phase phase = ticket % 2 == 0 ? Phase::kDone : ticket == 9 ? Phase::kRequeued : Phase::kReady;
+    const auto place = lane.PlaceOf(ticket, cursor);
     place.slot->number = ticket;
-    REQUIRE(lane.Publish(*place.slot, ticket, SlotWord(phase, Lane::OrdinalOf(ticket))));
+    REQUIRE(lane.Publish(*place.slot, ticket, SlotState(phase, Lane::OrdinalOf(ticket))));
   }
-  const auto wants = [](const NumberSlot& slot, SlotWord) { return slot.number != 7; };
+  const auto wants = [](const NumberSlot& slot, SlotState) { return slot.number != 7; };
   const auto taken = [](const Lane::Run& run) {
     std::vector<std::uint64_t> numbers;
-    run.ForEachTaken([&](const NumberSlot& slot, SlotWord) { numbers.push_back(slot.number); });
+    run.ForEachTaken([&](const NumberSlot& slot, SlotState) { numbers.push_back(slot.number); });
     return numbers;
   };
-  const auto two = lane.Claim(view, 2, open_gate, wants);
+  const auto two = lane.Claim(cursor, 2, open_gate, wants);
   CHECK(two.size == 4);
   CHECK(taken(two) == std::vector<std::uint64_t>{1, 3});
-  const auto up_to_seven = lane.Claim(view, 10, open_gate, wants);
+  const auto up_to_seven = lane.Claim(cursor, 10, open_gate, wants);
   CHECK(up_to_seven.size == 3);
   CHECK(taken(up_to_seven) == std::vector<std::uint64_t>{5});
-  CHECK(lane.Claim(view, 10, open_gate, wants).size == 0);
-  CHECK(taken(lane.Claim(view, 10, open_gate, TakeAll)) == std::vector<std::uint64_t>{7, 9});
+  CHECK(lane.Claim(cursor, 10, open_gate, wants).size == 0);
+  CHECK(taken(lane.Claim(cursor, 10, open_gate, TakeAll)) == std::vector<std::uint64_t>{7, 9});
 }
 
 TEST_CASE("nothing is taken from the gate on") {
   Lane lane;
-  Lane::View view;
-  for (int i = 0; i < 10; ++i) Send(lane, view);
+  Lane::Cursor cursor;
+  for (int i = 0; i < 10; ++i) Send(lane, cursor);
   std::atomic<std::uint64_t> gate{3};
-  CHECK(lane.Claim(view, 10, gate, TakeAll).size == 3);
-  const auto refused = lane.Claim(view, 10, gate, TakeAll);
+  CHECK(lane.Claim(cursor, 10, gate, TakeAll).size == 3);
+  const auto refused = lane.Claim(cursor, 10, gate, TakeAll);
   CHECK(refused.size == 0);
   CHECK(refused.gated);
   gate.store(5);
-  CHECK(lane.Claim(view, 10, gate, TakeAll).size == 2);
+  CHECK(lane.Claim(cursor, 10, gate, TakeAll).size == 2);
 }
 
 TEST_CASE("a passed segment is found by its number until all its slots are free") {
   Lane lane;
-  Lane::View view;
-  for (std::uint32_t i = 0; i < 3 * kSlotsPerSegment; ++i) Send(lane, view);
-  const auto first = lane.Claim(view, kSlotsPerSegment, open_gate, TakeAll);
+  Lane::Cursor cursor;
+  for (std::uint32_t i = 0; i < 3 * kSlotsPerSegment; ++i) Send(lane, cursor);
+  const auto first = lane.Claim(cursor, kSlotsPerSegment, open_gate, TakeAll);
   const std::uint32_t number = first.segment->number();
   for (std::uint32_t i = 1; i < first.size; ++i) Free(first, i);
   lane.TryRetire(10);
   {
-    const ReadSection section;
+    const RcuReadGuard section;
     CHECK(lane.FindByNumber(number, 0).slot == &first.slot(0));
     CHECK(lane.FindByNumber(number, kSlotsPerSegment).slot == nullptr);  // that ticket is elsewhere
     CHECK(lane.FindByNumber(12345, 0).slot == nullptr);
   }
   Free(first, 0);
   lane.TryRetire(10);
-  const ReadSection section;
+  const RcuReadGuard section;
   CHECK(lane.FindByNumber(number, 0).slot == nullptr);
 }
 
 TEST_CASE("one straggler keeps its own segment, and none behind it") {
   Lane lane;
-  Lane::View view;
+  Lane::Cursor cursor;
   constexpr std::uint32_t kSegments = 1000;
   std::uint32_t highest = 0;
   for (std::uint32_t segment = 0; segment < kSegments; ++segment) {
-    for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) Send(lane, view);
-    const auto run = lane.Claim(view, kSlotsPerSegment, open_gate, TakeAll);
+    for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) Send(lane, cursor);
+    const auto run = lane.Claim(cursor, kSlotsPerSegment, open_gate, TakeAll);
     highest = std::max(highest, run.segment->number());
     for (std::uint32_t i = 0; i < run.size; ++i) {
       if (segment != 0 || i != 5) Free(run, i);
@@ -187,13 +188,13 @@ TEST_CASE("one straggler keeps its own segment, and none behind it") {
 
 // Has so many segments filled, claimed and freed, `behind` segments after they were filled. Returns how many rounds
 // ended there, which are retired.
-std::uint32_t CountRounds(Lane& lane, Lane::View& view, std::uint32_t segments, std::uint32_t behind) {
+std::uint32_t CountRounds(Lane& lane, Lane::Cursor& cursor, std::uint32_t segments, std::uint32_t behind) {
   const auto fill = [&] {
-    for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) Send(lane, view);
+    for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) Send(lane, cursor);
   };
   std::uint32_t rounds = 0;
   const auto drain = [&] {
-    const auto run = lane.Claim(view, kSlotsPerSegment, open_gate, TakeAll);
+    const auto run = lane.Claim(cursor, kSlotsPerSegment, open_gate, TakeAll);
     REQUIRE(run.size == kSlotsPerSegment);
     for (std::uint32_t i = 0; i < run.size; ++i) Free(run, i);
     if (!run.ends_round) return;
@@ -212,15 +213,15 @@ std::uint32_t CountRounds(Lane& lane, Lane::View& view, std::uint32_t segments, 
 TEST_CASE("segments are retired together, the more of them the more there are, one by one while they are few") {
   {
     Lane lane;
-    Lane::View view;
-    CHECK(CountRounds(lane, view, 60, 1) == 61);
+    Lane::Cursor cursor;
+    CHECK(CountRounds(lane, cursor, 60, 1) == 61);
     CHECK(lane.pool().segments() <= 4);
-    CHECK(CountRounds(lane, view, 1000, 1) <= 252);  // of four: many have come by
+    CHECK(CountRounds(lane, cursor, 1000, 1) <= 252);  // of four: many have come by
     CHECK(lane.pool().segments() <= 16);
   }
   Lane lane;
-  Lane::View view;
-  CHECK(CountRounds(lane, view, 200, 100) <= 40);  // of eight
+  Lane::Cursor cursor;
+  CHECK(CountRounds(lane, cursor, 200, 100) <= 40);  // of eight
 }
 
 TEST_CASE("every ticket of many senders is claimed by exactly one of many receivers") {
@@ -231,27 +232,27 @@ TEST_CASE("every ticket of many senders is claimed by exactly one of many receiv
   std::vector<std::thread> threads;
   for (int i = 0; i < 2; ++i) {
     threads.emplace_back([&] {
-      Lane::View view;
+      Lane::Cursor cursor;
       for (;;) {
         const std::uint64_t ticket = lane.TakeTickets(1);
         if (ticket >= kTickets) {
-          Publish(lane, view, ticket);
+          Publish(lane, cursor, ticket);
           return;
         }
-        if (!Publish(lane, view, ticket)) {  // skipped: the message is ours to bring in otherwise
+        if (!Publish(lane, cursor, ticket)) {  // skipped: the message is ours to bring in otherwise
           claimed[ticket].fetch_add(1);
           left.fetch_sub(1);
-          lane.PlaceOf(ticket, view).slot->word.store(SlotWord(Phase::kDone, Lane::OrdinalOf(ticket)).bits());
+          lane.PlaceOf(ticket, cursor).slot->word.store(SlotState(Phase::kDone, Lane::OrdinalOf(ticket)).bits());
         }
       }
     });
     threads.emplace_back([&, i] {
-      Lane::View view;
+      Lane::Cursor cursor;
       while (left.load() > 0) {
-        const auto run = lane.Claim(view, i == 0 ? 1 : 10, open_gate, TakeAll);
-        run.ForEachTaken([&](NumberSlot& slot, SlotWord) {
+        const auto run = lane.Claim(cursor, i == 0 ? 1 : 10, open_gate, TakeAll);
+        run.ForEachTaken([&](NumberSlot& slot, SlotState) {
           const std::uint64_t ticket = slot.number;
-          slot.word.store(SlotWord(Phase::kDone, run.ordinal).bits(), std::memory_order_release);
+          slot.word.store(SlotState(Phase::kDone, run.ordinal).bits(), std::memory_order_release);
           if (ticket >= kTickets) return;
           claimed[ticket].fetch_add(1);
           left.fetch_sub(1);

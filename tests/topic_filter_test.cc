@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "catch.h"
-#include "decouple/fields.h"
+#include "decouple/body_fields.h"
 #include "decouple/filter_policy.h"
-#include "decouple/internal/filter_index.h"
-#include "decouple/internal/message_view.h"
+#include "decouple/internal/filter/filter_index.h"
+#include "decouple/internal/filter/filter_input.h"
 #include "decouple/json/filter_policy.h"
 #include "decouple/standard_queue.h"
 #include "decouple/topic.h"
@@ -124,7 +124,7 @@ TEST_CASE("an index finds exactly the policies that match") {
     for (int i = 0; i < 200; ++i) {
       const std::string body = dice.Body(4);
       std::vector<std::uint32_t> found;
-      const decouple::internal::MessageView view(none, body);
+      const decouple::internal::FilterInput view(none, body);
       index.ForEachMatch(view.root(), [&](std::uint32_t place) { found.push_back(place); });
       std::sort(found.begin(), found.end());
       std::vector<std::uint32_t> expected;

@@ -9,8 +9,8 @@
 
 #include "allocations.h"
 #include "catch.h"
+#include "decouple/body_fields.h"
 #include "decouple/clock.h"
-#include "decouple/fields.h"
 #include "decouple/filter_policy.h"
 #include "decouple/json/filter_policy.h"
 #include "decouple/standard_queue.h"

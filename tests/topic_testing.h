@@ -12,7 +12,7 @@
 #include "catch.h"
 #include "decouple/clock.h"
 #include "decouple/fifo_topic.h"
-#include "decouple/notification.h"
+#include "decouple/publication.h"
 #include "decouple/topic.h"
 #include "queue_testing.h"
 

@@ -17,7 +17,7 @@ class HandwrittenFifoPeer {
     const std::lock_guard lock(mutex_);
     std::deque<std::size_t>& messages = groups_[group];
     messages.push_back(number);
-    if (messages.size() == 1) line_.push_back(group);
+    if (messages.size() == 1) redelivery_lane_.push_back(group);
   }
 
   // Receives one and deletes it; returns how many were there.
@@ -25,9 +25,9 @@ class HandwrittenFifoPeer {
     std::string group;
     {
       const std::lock_guard lock(mutex_);
-      if (line_.empty()) return 0;
-      group = std::move(line_.front());  // in flight: not in the line
-      line_.pop_front();
+      if (redelivery_lane_.empty()) return 0;
+      group = std::move(redelivery_lane_.front());  // in flight: not in the line
+      redelivery_lane_.pop_front();
       last_ = groups_.find(group)->second.front();
     }
     const std::lock_guard lock(mutex_);
@@ -36,7 +36,7 @@ class HandwrittenFifoPeer {
     if (found->second.empty()) {
       groups_.erase(found);
     } else {
-      line_.push_back(group);
+      redelivery_lane_.push_back(group);
     }
     return 1;
   }
@@ -44,7 +44,7 @@ class HandwrittenFifoPeer {
  private:
   std::mutex mutex_;
   std::unordered_map<std::string, std::deque<std::size_t>> groups_;
-  std::deque<std::string> line_;
+  std::deque<std::string> redelivery_lane_;
   std::size_t last_ = 0;
 };
 

@@ -62,16 +62,16 @@ class HandwrittenReliableFifoPeer {
     sent_.push_back({now, &*place});
     Group& into = *groups_.try_emplace(group).first;
     into.second.push_back(number);
-    if (into.second.size() == 1) line_.push_back(&into);
+    if (into.second.size() == 1) redelivery_lane_.push_back(&into);
   }
 
   std::optional<std::pair<std::uint64_t, std::size_t>> Lease() {
     const auto now = Clock::now();
     const std::lock_guard lock(mutex_);
-    leases_.TakeLate(now, [this](std::uint64_t, Group* group) { line_.push_front(group); });
-    if (line_.empty()) return std::nullopt;
-    Group* const group = line_.front();  // in flight: not in the line
-    line_.pop_front();
+    leases_.TakeLate(now, [this](std::uint64_t, Group* group) { redelivery_lane_.push_front(group); });
+    if (redelivery_lane_.empty()) return std::nullopt;
+    Group* const group = redelivery_lane_.front();  // in flight: not in the line
+    redelivery_lane_.pop_front();
     const std::uint64_t receipt = ++last_receipt_;
     leases_.Add(receipt, group, now);
     return std::pair(receipt, group->second.front());
@@ -86,13 +86,13 @@ class HandwrittenReliableFifoPeer {
     if (group->second.empty()) {
       groups_.erase(groups_.find(group->first));
     } else {
-      line_.push_back(group);
+      redelivery_lane_.push_back(group);
     }
   }
 
   std::mutex mutex_;
   Groups groups_;
-  std::deque<Group*> line_;
+  std::deque<Group*> redelivery_lane_;
   std::uint64_t last_receipt_ = 0;
   HandwrittenLeases<Group*> leases_;
   std::unordered_set<std::string> ids_;

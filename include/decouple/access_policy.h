@@ -5,8 +5,8 @@
 // The in-process meaning of SQS's access policy. It says nothing of who calls Send() on the queue: whoever has a handle
 // may. Identities are compared, not names. All of these are plain values.
 
-#ifndef DECOUPLE_SENDERS_H_
-#define DECOUPLE_SENDERS_H_
+#ifndef DECOUPLE_ACCESS_POLICY_H_
+#define DECOUPLE_ACCESS_POLICY_H_
 
 #include <cstdint>
 #include <variant>
@@ -42,4 +42,4 @@ using SendersPolicy = std::variant<AllowAllSenders, AllowSenders>;
 
 }  // namespace decouple
 
-#endif  // DECOUPLE_SENDERS_H_
+#endif  // DECOUPLE_ACCESS_POLICY_H_

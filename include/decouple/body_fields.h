@@ -1,4 +1,4 @@
-// The fields of a body, described once, so that filter policies can look at them. Beside a struct of one's own:
+// The fields of a body, described once, so that filter policies can look at them. ColdFields a struct of one's own:
 //
 //   struct Order { std::string store; double price; std::vector<Item> items; };
 //
@@ -12,8 +12,8 @@
 // converts to a std::string_view, described structs (objects), ranges of all these (arrays), and a std::optional of
 // them, which is absent when it is empty. A floating-point number that is not finite is null.
 
-#ifndef DECOUPLE_FIELDS_H_
-#define DECOUPLE_FIELDS_H_
+#ifndef DECOUPLE_BODY_FIELDS_H_
+#define DECOUPLE_BODY_FIELDS_H_
 
 #include <array>
 #include <cmath>
@@ -26,8 +26,8 @@
 #include <type_traits>
 
 #include "absl/functional/function_ref.h"
-#include "decouple/internal/decimal.h"
-#include "decouple/internal/field_type.h"
+#include "decouple/internal/base/decimal.h"
+#include "decouple/internal/filter/field_value.h"
 
 namespace decouple {
 
@@ -176,4 +176,4 @@ class FieldTypeOf<T> final : public FieldType {
 
 }  // namespace decouple
 
-#endif  // DECOUPLE_FIELDS_H_
+#endif  // DECOUPLE_BODY_FIELDS_H_

@@ -21,8 +21,9 @@
 #include <mutex>
 
 #include "absl/time/time.h"
-#include "decouple/internal/sleeper.h"
-#include "decouple/internal/tick_timeline.h"
+#include "decouple/internal/base/parker.h"
+#include "decouple/internal/base/time_math.h"
+#include "decouple/internal/base/tsc_clock.h"
 
 namespace decouple {
 
@@ -38,9 +39,9 @@ class Clock {
   // For the library itself: nanoseconds since the Unix epoch.
   virtual std::int64_t NowNanos() const = 0;
 
-  // For the library itself: the calling thread sleeps until `sleeper` (its own, prepared) is woken or the clock shows
+  // For the library itself: the calling thread sleeps until `parker` (its own, prepared) is woken or the clock shows
   // `deadline` (internal::kForever: no deadline). May return early; callers look again at what they wait for.
-  virtual void Sleep(internal::Sleeper& sleeper, std::int64_t deadline) = 0;
+  virtual void Sleep(internal::Parker& parker, std::int64_t deadline) = 0;
 };
 
 // The machine's time, to 1 ms or better. There is one.
@@ -51,10 +52,10 @@ class SystemClock final : public Clock {
     return clock;
   }
 
-  std::int64_t NowNanos() const override { return internal::TickTimeline::Now(); }
+  std::int64_t NowNanos() const override { return internal::TscClock::Now(); }
 
-  void Sleep(internal::Sleeper& sleeper, std::int64_t deadline) override {
-    sleeper.SleepFor(deadline == internal::kForever ? internal::kForever : deadline - NowNanos());
+  void Sleep(internal::Parker& parker, std::int64_t deadline) override {
+    parker.SleepFor(deadline == internal::kForever ? internal::kForever : deadline - NowNanos());
   }
 
  private:
@@ -71,7 +72,7 @@ class SystemClock final : public Clock {
 // Advancing wakes the sleepers that are due, in the order of their deadlines, each with the clock showing just its
 // deadline, and returns when all of them have left their sleep. What they do then runs beside the caller: a test that
 // wants it done before time moves on advances to that deadline, and joins or awaits the thread there. Must not be
-// advanced by two threads at once, nor by a thread that holds what a sleeper needs in order to wake.
+// advanced by two threads at once, nor by a thread that holds what a parker needs in order to wake.
 class ManualClock final : public Clock {
  public:
   // Starts at `start`; by default at a fixed date, the same in every run.
@@ -94,7 +95,7 @@ class ManualClock final : public Clock {
       const auto due = asleep_.begin();
       Show(due->first);
       const std::uint64_t entry = due->second.number;
-      due->second.sleeper->Wake();
+      due->second.parker->Wake();
       left_.wait(lock, [&] { return asleep_.empty() || !Contains(entry); });
     }
     Show(target);
@@ -112,13 +113,13 @@ class ManualClock final : public Clock {
     entered_.wait(lock, [&] { return asleep_.size() >= count; });
   }
 
-  void Sleep(internal::Sleeper& sleeper, std::int64_t deadline) override {
+  void Sleep(internal::Parker& parker, std::int64_t deadline) override {
     std::unique_lock lock(mutex_);
     if (deadline <= NowNanos()) return;
-    const auto self = asleep_.emplace(deadline, Entry{&sleeper, ++last_number_});  // equal deadlines: first come first
+    const auto self = asleep_.emplace(deadline, Entry{&parker, ++last_number_});  // equal deadlines: first come first
     entered_.notify_all();
     lock.unlock();
-    while (!sleeper.woken()) sleeper.SleepFor(internal::kForever);
+    while (!parker.woken()) parker.SleepFor(internal::kForever);
     lock.lock();
     asleep_.erase(self);
     left_.notify_all();
@@ -126,7 +127,7 @@ class ManualClock final : public Clock {
 
  private:
   struct Entry {
-    internal::Sleeper* sleeper;
+    internal::Parker* parker;
     std::uint64_t number;
   };
 
@@ -155,13 +156,13 @@ namespace internal {
 // Reads the clock of a queue: null is the system clock, so that its path is one predictable branch.
 [[gnu::always_inline]] inline std::int64_t NowNanos(const Clock* clock) {
   if (clock == nullptr) [[likely]]
-    return TickTimeline::NowUnordered();
+    return TscClock::NowUnordered();
   return clock->NowNanos();
 }
 
 // The same in a few instructions, without a call; false: it takes one.
 [[gnu::always_inline]] inline bool TryNowNanos(const Clock* clock, std::int64_t& now) {
-  return clock == nullptr && TickTimeline::TryNowUnordered(now);
+  return clock == nullptr && TscClock::TryNowUnordered(now);
 }
 
 // Null for the system clock itself, so that it is recognised however it is passed.

@@ -34,12 +34,12 @@
 #include "absl/time/time.h"
 #include "decouple/checkpoint_store.h"
 #include "decouple/error.h"
-#include "decouple/internal/group_core.h"
-#include "decouple/internal/group_worker.h"
-#include "decouple/internal/lease_table.h"
-#include "decouple/internal/processor.h"
-#include "decouple/internal/range_checks.h"
-#include "decouple/internal/sleeper.h"
+#include "decouple/internal/base/range_checks.h"
+#include "decouple/internal/base/time_math.h"
+#include "decouple/internal/group/group_core.h"
+#include "decouple/internal/group/group_worker.h"
+#include "decouple/internal/group/lease_table.h"
+#include "decouple/internal/group/processor.h"
 #include "decouple/iterator_position.h"
 #include "decouple/record_processor.h"
 #include "decouple/shard.h"
@@ -158,7 +158,7 @@ class ConsumerGroup {
     const internal::LeaseCounts leases = core_->table().counts();
     ConsumerGroupStatistics sums{
         .taken_leases = leases.taken, .stolen_leases = leases.stolen, .lost_leases = leases.lost};
-    core_->counts().ForEach([&](const internal::OwnedGroupCounts& one) {
+    core_->counts().ForEach([&](const internal::LocalGroupCounts& one) {
       sums.records_processed += one.records.value();
       sums.data_bytes_processed += one.bytes.value();
     });

@@ -23,10 +23,10 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "decouple/attributes.h"
-#include "decouple/internal/message_store.h"
-#include "decouple/internal/particulars.h"
+#include "decouple/internal/message/message_metadata.h"
+#include "decouple/internal/message/message_store.h"
 #include "decouple/message.h"
+#include "decouple/message_attributes.h"
 #include "decouple/publication.h"
 #include "decouple/result.h"
 
@@ -41,7 +41,7 @@ class DeliveryCore;
 template <typename T>
 class QueueCore;
 template <typename T>
-class StandardCore;
+class StandardQueueCore;
 }  // namespace internal
 
 template <typename T>
@@ -50,19 +50,19 @@ class Delivery {
 
  public:
   // For the library itself.
-  Delivery(internal::DeliveryCore<T>* core, Message message, internal::SlotWord received)
+  Delivery(internal::DeliveryCore<T>* core, Message message, internal::SlotState received)
       : message_(message), core_(core), received_(received) {}
 
   Delivery(Delivery&& other) noexcept
       : message_(other.message_),
         core_(std::exchange(other.core_, nullptr)),
-        received_(std::exchange(other.received_, internal::SlotWord())) {}
+        received_(std::exchange(other.received_, internal::SlotState())) {}
   Delivery& operator=(Delivery&& other) noexcept {
     Delivery(std::move(other)).Swap(*this);
     return *this;
   }
   ~Delivery() {
-    if (core_ != nullptr) core_->LetGo(message_);
+    if (core_ != nullptr) core_->ReleaseReference(message_);
   }
 
   MessageId id() const { return core_->receipts().IdOf(message_); }
@@ -121,35 +121,35 @@ class Delivery {
   // which was written by itself, would wait until both have left the store buffer (six nanoseconds a cycle).
   Message message_;
   internal::DeliveryCore<T>* core_;  // null: moved from
-  // By this receive: if it is so still, a deletion is one store (holder_bias.h). No message's once it is moved from.
-  internal::SlotWord received_;
+  // By this receive: if it is so still, a deletion is one store (delete_bias.h). No message's once it is moved from.
+  internal::SlotState received_;
 };
 
 template <typename T>
 const MessageAttributes& Delivery<T>::attributes() const {
   static const MessageAttributes none;
   if (const Publication* const from = publication()) return from->attributes;
-  const internal::Particulars* const particulars = core_->ParticularsOf(message_);
-  return particulars == nullptr ? none : particulars->attributes;
+  const internal::MessageMetadata* const metadata = core_->MetadataOf(message_);
+  return metadata == nullptr ? none : metadata->attributes;
 }
 
 template <typename T>
 std::string_view Delivery<T>::group() const {
-  const internal::Particulars* const particulars = core_->ParticularsOf(message_);
-  return particulars == nullptr ? std::string_view() : std::string_view(particulars->group);
+  const internal::MessageMetadata* const metadata = core_->MetadataOf(message_);
+  return metadata == nullptr ? std::string_view() : std::string_view(metadata->group);
 }
 
 template <typename T>
 std::string_view Delivery<T>::deduplication_id() const {
-  const internal::Particulars* const particulars = core_->ParticularsOf(message_);
-  return particulars == nullptr ? std::string_view() : std::string_view(particulars->deduplication_id);
+  const internal::MessageMetadata* const metadata = core_->MetadataOf(message_);
+  return metadata == nullptr ? std::string_view() : std::string_view(metadata->deduplication_id);
 }
 
 template <typename T>
 std::string_view Delivery<T>::dead_letter_source() const {
-  const internal::Particulars* const particulars = core_->ParticularsOf(message_);
-  if (particulars == nullptr || particulars->origin == nullptr) return {};
-  return particulars->origin->source_name;
+  const internal::MessageMetadata* const metadata = core_->MetadataOf(message_);
+  if (metadata == nullptr || metadata->origin == nullptr) return {};
+  return metadata->origin->source_name;
 }
 
 template <typename T>
@@ -160,8 +160,8 @@ const Publication* Delivery<T>::publication() const {
 
 template <typename T>
 bool Delivery<T>::replayed() const {
-  const internal::Particulars* const particulars = core_->ParticularsOf(message_);
-  return particulars != nullptr && particulars->is_replayed;
+  const internal::MessageMetadata* const metadata = core_->MetadataOf(message_);
+  return metadata != nullptr && metadata->is_replayed;
 }
 
 // The deliveries of one receive. Up to ten take no memory from the heap.
@@ -177,7 +177,7 @@ class Deliveries {
   Deliveries() = default;
   // For the library itself.
   [[gnu::always_inline]] Deliveries(internal::DeliveryCore<T>* core,
-                                    typename internal::MessageStore<T>::Message message, internal::SlotWord received)
+                                    typename internal::MessageStore<T>::Message message, internal::SlotState received)
       : size_(1) {
     ::new (static_cast<void*>(in_place_)) Delivery<T>(core, message, received);
   }
@@ -193,7 +193,7 @@ class Deliveries {
     if (size_ != 1) {
       End();
     } else if (InPlace()->core_ != nullptr) [[likely]] {
-      InPlace()->core_->LetGo(InPlace()->message_);
+      InPlace()->core_->ReleaseReference(InPlace()->message_);
     }
   }
 
@@ -217,12 +217,12 @@ class Deliveries {
 
  private:
   friend class internal::QueueCore<T>;
-  friend class internal::StandardCore<T>;
+  friend class internal::StandardQueueCore<T>;
   using Message = typename internal::MessageStore<T>::Message;
 
   static constexpr std::size_t kInPlace = 10;
 
-  [[gnu::always_inline]] void Add(internal::DeliveryCore<T>* core, Message message, internal::SlotWord received) {
+  [[gnu::always_inline]] void Add(internal::DeliveryCore<T>* core, Message message, internal::SlotState received) {
     if (size_ == capacity_) [[unlikely]]
       Grow();
     ::new (static_cast<void*>(data_ + size_)) Delivery<T>(core, message, received);
@@ -266,7 +266,7 @@ class Deliveries {
   }
 
   [[gnu::noinline]] void End() {
-    if (internal::DeliveryCore<T>* const core = Core()) core->LetGoAll({data_, size_});
+    if (internal::DeliveryCore<T>* const core = Core()) core->ReleaseReferences({data_, size_});
     // Nothing is left to destroy: all are as if moved from.
     Free();
   }

@@ -32,7 +32,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "decouple/internal/fifo_core.h"
+#include "decouple/internal/fifo/fifo_queue_core.h"
 #include "decouple/queue.h"
 #include "decouple/queue_options.h"
 
@@ -53,7 +53,7 @@ class FifoQueue : public Queue<T> {
   }
 
  private:
-  using Core = internal::FifoCore<T>;
+  using Core = internal::FifoQueueCore<T>;
 
   explicit FifoQueue(QueueOptions options)
       : Queue<T>(Queue<T>::Own(new Core(options.limits, std::move(options.name), options.seed, options.clock))) {}

@@ -27,7 +27,7 @@
 #include "absl/time/time.h"
 #include "decouple/content_hash.h"
 #include "decouple/error.h"
-#include "decouple/internal/fifo_topic_core.h"
+#include "decouple/internal/topic/fifo_topic_core.h"
 #include "decouple/topic.h"
 #include "decouple/topic_options.h"
 

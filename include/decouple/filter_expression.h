@@ -3,7 +3,7 @@
 //   topic.Subscribe(queue, {.filter = Where(&Order::price) > 100 && Attribute("store").In({"oslo", "bergen"})});
 //   topic.Subscribe(other, {.filter = Where(&Order::items, &Item::sku) == "4711" || Attribute("urgent").Exists()});
 //
-// Where() names a field of the body by its member, or by several, one in the other; all must be described (fields.h).
+// Where() names a field of the body by its member, or by several, one in the other; all must be described (body_fields.h).
 // What a field is compared with must be of its type: a string field with text, a number with a number. Attribute()
 // names an attribute, whose type is that of what it is compared with. Arrays are looked through, and conditions on
 // fields below the same array that are joined by && speak of the same element.
@@ -32,12 +32,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "decouple/body_fields.h"
 #include "decouple/error.h"
-#include "decouple/fields.h"
 #include "decouple/filter_policy.h"
-#include "decouple/internal/decimal.h"
-#include "decouple/internal/filter_pattern.h"
-#include "decouple/internal/filter_tree.h"
+#include "decouple/internal/base/decimal.h"
+#include "decouple/internal/filter/filter_pattern.h"
+#include "decouple/internal/filter/filter_tree.h"
 #include "decouple/limits.h"
 
 namespace decouple {

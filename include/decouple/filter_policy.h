@@ -9,7 +9,7 @@
 // equals-ignore-case, cidr, numeric, exists, anything-but. "$or" takes a list of at least two objects of which one must
 // match; it is an ordinary key, as with the service, if one of them uses the name of an operator as a key.
 //
-// The body of a policy's message is a struct whose fields are described (fields.h), or text that holds JSON. Below an
+// The body of a policy's message is a struct whose fields are described (body_fields.h), or text that holds JSON. Below an
 // array all must match within the same element. Attributes of type Binary count as absent; one of type String.Array
 // matches when one of its elements does. What is not of the type that is asked for does not match: no error. Text that
 // is not the JSON that it should be matches nothing, not even {"exists": false}. Letters beyond ASCII have no case. In
@@ -32,11 +32,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "decouple/attributes.h"
 #include "decouple/error.h"
-#include "decouple/internal/filter_tree.h"
-#include "decouple/internal/message_view.h"
+#include "decouple/internal/filter/filter_input.h"
+#include "decouple/internal/filter/filter_tree.h"
 #include "decouple/limits.h"
+#include "decouple/message_attributes.h"
 
 namespace decouple {
 
@@ -58,7 +58,7 @@ class FilterPolicy {
   template <typename T>
   bool Matches(const MessageAttributes& attributes, const T& body) const {
     if (lets_all_through()) return true;
-    const internal::MessageView view(attributes, body);
+    const internal::FilterInput view(attributes, body);
     return internal::Matches(compiled_->tree, view.root());
   }
 

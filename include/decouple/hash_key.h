@@ -16,7 +16,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "decouple/error.h"
-#include "decouple/internal/partition_hashing.h"
+#include "decouple/internal/stream/partition_hash.h"
 
 namespace decouple {
 

@@ -18,20 +18,9 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_format.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/mix.h"
 
 namespace decouple {
-
-namespace internal {
-
-// A bijection that spreads every bit of its input over all of its output (the finaliser of SplitMix64).
-constexpr std::uint64_t Mix(std::uint64_t x) {
-  x += 0x9E3779B97F4A7C15;
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EB;
-  return x ^ (x >> 31);
-}
-
-}  // namespace internal
 
 // Unique within a queue always, and between queues of different seeds or names. Follows the order of sending in no way.
 class MessageId {

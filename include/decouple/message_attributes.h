@@ -8,8 +8,8 @@
 // "Amazon." (in any case). Types are String, Number or Binary, each with an optional suffix after a dot ("Number.int").
 // No value is empty. A plain value type; nothing here is synchronised.
 
-#ifndef DECOUPLE_ATTRIBUTES_H_
-#define DECOUPLE_ATTRIBUTES_H_
+#ifndef DECOUPLE_MESSAGE_ATTRIBUTES_H_
+#define DECOUPLE_MESSAGE_ATTRIBUTES_H_
 
 #include <algorithm>
 #include <array>
@@ -196,4 +196,4 @@ inline absl::Status CheckAttributes(const MessageAttributes& attributes, std::si
 
 }  // namespace decouple
 
-#endif  // DECOUPLE_ATTRIBUTES_H_
+#endif  // DECOUPLE_MESSAGE_ATTRIBUTES_H_

@@ -1,4 +1,4 @@
-// Moving dead letters on: back to the queues that they came from, or to another.
+// MoveToQueue dead letters on: back to the queues that they came from, or to another.
 //
 //   auto task = failed.StartMessageMoveTask({.max_messages_per_second = 50});   // back to the sources
 //   if (task.ok()) task->Run();                                                 // until done, on this thread
@@ -37,11 +37,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "decouple/error.h"
-#include "decouple/internal/any_queue.h"
-#include "decouple/internal/dead_letter_linking.h"
-#include "decouple/internal/message_move.h"
-#include "decouple/internal/queue_settings.h"
-#include "decouple/redrive.h"
+#include "decouple/internal/queue/queue_base.h"
+#include "decouple/internal/queue/queue_config.h"
+#include "decouple/internal/queue/redrive/dead_letter_checks.h"
+#include "decouple/internal/queue/redrive/move_task.h"
+#include "decouple/redrive_policy.h"
 
 namespace decouple {
 
@@ -102,11 +102,11 @@ namespace internal {
 inline constexpr int kMostMovesPerSecond = 500;  // SQS
 
 // A new task for `source`, where `visible` messages are; see Queue::StartMessageMoveTask().
-inline absl::StatusOr<std::shared_ptr<MessageMove>> StartMessageMove(const std::shared_ptr<AnyQueue>& source,
+inline absl::StatusOr<std::shared_ptr<MessageMove>> StartMessageMove(const std::shared_ptr<QueueBase>& source,
                                                                      const MessageMoveOptions& options,
                                                                      std::int64_t visible) {
   constexpr auto kError = Error::kInvalidParameterValue;
-  const std::shared_ptr<AnyQueue>& to = options.to.any();
+  const std::shared_ptr<QueueBase>& to = options.to.any();
   absl::Status status;
   if (source->dead_letters().sources().empty()) {
     status.Update(MakeError(

@@ -38,12 +38,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "decouple/attributes.h"
 #include "decouple/error.h"
-#include "decouple/internal/identity.h"
+#include "decouple/internal/base/identity.h"
 #include "decouple/limits.h"
 #include "decouple/message.h"
-#include "decouple/publish_options.h"
+#include "decouple/message_attributes.h"
+#include "decouple/publication.h"
 
 namespace decouple {
 

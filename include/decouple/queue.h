@@ -29,13 +29,13 @@
 #include "decouple/batch.h"
 #include "decouple/delivery.h"
 #include "decouple/error.h"
-#include "decouple/internal/any_queue.h"
-#include "decouple/internal/queue_core.h"
+#include "decouple/internal/queue/queue_base.h"
+#include "decouple/internal/queue/queue_core.h"
 #include "decouple/message.h"
 #include "decouple/message_move_task.h"
 #include "decouple/queue_options.h"
-#include "decouple/redrive.h"
-#include "decouple/statistics.h"
+#include "decouple/queue_statistics.h"
+#include "decouple/redrive_policy.h"
 
 namespace decouple {
 
@@ -137,7 +137,7 @@ class Queue {
   friend bool operator==(const Queue&, const Queue&) = default;
 
   // For the library itself.
-  std::shared_ptr<internal::AnyQueue> any() const { return core_; }
+  std::shared_ptr<internal::QueueBase> any() const { return core_; }
 
  protected:
   using Core = internal::QueueCore<T>;

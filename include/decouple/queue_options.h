@@ -20,11 +20,11 @@
 #include <variant>
 
 #include "absl/time/time.h"
-#include "decouple/attributes.h"
+#include "decouple/access_policy.h"
 #include "decouple/clock.h"
 #include "decouple/limits.h"
-#include "decouple/redrive.h"
-#include "decouple/senders.h"
+#include "decouple/message_attributes.h"
+#include "decouple/redrive_policy.h"
 
 namespace decouple {
 

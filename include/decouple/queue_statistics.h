@@ -5,8 +5,8 @@
 //
 // Plain values. Exact when nothing runs concurrently.
 
-#ifndef DECOUPLE_STATISTICS_H_
-#define DECOUPLE_STATISTICS_H_
+#ifndef DECOUPLE_QUEUE_STATISTICS_H_
+#define DECOUPLE_QUEUE_STATISTICS_H_
 
 #include <cstdint>
 
@@ -82,4 +82,4 @@ struct QueueStatistics {
 
 }  // namespace decouple
 
-#endif  // DECOUPLE_STATISTICS_H_
+#endif  // DECOUPLE_QUEUE_STATISTICS_H_

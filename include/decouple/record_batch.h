@@ -7,8 +7,8 @@
 //
 // A batch is used by one thread at a time; its records are immutable and may be read by any.
 
-#ifndef DECOUPLE_RECORD_H_
-#define DECOUPLE_RECORD_H_
+#ifndef DECOUPLE_RECORD_BATCH_H_
+#define DECOUPLE_RECORD_BATCH_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -19,9 +19,9 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "decouple/internal/record_log.h"
-#include "decouple/internal/record_segment.h"
-#include "decouple/internal/shared_body.h"
+#include "decouple/internal/message/shared_body.h"
+#include "decouple/internal/stream/record_log.h"
+#include "decouple/internal/stream/record_segment.h"
 #include "decouple/message.h"
 #include "decouple/publication.h"
 #include "decouple/shard.h"
@@ -56,7 +56,7 @@ class Record {
   }
 
   // For the library itself: the body, with a hold of the caller's.
-  internal::BodyHold Share() const { return internal::BodyHold(new internal::RecordBody<T>(*segment_, at_)); }
+  internal::BodyReference Share() const { return internal::BodyReference(new internal::RecordBody<T>(*segment_, at_)); }
 
  private:
   friend class RecordBatch<T>;
@@ -196,4 +196,4 @@ class RecordBatch {
 
 }  // namespace decouple
 
-#endif  // DECOUPLE_RECORD_H_
+#endif  // DECOUPLE_RECORD_BATCH_H_

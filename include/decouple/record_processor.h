@@ -30,7 +30,7 @@
 #include "decouple/checkpoint_store.h"
 #include "decouple/clock.h"
 #include "decouple/error.h"
-#include "decouple/internal/lease_table.h"
+#include "decouple/internal/group/lease_table.h"
 #include "decouple/message.h"
 #include "decouple/shard.h"
 

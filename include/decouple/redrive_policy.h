@@ -17,8 +17,8 @@
 //
 // To move messages back, see message_move_task.h. All of these are plain values.
 
-#ifndef DECOUPLE_REDRIVE_H_
-#define DECOUPLE_REDRIVE_H_
+#ifndef DECOUPLE_REDRIVE_POLICY_H_
+#define DECOUPLE_REDRIVE_POLICY_H_
 
 #include <memory>
 #include <string>
@@ -27,7 +27,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "decouple/internal/any_queue.h"
+#include "decouple/internal/queue/queue_base.h"
 
 namespace decouple {
 
@@ -49,11 +49,11 @@ class QueueReference {
   friend bool operator==(const QueueReference&, const QueueReference&) = default;
 
   // For the library itself.
-  explicit QueueReference(std::shared_ptr<internal::AnyQueue> queue) : queue_(std::move(queue)) {}
-  const std::shared_ptr<internal::AnyQueue>& any() const { return queue_; }
+  explicit QueueReference(std::shared_ptr<internal::QueueBase> queue) : queue_(std::move(queue)) {}
+  const std::shared_ptr<internal::QueueBase>& any() const { return queue_; }
 
  private:
-  std::shared_ptr<internal::AnyQueue> queue_;
+  std::shared_ptr<internal::QueueBase> queue_;
 };
 
 // SQS's redrive policy.
@@ -77,4 +77,4 @@ inline constexpr absl::Duration kRedriveRetry = absl::Seconds(1);
 
 }  // namespace decouple
 
-#endif  // DECOUPLE_REDRIVE_H_
+#endif  // DECOUPLE_REDRIVE_POLICY_H_

@@ -26,10 +26,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "decouple/error.h"
-#include "decouple/internal/shard_core.h"
-#include "decouple/internal/sleeper.h"
-#include "decouple/internal/stream_core.h"
-#include "decouple/record.h"
+#include "decouple/internal/base/time_math.h"
+#include "decouple/internal/stream/shard_core.h"
+#include "decouple/internal/stream/stream_core.h"
+#include "decouple/record_batch.h"
 #include "decouple/result.h"
 #include "decouple/shard.h"
 
@@ -52,7 +52,7 @@ class ShardIterator {
       return Result<RecordBatch<T>>(std::move(status));
     }
     const absl::Duration lifetime = core_->options().limits.iterator_lifetime;
-    if (core_->Now() >= internal::Later(used_at_, absl::ToInt64Nanoseconds(lifetime))) {
+    if (core_->Now() >= internal::SaturatingAdd(used_at_, absl::ToInt64Nanoseconds(lifetime))) {
       return Result<RecordBatch<T>>(internal::MakeError(
           Error::kExpiredIterator,
           absl::StrCat("an iterator that was last used at ", absl::FormatTime(absl::FromUnixNanos(used_at_)),

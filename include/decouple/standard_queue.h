@@ -23,7 +23,7 @@
 #include "absl/status/statusor.h"
 #include "decouple/batch.h"
 #include "decouple/delivery.h"
-#include "decouple/internal/standard_core.h"
+#include "decouple/internal/queue/standard_queue_core.h"
 #include "decouple/queue.h"
 #include "decouple/queue_options.h"
 
@@ -56,7 +56,7 @@ class StandardQueue : public Queue<T> {
   ReceiveResult<T> Receive(const ReceiveOptions& options) noexcept { return core().Receive(options); }
 
  private:
-  using Core = internal::StandardCore<T>;
+  using Core = internal::StandardQueueCore<T>;
 
   explicit StandardQueue(QueueOptions options)
       : Queue<T>(Queue<T>::Own(new Core(options.limits, std::move(options.name), options.seed, options.clock))) {}

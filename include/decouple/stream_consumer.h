@@ -36,14 +36,14 @@
 #include "absl/time/time.h"
 #include "decouple/error.h"
 #include "decouple/executor.h"
-#include "decouple/internal/consumer_core.h"
-#include "decouple/internal/record_sink.h"
-#include "decouple/internal/shard_push.h"
-#include "decouple/internal/sleeper.h"
+#include "decouple/internal/base/time_math.h"
+#include "decouple/internal/stream/consumer_core.h"
+#include "decouple/internal/stream/push_subscription.h"
+#include "decouple/internal/stream/push_target.h"
 #include "decouple/iterator_position.h"
 #include "decouple/message.h"
 #include "decouple/queue.h"
-#include "decouple/record.h"
+#include "decouple/record_batch.h"
 #include "decouple/shard.h"
 #include "decouple/stream.h"
 
@@ -93,9 +93,9 @@ class ShardSubscription {
   template <typename>
   friend class StreamConsumer;
 
-  explicit ShardSubscription(std::shared_ptr<internal::ShardPush<T>> push) : push_(std::move(push)) {}
+  explicit ShardSubscription(std::shared_ptr<internal::PushSubscription<T>> push) : push_(std::move(push)) {}
 
-  std::shared_ptr<internal::ShardPush<T>> push_;
+  std::shared_ptr<internal::PushSubscription<T>> push_;
 };
 
 template <typename T>
@@ -118,7 +118,8 @@ class StreamConsumer {
   absl::StatusOr<ShardSubscription<T>> SubscribeToShard(ShardId shard_id, const IteratorPosition& position,
                                                         Function function,
                                                         const SubscribeToShardOptions& options = {}) {
-    return Add(shard_id, position, std::make_unique<internal::FunctionSink<T, Function>>(std::move(function)), options);
+    return Add(shard_id, position, std::make_unique<internal::FunctionTarget<T, Function>>(std::move(function)),
+               options);
   }
 
   // Pushes into a queue, whose messages show the bodies where they are, which keeps them after the retention period,
@@ -128,13 +129,13 @@ class StreamConsumer {
   absl::StatusOr<ShardSubscription<T>> SubscribeToShard(ShardId shard_id, const IteratorPosition& position,
                                                         const Queue<T>& queue,
                                                         const SubscribeToShardOptions& options = {}) {
-    if (!queue.any()->senders().Allows(internal::Published().topic)) {
+    if (!queue.any()->senders().Allows(internal::TopicDelivery().topic)) {
       return internal::MakeError(
           Error::kAccessDenied,
           absl::StrCat("the queue \"", queue.name(),
                        "\" does not allow streams to send to it; its senders policy says who may"));
     }
-    return Add(shard_id, position, std::make_unique<internal::QueueSink<T>>(queue.any(), core_->stream().clock()),
+    return Add(shard_id, position, std::make_unique<internal::QueueTarget<T>>(queue.any(), core_->stream().clock()),
                options);
   }
 
@@ -144,7 +145,7 @@ class StreamConsumer {
   explicit StreamConsumer(std::shared_ptr<internal::ConsumerCore<T>> core) : core_(std::move(core)) {}
 
   absl::StatusOr<ShardSubscription<T>> Add(ShardId shard_id, const IteratorPosition& position,
-                                           std::unique_ptr<internal::RecordSink<T>> sink,
+                                           std::unique_ptr<internal::PushTarget<T>> sink,
                                            const SubscribeToShardOptions& options) {
     auto push = core_->Subscribe(shard_id, position, std::move(sink), options.executor);
     if (!push.ok()) return push.status();

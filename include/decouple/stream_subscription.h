@@ -18,10 +18,10 @@
 #include <utility>
 
 #include "decouple/error.h"
-#include "decouple/internal/endpoint.h"
-#include "decouple/internal/published.h"
-#include "decouple/internal/stream_core.h"
-#include "decouple/notification.h"
+#include "decouple/internal/message/topic_delivery.h"
+#include "decouple/internal/stream/stream_core.h"
+#include "decouple/internal/topic/endpoint.h"
+#include "decouple/publication.h"
 #include "decouple/stream.h"
 
 namespace decouple {
@@ -34,7 +34,7 @@ class StreamEndpoint final : public Endpoint {
   StreamEndpoint(std::shared_ptr<StreamCore<T>> stream, KeyOf key_of)
       : stream_(std::move(stream)), key_of_(std::move(key_of)) {}
 
-  Outcome Attempt(const Published& published, int attempt) override {
+  Outcome Attempt(const TopicDelivery& published, int attempt) override {
     return RunGuarded([&] {
       const auto put = stream_->PutShared(Key(published, attempt), *published.body);
       if (put.ok()) return Outcome::kDelivered;
@@ -43,7 +43,7 @@ class StreamEndpoint final : public Endpoint {
   }
 
  private:
-  std::string Key(const Published& published, int attempt) const {
+  std::string Key(const TopicDelivery& published, int attempt) const {
     const T& body = *static_cast<const T*>(published.body->body());
     if constexpr (std::is_invocable_v<const KeyOf&, const Notification<T>&>) {
       return std::string(std::invoke(key_of_, Notification<T>(body, *published.body->publication(), attempt)));

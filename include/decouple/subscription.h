@@ -23,11 +23,11 @@
 #include "absl/strings/str_cat.h"
 #include "decouple/error.h"
 #include "decouple/filter_policy.h"
-#include "decouple/internal/any_topic.h"
-#include "decouple/internal/message_view.h"
-#include "decouple/internal/subscription_core.h"
+#include "decouple/internal/filter/filter_input.h"
+#include "decouple/internal/topic/subscription_core.h"
+#include "decouple/internal/topic/topic_base.h"
 #include "decouple/limits.h"
-#include "decouple/redrive.h"
+#include "decouple/redrive_policy.h"
 #include "decouple/topic_options.h"
 #include "decouple/topic_statistics.h"
 
@@ -60,7 +60,7 @@ class SubscriptionReference {
   // Takes another filter for all that is published from now on: a publish goes by the old one or by the new.
   // kInvalidParameter, kFilterPolicyLimitExceeded: as for Topic::Subscribe(). kNotFound: it has ended.
   absl::Status SetFilter(const SubscriptionFilter<T>& filter) const {
-    const std::shared_ptr<internal::AnyTopic> topic = topic_.lock();
+    const std::shared_ptr<internal::TopicBase> topic = topic_.lock();
     if (topic == nullptr) return Ended();
     absl::StatusOr<FilterPolicy> policy = internal::CheckFilter(filter, topic->limits());
     if (!policy.ok()) return policy.status();
@@ -69,7 +69,7 @@ class SubscriptionReference {
 
   // None: it has ended.
   std::optional<FilterPolicy> filter() const {
-    const std::shared_ptr<internal::AnyTopic> topic = topic_.lock();
+    const std::shared_ptr<internal::TopicBase> topic = topic_.lock();
     return topic == nullptr ? std::nullopt : topic->FilterOf(core_->number());
   }
 
@@ -83,7 +83,7 @@ class SubscriptionReference {
   // subscribed function any more: so it must not be called with a lock that the function needs. kNotFound: it has ended
   // before.
   absl::Status Unsubscribe() const {
-    const std::shared_ptr<internal::AnyTopic> topic = topic_.lock();
+    const std::shared_ptr<internal::TopicBase> topic = topic_.lock();
     return topic != nullptr && topic->Unsubscribe(core_->number()) ? absl::OkStatus() : Ended();
   }
   bool ended() const { return core_->IsEnded(); }
@@ -94,7 +94,7 @@ class SubscriptionReference {
   // that are. O(archive).
   // kInvalidParameter: the topic has no archive, or the span is empty. kNotFound: it has ended.
   absl::StatusOr<std::int64_t> Replay(const ReplaySpan& span = {}) const {
-    const std::shared_ptr<internal::AnyTopic> topic = topic_.lock();
+    const std::shared_ptr<internal::TopicBase> topic = topic_.lock();
     if (topic == nullptr) return Ended();
     return topic->Replay(core_->number(), span.from, span.to);
   }
@@ -103,18 +103,18 @@ class SubscriptionReference {
   const std::string& name() const { return core_->settings().name; }
   // The subscribed queue; none if it is a function.
   QueueReference queue() const {
-    internal::AnyQueue* const queue = core_->endpoint().queue();
+    internal::QueueBase* const queue = core_->endpoint().queue();
     return queue == nullptr ? QueueReference() : QueueReference(queue->shared_from_this());
   }
 
   friend bool operator==(const SubscriptionReference& a, const SubscriptionReference& b) { return a.core_ == b.core_; }
 
   // For the library itself.
-  SubscriptionReference(std::weak_ptr<internal::AnyTopic> topic, std::shared_ptr<internal::SubscriptionCore> core)
+  SubscriptionReference(std::weak_ptr<internal::TopicBase> topic, std::shared_ptr<internal::SubscriptionCore> core)
       : topic_(std::move(topic)), core_(std::move(core)) {}
 
  protected:
-  std::weak_ptr<internal::AnyTopic> topic_;
+  std::weak_ptr<internal::TopicBase> topic_;
   std::shared_ptr<internal::SubscriptionCore> core_;
 
  private:
@@ -149,7 +149,7 @@ class [[nodiscard]] Subscription : public SubscriptionReference<T> {
  private:
   void End() {
     if (!is_owner_) return;
-    if (const std::shared_ptr<internal::AnyTopic> topic = this->topic_.lock()) topic->Disown(*this->core_);
+    if (const std::shared_ptr<internal::TopicBase> topic = this->topic_.lock()) topic->Disown(*this->core_);
   }
 
   bool is_owner_ = true;

@@ -47,14 +47,13 @@
 #include "decouple/batch.h"
 #include "decouple/delivery_policy.h"
 #include "decouple/error.h"
-#include "decouple/internal/any_queue.h"
-#include "decouple/internal/any_topic.h"
-#include "decouple/internal/endpoint.h"
-#include "decouple/internal/sleeper.h"
-#include "decouple/internal/subscription_core.h"
-#include "decouple/internal/topic_core.h"
-#include "decouple/notification.h"
-#include "decouple/publish_options.h"
+#include "decouple/internal/base/time_math.h"
+#include "decouple/internal/queue/queue_base.h"
+#include "decouple/internal/topic/endpoint.h"
+#include "decouple/internal/topic/subscription_core.h"
+#include "decouple/internal/topic/topic_base.h"
+#include "decouple/internal/topic/topic_core.h"
+#include "decouple/publication.h"
 #include "decouple/queue.h"
 #include "decouple/subscription.h"
 #include "decouple/topic_options.h"
@@ -154,24 +153,24 @@ class Topic {
 
   // Makes all attempts that are due, until none is, and gives those of functions with an executor to it. Returns how
   // many were made here. What functions publish meanwhile is delivered, too.
-  std::size_t Deliver() { return core_->dispatcher().Deliver(); }
+  std::size_t Deliver() { return core_->retry_scheduler().Deliver(); }
 
   // When Deliver() will have something to do; absl::InfiniteFuture() if nothing waits, as things are.
   absl::Time NextDelivery() const {
-    const std::int64_t due = core_->dispatcher().NextDue();
+    const std::int64_t due = core_->retry_scheduler().NextDue();
     return due == internal::kForever ? absl::InfiniteFuture() : absl::FromUnixNanos(due);
   }
 
   // Delivers whatever becomes due, asleep on the topic's clock in between: for a thread of yours. Returns when the
   // topic is closed and nothing waits any more but for the end of a pause.
-  void RunDeliveries() { core_->dispatcher().Run(); }
+  void RunDeliveries() { core_->retry_scheduler().Run(); }
 
   // No more publishes from now on: they fail with kTopicClosed. What waits is still delivered.
   void Close() noexcept { core_->Close(); }
   bool closed() const noexcept { return core_->closed(); }
 
   // O(threads).
-  TopicStatistics Statistics() const { return core_->dispatcher().Sums(); }
+  TopicStatistics Statistics() const { return core_->retry_scheduler().Sums(); }
 
   const std::string& name() const { return core_->name(); }
   // Tells it from all other topics, as in TopicReference.
@@ -190,15 +189,15 @@ class Topic {
     absl::StatusOr<FilterPolicy> filter = internal::CheckFilter(options.filter, core_->limits());
     if (!filter.ok()) return filter.status();
     const bool is_function = endpoint->is_function();
-    absl::StatusOr<internal::SubscriptionSettings> settings = SettingsOf(std::move(options), is_function);
+    absl::StatusOr<internal::SubscriptionConfig> settings = SettingsOf(std::move(options), is_function);
     if (!settings.ok()) return settings.status();
     auto core = core_->Subscribe(std::move(endpoint), *std::move(filter), *std::move(settings));
     if (!core.ok()) return core.status();
     return Subscription<T>(core_, *std::move(core));
   }
 
-  absl::StatusOr<internal::SubscriptionSettings> SettingsOf(SubscribeOptions<T> options, bool is_function) const {
-    internal::SubscriptionSettings settings;
+  absl::StatusOr<internal::SubscriptionConfig> SettingsOf(SubscribeOptions<T> options, bool is_function) const {
+    internal::SubscriptionConfig settings;
     settings.delivery = options.delivery.value_or(is_function ? DeliveryPolicy() : DeliveryPolicy::OfQueues());
     if (options.delivery) {
       if (absl::Status status = internal::CheckDeliveryPolicy(*options.delivery); !status.ok()) return status;
@@ -215,7 +214,7 @@ class Topic {
     }
     if (options.executor && !is_function) return Refuse("an executor for a queue or a stream; only functions have one");
     if (options.dead_letters) {
-      internal::AnyQueue& queue = *options.dead_letters.any();
+      internal::QueueBase& queue = *options.dead_letters.any();
       if (queue.kind() != core_->kind() || queue.body_type() != &internal::kBodyType<T>) {
         return Refuse(absl::StrCat("the dead-letter queue \"", queue.name(), "\"; allowed is a ",
                                    internal::NameOf(core_->kind()), " queue with the topic's type of bodies"));

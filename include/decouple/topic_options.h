@@ -23,7 +23,7 @@
 #include "decouple/filter_policy.h"
 #include "decouple/limits.h"
 #include "decouple/queue_options.h"
-#include "decouple/redrive.h"
+#include "decouple/redrive_policy.h"
 
 namespace decouple {
 

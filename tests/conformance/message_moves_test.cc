@@ -1,4 +1,4 @@
-// Moving dead letters back, or elsewhere.
+// MoveToQueue dead letters back, or elsewhere.
 
 #include <functional>
 #include <optional>

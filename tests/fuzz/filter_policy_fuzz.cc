@@ -12,15 +12,15 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "decouple/attributes.h"
 #include "decouple/error.h"
 #include "decouple/filter_policy.h"
-#include "decouple/internal/filter_index.h"
-#include "decouple/internal/filter_tree.h"
-#include "decouple/internal/message_view.h"
+#include "decouple/internal/filter/filter_index.h"
+#include "decouple/internal/filter/filter_input.h"
+#include "decouple/internal/filter/filter_tree.h"
 #include "decouple/json/filter_policy.h"
 #include "decouple/json/platform_payloads.h"
 #include "decouple/limits.h"
+#include "decouple/message_attributes.h"
 
 namespace {
 
@@ -44,7 +44,7 @@ void TryPolicy(std::string_view text, FilterScope scope, const decouple::Message
   Require(FilterPolicy::Parse(text, scope, Limits::Unlimited()).value() == *policy);
   const bool matches = policy->Matches(attributes, body);
   const decouple::internal::FilterIndex index({policy->tree(), policy->tree()});
-  const decouple::internal::MessageView view(attributes, body);
+  const decouple::internal::FilterInput view(attributes, body);
   std::vector<std::uint32_t> found;
   index.ForEachMatch(view.root(), [&](std::uint32_t place) { found.push_back(place); });
   Require(found == (matches ? std::vector<std::uint32_t>{0, 1} : std::vector<std::uint32_t>{}));

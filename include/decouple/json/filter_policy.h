@@ -20,7 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "decouple/error.h"
 #include "decouple/filter_policy.h"
-#include "decouple/internal/filter_tree.h"
+#include "decouple/internal/filter/filter_tree.h"
 #include "decouple/json/internal/filter_parser.h"
 #include "decouple/json/internal/json_text.h"
 #include "decouple/limits.h"

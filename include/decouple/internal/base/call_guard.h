@@ -1,7 +1,7 @@
 // Calls of code of the user's, which may fail in any way.
 
-#ifndef DECOUPLE_INTERNAL_GUARDED_H_
-#define DECOUPLE_INTERNAL_GUARDED_H_
+#ifndef DECOUPLE_INTERNAL_BASE_CALL_GUARD_H_
+#define DECOUPLE_INTERNAL_BASE_CALL_GUARD_H_
 
 #include <type_traits>
 
@@ -11,7 +11,7 @@ namespace decouple::internal {
 
 // `call` gives nothing or something like a status. What throws is an error.
 template <typename Call>
-absl::Status StatusOf(Call call) {
+absl::Status InvokeToStatus(Call call) {
 #if defined(__cpp_exceptions)
   try {
 #endif
@@ -30,4 +30,4 @@ absl::Status StatusOf(Call call) {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_GUARDED_H_
+#endif  // DECOUPLE_INTERNAL_BASE_CALL_GUARD_H_

@@ -1,7 +1,7 @@
 // A decimal number of any size, compared by value: 10, 10.0 and 1e1 are equal, and no digit is lost to a double.
 
-#ifndef DECOUPLE_INTERNAL_DECIMAL_H_
-#define DECOUPLE_INTERNAL_DECIMAL_H_
+#ifndef DECOUPLE_INTERNAL_BASE_DECIMAL_H_
+#define DECOUPLE_INTERNAL_BASE_DECIMAL_H_
 
 #include <algorithm>
 #include <array>
@@ -102,4 +102,4 @@ class Decimal {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_DECIMAL_H_
+#endif  // DECOUPLE_INTERNAL_BASE_DECIMAL_H_

@@ -10,8 +10,8 @@
 // two sees the other. So what publishes may be a plain store. Announcing n wakes up to n waiters, first come first; one
 // that is woken but leaves without what it was woken for passes the call on.
 
-#ifndef DECOUPLE_INTERNAL_EVENT_COUNT_H_
-#define DECOUPLE_INTERNAL_EVENT_COUNT_H_
+#ifndef DECOUPLE_INTERNAL_BASE_EVENT_COUNT_H_
+#define DECOUPLE_INTERNAL_BASE_EVENT_COUNT_H_
 
 #include <algorithm>
 #include <atomic>
@@ -20,8 +20,9 @@
 #include <mutex>
 
 #include "decouple/clock.h"
-#include "decouple/internal/sleeper.h"
-#include "decouple/internal/thread_record.h"
+#include "decouple/internal/base/asymmetric_fence.h"
+#include "decouple/internal/base/parker.h"
+#include "decouple/internal/base/thread_registry.h"
 
 namespace decouple::internal {
 
@@ -48,7 +49,7 @@ class EventCount {
 
   class Waiter {
    public:
-    explicit Waiter(EventCount& event) : event_(event), sleeper_(ThreadRecords::Current().sleeper) { Enter(); }
+    explicit Waiter(EventCount& event) : event_(event), parker_(ThreadRegistry::Current().parker) { Enter(); }
     Waiter(const Waiter&) = delete;
     Waiter& operator=(const Waiter&) = delete;
     ~Waiter() {
@@ -63,8 +64,8 @@ class EventCount {
         Enter();
         return;
       }
-      // Notified already, and the looks in between may have slept elsewhere: then the sleeper does not remember.
-      if (IsQueued()) clock.Sleep(sleeper_, deadline);
+      // Notified already, and the looks in between may have slept elsewhere: then the parker does not remember.
+      if (IsQueued()) clock.Sleep(parker_, deadline);
       Leave();
       is_waiting_ = false;
     }
@@ -74,7 +75,7 @@ class EventCount {
 
     void Enter() {
       is_waiting_ = true;
-      sleeper_.Prepare();
+      parker_.Prepare();
       {
         const std::lock_guard lock(event_.mutex_);
         previous_ = event_.last_;
@@ -101,7 +102,7 @@ class EventCount {
     }
 
     EventCount& event_;
-    Sleeper& sleeper_;
+    Parker& parker_;
     bool is_waiting_ = false;  // the owner's: between Enter() and Leave()
     // All below: under the event's mutex.
     Waiter* previous_ = nullptr;
@@ -114,19 +115,19 @@ class EventCount {
   [[gnu::noinline]] void NotifySome(std::uint32_t n) {
     n = std::min(n, waiting_.load(std::memory_order_relaxed));
     for (; n > 0; --n) {
-      Sleeper* const sleeper = TakeFirst();
-      if (sleeper == nullptr) return;
-      sleeper->Wake();  // without the mutex, which it takes first when it is awake
+      Parker* const parker = TakeFirst();
+      if (parker == nullptr) return;
+      parker->Wake();  // without the mutex, which it takes first when it is awake
     }
   }
 
-  // Null: nobody waits. A sleeper is never freed.
-  Sleeper* TakeFirst() {
+  // Null: nobody waits. A parker is never freed.
+  Parker* TakeFirst() {
     const std::lock_guard lock(mutex_);
     if (first_ == nullptr) return nullptr;
-    Sleeper& sleeper = first_->sleeper_;
+    Parker& parker = first_->parker_;
     Unlink(*first_);
-    return &sleeper;
+    return &parker;
   }
 
   void Unlink(Waiter& waiter) {
@@ -144,4 +145,4 @@ class EventCount {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_EVENT_COUNT_H_
+#endif  // DECOUPLE_INTERNAL_BASE_EVENT_COUNT_H_

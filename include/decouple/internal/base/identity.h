@@ -1,13 +1,14 @@
 // What tells the messages and receipts of one queue or topic from those of others.
 
-#ifndef DECOUPLE_INTERNAL_IDENTITY_H_
-#define DECOUPLE_INTERNAL_IDENTITY_H_
+#ifndef DECOUPLE_INTERNAL_BASE_IDENTITY_H_
+#define DECOUPLE_INTERNAL_BASE_IDENTITY_H_
 
 #include <atomic>
 #include <cstdint>
 #include <random>
 #include <string_view>
 
+#include "decouple/internal/base/mix.h"
 #include "decouple/message.h"
 
 namespace decouple::internal {
@@ -26,4 +27,4 @@ inline std::uint64_t IdentityOf(std::uint64_t seed, std::string_view name) {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_IDENTITY_H_
+#endif  // DECOUPLE_INTERNAL_BASE_IDENTITY_H_

@@ -1,7 +1,7 @@
 // Objects that exist from their first use on.
 
-#ifndef DECOUPLE_INTERNAL_GET_OR_CREATE_H_
-#define DECOUPLE_INTERNAL_GET_OR_CREATE_H_
+#ifndef DECOUPLE_INTERNAL_BASE_LAZY_POINTER_H_
+#define DECOUPLE_INTERNAL_BASE_LAZY_POINTER_H_
 
 #include <atomic>
 #include <memory>
@@ -28,4 +28,4 @@ template <typename Object>
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_GET_OR_CREATE_H_
+#endif  // DECOUPLE_INTERNAL_BASE_LAZY_POINTER_H_

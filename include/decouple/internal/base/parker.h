@@ -1,19 +1,18 @@
 // Where one thread sleeps until another wakes it or time is up: a futex on Linux, a condition variable elsewhere.
 //
-//   sleeper.Prepare();  announce(&sleeper);  if (!condition()) sleeper.SleepFor(nanos);      // the owner
-//   sleeper.Wake();                                                                         // any other thread
+//   parker.Prepare();  announce(&parker);  if (!condition()) parker.SleepFor(nanos);      // the owner
+//   parker.Wake();                                                                         // any other thread
 //
-// A wake between Prepare() and SleepFor() is kept: the sleep then ends at once. A sleeper belongs to one thread and is
+// A wake between Prepare() and SleepFor() is kept: the sleep then ends at once. A parker belongs to one thread and is
 // never freed (it lives in the thread's record), so a late Wake() touches valid memory and is at worst a spurious one:
 // the owner looks again at what it waits for.
 
-#ifndef DECOUPLE_INTERNAL_SLEEPER_H_
-#define DECOUPLE_INTERNAL_SLEEPER_H_
+#ifndef DECOUPLE_INTERNAL_BASE_PARKER_H_
+#define DECOUPLE_INTERNAL_BASE_PARKER_H_
 
 #include <atomic>
 #include <cstdint>
 #include <ctime>
-#include <limits>
 
 #if defined(__linux__)
 #include <linux/futex.h>
@@ -25,17 +24,11 @@
 #include <mutex>
 #endif
 
+#include "decouple/internal/base/time_math.h"
+
 namespace decouple::internal {
 
-inline constexpr std::int64_t kForever = std::numeric_limits<std::int64_t>::max();
-
-// `duration` (not negative) after `instant`; what would be past the end of time is for ever.
-[[gnu::always_inline]] constexpr std::int64_t Later(std::int64_t instant, std::int64_t duration) {
-  std::int64_t later = 0;
-  return __builtin_add_overflow(instant, duration, &later) ? kForever : later;
-}
-
-class Sleeper {
+class Parker {
  public:
   void Prepare() { woken_.store(0, std::memory_order_relaxed); }  // nobody knows of this sleep yet: no order needed
 
@@ -85,4 +78,4 @@ class Sleeper {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_SLEEPER_H_
+#endif  // DECOUPLE_INTERNAL_BASE_PARKER_H_

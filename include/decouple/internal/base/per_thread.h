@@ -5,14 +5,15 @@
 // when it used it lately. A thread that ends leaves its value to the next thread that takes over its record, so there
 // are no more values than threads at a time.
 
-#ifndef DECOUPLE_INTERNAL_PER_THREAD_H_
-#define DECOUPLE_INTERNAL_PER_THREAD_H_
+#ifndef DECOUPLE_INTERNAL_BASE_PER_THREAD_H_
+#define DECOUPLE_INTERNAL_BASE_PER_THREAD_H_
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 
-#include "decouple/internal/thread_record.h"
+#include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/thread_registry.h"
 
 namespace decouple::internal {
 
@@ -38,14 +39,14 @@ class PerThread {
   }
 
   [[gnu::always_inline]] Value& Local() {
-    if (Value* const known = Known()) [[likely]]
+    if (Value* const known = CachedLocal()) [[likely]]
       return *known;
-    return FindLately(ThreadRecords::Current());
+    return LocalSlow(ThreadRegistry::Current());
   }
 
   // The same if it is as simple as that, else null. Who has got one here knows that light fences are free: so a path
   // that begins with it need not ask at each of them.
-  [[gnu::always_inline]] Value* Known() const {
+  [[gnu::always_inline]] Value* CachedLocal() const {
     if (last_.owner_id != id_) [[unlikely]]
       return nullptr;
     Value* const value = last_.value;
@@ -53,16 +54,16 @@ class PerThread {
     return value;
   }
 
-  // The same as Known() for who goes from one object to the next: the caller's own if it used this one lately. It does
+  // The same as CachedLocal() for who goes from one object to the next: the caller's own if it used this one lately. It does
   // not count as used last.
-  [[gnu::always_inline]] Value* KnownLately() const {
-    if (ThreadRecords::ReadersFence()) [[unlikely]]
+  [[gnu::always_inline]] Value* RecentLocal() const {
+    if (ThreadRegistry::ReadersMustFence()) [[unlikely]]
       return nullptr;
-    const ThreadRecord::Shortcut& shortcut = ShortcutIn(ThreadRecords::Current());
+    const ThreadRecord::Shortcut& shortcut = ShortcutIn(ThreadRegistry::Current());
     if (shortcut.owner_id != id_) [[unlikely]]
       return nullptr;
     Value* const value = &static_cast<Node*>(shortcut.kept)->value;
-    if (value == nullptr) __builtin_unreachable();  // as in Known()
+    if (value == nullptr) __builtin_unreachable();  // as in CachedLocal()
     return value;
   }
 
@@ -90,11 +91,11 @@ class PerThread {
     return record.shortcuts[id_ % record.shortcuts.size()];
   }
 
-  [[gnu::noinline]] Value& FindLately(ThreadRecord& record) {
+  [[gnu::noinline]] Value& LocalSlow(ThreadRecord& record) {
     ThreadRecord::Shortcut& shortcut = ShortcutIn(record);
     Value& value = shortcut.owner_id == id_ ? static_cast<Node*>(shortcut.kept)->value : Find(record, shortcut);
-    if (!ThreadRecords::ReadersFence()) {
-      ThreadRecords::List(last_);
+    if (!ThreadRegistry::ReadersMustFence()) {
+      ThreadRegistry::List(last_);
       last_.owner_id = id_;
       last_.value = &value;
     }
@@ -122,20 +123,6 @@ class PerThread {
   std::atomic<Node*> first_{nullptr};
 };
 
-// A counter of which only the owning thread is the writer: two plain instructions, readable by everybody.
-class OwnedCounter {
- public:
-  [[gnu::always_inline]] void Add(std::uint64_t n) {
-    // A sum over threads is exact only when nothing runs, and then something else has ordered the threads. Release, and
-    // acquire below: who sees one count sees what the thread counted before it.
-    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_release);
-  }
-  std::uint64_t value() const { return value_.load(std::memory_order_acquire); }
-
- private:
-  std::atomic<std::uint64_t> value_{0};
-};
-
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_PER_THREAD_H_
+#endif  // DECOUPLE_INTERNAL_BASE_PER_THREAD_H_

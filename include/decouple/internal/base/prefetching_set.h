@@ -1,7 +1,7 @@
 // A hash table of small values that stand for something: numbers or pointers. It knows the hash of each, and asks its
 // user whether it stands for the same.
 //
-// The entries of a hash lie from its home on without a gap (linear probing). Beside the array of entries there is one of
+// The entries of a hash lie from its home on without a gap (linear probing). ColdFields the array of entries there is one of
 // marks, a byte for each: seven bits made of the hash, or that there is no entry. So that a value is new is seen in the
 // marks, almost always in one line of the cache, of an array so small that it is near; and where there is something, in
 // one line more, which is on its way by then if it is asked for early. Nobody waits for the place of a new entry: it is
@@ -11,8 +11,8 @@
 //
 // By one thread at a time.
 
-#ifndef DECOUPLE_INTERNAL_LINEAR_TABLE_H_
-#define DECOUPLE_INTERNAL_LINEAR_TABLE_H_
+#ifndef DECOUPLE_INTERNAL_BASE_PREFETCHING_SET_H_
+#define DECOUPLE_INTERNAL_BASE_PREFETCHING_SET_H_
 
 #include <atomic>
 #include <bit>
@@ -24,7 +24,7 @@
 namespace decouple::internal {
 
 template <typename Value>
-class LinearTable {
+class PrefetchingSet {
  public:
   struct Found {
     Value& value;  // may be replaced by another that stands for the same
@@ -51,7 +51,7 @@ class LinearTable {
   Value* Find(std::uint32_t hash, IsSame is_same) {
     WriteNew();
     if (marks_.empty()) return nullptr;
-    const std::size_t place = Seek(hash, is_same);
+    const std::size_t place = Prefetch(hash, is_same);
     return marks_[place] == kNone ? nullptr : &entries_[place].value;
   }
 
@@ -60,7 +60,7 @@ class LinearTable {
   Found FindOrInsert(Value value, std::uint32_t hash, IsSame is_same) {
     WriteNew();
     if (size_ >= most_) Rehash(marks_.empty() ? kSmallest : 2 * marks_.size());
-    const std::size_t place = Seek(hash, is_same);
+    const std::size_t place = Prefetch(hash, is_same);
     if (marks_[place] != kNone) return {entries_[place].value, false};
     marks_[place] = MarkOf(hash);
     ++size_;
@@ -74,7 +74,7 @@ class LinearTable {
   bool Erase(Value value, std::uint32_t hash) {
     WriteNew();
     if (marks_.empty()) return false;
-    const std::size_t place = Seek(hash, [&](const Value& other) { return other == value; });
+    const std::size_t place = Prefetch(hash, [&](const Value& other) { return other == value; });
     if (marks_[place] == kNone) return false;
     Close(place);
     --size_;
@@ -110,7 +110,7 @@ class LinearTable {
 
   // Where the value of this hash is for which is_same(value) is true, or else where it would be.
   template <typename IsSame>
-  std::size_t Seek(std::uint32_t hash, IsSame is_same) const {
+  std::size_t Prefetch(std::uint32_t hash, IsSame is_same) const {
     const std::uint8_t mark = MarkOf(hash);
     std::size_t i = HomeOf(hash);
     for (; marks_[i] != kNone; i = Next(i)) {
@@ -141,7 +141,7 @@ class LinearTable {
     const auto [old_marks, old_entries] = SetCapacity(capacity);
     for (std::size_t from = 0; from < old_marks.size(); ++from) {
       if (old_marks[from] == kNone) continue;
-      const std::size_t to = Seek(old_entries[from].hash, [](const Value&) { return false; });
+      const std::size_t to = Prefetch(old_entries[from].hash, [](const Value&) { return false; });
       marks_[to] = old_marks[from];
       entries_[to] = old_entries[from];
     }
@@ -173,4 +173,4 @@ class LinearTable {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_LINEAR_TABLE_H_
+#endif  // DECOUPLE_INTERNAL_BASE_PREFETCHING_SET_H_

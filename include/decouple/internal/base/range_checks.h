@@ -1,7 +1,7 @@
 // Whether what a user gives is in its range, or is a name.
 
-#ifndef DECOUPLE_INTERNAL_RANGE_CHECKS_H_
-#define DECOUPLE_INTERNAL_RANGE_CHECKS_H_
+#ifndef DECOUPLE_INTERNAL_BASE_RANGE_CHECKS_H_
+#define DECOUPLE_INTERNAL_BASE_RANGE_CHECKS_H_
 
 #include <algorithm>
 #include <cstddef>
@@ -45,4 +45,4 @@ inline absl::Status CheckName(const char* what, const std::string& name) {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_RANGE_CHECKS_H_
+#endif  // DECOUPLE_INTERNAL_BASE_RANGE_CHECKS_H_

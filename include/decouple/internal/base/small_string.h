@@ -3,8 +3,8 @@
 //
 // The memory of a longer text is kept for the next one.
 
-#ifndef DECOUPLE_INTERNAL_SHORT_TEXT_H_
-#define DECOUPLE_INTERNAL_SHORT_TEXT_H_
+#ifndef DECOUPLE_INTERNAL_BASE_SMALL_STRING_H_
+#define DECOUPLE_INTERNAL_BASE_SMALL_STRING_H_
 
 #include <algorithm>
 #include <bit>
@@ -17,23 +17,23 @@
 namespace decouple::internal {
 
 // Written by one thread at a time; then read by any.
-class ShortText {
+class SmallString {
  public:
-  ShortText() = default;
-  explicit ShortText(std::string_view text) { Assign(text); }
-  ShortText(ShortText&& other) noexcept { Swap(other); }
-  ShortText& operator=(ShortText&& other) noexcept {
+  SmallString() = default;
+  explicit SmallString(std::string_view text) { Assign(text); }
+  SmallString(SmallString&& other) noexcept { Swap(other); }
+  SmallString& operator=(SmallString&& other) noexcept {
     Swap(other);
     return *this;
   }
-  ~ShortText() {
+  ~SmallString() {
     if (IsElsewhere()) delete[] ReadElsewhere().text;
   }
 
   std::string_view text() const {
     if (!IsElsewhere()) [[likely]]
       return {bytes_, static_cast<std::size_t>(bytes_[kTag])};
-    const Elsewhere elsewhere = ReadElsewhere();
+    const HeapText elsewhere = ReadElsewhere();
     return {elsewhere.text, elsewhere.size};
   }
 
@@ -51,7 +51,7 @@ class ShortText {
   static constexpr std::size_t kSmallestElsewhere = 32;
 
   // What the bytes hold if the text is not here.
-  struct Elsewhere {
+  struct HeapText {
     char* text = nullptr;
     std::uint32_t size = 0;
     char capacity_bits = 0;  // its memory has 2 to the power of this
@@ -59,15 +59,15 @@ class ShortText {
     char tag = kElsewhere;
   };
 
-  static constexpr std::size_t kTag = offsetof(Elsewhere, tag);  // in this byte, of a text that is here: its size
+  static constexpr std::size_t kTag = offsetof(HeapText, tag);  // in this byte, of a text that is here: its size
   static constexpr std::size_t kLongestHere = kTag;
 
-  void Swap(ShortText& other) { std::swap(bytes_, other.bytes_); }
+  void Swap(SmallString& other) { std::swap(bytes_, other.bytes_); }
 
   bool IsElsewhere() const { return bytes_[kTag] == kElsewhere; }
 
-  Elsewhere ReadElsewhere() const {
-    Elsewhere elsewhere;
+  HeapText ReadElsewhere() const {
+    HeapText elsewhere;
     std::memcpy(&elsewhere, bytes_, sizeof(elsewhere));
     return elsewhere;
   }
@@ -89,7 +89,7 @@ class ShortText {
   }
 
   void AssignElsewhere(std::string_view text) {
-    Elsewhere elsewhere = IsElsewhere() ? ReadElsewhere() : Elsewhere();
+    HeapText elsewhere = IsElsewhere() ? ReadElsewhere() : HeapText();
     if (elsewhere.text == nullptr || text.size() > std::size_t{1} << elsewhere.capacity_bits) {
       delete[] elsewhere.text;
       const std::size_t capacity = std::max(kSmallestElsewhere, std::bit_ceil(text.size()));
@@ -101,9 +101,9 @@ class ShortText {
     std::memcpy(bytes_, &elsewhere, sizeof(elsewhere));
   }
 
-  alignas(Elsewhere) char bytes_[sizeof(Elsewhere)] = {};
+  alignas(HeapText) char bytes_[sizeof(HeapText)] = {};
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_SHORT_TEXT_H_
+#endif  // DECOUPLE_INTERNAL_BASE_SMALL_STRING_H_

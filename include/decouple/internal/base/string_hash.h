@@ -1,8 +1,8 @@
 // The hash of a text. That of std::string_view goes by way of std::hash where Abseil was built for C++14, as Debian's
 // was, which takes three times as long for a short text.
 
-#ifndef DECOUPLE_INTERNAL_TEXT_HASH_H_
-#define DECOUPLE_INTERNAL_TEXT_HASH_H_
+#ifndef DECOUPLE_INTERNAL_BASE_STRING_HASH_H_
+#define DECOUPLE_INTERNAL_BASE_STRING_HASH_H_
 
 #include <cstddef>
 #include <string_view>
@@ -13,11 +13,11 @@
 
 namespace decouple::internal {
 
-inline std::size_t TextHash(std::string_view text) {
+inline std::size_t StringHash(std::string_view text) {
   return absl::Hash<absl::string_view>()(absl::string_view(text.data(), text.size()));
 }
 
-inline std::size_t TextHash(std::string_view first, std::string_view second) {
+inline std::size_t StringHash(std::string_view first, std::string_view second) {
   const absl::string_view one(first.data(), first.size());
   const absl::string_view other(second.data(), second.size());
   return absl::Hash<std::pair<absl::string_view, absl::string_view>>()({one, other});
@@ -25,4 +25,4 @@ inline std::size_t TextHash(std::string_view first, std::string_view second) {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_TEXT_HASH_H_
+#endif  // DECOUPLE_INTERNAL_BASE_STRING_HASH_H_

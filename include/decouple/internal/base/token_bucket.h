@@ -2,8 +2,8 @@
 //
 // One number says all: the instant at which the bucket will be full. Taking tokens moves it on by their time.
 
-#ifndef DECOUPLE_INTERNAL_TOKEN_BUCKET_H_
-#define DECOUPLE_INTERNAL_TOKEN_BUCKET_H_
+#ifndef DECOUPLE_INTERNAL_BASE_TOKEN_BUCKET_H_
+#define DECOUPLE_INTERNAL_BASE_TOKEN_BUCKET_H_
 
 #include <algorithm>
 #include <atomic>
@@ -68,4 +68,4 @@ class TokenBucket {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_TOKEN_BUCKET_H_
+#endif  // DECOUPLE_INTERNAL_BASE_TOKEN_BUCKET_H_

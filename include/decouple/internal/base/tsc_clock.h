@@ -27,8 +27,8 @@
 // more than the counter itself, which other work overlaps. A line is a function of the ticks of its span alone, so two
 // threads with copies of two lines agree.
 
-#ifndef DECOUPLE_INTERNAL_TICK_TIMELINE_H_
-#define DECOUPLE_INTERNAL_TICK_TIMELINE_H_
+#ifndef DECOUPLE_INTERNAL_BASE_TSC_CLOCK_H_
+#define DECOUPLE_INTERNAL_BASE_TSC_CLOCK_H_
 
 #include <algorithm>
 #include <chrono>
@@ -38,16 +38,12 @@
 #include <string>
 
 #include "absl/numeric/int128.h"
-#include "decouple/internal/thread_record.h"
-
-#if defined(__x86_64__)
-#include <x86intrin.h>
-#endif
+#include "decouple/internal/base/cache_line.h"
 
 namespace decouple::internal {
 
 // Serves for ticks from `anchor` to `anchor + span`.
-struct TickLine {
+struct LinearFit {
   static constexpr int kSlopeBits = 32;  // the slope is in nanoseconds a tick, times 2^32
 
   std::uint64_t anchor = 0;
@@ -60,7 +56,7 @@ struct TickLine {
   }
 };
 
-class TickTimeline {
+class TscClock {
  public:
   // Nanoseconds since the Unix epoch.
   static std::int64_t Now() { return Read<OrderedTicks>(); }
@@ -74,7 +70,7 @@ class TickTimeline {
   }
 
  private:
-  TickTimeline() {
+  TscClock() {
     const std::int64_t wall =
         std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
             .count();
@@ -82,16 +78,16 @@ class TickTimeline {
     if (TicksAreTrusted()) Calibrate();
   }
 
-  static TickTimeline& Instance() {
-    static TickTimeline timeline;
+  static TscClock& Instance() {
+    static TscClock timeline;
     return timeline;
   }
 
 #if defined(__x86_64__)
-  static std::uint64_t Ticks() { return __rdtsc(); }
+  static std::uint64_t Ticks() { return __builtin_ia32_rdtsc(); }
   static std::uint64_t OrderedTicks() {
-    _mm_lfence();
-    return __rdtsc();
+    __builtin_ia32_lfence();
+    return __builtin_ia32_rdtsc();
   }
 #else
   static std::uint64_t Ticks() { return 0; }
@@ -109,7 +105,7 @@ class TickTimeline {
   }
 
   static std::uint64_t Slope(std::int64_t nanos, std::uint64_t ticks) {
-    return absl::Uint128Low64((absl::uint128(nanos) << TickLine::kSlopeBits) / ticks);
+    return absl::Uint128Low64((absl::uint128(nanos) << LinearFit::kSlopeBits) / ticks);
   }
 
   // A first slope from 200 microseconds, good to some 100 ppm, and so used for 2 ms only; each span is longer then.
@@ -123,7 +119,8 @@ class TickTimeline {
     ticks_are_trusted_ = true;
     measured_steady_ = steady;
     measured_ticks_ = ticks;
-    line_ = {.anchor = ticks, .span = passed * 10, .nanos = steady + wall_minus_steady_, .slope = Slope(nanos, passed)};
+    redelivery_lane_ = {
+        .anchor = ticks, .span = passed * 10, .nanos = steady + wall_minus_steady_, .slope = Slope(nanos, passed)};
   }
 
   template <std::uint64_t (*ReadTicks)()>
@@ -131,52 +128,55 @@ class TickTimeline {
     std::int64_t now = 0;
     if (TryRead<ReadTicks>(now)) [[likely]]
       return now;
-    return ReadAnew();
+    return ReadAgain();
   }
 
   template <std::uint64_t (*ReadTicks)()>
   [[gnu::always_inline]] static bool TryRead(std::int64_t& now) {
-    const std::uint64_t passed = ReadTicks() - mine_.anchor;
-    if (passed >= mine_.span) [[unlikely]]
+    const std::uint64_t passed = ReadTicks() - local_.anchor;
+    if (passed >= local_.span) [[unlikely]]
       return false;
-    now = mine_.After(passed);
+    now = local_.After(passed);
     return true;
   }
 
   // Past the end of the thread's line, or a little before its beginning, or without one.
-  [[gnu::noinline]] static std::int64_t ReadAnew() { return Instance().ReadAnew(mine_); }
+  [[gnu::noinline]] static std::int64_t ReadAgain() { return Instance().ReadAgain(local_); }
 
-  std::int64_t ReadAnew(TickLine& mine) {
+  std::int64_t ReadAgain(LinearFit& local) {
     if (!ticks_are_trusted_) return SteadyNow() + wall_minus_steady_;
     const std::lock_guard lock(mutex_);
     const std::uint64_t ticks = Ticks();
     // A core may lag a little behind the one that drew the line: that is its anchor still. Far behind: it was reset.
-    const bool is_before = static_cast<std::int64_t>(ticks - line_.anchor) < 0;
-    if (is_before ? line_.anchor - ticks > line_.span : ticks - line_.anchor >= line_.span) DrawNextLine();
-    mine = line_;
-    const std::uint64_t passed = Ticks() - mine.anchor;
-    return mine.After(passed < mine.span ? passed : 0);
+    const bool is_before = static_cast<std::int64_t>(ticks - redelivery_lane_.anchor) < 0;
+    if (is_before ? redelivery_lane_.anchor - ticks > redelivery_lane_.span
+                  : ticks - redelivery_lane_.anchor >= redelivery_lane_.span)
+      DrawNextLine();
+    local = redelivery_lane_;
+    const std::uint64_t passed = Ticks() - local.anchor;
+    return local.After(passed < local.span ? passed : 0);
   }
 
   // Under the mutex.
   void DrawNextLine() {
-    const std::int64_t latest_given = line_.After(line_.span);
+    const std::int64_t latest_given = redelivery_lane_.After(redelivery_lane_.span);
     const std::int64_t steady = SteadyNow();
     const std::uint64_t ticks = Ticks();
     const std::uint64_t passed = ticks > measured_ticks_ ? ticks - measured_ticks_ : 0;
-    std::uint64_t slope = passed == 0 ? line_.slope : Slope(steady - measured_steady_, passed);
-    if (ticks < line_.anchor) slope = line_.slope;  // the counter was reset: keep the rate, start anew from here
+    std::uint64_t slope = passed == 0 ? redelivery_lane_.slope : Slope(steady - measured_steady_, passed);
+    if (ticks < redelivery_lane_.anchor)
+      slope = redelivery_lane_.slope;  // the counter was reset: keep the rate, start anew from here
     const std::uint64_t second = Slope(1'000'000'000, 1) / std::max<std::uint64_t>(slope, 1);
-    const std::uint64_t span = std::max<std::uint64_t>(1, std::min(line_.span * 4, second));
+    const std::uint64_t span = std::max<std::uint64_t>(1, std::min(redelivery_lane_.span * 4, second));
     const std::int64_t start = std::max(steady + wall_minus_steady_, latest_given);
-    const auto in_span = static_cast<std::int64_t>((span * slope) >> TickLine::kSlopeBits);
+    const auto in_span = static_cast<std::int64_t>((span * slope) >> LinearFit::kSlopeBits);
     const std::int64_t ahead = std::min(start - steady - wall_minus_steady_, in_span / 2);
-    line_ = {.anchor = ticks, .span = span, .nanos = start, .slope = slope - Slope(ahead, span)};
+    redelivery_lane_ = {.anchor = ticks, .span = span, .nanos = start, .slope = slope - Slope(ahead, span)};
     measured_steady_ = steady;
     measured_ticks_ = ticks;
   }
 
-  static inline constinit thread_local TickLine mine_{};
+  static inline constinit thread_local LinearFit local_{};
 
   // Both as they were when the process started.
   bool ticks_are_trusted_ = false;
@@ -184,11 +184,11 @@ class TickTimeline {
 
   std::mutex mutex_;
   // All below: under the mutex.
-  TickLine line_;
+  LinearFit redelivery_lane_;
   std::int64_t measured_steady_ = 0;
   std::uint64_t measured_ticks_ = 0;
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_TICK_TIMELINE_H_
+#endif  // DECOUPLE_INTERNAL_BASE_TSC_CLOCK_H_

@@ -10,8 +10,8 @@
 // that an id is new, without a look at the line. (With a table of pointers that was half of a send, receive and
 // delete.)
 
-#ifndef DECOUPLE_INTERNAL_DEDUPLICATION_H_
-#define DECOUPLE_INTERNAL_DEDUPLICATION_H_
+#ifndef DECOUPLE_INTERNAL_FIFO_DEDUPLICATION_H_
+#define DECOUPLE_INTERNAL_FIFO_DEDUPLICATION_H_
 
 #include <algorithm>
 #include <array>
@@ -25,11 +25,11 @@
 #include <utility>
 #include <vector>
 
-#include "decouple/internal/get_or_create.h"
-#include "decouple/internal/linear_table.h"
-#include "decouple/internal/short_text.h"
-#include "decouple/internal/text_hash.h"
-#include "decouple/internal/thread_record.h"
+#include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/lazy_pointer.h"
+#include "decouple/internal/base/prefetching_set.h"
+#include "decouple/internal/base/small_string.h"
+#include "decouple/internal/base/string_hash.h"
 #include "decouple/queue_options.h"
 
 namespace decouple::internal {
@@ -53,24 +53,24 @@ class Deduplication {
   };
 
   // Of a send that is to come: where it is looked for is on its way from now on, so the earlier the better.
-  Key Seek(std::string_view group, std::string_view id) {
+  Key Prefetch(std::string_view group, std::string_view id) {
     const DeduplicationScope scope = scope_.load(std::memory_order_acquire);
     const Key key = {HashOf(group, id, scope), scope};
     ShardOf(key.hash).table.PrefetchMarks(TableHash(key.hash));
     return key;
   }
 
-  // A send with an id, while which no other with that id is under way. `key` is from Seek(). Group and id are looked at
+  // A send with an id, while which no other with that id is under way. `key` is from Prefetch(). Group and id are looked at
   // until it is remembered.
-  class Turn {
+  class DeduplicationGuard {
    public:
-    Turn(Deduplication& sends, Key key, std::string_view group, std::string_view id)
+    DeduplicationGuard(Deduplication& sends, Key key, std::string_view group, std::string_view id)
         : group_(group), id_(id), shard_(sends.Lock(key, group, id)), hash_(TableHash(key.hash)) {
       shard_.PrefetchNext();
     }
-    Turn(const Turn&) = delete;
-    Turn& operator=(const Turn&) = delete;
-    ~Turn() { shard_.mutex.unlock(); }
+    DeduplicationGuard(const DeduplicationGuard&) = delete;
+    DeduplicationGuard& operator=(const DeduplicationGuard&) = delete;
+    ~DeduplicationGuard() { shard_.mutex.unlock(); }
 
     // This is the first send with this id from now on, and what comes of it is to be said. False: there was one in the
     // last five minutes; `ticket` is that of the first.
@@ -132,7 +132,7 @@ class Deduplication {
       shard.scope = scope;
     }
     std::stable_sort(all.begin(), all.end(), [](const Sent& a, const Sent& b) { return a.sent_at < b.sent_at; });
-    scope_.store(scope, std::memory_order_release);  // pairs with the look in Seek()
+    scope_.store(scope, std::memory_order_release);  // pairs with the look in Prefetch()
     for (const Sent& sent : all) {
       const std::string_view group = sent.group.text();
       const std::string_view id = sent.id.text();
@@ -152,8 +152,8 @@ class Deduplication {
     Sent(std::string_view its_group, std::string_view its_id, std::int64_t now, std::uint32_t its_table_hash)
         : id(its_id), group(its_group), sent_at(now), table_hash(its_table_hash) {}
 
-    ShortText id;
-    ShortText group;
+    SmallString id;
+    SmallString group;
     std::int64_t sent_at;
     std::uint64_t ticket = 0;
     std::uint32_t table_hash;  // the part of the hash that the table goes by
@@ -228,13 +228,13 @@ class Deduplication {
     DeduplicationScope scope = DeduplicationScope::kQueue;
     std::uint32_t first_number = 0;
     std::deque<Sent> line;
-    LinearTable<std::uint32_t> table;
+    PrefetchingSet<std::uint32_t> table;
   };
 
   using Shards = std::array<Shard, kShards>;
 
   static std::size_t HashOf(std::string_view group, std::string_view id, DeduplicationScope scope) {
-    return scope == DeduplicationScope::kQueue ? TextHash(id) : TextHash(group, id);
+    return scope == DeduplicationScope::kQueue ? StringHash(id) : StringHash(group, id);
   }
 
   // The shard of a send by the scope that is in force; locked. Makes the key one of that scope.
@@ -244,7 +244,7 @@ class Deduplication {
       shard.mutex.lock();
       if (shard.scope == key.scope) return shard;
       shard.mutex.unlock();
-      key = Seek(group, id);  // it changed in between
+      key = Prefetch(group, id);  // it changed in between
     }
   }
 
@@ -262,4 +262,4 @@ class Deduplication {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_DEDUPLICATION_H_
+#endif  // DECOUPLE_INTERNAL_FIFO_DEDUPLICATION_H_

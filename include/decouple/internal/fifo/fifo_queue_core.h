@@ -1,11 +1,11 @@
 // A FIFO queue: how it takes messages in, each deduplication id once, and keeps the order of their groups.
 //
-// The locks of a send, in this order: the shard of its deduplication id, then the shard of its group (fifo_groups.h).
+// The locks of a send, in this order: the shard of its deduplication id, then the shard of its group (message_groups.h).
 // Two sends wait for each other only if they fall into the same of the 32 shards of either. Then the message is
 // written and published as in a standard queue.
 
-#ifndef DECOUPLE_INTERNAL_FIFO_CORE_H_
-#define DECOUPLE_INTERNAL_FIFO_CORE_H_
+#ifndef DECOUPLE_INTERNAL_FIFO_FIFO_QUEUE_CORE_H_
+#define DECOUPLE_INTERNAL_FIFO_FIFO_QUEUE_CORE_H_
 
 #include <atomic>
 #include <cstddef>
@@ -26,37 +26,37 @@
 #include "decouple/content_hash.h"
 #include "decouple/delivery.h"
 #include "decouple/error.h"
-#include "decouple/internal/call_quota.h"
-#include "decouple/internal/deduplication.h"
-#include "decouple/internal/fifo_groups.h"
-#include "decouple/internal/fifo_leasing.h"
-#include "decouple/internal/message_slot.h"
-#include "decouple/internal/particulars.h"
-#include "decouple/internal/queue_core.h"
-#include "decouple/internal/queue_rules.h"
-#include "decouple/internal/receive_attempts.h"
-#include "decouple/internal/sleeper.h"
-#include "decouple/internal/transfer.h"
+#include "decouple/internal/base/time_math.h"
+#include "decouple/internal/fifo/deduplication.h"
+#include "decouple/internal/fifo/fifo_receiver.h"
+#include "decouple/internal/fifo/receive_attempts.h"
+#include "decouple/internal/message/message_groups.h"
+#include "decouple/internal/message/message_metadata.h"
+#include "decouple/internal/message/message_slot.h"
+#include "decouple/internal/queue/call_quota.h"
+#include "decouple/internal/queue/queue_core.h"
+#include "decouple/internal/queue/queue_rules.h"
+#include "decouple/internal/queue/redrive/message_transfer.h"
 #include "decouple/message.h"
 #include "decouple/queue_options.h"
 
 namespace decouple::internal {
 
 template <typename T>
-class FifoCore final : public QueueCore<T> {
+class FifoQueueCore final : public QueueCore<T> {
   using Base = QueueCore<T>;
+  using typename Base::LocalState;
   using typename Base::Message;
-  using typename Base::Mine;
   using typename Base::Slot;
 
  public:
-  FifoCore(const Limits& limits, std::string name, std::uint64_t seed, Clock* clock)
-      : Base(kFifoRules, std::make_unique<FifoGroups>(), limits, std::move(name), seed, clock) {
+  FifoQueueCore(const Limits& limits, std::string name, std::uint64_t seed, Clock* clock)
+      : Base(kFifoRules, std::make_unique<MessageGroups>(), limits, std::move(name), seed, clock) {
     this->quota_ = std::make_unique<CallQuota>();
   }
 
   absl::StatusOr<SendResult> Send(T&& body, SendOptions&& options) override {
-    const Keys keys = Seek(options);
+    const Keys keys = Prefetch(options);
     absl::Status status = checks_.CheckBody(body, Base::SizeOf(body, options));
     status.Update(CheckOptions(options));
     if (status.ok()) status = TakeSend(options.group);
@@ -71,7 +71,7 @@ class FifoCore final : public QueueCore<T> {
       if (absl::Status status = TakeSend({}); !status.ok()) return status;
     }
     absl::InlinedVector<Keys, 10> keys;  // sought for all before the first is sent, so they come together
-    for (const SendBatchEntry<T>& entry : entries) keys.push_back(Seek(entry.options));
+    for (const SendBatchEntry<T>& entry : entries) keys.push_back(Prefetch(entry.options));
     for (std::size_t i = 0; i < entries.size(); ++i) {
       auto& result = (*results)[i];
       if (!result.ok()) continue;
@@ -87,60 +87,61 @@ class FifoCore final : public QueueCore<T> {
   }
 
   // Without regard to its deduplication id: what was moved here is not lost for having been sent here before.
-  bool TakeOver(Transfer<T>& transfer) override {
-    Mine& mine = store_.mine();
-    std::optional<Message> to_list;
+  bool EnqueueTransfer(Transfer<T>& transfer) override {
+    LocalState& local = store_.local();
+    std::optional<Message> to_requeue;
     {
-      FifoGroups::Entrance entrance(*store_.groups(), store_.groups()->Seek(transfer.particulars->group));
-      const auto describe = [&](Particulars& particulars) { particulars = std::move(*transfer.particulars); };
+      MessageGroups::GroupAppendGuard append_guard(*store_.groups(),
+                                                   store_.groups()->Prefetch(transfer.metadata->group));
+      const auto describe = [&](MessageMetadata& metadata) { metadata = std::move(*transfer.metadata); };
       std::uint64_t ticket = 0;
-      if (!admission_.TryAdmitOne(mine, transfer.bytes, ticket)) return false;
-      mine.counts.taken_over.Add(1);
-      mine.counts.taken_over_bytes.Add(transfer.bytes);
+      if (!capacity_gate_.TryAdmitOne(local, transfer.bytes, ticket)) return false;
+      local.counts.taken_over.Add(1);
+      local.counts.taken_over_bytes.Add(transfer.bytes);
       const std::int64_t now = store_.Now();
-      publishing_.PublishInGroup(mine, entrance, ticket, now, now, describe, transfer.ConstructBody(), to_list);
+      writer_.PublishInGroup(local, append_guard, ticket, now, now, describe, transfer.ConstructBody(), to_requeue);
     }
-    List(mine, to_list);
+    List(local, to_requeue);
     return true;
   }
 
-  Acceptance Accept(const Published& published) override {
-    Acceptance checked = this->CheckPublished(published);
+  Acceptance Enqueue(const TopicDelivery& published) override {
+    Acceptance checked = this->CheckTopicDelivery(published);
     if (checked == Acceptance::kTaken && !TakeSend(published.group).ok()) checked = Acceptance::kThrottled;
     if (checked != Acceptance::kTaken) return checked;
-    const auto describe = [&](Particulars& particulars) {
-      particulars.group = published.group;
-      particulars.deduplication_id = published.deduplication_id;
-      particulars.is_replayed = published.is_replayed;
+    const auto describe = [&](MessageMetadata& metadata) {
+      metadata.group = published.group;
+      metadata.deduplication_id = published.deduplication_id;
+      metadata.is_replayed = published.is_replayed;
     };
     bool is_shared = false;
     const auto share = [&](Slot& slot) {
       is_shared = true;
       return slot.Share(published.body);
     };
-    Mine& mine = store_.mine();
+    LocalState& local = store_.local();
     const std::size_t bytes = published.body->bytes();
-    const Keys keys = Seek(published.group, published.deduplication_id);
+    const Keys keys = Prefetch(published.group, published.deduplication_id);
     std::uint64_t ticket = 0;
     const auto attempt = [&] {
       if (this->closed()) return false;
       if (!published.is_replayed && !published.is_dead_letter) {
-        return TrySend(mine, keys, published.group, published.deduplication_id, bytes, describe, share, ticket);
+        return TrySend(local, keys, published.group, published.deduplication_id, bytes, describe, share, ticket);
       }
-      std::optional<Message> to_list;
+      std::optional<Message> to_requeue;
       {
-        FifoGroups::Entrance entrance(*store_.groups(), keys.group);
-        if (!Append(mine, entrance, bytes, store_.Now(), describe, share, ticket, to_list)) return false;
+        MessageGroups::GroupAppendGuard append_guard(*store_.groups(), keys.group);
+        if (!Append(local, append_guard, bytes, store_.Now(), describe, share, ticket, to_requeue)) return false;
       }
-      List(mine, to_list);
+      List(local, to_requeue);
       return true;
     };
     if (!attempt()) {
       if (this->closed()) return Acceptance::kClosed;
-      this->MakeRoom(mine);
+      this->MakeRoom(local);
       if (!attempt()) return Acceptance::kFull;
     }
-    if (!is_shared) published.body->RemoveHolds(1);  // a duplicate
+    if (!is_shared) published.body->RemoveReferences(1);  // a duplicate
     return Acceptance::kTaken;
   }
 
@@ -152,16 +153,16 @@ class FifoCore final : public QueueCore<T> {
     deduplication_.DropSome(now);
     if (!options.attempt_id.empty()) return ReceiveAttempt(options, now);
     ReceiveResult<T> result;
-    Base::Receive(leasing_, options, now, result);
+    Base::Receive(receiver_, options, now, result);
     return result;
   }
 
  private:
-  using Base::admission_;
+  using Base::capacity_gate_;
   using Base::checks_;
-  using Base::publishing_;
-  using Base::settings_;
+  using Base::config_;
   using Base::store_;
+  using Base::writer_;
 
   // ---- sending ------------------------------------------------------------------------------------------------------
 
@@ -174,11 +175,11 @@ class FifoCore final : public QueueCore<T> {
   };
 
   // The group first: what is found there leads on to its last message.
-  Keys Seek(std::string_view group, std::string_view id) {
-    const std::uint32_t group_hash = store_.groups()->Seek(group);
-    return {group_hash, deduplication_.Seek(group, id)};
+  Keys Prefetch(std::string_view group, std::string_view id) {
+    const std::uint32_t group_hash = store_.groups()->Prefetch(group);
+    return {group_hash, deduplication_.Prefetch(group, id)};
   }
-  Keys Seek(const SendOptions& options) { return Seek(options.group, options.deduplication_id); }
+  Keys Prefetch(const SendOptions& options) { return Prefetch(options.group, options.deduplication_id); }
 
   absl::Status TakeSend(std::string_view group) {
     return this->quota_->TakeSend(group, [this] { return store_.Now(); });
@@ -191,23 +192,23 @@ class FifoCore final : public QueueCore<T> {
   absl::StatusOr<SendResult> SendChecked(Keys keys, T&& body, SendOptions&& options) {
     if (options.deduplication_id.empty()) {
       if constexpr (HasContent<T>) options.deduplication_id = ContentHashOf(std::as_const(body));
-      keys = Seek(options);
+      keys = Prefetch(options);
     }
     const std::size_t bytes = Base::SizeOf(body, options);
-    const auto describe = [&](Particulars& particulars) {
-      particulars.attributes = std::move(options.attributes);
-      particulars.group = std::move(options.group);
-      particulars.deduplication_id = std::move(options.deduplication_id);
+    const auto describe = [&](MessageMetadata& metadata) {
+      metadata.attributes = std::move(options.attributes);
+      metadata.group = std::move(options.group);
+      metadata.deduplication_id = std::move(options.deduplication_id);
     };
     const auto construct = [&](Slot& slot) { return slot.Construct(std::move(body)); };
-    Mine& mine = store_.mine();
+    LocalState& local = store_.local();
     std::uint64_t ticket = 0;
     const auto attempt = [&] {
-      return TrySend(mine, keys, options.group, options.deduplication_id, bytes, describe, construct, ticket);
+      return TrySend(local, keys, options.group, options.deduplication_id, bytes, describe, construct, ticket);
     };
     if (!attempt()) {
-      absl::Status status = admission_.Admit(
-          bytes, this->clock_, [&] { return this->MakeRoom(mine); }, attempt);
+      absl::Status status = capacity_gate_.Admit(
+          bytes, this->clock_, [&] { return this->MakeRoom(local); }, attempt);
       if (!status.ok()) return status;
     }
     return SendResult{MessageId(this->identity(), ticket), Base::SequenceNumberOf(ticket)};
@@ -217,45 +218,47 @@ class FifoCore final : public QueueCore<T> {
   // the rest, which has to wait until both have left the store buffer. That was five per cent of a cycle.)
   //
   // Sets `ticket` to that of the message, or of the first send of its deduplication id. False: the queue is closed or
-  // full, and nothing has happened. describe(particulars) and construct(slot) as for Publishing; they may take from
+  // full, and nothing has happened. describe(metadata) and construct(slot) as for MessageWriter; they may take from
   // group and id.
   template <typename Describe, typename Construct>
-  bool TrySend(Mine& mine, const Keys& keys, std::string_view group, std::string_view id, std::size_t bytes,
+  bool TrySend(LocalState& local, const Keys& keys, std::string_view group, std::string_view id, std::size_t bytes,
                const Describe& describe, const Construct& construct, std::uint64_t& ticket) {
     if (this->closed()) return false;  // to duplicates as well
-    std::optional<Message> to_list;
+    std::optional<Message> to_requeue;
     {
-      Deduplication::Turn turn(deduplication_, keys.id, group, id);
-      FifoGroups::Entrance entrance(*store_.groups(), keys.group);
+      Deduplication::DeduplicationGuard turn(deduplication_, keys.id, group, id);
+      MessageGroups::GroupAppendGuard append_guard(*store_.groups(), keys.group);
       const std::int64_t now = store_.Now();
       if (!turn.TryRemember(now, ticket)) return true;
-      entrance.PrefetchLast();
-      if (!Append(mine, entrance, bytes, now, describe, construct, ticket, to_list)) {
+      append_guard.PrefetchLast();
+      if (!Append(local, append_guard, bytes, now, describe, construct, ticket, to_requeue)) {
         turn.Fail();
         return false;
       }
       turn.Succeed(ticket);
     }
-    List(mine, to_list);
-    if (ticket % kSlotsPerSegment == 0) this->WorkOff(mine, store_.Now());
+    List(local, to_requeue);
+    if (ticket % kSlotsPerSegment == 0) this->RunSomeTimeouts(local, store_.Now());
     return true;
   }
 
   // The message at the end of its group, and its ticket; false if the queue is closed or full. Then the caller lists
   // what is to be listed.
   template <typename Describe, typename Construct>
-  bool Append(Mine& mine, FifoGroups::Entrance& entrance, std::size_t bytes, std::int64_t now, const Describe& describe,
-              const Construct& construct, std::uint64_t& ticket, std::optional<Message>& to_list) {
-    if (!admission_.TryAdmit(mine, 1, bytes, ticket) && !admission_.TryAdmitOne(mine, bytes, ticket)) return false;
-    const std::int64_t visible_at = Later(now, settings_.delay());
-    publishing_.PublishInGroup(mine, entrance, ticket, now, visible_at, describe, construct, to_list);
+  bool Append(LocalState& local, MessageGroups::GroupAppendGuard& append_guard, std::size_t bytes, std::int64_t now,
+              const Describe& describe, const Construct& construct, std::uint64_t& ticket,
+              std::optional<Message>& to_requeue) {
+    if (!capacity_gate_.TryAdmit(local, 1, bytes, ticket) && !capacity_gate_.TryAdmitOne(local, bytes, ticket))
+      return false;
+    const std::int64_t visible_at = SaturatingAdd(now, config_.delay());
+    writer_.PublishInGroup(local, append_guard, ticket, now, visible_at, describe, construct, to_requeue);
     return true;
   }
 
   // The new first message of a group, which can be received.
-  void List(Mine& mine, const std::optional<Message>& message) {
+  void List(LocalState& local, const std::optional<Message>& message) {
     if (!message) return;
-    store_.Enlist(mine, *message);
+    store_.Requeue(local, *message);
     store_.visible().Notify(1);
   }
 
@@ -263,9 +266,9 @@ class FifoCore final : public QueueCore<T> {
 
   ReceiveResult<T> ReceiveAttempt(const ReceiveOptions& options, std::int64_t now) {
     ReceiveResult<T> result;
-    const std::int64_t visible_at = Later(now, this->VisibilityTimeoutOf(options));
-    if (!attempts_.Repeat(store_.mine(), options.attempt_id, now, visible_at, this->SinkTo(*result))) {
-      result = Base::Receive(leasing_, options);
+    const std::int64_t visible_at = SaturatingAdd(now, this->VisibilityTimeoutOf(options));
+    if (!attempts_.Repeat(store_.local(), options.attempt_id, now, visible_at, this->SinkTo(*result))) {
+      result = Base::Receive(receiver_, options);
       if (result.ok() && !result->empty()) attempts_.Remember(options.attempt_id, store_.Now(), *result);
     }
     return result;
@@ -308,15 +311,15 @@ class FifoCore final : public QueueCore<T> {
 
   void ForgetSends() override { deduplication_.Clear(); }
   bool TryReceiveOne(Deliveries<T>& delivery) override {
-    return this->TryReceive(leasing_, store_.mine(), Base::kToMove, store_.Now(), delivery);
+    return this->TryReceive(receiver_, store_.local(), Base::kToMove, store_.Now(), delivery);
   }
 
   std::atomic<bool> is_content_based_{false};
   Deduplication deduplication_;
-  FifoLeasing<T> leasing_{store_, this->limit_, this->sweep_, this->handover_, this->moves_};
+  FifoReceiver<T> receiver_{store_, this->limit_, this->sweep_, this->grant_, this->moves_};
   ReceiveAttempts<T> attempts_{store_, this->receipts_};
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_FIFO_CORE_H_
+#endif  // DECOUPLE_INTERNAL_FIFO_FIFO_QUEUE_CORE_H_

@@ -9,97 +9,97 @@
 // tenth of a send, receive and delete less). Who wants several claims them one by one, as it is not known beforehand how
 // many a group has.
 
-#ifndef DECOUPLE_INTERNAL_FIFO_LEASING_H_
-#define DECOUPLE_INTERNAL_FIFO_LEASING_H_
+#ifndef DECOUPLE_INTERNAL_FIFO_FIFO_RECEIVER_H_
+#define DECOUPLE_INTERNAL_FIFO_FIFO_RECEIVER_H_
 
 #include <atomic>
 #include <cstdint>
 #include <mutex>
 
-#include "decouple/internal/due_sweep.h"
-#include "decouple/internal/handover.h"
-#include "decouple/internal/in_flight_limit.h"
-#include "decouple/internal/message_store.h"
-#include "decouple/internal/particulars.h"
-#include "decouple/internal/straggler_move.h"
-#include "decouple/internal/thread_record.h"
+#include "decouple/internal/base/rcu.h"
+#include "decouple/internal/message/message_metadata.h"
+#include "decouple/internal/message/message_store.h"
+#include "decouple/internal/queue/compaction.h"
+#include "decouple/internal/queue/in_flight_limit.h"
+#include "decouple/internal/queue/receive_grant.h"
+#include "decouple/internal/queue/timeout_sweep.h"
 
 namespace decouple::internal {
 
 template <typename T>
-class FifoLeasing {
+class FifoReceiver {
  public:
   using Store = MessageStore<T>;
   using Message = typename Store::Message;
-  using Mine = typename Store::Mine;
-  using Line = typename Store::Line;
+  using LocalState = typename Store::LocalState;
+  using RedeliveryLane = typename Store::RedeliveryLane;
   using Limit = InFlightLimit<T>;
 
-  FifoLeasing(Store& store, Limit& limit, DueSweep<T>& sweep, Handover<T>& handover, StragglerMove<T>& moves)
-      : store_(store), limit_(limit), sweep_(sweep), handover_(handover), moves_(moves) {}
+  FifoReceiver(Store& store, Limit& limit, TimeoutSweep<T>& sweep, ReceiveGrant<T>& grant, Compaction<T>& moves)
+      : store_(store), limit_(limit), sweep_(sweep), grant_(grant), moves_(moves) {}
 
   // Leases up to `request.most` messages and calls sink(message, word) for each, held. Returns false if it
   // gave none only because the limit of messages in flight is reached.
   template <typename Sink>
-  bool Lease(Mine& mine, const LeaseRequest& request, Sink& sink) {
-    return request.most == 1 ? LeaseOne(mine, request, sink) : LeaseSeveral(mine, request, sink);
+  bool Lease(LocalState& local, const LeaseRequest& request, Sink& sink) {
+    return request.most == 1 ? LeaseOne(local, request, sink) : LeaseSeveral(local, request, sink);
   }
 
  private:
   // What its place in the line claims and no lease comes of is counted where that is found out.
   template <typename Sink>
-  bool LeaseOne(Mine& mine, const LeaseRequest& request, Sink& sink) {
+  bool LeaseOne(LocalState& local, const LeaseRequest& request, Sink& sink) {
     for (bool has_swept = false; !IsNothingListed();) {
       Message first;
-      SlotWord before;
-      switch (TakeFirst(mine, limit_.line_gate(), first, before)) {
+      SlotState before;
+      switch (TakeFirst(local, limit_.redelivery_gate(), first, before)) {
         case Taken::kNone:
           return true;
         case Taken::kGated:
           if (limit_.OpenFor(Limit::Claimant::kLine)) break;
           if (has_swept || store_.earliest().get() > request.now) return false;
-          sweep_.All(mine, request.now);  // what is in flight only until somebody works it off makes room
+          sweep_.All(local, request.now);  // what is in flight only until somebody works it off makes room
           has_swept = true;
           break;
         case Taken::kOne:
-          if (handover_.Give(mine, request, first, before, sink)) return true;
+          if (grant_.Grant(local, request, first, before, sink)) return true;
       }
     }
     return true;
   }
 
   template <typename Sink>
-  bool LeaseSeveral(Mine& mine, const LeaseRequest& request, Sink& sink) {
+  bool LeaseSeveral(LocalState& local, const LeaseRequest& request, Sink& sink) {
     std::uint32_t given = 0;
     while (given < request.most && !IsNothingListed()) {
       // All that may be given, before a group is touched: what is not given of it now waits until the rest comes back.
       std::uint32_t claimed = Claim(request.most - given);
       if (claimed < request.most && given == 0 && store_.earliest().get() <= request.now) {
-        sweep_.All(mine, request.now);  // as above
+        sweep_.All(local, request.now);  // as above
         claimed += Claim(request.most - claimed);
       }
       if (claimed == 0) return given > 0;
       Message first;
-      SlotWord before;
+      SlotState before;
       std::uint32_t used = 0;
-      if (TakeFirst(mine, kOpenGate, first, before) == Taken::kNone) {
+      if (TakeFirst(local, kOpenGate, first, before) == Taken::kNone) {
         given = request.most;  // there is no more
       } else {
-        mine.counts.not_leased.Add(1);  // the place in the line, which is no claim here
-        if (handover_.IsOver(mine, request.now, first, before)) {
+        local.counts.not_leased.Add(1);  // the place in the line, which is no claim here
+        if (grant_.IsOver(local, request.now, first, before)) {
           used = 1;
         } else {
-          used = LeaseGroup(mine, request, first, before, claimed, sink);
+          used = LeaseGroup(local, request, first, before, claimed, sink);
           given += used;
         }
       }
-      mine.counts.not_leased.Add(claimed - used);
+      local.counts.not_leased.Add(claimed - used);
     }
     return true;
   }
 
   bool IsNothingListed() const {
-    const Line* const line = store_.line();
+    const RedeliveryLane* const line = store_.redelivery_lane();
     return line == nullptr || line->head() >= line->tail();
   }
 
@@ -118,32 +118,32 @@ class FifoLeasing {
 
   // The next that the line names and that is still visible; it is the caller's then, and its place in the line is
   // claimed. kGated: there is one, but none may be claimed.
-  Taken TakeFirst(Mine& mine, const std::atomic<std::uint64_t>& gate, Message& first, SlotWord& before) {
-    Line& line = *store_.line();
+  Taken TakeFirst(LocalState& local, const std::atomic<std::uint64_t>& gate, Message& first, SlotState& before) {
+    RedeliveryLane& line = *store_.redelivery_lane();
     for (;;) {
-      const auto place = line.ClaimNext(ReadSection(), mine.line_view, gate);
-      if (place != Line::kNoPlace) [[likely]] {
-        auto& entry = mine.line_view.receive_segment->slots[place];
-        const SlotWord word(entry.word.load(std::memory_order_relaxed));  // as the claim acquired it
+      const auto place = line.ClaimNext(RcuReadGuard(), local.redelivery_cursor, gate);
+      if (place != RedeliveryLane::kNoPlace) [[likely]] {
+        auto& entry = local.redelivery_cursor.receive_segment->slots[place];
+        const SlotState word(entry.word.load(std::memory_order_relaxed));  // as the claim acquired it
         first = Store::TakeEntry(entry, word);
-      } else if (const Taken taken = TakeNextInGeneral(mine, line, gate, first); taken != Taken::kOne) {
+      } else if (const Taken taken = TakeNextSlow(local, line, gate, first); taken != Taken::kOne) {
         return taken;
       }
-      if (store_.TakeFromLine(first, before)) return Taken::kOne;
-      mine.counts.not_leased.Add(1);
+      if (store_.TakeFromRedelivery(first, before)) return Taken::kOne;
+      local.counts.not_leased.Add(1);
     }
   }
 
-  [[gnu::noinline]] Taken TakeNextInGeneral(Mine& mine, Line& line, const std::atomic<std::uint64_t>& gate,
-                                            Message& first) {
+  [[gnu::noinline]] Taken TakeNextSlow(LocalState& local, RedeliveryLane& line, const std::atomic<std::uint64_t>& gate,
+                                       Message& first) {
     for (;;) {
-      const auto run = line.Claim(mine.line_view, 1, gate, WantAll());
+      const auto run = line.Claim(local.redelivery_cursor, 1, gate, WantAll());
       if (run.size == 0) return run.gated ? Taken::kGated : Taken::kNone;
-      mine.counts.not_leased.Add(run.size - run.taken_count());
-      run.ForEachTaken([&](auto& entry, SlotWord word) { first = Store::TakeEntry(entry, word); });
+      local.counts.not_leased.Add(run.size - run.taken_count());
+      run.ForEachTaken([&](auto& entry, SlotState word) { first = Store::TakeEntry(entry, word); });
       if (run.ends_round) {
         line.RetireRound();
-        moves_.Tidy(mine);
+        moves_.Tidy(local);
       }
       if (run.taken != 0) return Taken::kOne;
     }
@@ -151,22 +151,22 @@ class FifoLeasing {
 
   // The first of a group, and as many behind it as there are, up to `most`. Returns how many.
   template <typename Sink>
-  std::uint32_t LeaseGroup(Mine& mine, const LeaseRequest& request, Message first, SlotWord before, std::uint32_t most,
-                           Sink& sink) {
+  std::uint32_t LeaseGroup(LocalState& local, const LeaseRequest& request, Message first, SlotState before,
+                           std::uint32_t most, Sink& sink) {
     if (most == 1) {  // nobody looks behind it
-      handover_.Lease(mine, request, first, before, sink);
+      grant_.Lease(local, request, first, before, sink);
       return 1;
     }
-    const Particulars& particulars = Store::ParticularsAt(first);
-    const auto lock = store_.groups()->Lock(particulars);
+    const MessageMetadata& metadata = Store::MetadataAt(first);
+    const auto lock = store_.groups()->Lock(metadata);
     // Its group's order is locked, so what is next stays: whoever deletes the first has to take it out of the order.
-    const Particulars* next = particulars.in_group.later;
-    handover_.Lease(mine, request, first, before, sink);
+    const MessageMetadata* next = metadata.in_group.later;
+    grant_.Lease(local, request, first, before, sink);
     std::uint32_t leased = 1;
     for (; leased < most && next != nullptr; ++leased, next = next->in_group.later) {
       const Message message = Store::MessageAtPlace(next->in_group.place);
-      if (!MayFollow(request.now, message) || !TryOwnVisible(mine, request.now, message, before)) break;
-      handover_.Lease(mine, request, message, before, sink);
+      if (!MayFollow(request.now, message) || !TryOwnVisible(local, request.now, message, before)) break;
+      grant_.Lease(local, request, message, before, sink);
     }
     return leased;
   }
@@ -174,38 +174,38 @@ class FifoLeasing {
   // A look ahead: a message behind the first that is visible, or due to be. (One that is past its retention, or was
   // received too often, ends the run: it is dealt with when it is the first.)
   bool MayFollow(std::int64_t now, Message message) const {
-    const SlotWord word(message.slot->word.load(std::memory_order_acquire));
+    const SlotState word(message.slot->word.load(std::memory_order_acquire));
     return IsVisible(now, message, word) && store_.RetentionEnd(*message.slot) > now &&
-           !handover_.IsReceivedTooOften(word);
+           !grant_.IsReceivedTooOften(word);
   }
 
   // In a locked group, so others may own the slot, and we do not wait for them: then the run ends.
-  bool TryOwnVisible(Mine& mine, std::int64_t now, Message message, SlotWord& before) {
+  bool TryOwnVisible(LocalState& local, std::int64_t now, Message message, SlotState& before) {
     for (;;) {
-      before = SlotWord(message.slot->word.load(std::memory_order_acquire));
+      before = SlotState(message.slot->word.load(std::memory_order_acquire));
       if (!IsVisible(now, message, before)) return false;
-      if (!Store::TryOwn(*message.slot, before)) continue;  // a mark has changed, or somebody else owns it
+      if (!Store::TryLock(*message.slot, before)) continue;  // a mark has changed, or somebody else owns it
       if (IsVisible(now, message, before)) break;
-      Store::Disown(*message.slot, before);  // its timeout was changed in between
+      Store::Unlock(*message.slot, before);  // its timeout was changed in between
       return false;
     }
-    if (before.phase() == Phase::kInFlight) store_.NoteReturned(mine, message, before);
+    if (before.phase() == Phase::kInFlight) store_.NoteReturned(local, message, before);
     return true;
   }
 
   // Those whose time is up are visible, though nobody has worked that off.
-  static bool IsVisible(std::int64_t now, Message message, SlotWord word) {
+  static bool IsVisible(std::int64_t now, Message message, SlotState word) {
     const bool waits = word.phase() == Phase::kInFlight || word.phase() == Phase::kDelayed;
-    return word.phase() == Phase::kListed || (waits && message.times().visible_at() <= now);
+    return word.phase() == Phase::kVisibleAgain || (waits && message.times().visible_at() <= now);
   }
 
   Store& store_;
   Limit& limit_;
-  DueSweep<T>& sweep_;
-  Handover<T>& handover_;
-  StragglerMove<T>& moves_;
+  TimeoutSweep<T>& sweep_;
+  ReceiveGrant<T>& grant_;
+  Compaction<T>& moves_;
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_FIFO_LEASING_H_
+#endif  // DECOUPLE_INTERNAL_FIFO_FIFO_RECEIVER_H_

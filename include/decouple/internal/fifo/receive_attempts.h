@@ -1,8 +1,8 @@
 // Receives of a FIFO queue that can be repeated: a caller who did not get the answer asks again with the same attempt
 // id, and gets the same messages.
 
-#ifndef DECOUPLE_INTERNAL_RECEIVE_ATTEMPTS_H_
-#define DECOUPLE_INTERNAL_RECEIVE_ATTEMPTS_H_
+#ifndef DECOUPLE_INTERNAL_FIFO_RECEIVE_ATTEMPTS_H_
+#define DECOUPLE_INTERNAL_FIFO_RECEIVE_ATTEMPTS_H_
 
 #include <algorithm>
 #include <cstdint>
@@ -15,10 +15,9 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
 #include "absl/time/time.h"
-#include "decouple/internal/message_store.h"
-#include "decouple/internal/receipts.h"
-#include "decouple/internal/shrinking.h"
-#include "decouple/internal/sleeper.h"
+#include "decouple/internal/base/rehash.h"
+#include "decouple/internal/message/message_store.h"
+#include "decouple/internal/queue/receipts.h"
 #include "decouple/message.h"
 
 namespace decouple::internal {
@@ -29,7 +28,7 @@ class ReceiveAttempts {
  public:
   using Store = MessageStore<T>;
   using Message = typename Store::Message;
-  using Mine = typename Store::Mine;
+  using LocalState = typename Store::LocalState;
   using Receipts = internal::Receipts<T>;
 
   static constexpr std::int64_t kInterval = 300'000'000'000;  // five minutes, SQS
@@ -39,7 +38,7 @@ class ReceiveAttempts {
   // Gives what the attempt of that id gave, in flight anew until `visible_at`, by sink(message, word). False:
   // there was none in the last five minutes, or one of its messages has changed its state since; then nothing happens.
   template <typename Sink>
-  bool Repeat(Mine& mine, std::string_view id, std::int64_t now, std::int64_t visible_at, Sink sink) {
+  bool Repeat(LocalState& local, std::string_view id, std::int64_t now, std::int64_t visible_at, Sink sink) {
     const std::lock_guard lock(mutex_);  // also so that no two repeat one attempt and wait for each other
     DropOld(now);
     const auto found = attempts_.find(std::string(id));
@@ -55,10 +54,10 @@ class ReceiveAttempts {
     const bool all = owned.size() == attempt.receipts.size() && IsUnchanged(owned.back(), attempt, now);
     for (const Owned& one : owned) {
       if (all) {
-        Restart(mine, one, visible_at);
+        Restart(local, one, visible_at);
         sink(one.message, one.before);
       } else {
-        store_.Restore(mine, one.message, one.before);
+        store_.Restore(local, one.message, one.before);
       }
     }
     if (all) attempt.visible_at = visible_at;
@@ -74,7 +73,7 @@ class ReceiveAttempts {
     attempt.visible_at = absl::ToUnixNanos(deliveries.front().visible_at());
     attempt.receipts.clear();
     for (const auto& delivery : deliveries) attempt.receipts.push_back(delivery.receipt());
-    line_.emplace_back(now, id);
+    redelivery_lane_.emplace_back(now, id);
   }
 
  private:
@@ -86,7 +85,7 @@ class ReceiveAttempts {
 
   struct Owned {
     Message message;
-    SlotWord before;
+    SlotState before;
   };
 
   static constexpr int kDropsPerCall = 2;
@@ -97,29 +96,30 @@ class ReceiveAttempts {
     return visible_at == attempt.visible_at && visible_at > now && store_.RetentionEnd(*one.message.slot) > now;
   }
 
-  void Restart(Mine& mine, const Owned& one, std::int64_t visible_at) {
+  void Restart(LocalState& local, const Owned& one, std::int64_t visible_at) {
     one.message.times().set_visible_at(visible_at);
     store_.LowerDeadline(*one.message.segment, std::min(visible_at, store_.RetentionEnd(*one.message.slot)));
-    mine.counts.held_again.Add(1);
-    store_.DisownHeld(*one.message.slot, one.before);
+    local.counts.held_again.Add(1);
+    store_.UnlockReferenced(*one.message.slot, one.before);
   }
 
   void DropOld(std::int64_t now) {
-    for (int most = kDropsPerCall; most > 0 && !line_.empty() && now - line_.front().first >= kInterval; --most) {
-      const auto found = attempts_.find(line_.front().second);
-      if (found != attempts_.end() && found->second.made_at == line_.front().first) attempts_.erase(found);
-      line_.pop_front();
+    for (int most = kDropsPerCall;
+         most > 0 && !redelivery_lane_.empty() && now - redelivery_lane_.front().first >= kInterval; --most) {
+      const auto found = attempts_.find(redelivery_lane_.front().second);
+      if (found != attempts_.end() && found->second.made_at == redelivery_lane_.front().first) attempts_.erase(found);
+      redelivery_lane_.pop_front();
     }
-    ShrinkIfSparse(attempts_);
+    RehashIfSparse(attempts_);
   }
 
   Store& store_;
   Receipts& receipts_;
   std::mutex mutex_;
   absl::flat_hash_map<std::string, Attempt> attempts_;
-  std::deque<std::pair<std::int64_t, std::string>> line_;  // of attempts, in the order of time
+  std::deque<std::pair<std::int64_t, std::string>> redelivery_lane_;  // of attempts, in the order of time
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_RECEIVE_ATTEMPTS_H_
+#endif  // DECOUPLE_INTERNAL_FIFO_RECEIVE_ATTEMPTS_H_

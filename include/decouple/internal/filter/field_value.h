@@ -1,14 +1,14 @@
 // What a filter sees of a message: values as JSON has them, read where they lie, whatever holds them: a struct whose
-// fields are described (fields.h), the attributes, or parsed text.
+// fields are described (body_fields.h), the attributes, or parsed text.
 
-#ifndef DECOUPLE_INTERNAL_FIELD_TYPE_H_
-#define DECOUPLE_INTERNAL_FIELD_TYPE_H_
+#ifndef DECOUPLE_INTERNAL_FILTER_FIELD_VALUE_H_
+#define DECOUPLE_INTERNAL_FILTER_FIELD_VALUE_H_
 
 #include <optional>
 #include <string_view>
 
 #include "absl/functional/function_ref.h"
-#include "decouple/internal/decimal.h"
+#include "decouple/internal/base/decimal.h"
 
 namespace decouple::internal {
 
@@ -71,4 +71,4 @@ inline FieldValue FieldValue::member(std::string_view name) const {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_FIELD_TYPE_H_
+#endif  // DECOUPLE_INTERNAL_FILTER_FIELD_VALUE_H_

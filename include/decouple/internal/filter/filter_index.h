@@ -5,8 +5,8 @@
 // among all policies: of {"store": ["oslo"], "customer": ["c-4711"]} the customer. Exact values can be looked up
 // (strings, numbers, true, false, null); policies that ask for nothing exact are tested one by one.
 
-#ifndef DECOUPLE_INTERNAL_FILTER_INDEX_H_
-#define DECOUPLE_INTERNAL_FILTER_INDEX_H_
+#ifndef DECOUPLE_INTERNAL_FILTER_FILTER_INDEX_H_
+#define DECOUPLE_INTERNAL_FILTER_FILTER_INDEX_H_
 
 #include <algorithm>
 #include <cstddef>
@@ -22,9 +22,9 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
-#include "decouple/internal/field_type.h"
-#include "decouple/internal/filter_pattern.h"
-#include "decouple/internal/filter_tree.h"
+#include "decouple/internal/filter/field_value.h"
+#include "decouple/internal/filter/filter_pattern.h"
+#include "decouple/internal/filter/filter_tree.h"
 
 namespace decouple::internal {
 
@@ -220,4 +220,4 @@ class FilterIndex {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_FILTER_INDEX_H_
+#endif  // DECOUPLE_INTERNAL_FILTER_FILTER_INDEX_H_

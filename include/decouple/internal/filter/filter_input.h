@@ -1,8 +1,8 @@
 // A message as policies look at it: an object of its attributes and its body. What has to be parsed is parsed once, and
 // only if a policy asks for it.
 
-#ifndef DECOUPLE_INTERNAL_MESSAGE_VIEW_H_
-#define DECOUPLE_INTERNAL_MESSAGE_VIEW_H_
+#ifndef DECOUPLE_INTERNAL_FILTER_FILTER_INPUT_H_
+#define DECOUPLE_INTERNAL_FILTER_FILTER_INPUT_H_
 
 #include <concepts>
 #include <memory>
@@ -12,12 +12,12 @@
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
-#include "decouple/attributes.h"
-#include "decouple/fields.h"
-#include "decouple/internal/decimal.h"
-#include "decouple/internal/field_type.h"
-#include "decouple/internal/filter_tree.h"
-#include "decouple/internal/text_reader.h"
+#include "decouple/body_fields.h"
+#include "decouple/internal/base/decimal.h"
+#include "decouple/internal/filter/field_value.h"
+#include "decouple/internal/filter/filter_tree.h"
+#include "decouple/internal/filter/json_hook.h"
+#include "decouple/message_attributes.h"
 
 namespace decouple::internal {
 
@@ -26,18 +26,18 @@ template <typename T>
 inline constexpr bool kHasReadableBody = HasFields<T> || std::convertible_to<const T&, std::string_view>;
 
 // Used by one thread. Attributes and body must outlive it.
-class MessageView {
+class FilterInput {
  public:
   template <typename T>
-  MessageView(const MessageAttributes& attributes, const T& body) : attributes_(attributes) {
+  FilterInput(const MessageAttributes& attributes, const T& body) : attributes_(attributes) {
     if constexpr (HasFields<T>) {
       body_ = FieldValueOf(body);
     } else if constexpr (std::convertible_to<const T&, std::string_view>) {
       text_ = std::string_view(body);
     }
   }
-  MessageView(const MessageView&) = delete;
-  MessageView& operator=(const MessageView&) = delete;
+  FilterInput(const FilterInput&) = delete;
+  FilterInput& operator=(const FilterInput&) = delete;
 
   FieldValue root() const { return {&RootType::Instance(), this}; }
 
@@ -61,7 +61,7 @@ class MessageView {
   class RootType final : public Singleton<RootType> {
    public:
     FieldValue member(const void* value, std::string_view name) const override {
-      const auto* const view = static_cast<const MessageView*>(value);
+      const auto* const view = static_cast<const FilterInput*>(value);
       return name == kBodyScope ? view->Body() : FieldValue{&AttributesType::Instance(), view};
     }
   };
@@ -69,7 +69,7 @@ class MessageView {
   class AttributesType final : public Singleton<AttributesType> {
    public:
     FieldValue member(const void* value, std::string_view name) const override {
-      const auto* const view = static_cast<const MessageView*>(value);
+      const auto* const view = static_cast<const FilterInput*>(value);
       const AttributeValue* const attribute = view->attributes_.Find(name);
       return attribute == nullptr ? FieldValue() : view->ValueOf(*attribute);
     }
@@ -106,7 +106,7 @@ class MessageView {
     return value;
   }
 
-  static FieldValue ArrayIn(const ParsedText* text) {
+  static FieldValue ArrayIn(const JsonHook* text) {
     const FieldValue value = text == nullptr ? FieldValue() : text->value();
     return value.kind() == FieldKind::kArray ? value : MalformedField::Value();
   }
@@ -121,12 +121,11 @@ class MessageView {
   FieldValue body_;
   std::optional<std::string_view> text_;
   // Filled by the first look.
-  mutable std::optional<std::unique_ptr<const ParsedText>> parsed_body_;
-  mutable absl::InlinedVector<std::pair<const AttributeValue*, std::unique_ptr<const ParsedText>>, 1>
-      parsed_attributes_;
+  mutable std::optional<std::unique_ptr<const JsonHook>> parsed_body_;
+  mutable absl::InlinedVector<std::pair<const AttributeValue*, std::unique_ptr<const JsonHook>>, 1> parsed_attributes_;
   mutable bool has_malformed_attribute_ = false;
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_MESSAGE_VIEW_H_
+#endif  // DECOUPLE_INTERNAL_FILTER_FILTER_INPUT_H_

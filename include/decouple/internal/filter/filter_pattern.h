@@ -1,7 +1,7 @@
 // What a policy may ask of one value, and whether a value is so.
 
-#ifndef DECOUPLE_INTERNAL_FILTER_PATTERN_H_
-#define DECOUPLE_INTERNAL_FILTER_PATTERN_H_
+#ifndef DECOUPLE_INTERNAL_FILTER_FILTER_PATTERN_H_
+#define DECOUPLE_INTERNAL_FILTER_FILTER_PATTERN_H_
 
 #include <arpa/inet.h>
 
@@ -19,8 +19,8 @@
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "decouple/internal/decimal.h"
-#include "decouple/internal/field_type.h"
+#include "decouple/internal/base/decimal.h"
+#include "decouple/internal/filter/field_value.h"
 
 namespace decouple::internal {
 
@@ -179,4 +179,4 @@ class PatternMatch {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_FILTER_PATTERN_H_
+#endif  // DECOUPLE_INTERNAL_FILTER_FILTER_PATTERN_H_

@@ -3,8 +3,8 @@
 // The root stands for the message and has at most two members, its attributes and its body; below the body the tree has
 // the shape of the values. Arrays are looked through: a group below an array must match as a whole within one element.
 
-#ifndef DECOUPLE_INTERNAL_FILTER_TREE_H_
-#define DECOUPLE_INTERNAL_FILTER_TREE_H_
+#ifndef DECOUPLE_INTERNAL_FILTER_FILTER_TREE_H_
+#define DECOUPLE_INTERNAL_FILTER_FILTER_TREE_H_
 
 #include <algorithm>
 #include <cstddef>
@@ -16,8 +16,8 @@
 #include <variant>
 #include <vector>
 
-#include "decouple/internal/field_type.h"
-#include "decouple/internal/filter_pattern.h"
+#include "decouple/internal/filter/field_value.h"
+#include "decouple/internal/filter/filter_pattern.h"
 
 namespace decouple::internal {
 
@@ -172,4 +172,4 @@ inline bool LooksAt(const FilterGroup& root, std::string_view scope) {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_FILTER_TREE_H_
+#endif  // DECOUPLE_INTERNAL_FILTER_FILTER_TREE_H_

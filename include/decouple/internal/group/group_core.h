@@ -1,7 +1,7 @@
 // A consumer group: a stream, and the table of who reads what of it.
 
-#ifndef DECOUPLE_INTERNAL_GROUP_CORE_H_
-#define DECOUPLE_INTERNAL_GROUP_CORE_H_
+#ifndef DECOUPLE_INTERNAL_GROUP_GROUP_CORE_H_
+#define DECOUPLE_INTERNAL_GROUP_GROUP_CORE_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -16,19 +16,20 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "decouple/checkpoint_store.h"
-#include "decouple/internal/lease_table.h"
-#include "decouple/internal/per_thread.h"
-#include "decouple/internal/shard_core.h"
-#include "decouple/internal/stream_core.h"
+#include "decouple/internal/base/per_thread.h"
+#include "decouple/internal/base/single_writer_counter.h"
+#include "decouple/internal/group/lease_table.h"
+#include "decouple/internal/stream/shard_core.h"
+#include "decouple/internal/stream/stream_core.h"
 #include "decouple/iterator_position.h"
 #include "decouple/shard.h"
 
 namespace decouple::internal {
 
-struct OwnedGroupCounts {
-  OwnedCounter records;
-  OwnedCounter bytes;
-  OwnedCounter failures;
+struct LocalGroupCounts {
+  SingleWriterCounter records;
+  SingleWriterCounter bytes;
+  SingleWriterCounter failures;
 };
 
 template <typename T>
@@ -76,8 +77,8 @@ class GroupCore {
   LeaseTable& table() { return *table_; }
   const std::shared_ptr<LeaseTable>& shared_table() { return table_; }
   std::size_t max_records() const { return max_records_; }
-  OwnedGroupCounts& mine() { return counts_.Local(); }
-  const PerThread<OwnedGroupCounts>& counts() const { return counts_; }
+  LocalGroupCounts& local() { return counts_.Local(); }
+  const PerThread<LocalGroupCounts>& counts() const { return counts_; }
 
  private:
   // A saved checkpoint must be of this stream.
@@ -101,11 +102,11 @@ class GroupCore {
   const std::shared_ptr<StreamCore<T>> stream_;
   const std::shared_ptr<LeaseTable> table_;
   const std::size_t max_records_;
-  PerThread<OwnedGroupCounts> counts_;
+  PerThread<LocalGroupCounts> counts_;
   mutable std::mutex syncing_;
   std::uint64_t synced_ = 0;  // the shards' count of changes, under the mutex
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_GROUP_CORE_H_
+#endif  // DECOUPLE_INTERNAL_GROUP_GROUP_CORE_H_

@@ -1,7 +1,7 @@
 // A worker of a consumer group: what it does in a round, and what it waits for in between.
 
-#ifndef DECOUPLE_INTERNAL_GROUP_WORKER_H_
-#define DECOUPLE_INTERNAL_GROUP_WORKER_H_
+#ifndef DECOUPLE_INTERNAL_GROUP_GROUP_WORKER_H_
+#define DECOUPLE_INTERNAL_GROUP_GROUP_WORKER_H_
 
 #include <algorithm>
 #include <atomic>
@@ -14,14 +14,14 @@
 #include <vector>
 
 #include "decouple/checkpoint_store.h"
-#include "decouple/internal/event_count.h"
-#include "decouple/internal/group_core.h"
-#include "decouple/internal/lease_table.h"
-#include "decouple/internal/processor.h"
-#include "decouple/internal/shard_processing.h"
-#include "decouple/internal/sleeper.h"
+#include "decouple/internal/base/event_count.h"
+#include "decouple/internal/base/time_math.h"
+#include "decouple/internal/group/group_core.h"
+#include "decouple/internal/group/lease_table.h"
+#include "decouple/internal/group/processor.h"
+#include "decouple/internal/group/shard_reader.h"
 #include "decouple/iterator_position.h"
-#include "decouple/record.h"
+#include "decouple/record_batch.h"
 #include "decouple/shard.h"
 
 namespace decouple::internal {
@@ -58,8 +58,8 @@ class GroupWorker {
       const RecordBatch<T> batch = one->ProcessNext(group_->max_records());
       group_->table().EndWork(one->lease());
       processed += batch.size();
-      group_->mine().records.Add(batch.size());
-      group_->mine().bytes.Add(batch.bytes());
+      group_->local().records.Add(batch.size());
+      group_->local().bytes.Add(batch.bytes());
       if (one->is_done()) {
         group_->table().Release(one->lease());
         one = shards_.erase(one);
@@ -82,7 +82,8 @@ class GroupWorker {
     if (shutdown_requested_.load(std::memory_order_acquire) || group_->NeedsSync() || table.HasToTake(worker_, now)) {
       return now;
     }
-    std::int64_t next = std::min(Later(renewed_at_, table.lease_duration() / 3), table.NextExpiry(worker_, now));
+    std::int64_t next =
+        std::min(SaturatingAdd(renewed_at_, table.lease_duration() / 3), table.NextExpiry(worker_, now));
     for (const auto& one : shards_) next = std::min(next, one.NextDue());
     return std::max(next, now);
   }
@@ -123,7 +124,7 @@ class GroupWorker {
   }
 
  private:
-  using Processings = std::list<ShardProcessing<T>>;
+  using Processings = std::list<ShardReader<T>>;
 
   std::int64_t Now() const { return group_->stream().Now(); }
 
@@ -180,4 +181,4 @@ class GroupWorker {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_GROUP_WORKER_H_
+#endif  // DECOUPLE_INTERNAL_GROUP_GROUP_WORKER_H_

@@ -6,8 +6,8 @@
 // owners never save at the same time; and while a batch is being processed it is not taken for balance, so that the
 // batch does not come again for that alone.
 
-#ifndef DECOUPLE_INTERNAL_LEASE_TABLE_H_
-#define DECOUPLE_INTERNAL_LEASE_TABLE_H_
+#ifndef DECOUPLE_INTERNAL_GROUP_LEASE_TABLE_H_
+#define DECOUPLE_INTERNAL_GROUP_LEASE_TABLE_H_
 
 #include <algorithm>
 #include <atomic>
@@ -26,8 +26,8 @@
 #include "absl/strings/str_cat.h"
 #include "decouple/checkpoint_store.h"
 #include "decouple/error.h"
-#include "decouple/internal/event_count.h"
-#include "decouple/internal/sleeper.h"
+#include "decouple/internal/base/event_count.h"
+#include "decouple/internal/base/time_math.h"
 #include "decouple/message.h"
 #include "decouple/shard.h"
 
@@ -73,13 +73,13 @@ class LeaseTable {
     std::vector<ShardId> gone;
     {
       const std::lock_guard lock(mutex_);
-      std::map<ShardId, Line> lines;
+      std::map<ShardId, Row> lines;
       for (const Shard& shard : shards) {
         const auto found = lines_.find(shard.id);
         if (found != lines_.end()) {
           lines.insert(lines_.extract(found));
         } else {
-          lines.emplace(shard.id, Line{.parents = shard.parents, .checkpoint = beginning(shard)});
+          lines.emplace(shard.id, Row{.parents = shard.parents, .checkpoint = beginning(shard)});
         }
       }
       for (const auto& [id, line] : lines_) gone.push_back(id);
@@ -120,9 +120,9 @@ class LeaseTable {
     const std::lock_guard lock(mutex_);
     const auto self = workers_.find(worker);
     if (self == workers_.end()) return;  // it has been shut down
-    self->second.seen_until = Later(now, duration_);
+    self->second.seen_until = SaturatingAdd(now, duration_);
     for (auto& [id, line] : lines_) {
-      if (IsOwnedBy(line, worker, now)) line.expires_at = Later(now, duration_);
+      if (IsOwnedBy(line, worker, now)) line.expires_at = SaturatingAdd(now, duration_);
     }
   }
 
@@ -132,19 +132,19 @@ class LeaseTable {
     std::vector<HeldLease> taken;
     const std::lock_guard lock(mutex_);
     Counting counting = Count(now);
-    std::size_t& mine = counting.of_worker[worker];
+    std::size_t& local = counting.of_worker[worker];
     for (auto& [id, line] : lines_) {
-      if (mine >= counting.share) break;
-      if (!IsToDo(line) || IsOwned(line, now) || line.is_saving) continue;
+      if (local >= counting.share) break;
+      if (!IsPending(line) || IsOwned(line, now) || line.is_saving) continue;
       taken.push_back(Give(id, line, worker, now));
-      ++mine;
+      ++local;
     }
-    if (!taken.empty() || mine >= counting.share) return taken;
+    if (!taken.empty() || local >= counting.share) return taken;
     const auto most = std::max_element(counting.of_worker.begin(), counting.of_worker.end(),
                                        [](const auto& a, const auto& b) { return a.second < b.second; });
-    if (most->second < mine + 2) return taken;
+    if (most->second < local + 2) return taken;
     for (auto& [id, line] : lines_) {
-      if (!IsToDo(line) || !IsOwnedBy(line, most->first, now) || line.is_saving || line.is_worked_on) continue;
+      if (!IsPending(line) || !IsOwnedBy(line, most->first, now) || line.is_saving || line.is_worked_on) continue;
       taken.push_back(Give(id, line, worker, now));
       ++counts_.stolen;
       break;
@@ -160,7 +160,7 @@ class LeaseTable {
   // Around the processing of a batch. False: the lease is not the caller's any more.
   bool BeginWork(const HeldLease& lease, std::int64_t now) {
     const std::lock_guard lock(mutex_);
-    Line* const line = FindHeld(lease, now);
+    Row* const line = FindHeld(lease, now);
     if (line != nullptr) line->is_worked_on = true;
     return line != nullptr;
   }
@@ -191,7 +191,7 @@ class LeaseTable {
     const std::lock_guard lock(mutex_);
     std::int64_t next = kForever;
     for (const auto& [id, line] : lines_) {
-      if (IsToDo(line) && line.owner != worker && IsOwned(line, now)) next = std::min(next, line.expires_at);
+      if (IsPending(line) && line.owner != worker && IsOwned(line, now)) next = std::min(next, line.expires_at);
     }
     return next;
   }
@@ -200,11 +200,11 @@ class LeaseTable {
   bool HasToTake(std::uint64_t worker, std::int64_t now) const {
     const std::lock_guard lock(mutex_);
     const Counting counting = Count(now);
-    const auto mine = counting.of_worker.find(worker);
-    const std::size_t held = mine == counting.of_worker.end() ? 0 : mine->second;
+    const auto local = counting.of_worker.find(worker);
+    const std::size_t held = local == counting.of_worker.end() ? 0 : local->second;
     if (held >= counting.share) return false;
     for (const auto& [id, line] : lines_) {
-      if (IsToDo(line) && !line.is_saving && !IsOwned(line, now)) return true;
+      if (IsPending(line) && !line.is_saving && !IsOwned(line, now)) return true;
     }
     return std::any_of(counting.of_worker.begin(), counting.of_worker.end(),
                        [&](const auto& one) { return one.second >= held + 2; });
@@ -242,7 +242,7 @@ class LeaseTable {
   absl::Status Save(const HeldLease& lease, const Checkpoint& checkpoint, std::int64_t now) {
     {
       const std::lock_guard lock(mutex_);
-      Line* const line = FindHeld(lease, now);
+      Row* const line = FindHeld(lease, now);
       if (line == nullptr) {
         return MakeError(Error::kShutdown, absl::StrCat("a checkpoint of ", lease.shard.ToString(),
                                                         " by a worker that does not hold its lease any more"));
@@ -289,7 +289,7 @@ class LeaseTable {
     std::int64_t seen_until = 0;  // after that it is taken for dead
   };
 
-  struct Line {
+  struct Row {
     std::vector<ShardId> parents;
     Checkpoint checkpoint;
     std::uint64_t owner = kNobody;
@@ -307,14 +307,14 @@ class LeaseTable {
 
   // All below: under the mutex.
 
-  static bool IsEnded(const Line& line) { return std::holds_alternative<ShardEnd>(line.checkpoint); }
-  static bool IsOwned(const Line& line, std::int64_t now) { return line.owner != kNobody && now < line.expires_at; }
-  static bool IsOwnedBy(const Line& line, std::uint64_t worker, std::int64_t now) {
+  static bool IsEnded(const Row& line) { return std::holds_alternative<ShardEnd>(line.checkpoint); }
+  static bool IsOwned(const Row& line, std::int64_t now) { return line.owner != kNobody && now < line.expires_at; }
+  static bool IsOwnedBy(const Row& line, std::uint64_t worker, std::int64_t now) {
     return line.owner == worker && IsOwned(line, now);
   }
 
   // Parents that the stream does not have any more count as done with.
-  bool IsToDo(const Line& line) const {
+  bool IsPending(const Row& line) const {
     return !IsEnded(line) && std::all_of(line.parents.begin(), line.parents.end(), [this](ShardId parent) {
       const auto found = lines_.find(parent);
       return found == lines_.end() || IsEnded(found->second);
@@ -328,7 +328,7 @@ class LeaseTable {
     }
     std::size_t to_do = 0;
     for (const auto& [id, line] : lines_) {
-      if (!IsToDo(line)) continue;
+      if (!IsPending(line)) continue;
       ++to_do;
       const auto owner = counting.of_worker.find(line.owner);
       if (IsOwned(line, now) && owner != counting.of_worker.end()) ++owner->second;
@@ -338,19 +338,19 @@ class LeaseTable {
     return counting;
   }
 
-  HeldLease Give(ShardId id, Line& line, std::uint64_t worker, std::int64_t now) {
+  HeldLease Give(ShardId id, Row& line, std::uint64_t worker, std::int64_t now) {
     line.owner = worker;
-    line.expires_at = Later(now, duration_);
+    line.expires_at = SaturatingAdd(now, duration_);
     line.is_worked_on = false;
     ++line.taken;
     ++counts_.taken;
     return {id, worker, line.taken};
   }
 
-  Line* FindHeld(const HeldLease& lease, std::int64_t now) {
-    return const_cast<Line*>(std::as_const(*this).FindHeld(lease, now));
+  Row* FindHeld(const HeldLease& lease, std::int64_t now) {
+    return const_cast<Row*>(std::as_const(*this).FindHeld(lease, now));
   }
-  const Line* FindHeld(const HeldLease& lease, std::int64_t now) const {
+  const Row* FindHeld(const HeldLease& lease, std::int64_t now) const {
     const auto found = lines_.find(lease.shard);
     if (found == lines_.end() || !IsOwnedBy(found->second, lease.worker, now) || found->second.taken != lease.taken) {
       return nullptr;
@@ -378,7 +378,7 @@ class LeaseTable {
   EventCount changed_;
   mutable std::mutex mutex_;
   // All below: under the mutex.
-  std::map<ShardId, Line> lines_;
+  std::map<ShardId, Row> lines_;
   std::map<std::uint64_t, Worker> workers_;
   std::uint64_t last_worker_ = kNobody;
   LeaseCounts counts_;
@@ -386,4 +386,4 @@ class LeaseTable {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_LEASE_TABLE_H_
+#endif  // DECOUPLE_INTERNAL_GROUP_LEASE_TABLE_H_

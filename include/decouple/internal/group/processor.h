@@ -1,7 +1,7 @@
 // Record processors of users' types, as workers call them.
 
-#ifndef DECOUPLE_INTERNAL_PROCESSOR_H_
-#define DECOUPLE_INTERNAL_PROCESSOR_H_
+#ifndef DECOUPLE_INTERNAL_GROUP_PROCESSOR_H_
+#define DECOUPLE_INTERNAL_GROUP_PROCESSOR_H_
 
 #include <concepts>
 #include <functional>
@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "decouple/internal/guarded.h"
-#include "decouple/record.h"
+#include "decouple/internal/base/call_guard.h"
+#include "decouple/record_batch.h"
 #include "decouple/record_processor.h"
 #include "decouple/shard.h"
 
@@ -43,9 +43,9 @@ class FunctionProcessor final : public Processor<T> {
 
   absl::Status Process(const RecordBatch<T>& batch, Checkpointer& checkpointer) override {
     if constexpr (std::is_invocable_v<Function&, const RecordBatch<T>&, Checkpointer&>) {
-      return StatusOf([&] { return std::invoke(function_, batch, checkpointer); });
+      return InvokeToStatus([&] { return std::invoke(function_, batch, checkpointer); });
     } else {
-      return StatusOf([&] { return std::invoke(function_, batch); });
+      return InvokeToStatus([&] { return std::invoke(function_, batch); });
     }
   }
   bool is_automatic() const override { return !std::is_invocable_v<Function&, const RecordBatch<T>&, Checkpointer&>; }
@@ -69,15 +69,15 @@ class ObjectProcessor final : public Processor<T> {
  public:
   ObjectProcessor(Object object, ShardId shard) : object_(std::move(object)) {
     if constexpr (requires(Object & one) { one.Initialize(shard); }) {
-      StatusOf([&] { return object_.Initialize(shard); }).IgnoreError();
+      InvokeToStatus([&] { return object_.Initialize(shard); }).IgnoreError();
     }
   }
 
   absl::Status Process(const RecordBatch<T>& batch, Checkpointer& checkpointer) override {
     if constexpr (kIsManual) {
-      return StatusOf([&] { return object_.ProcessRecords(batch, checkpointer); });
+      return InvokeToStatus([&] { return object_.ProcessRecords(batch, checkpointer); });
     } else {
-      return StatusOf([&] { return object_.ProcessRecords(batch); });
+      return InvokeToStatus([&] { return object_.ProcessRecords(batch); });
     }
   }
   bool is_automatic() const override { return !kIsManual; }
@@ -86,17 +86,19 @@ class ObjectProcessor final : public Processor<T> {
   }
   void ShardEnded(Checkpointer& checkpointer) override {
     if constexpr (requires(Object & object) { object.ShardEnded(checkpointer); }) {
-      StatusOf([&] { return object_.ShardEnded(checkpointer); }).IgnoreError();  // not done is asked again
+      InvokeToStatus([&] { return object_.ShardEnded(checkpointer); }).IgnoreError();  // not done is asked again
     }
   }
   void LeaseLost() override {
     if constexpr (requires(Object & object) { object.LeaseLost(); }) {
-      StatusOf([&] { return object_.LeaseLost(); }).IgnoreError();  // nothing is left to be done about it
+      InvokeToStatus([&] { return object_.LeaseLost(); }).IgnoreError();  // nothing is left to be done about it
     }
   }
   void ShutdownRequested(Checkpointer& checkpointer) override {
     if constexpr (requires(Object & object) { object.ShutdownRequested(checkpointer); }) {
-      StatusOf([&] { return object_.ShutdownRequested(checkpointer); }).IgnoreError();  // what is not saved comes again
+      InvokeToStatus([&] {
+        return object_.ShutdownRequested(checkpointer);
+      }).IgnoreError();  // what is not saved comes again
     }
   }
 
@@ -128,4 +130,4 @@ ProcessorFactory<T> FactoryOf(What what) {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_PROCESSOR_H_
+#endif  // DECOUPLE_INTERNAL_GROUP_PROCESSOR_H_

@@ -1,7 +1,7 @@
 // One shard in the hands of a worker that holds its lease.
 
-#ifndef DECOUPLE_INTERNAL_SHARD_PROCESSING_H_
-#define DECOUPLE_INTERNAL_SHARD_PROCESSING_H_
+#ifndef DECOUPLE_INTERNAL_GROUP_SHARD_READER_H_
+#define DECOUPLE_INTERNAL_GROUP_SHARD_READER_H_
 
 #include <atomic>
 #include <cstddef>
@@ -12,24 +12,23 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "decouple/checkpoint_store.h"
-#include "decouple/internal/lease_table.h"
-#include "decouple/internal/processor.h"
-#include "decouple/internal/shard_core.h"
-#include "decouple/internal/sleeper.h"
-#include "decouple/internal/stream_core.h"
-#include "decouple/record.h"
+#include "decouple/internal/base/time_math.h"
+#include "decouple/internal/group/lease_table.h"
+#include "decouple/internal/group/processor.h"
+#include "decouple/internal/stream/shard_core.h"
+#include "decouple/internal/stream/stream_core.h"
+#include "decouple/record_batch.h"
 #include "decouple/record_processor.h"
 #include "decouple/result.h"
 
 namespace decouple::internal {
 
 template <typename T>
-class ShardProcessing {
+class ShardReader {
  public:
   // Reads from `position` on.
-  ShardProcessing(StreamCore<T>& stream, const std::shared_ptr<LeaseTable>& table, const HeldLease& lease,
-                  std::shared_ptr<ShardCore<T>> shard, std::uint64_t position,
-                  const ProcessorFactory<T>& make_processor)
+  ShardReader(StreamCore<T>& stream, const std::shared_ptr<LeaseTable>& table, const HeldLease& lease,
+              std::shared_ptr<ShardCore<T>> shard, std::uint64_t position, const ProcessorFactory<T>& make_processor)
       : stream_(stream),
         shard_(std::move(shard)),
         position_(position),
@@ -46,7 +45,7 @@ class ShardProcessing {
   std::int64_t millis_behind() const { return millis_behind_; }
 
   // When ProcessNext() has something to do, as things are.
-  std::int64_t NextDue() const { return is_at_end_ || shard_->HasNews(position_) ? retry_at_ : kForever; }
+  std::int64_t NextDue() const { return is_at_end_ || shard_->HasRecords(position_) ? retry_at_ : kForever; }
 
   // Hands the next records to the processor. Returns those that it was done with.
   RecordBatch<T> ProcessNext(std::size_t most) {
@@ -85,7 +84,7 @@ class ShardProcessing {
   static constexpr std::int64_t kTryAgainAfter = 1'000'000'000;
   static constexpr std::int64_t kReadAgainAfter = 200'000'000;
 
-  void RetryAfter(std::int64_t duration) { retry_at_ = Later(stream_.Now(), duration); }
+  void RetryAfter(std::int64_t duration) { retry_at_ = SaturatingAdd(stream_.Now(), duration); }
 
   void End() {
     state_->at_end.store(true, std::memory_order_release);
@@ -110,4 +109,4 @@ class ShardProcessing {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_SHARD_PROCESSING_H_
+#endif  // DECOUPLE_INTERNAL_GROUP_SHARD_READER_H_

@@ -1,16 +1,17 @@
 // What one thread keeps of a lane of tickets (ticket_lane.h): where it sent and received last, and what it has claimed;
 // and what it says when it claims.
 
-#ifndef DECOUPLE_INTERNAL_LANE_VIEW_H_
-#define DECOUPLE_INTERNAL_LANE_VIEW_H_
+#ifndef DECOUPLE_INTERNAL_LANE_LANE_CURSOR_H_
+#define DECOUPLE_INTERNAL_LANE_LANE_CURSOR_H_
 
 #include <atomic>
 #include <bit>
 #include <cstdint>
 #include <limits>
 
-#include "decouple/internal/segment_pool.h"
-#include "decouple/internal/slot_word.h"
+#include "decouple/internal/lane/earliest_deadline.h"
+#include "decouple/internal/lane/segment_pool.h"
+#include "decouple/internal/lane/slot_state.h"
 
 namespace decouple::internal {
 
@@ -21,7 +22,7 @@ inline constexpr std::uint64_t kNowhereInLane =
 // What one thread remembers of the lane: where it sent and received last, and what it would compute for each ticket
 // there. A ticket is there if it comes less than so many after the first: one subtraction and one compare.
 template <typename Slot>
-struct LaneView {
+struct LaneCursor {
   using Segment = typename SegmentPool<Slot>::Segment;
 
   // Of half a segment, without its first ticket: there a sender looks around.
@@ -34,14 +35,14 @@ struct LaneView {
   Segment* receive_segment = nullptr;
   std::uint64_t receive_ready = 0;
   // What lies beside its first slot, null if that was not there yet; and its earliest instant.
-  typename Slot::Beside* receive_beside = nullptr;
-  EarliestInstant* receive_earliest = nullptr;
+  typename Slot::ColdFields* receive_cold_fields = nullptr;
+  EarliestDeadline* receive_earliest = nullptr;
 
-  SlotWord send_word() const { return SlotWord(send_ready); }
+  SlotState send_word() const { return SlotState(send_ready); }
 
   // One of the slots is the caller's, or he is in a section.
-  void LookBeside() {
-    receive_beside = receive_segment->FindBesideOf(receive_segment->slots[0]);
+  void FetchColdFields() {
+    receive_cold_fields = receive_segment->FindColdFieldsOf(receive_segment->slots[0]);
     receive_earliest = &receive_segment->earliest();
   }
 };
@@ -49,7 +50,7 @@ struct LaneView {
 // Consecutive slots of one segment that the head has just been moved past. Only those that were taken are the
 // claimant's, and keep the segment in use until the last of them is given another word.
 template <typename Slot>
-struct LaneRun {
+struct ClaimedRun {
   using Segment = typename SegmentPool<Slot>::Segment;
 
   Segment* segment = nullptr;
@@ -69,7 +70,7 @@ struct LaneRun {
   void ForEachTaken(Visit visit) const {
     for (std::uint64_t bits = taken; bits != 0; bits &= bits - 1) {
       Slot& own = slot(static_cast<std::uint32_t>(std::countr_zero(bits)));
-      visit(own, SlotWord(own.word.load(std::memory_order_relaxed)));  // as Claim() acquired it
+      visit(own, SlotState(own.word.load(std::memory_order_relaxed)));  // as Claim() acquired it
     }
   }
 };
@@ -81,11 +82,11 @@ inline constinit const std::atomic<std::uint64_t> kOpenGate{kOpenUntil};
 // For claims that take whatever they may.
 struct WantAll {
   template <typename Slot>
-  bool operator()(const Slot&, SlotWord) const {
+  bool operator()(const Slot&, SlotState) const {
     return true;
   }
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_LANE_VIEW_H_
+#endif  // DECOUPLE_INTERNAL_LANE_LANE_CURSOR_H_

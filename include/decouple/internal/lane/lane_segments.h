@@ -4,16 +4,16 @@
 //   if (segments.EndsRound(head)) segments.RetireRound();  // the receiver that claimed the last slot of one
 //
 // Ticket t lives in the segment of ordinal t / 64 + 1. From its installation on a segment is found by its ordinal
-// (segment_ring.h), and once the head has left it, it goes back to the pool when all of its slots are free again
-// (passed_segments.h).
+// (segment_index.h), and once the head has left it, it goes back to the pool when all of its slots are free again
+// (retired_segments.h).
 //
 // Rounds. The structure mutex is for installing and retiring segments, and retiring is only ever tried. What it guards
 // moves from one core's cache to the other's each time, a dozen lines at some 45 ns: so the more segments there are, the
 // more of them, up to eight, make a round, and are installed and retired together (with a sender and a receiver,
 // 20.1 -> 16.2 ns a message; with a million messages between them 37 -> 25).
 
-#ifndef DECOUPLE_INTERNAL_LANE_SEGMENTS_H_
-#define DECOUPLE_INTERNAL_LANE_SEGMENTS_H_
+#ifndef DECOUPLE_INTERNAL_LANE_LANE_SEGMENTS_H_
+#define DECOUPLE_INTERNAL_LANE_LANE_SEGMENTS_H_
 
 #include <algorithm>
 #include <atomic>
@@ -23,10 +23,11 @@
 #include <mutex>
 
 #include "absl/container/inlined_vector.h"
-#include "decouple/internal/passed_segments.h"
-#include "decouple/internal/segment_pool.h"
-#include "decouple/internal/segment_ring.h"
-#include "decouple/internal/thread_record.h"
+#include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/rcu.h"
+#include "decouple/internal/lane/retired_segments.h"
+#include "decouple/internal/lane/segment_index.h"
+#include "decouple/internal/lane/segment_pool.h"
 
 namespace decouple::internal {
 
@@ -45,7 +46,7 @@ class LaneSegments {
   LaneSegments& operator=(const LaneSegments&) = delete;
 
   // Null: there is none, not yet or no more.
-  Segment* Find(const ReadSection&, std::uint64_t ordinal) const { return ring_.Find(ordinal); }
+  Segment* Find(const RcuReadGuard&, std::uint64_t ordinal) const { return ring_.Find(ordinal); }
 
   // In a section: the segment of that number in the pool, if it is that one.
   Segment* FindByNumber(std::uint32_t number, std::uint64_t ordinal) const {
@@ -54,17 +55,17 @@ class LaneSegments {
     return segment == nullptr || segment->ordinal.load(std::memory_order_acquire) != ordinal ? nullptr : segment;
   }
 
-  // Of a ticket that the caller has yet to publish, which keeps the segment in use. Not inside a ReadSection.
+  // Of a ticket that the caller has yet to publish, which keeps the segment in use. Not inside a RcuReadGuard.
   Segment* FindOrInstall(std::uint64_t ordinal) {
-    if (Segment* const segment = Find(ReadSection(), ordinal)) return segment;
+    if (Segment* const segment = Find(RcuReadGuard(), ordinal)) return segment;
     const std::lock_guard lock(structure_);
     return Install(ordinal);
   }
 
   // Sees to it that it is there, and, out of what the pool has, the rest of a round behind it; unless somebody else is
-  // at it. Not inside a ReadSection.
+  // at it. Not inside a RcuReadGuard.
   void InstallAhead(std::uint64_t ordinal) {
-    if (Find(ReadSection(), ordinal) != nullptr) return;
+    if (Find(RcuReadGuard(), ordinal) != nullptr) return;
     const std::unique_lock lock(structure_, std::try_to_lock);
     if (!lock.owns_lock()) return;
     Install(ordinal);
@@ -85,7 +86,7 @@ class LaneSegments {
   SparseSegments RetireRound() { return TryRetire(2 * segments_per_round_.load(std::memory_order_relaxed)); }
 
   // Gives passed segments back whose slots are all free again: looks at most at `most` that are not, and tells of those
-  // of these that are nearly empty. O(most + freed). Not inside a ReadSection.
+  // of these that are nearly empty. O(most + freed). Not inside a RcuReadGuard.
   SparseSegments TryRetire(std::uint32_t most) {
     SparseSegments sparse;
     absl::InlinedVector<Chunk*, kChunksAtOnce> unneeded;
@@ -161,17 +162,17 @@ class LaneSegments {
 
   // Read by all, rarely written.
   alignas(kCacheLine) const std::atomic<std::uint64_t>& head_;
-  SegmentRing<Segment> ring_;
+  SegmentIndex<Segment> ring_;
   std::atomic<std::uint32_t> segments_per_round_{1};  // a power of two
 
   // Apart, as both sides take it now and then, and all read what is above.
   alignas(kCacheLine) std::mutex structure_;
   // All below: under the mutex (the pool's Find functions excepted).
   std::uint64_t next_uncollected_ = 1;  // ordinals from here on are in the ring, those before are passed
-  PassedSegments<Segment> passed_;
+  RetiredSegments<Segment> passed_;
   Pool pool_;
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_LANE_SEGMENTS_H_
+#endif  // DECOUPLE_INTERNAL_LANE_LANE_SEGMENTS_H_

@@ -1,12 +1,12 @@
 // The segments of a lane that its head has left, in order, until all of their slots are free again.
 //
 // Looking for those goes on in turns, so that one message that stays long hides none behind it. Where many have to stay
-// for the sake of few messages, they are told of, so that these may be moved (straggler_move.h).
+// for the sake of few messages, they are told of, so that these may be moved (compaction.h).
 //
 // Threading: all under the lane's structure mutex.
 
-#ifndef DECOUPLE_INTERNAL_PASSED_SEGMENTS_H_
-#define DECOUPLE_INTERNAL_PASSED_SEGMENTS_H_
+#ifndef DECOUPLE_INTERNAL_LANE_RETIRED_SEGMENTS_H_
+#define DECOUPLE_INTERNAL_LANE_RETIRED_SEGMENTS_H_
 
 #include <algorithm>
 #include <atomic>
@@ -16,8 +16,8 @@
 #include <utility>
 
 #include "absl/container/inlined_vector.h"
-#include "decouple/internal/segment_pool.h"
-#include "decouple/internal/slot_word.h"
+#include "decouple/internal/lane/segment_pool.h"
+#include "decouple/internal/lane/slot_state.h"
 
 namespace decouple::internal {
 
@@ -29,11 +29,11 @@ struct SparseSegment {
 using SparseSegments = absl::InlinedVector<SparseSegment, 4>;
 
 template <typename Segment>
-class PassedSegments {
+class RetiredSegments {
  public:
-  PassedSegments() = default;
-  PassedSegments(const PassedSegments&) = delete;
-  PassedSegments& operator=(const PassedSegments&) = delete;
+  RetiredSegments() = default;
+  RetiredSegments(const RetiredSegments&) = delete;
+  RetiredSegments& operator=(const RetiredSegments&) = delete;
 
   void Add(Segment* segment) {
     segment->next_passed = nullptr;
@@ -51,7 +51,7 @@ class PassedSegments {
       Segment** const link = next_look_ != nullptr && *next_look_ != nullptr ? next_look_ : &first_;
       Segment* const segment = *link;
       if (!AreAllFree(*segment)) {
-        if (count_ > kTolerated && IsNearlyEmpty(*segment)) {
+        if (count_ > kCompactAbove && IsNearlyEmpty(*segment)) {
           sparse.push_back({segment->number(), segment->ordinal.load(std::memory_order_relaxed)});
         }
         next_look_ = segment->next_passed == nullptr ? &first_ : &segment->next_passed;
@@ -69,19 +69,19 @@ class PassedSegments {
 
  private:
   // So many are no matter: most messages in them will be over soon.
-  static constexpr std::uint32_t kTolerated = 16;
+  static constexpr std::uint32_t kCompactAbove = 16;
   static constexpr int kNearlyEmpty = 8;  // slots in use
 
   static bool IsNearlyEmpty(const Segment& segment) {
     const std::uint64_t ordinal = segment.ordinal.load(std::memory_order_relaxed);
     return std::count_if(std::begin(segment.slots), std::end(segment.slots), [&](const auto& slot) {
-             return !SlotWord(slot.word.load(std::memory_order_relaxed)).IsFree(ordinal);
+             return !SlotState(slot.word.load(std::memory_order_relaxed)).IsFree(ordinal);
            }) <= kNearlyEmpty;
   }
 
   static bool AreAllFree(Segment& segment) {
     constexpr std::uint32_t kAtOnce = 8;  // as every message is looked at here: one branch for so many
-    const SlotWord free(Phase::kDone, segment.ordinal.load(std::memory_order_relaxed));
+    const SlotState free(Phase::kDone, segment.ordinal.load(std::memory_order_relaxed));
     for (; segment.first_unfinished < kSlotsPerSegment; segment.first_unfinished += kAtOnce) {
       const auto* const slots = segment.slots + segment.first_unfinished;
       // Acquire: pairs with the store that freed the slot. What its last user did there is over before the next begins.
@@ -102,4 +102,4 @@ class PassedSegments {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_PASSED_SEGMENTS_H_
+#endif  // DECOUPLE_INTERNAL_LANE_RETIRED_SEGMENTS_H_

@@ -3,11 +3,11 @@
 // A ring of pointers, indexed by the ordinal. A pointer from it is right if and only if the segment carries the ordinal
 // that was looked for; so an entry may lie, and lookers need no lock.
 //
-// Threading: Add() and Remove() are called under the lane's structure mutex. Find() by anybody, in a ReadSection or
+// Threading: Add() and Remove() are called under the lane's structure mutex. Find() by anybody, in a RcuReadGuard or
 // under that mutex.
 
-#ifndef DECOUPLE_INTERNAL_SEGMENT_RING_H_
-#define DECOUPLE_INTERNAL_SEGMENT_RING_H_
+#ifndef DECOUPLE_INTERNAL_LANE_SEGMENT_INDEX_H_
+#define DECOUPLE_INTERNAL_LANE_SEGMENT_INDEX_H_
 
 #include <atomic>
 #include <cstdint>
@@ -18,7 +18,7 @@
 namespace decouple::internal {
 
 template <typename Segment>
-class SegmentRing {
+class SegmentIndex {
  public:
   // Null: there is none, or not yet.
   Segment* Find(std::uint64_t ordinal) const {
@@ -73,4 +73,4 @@ class SegmentRing {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_SEGMENT_RING_H_
+#endif  // DECOUPLE_INTERNAL_LANE_SEGMENT_INDEX_H_

@@ -1,21 +1,21 @@
 // Segments: runs of 64 slots, and where they come from. They are allocated in chunks that double in size up to 64
-// segments, so a queue that never held much is small and a large backlog goes back to the system in large pieces.
+// segments, so a queue that never held much is small and a large retry queue goes back to the system in large pieces.
 //
 // A chunk also keeps what one looks for across many segments in one place: the earliest deadline of each of its
 // segments side by side, and the earliest of those.
 //
-// What a slot needs only for a part of its life (Slot::Beside: integers, written before they are read) lies apart: a
+// What a slot needs only for a part of its life (Slot::ColdFields: integers, written before they are read) lies apart: a
 // message that waits is that much smaller, and when it is received the receiver writes to cache lines that its sender
 // does not have. A full-sized chunk borrows the memory for it when the first of its slots needs it, and gives it back
-// when all of them are free: a backlog that is drained goes through few pages (28 ns for a message in and out of a new
+// when all of them are free: a retry queue that is drained goes through few pages (28 ns for a message in and out of a new
 // queue, not 34).
 //
-// Threading: Take(), Put() and Release() are called under the lane's structure mutex; BesideToWrite() by whoever has
-// the slot. Everybody else reads: a chunk is found by its number inside a ReadSection, and freed only after
-// Synchronize().
+// Threading: Take(), Put() and Release() are called under the lane's structure mutex; ColdFieldsToWrite() by whoever has
+// the slot. Everybody else reads: a chunk is found by its number inside a RcuReadGuard, and freed only after
+// RcuSynchronize().
 
-#ifndef DECOUPLE_INTERNAL_SEGMENT_POOL_H_
-#define DECOUPLE_INTERNAL_SEGMENT_POOL_H_
+#ifndef DECOUPLE_INTERNAL_LANE_SEGMENT_POOL_H_
+#define DECOUPLE_INTERNAL_LANE_SEGMENT_POOL_H_
 
 #include <algorithm>
 #include <atomic>
@@ -28,11 +28,12 @@
 #include <type_traits>
 #include <vector>
 
-#include "decouple/internal/huge_pages.h"
-#include "decouple/internal/piece_lender.h"
-#include "decouple/internal/sleeper.h"
-#include "decouple/internal/slot_word.h"
-#include "decouple/internal/thread_record.h"
+#include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/rcu.h"
+#include "decouple/internal/lane/earliest_deadline.h"
+#include "decouple/internal/lane/slot_state.h"
+#include "decouple/internal/memory/block_cache.h"
+#include "decouple/internal/memory/huge_page_pool.h"
 
 namespace decouple::internal {
 
@@ -45,36 +46,11 @@ inline std::atomic<std::int64_t>& WarmBytesKept() {
   return kept;
 }
 
-// An instant that only ever moves to an earlier one, except by whoever recomputes it.
-//
-// The one who writes a deadline first makes sure that the instant is no later; the one who recomputes first takes the
-// instant away, then looks at what it stands for, then lowers it again to what it saw. All of these are sequentially
-// consistent: so either the looker sees what the writer wrote (or that it is about to), or the writer sees that the
-// instant was taken away and lowers it anew. On x86 the writer's part is a plain load.
-class EarliestInstant {
- public:
-  std::int64_t get() const { return nanos_.load(std::memory_order_seq_cst); }
-
-  // Returns whether this made it earlier.
-  bool Lower(std::int64_t nanos) {
-    std::int64_t seen = nanos_.load(std::memory_order_seq_cst);
-    while (nanos < seen) {
-      if (nanos_.compare_exchange_weak(seen, nanos, std::memory_order_seq_cst)) return true;
-    }
-    return false;
-  }
-
-  std::int64_t TakeAway() { return nanos_.exchange(kForever, std::memory_order_seq_cst); }
-
- private:
-  std::atomic<std::int64_t> nanos_{kForever};
-};
-
 template <typename Slot>
 class SegmentPool {
  public:
   static constexpr std::uint32_t kFullSize = 64;  // of a chunk, in segments
-  using Beside = typename Slot::Beside;
+  using ColdFields = typename Slot::ColdFields;
   struct Chunk;
 
   struct Segment {
@@ -88,21 +64,23 @@ class SegmentPool {
     typename Slot::SegmentData data;
     Slot slots[kSlotsPerSegment];
 
-    EarliestInstant& earliest() { return chunk->earliest_of[place]; }
-    // Whether there is memory beside the slots yet. Of a slot that somebody has: who has written there finds it so.
-    bool HasBeside() const { return chunk->beside() != nullptr; }
+    EarliestDeadline& earliest() { return chunk->earliest_of[place]; }
+    // Whether there is memory cold fields the slots yet. Of a slot that somebody has: who has written there finds it so.
+    bool HasColdFields() const { return chunk->cold_fields() != nullptr; }
     // Where there is.
-    Beside& BesideOf(const Slot& slot) const { return BesideAt(static_cast<std::size_t>(&slot - slots)); }
-    Beside& BesideAt(std::size_t place_of_slot) const { return chunk->beside()[PlaceInChunk(place_of_slot)]; }
+    ColdFields& ColdFieldsOf(const Slot& slot) const { return ColdFieldsAt(static_cast<std::size_t>(&slot - slots)); }
+    ColdFields& ColdFieldsAt(std::size_t place_of_slot) const {
+      return chunk->cold_fields()[PlaceInChunk(place_of_slot)];
+    }
     // To write there, whether there is memory yet or not.
-    Beside& BesideToWrite(const Slot& slot) const {
-      if (!HasBeside()) [[unlikely]]
-        chunk->BorrowBeside();
-      return BesideOf(slot);
+    ColdFields& ColdFieldsToWrite(const Slot& slot) const {
+      if (!HasColdFields()) [[unlikely]]
+        chunk->AcquireColdFields();
+      return ColdFieldsOf(slot);
     }
     // For who looks at slots that are not his: null if whoever had the slot is through with it.
-    Beside* FindBesideOf(const Slot& slot) const {
-      Beside* const all = chunk->beside();
+    ColdFields* FindColdFieldsOf(const Slot& slot) const {
+      ColdFields* const all = chunk->cold_fields();
       return all == nullptr ? nullptr : all + PlaceInChunk(static_cast<std::size_t>(&slot - slots));
     }
     std::uint32_t number() const { return chunk->number * kSlotsPerSegment + place; }
@@ -118,38 +96,38 @@ class SegmentPool {
     std::uint32_t size = 0;           // segments
     std::uint64_t free_segments = 0;  // under the structure mutex: a bit a segment
     std::int64_t warm_bytes = 0;      // under the structure mutex: what it counts as kept, while all are free
-    EarliestInstant earliest;
-    EarliestInstant earliest_of[kFullSize];
-    PagePiece memory;  // the segments'
+    EarliestDeadline earliest;
+    EarliestDeadline earliest_of[kFullSize];
+    PageSpan memory;  // the segments'
     Segment* segments = nullptr;
 
-    // Of all slots; null: not yet. Acquire: pairs with the release in SetBeside(), as others had the memory before.
-    Beside* beside() const { return beside_.load(std::memory_order_acquire); }
+    // Of all slots; null: not yet. Acquire: pairs with the release in SetColdFields(), as others had the memory before.
+    ColdFields* cold_fields() const { return cold_fields_.load(std::memory_order_acquire); }
 
     // By one who has a slot.
-    [[gnu::noinline]] void BorrowBeside() {
+    [[gnu::noinline]] void AcquireColdFields() {
       const std::lock_guard lock(borrowing_);
-      if (beside() == nullptr) SetBeside(lender_->Lend());
+      if (cold_fields() == nullptr) SetColdFields(lender_->Acquire());
     }
 
     bool IsFree() const { return std::popcount(free_segments) == static_cast<int>(size); }
     std::int64_t bytes() const {
-      const std::size_t bytes_beside = beside() == nullptr ? 0 : size * kBesideBytes;
-      return static_cast<std::int64_t>(size * sizeof(Segment) + bytes_beside + sizeof(Chunk));
+      const std::size_t cold_bytes = cold_fields() == nullptr ? 0 : size * kColdBytes;
+      return static_cast<std::int64_t>(size * sizeof(Segment) + cold_bytes + sizeof(Chunk));
     }
 
    private:
     friend class SegmentPool;
 
-    void SetBeside(const PagePiece& piece) {
-      memory_beside_ = piece;
-      beside_.store(reinterpret_cast<Beside*>(piece.memory()), std::memory_order_release);
+    void SetColdFields(const PageSpan& piece) {
+      cold_memory_ = piece;
+      cold_fields_.store(reinterpret_cast<ColdFields*>(piece.memory()), std::memory_order_release);
     }
 
-    PieceLender* lender_ = nullptr;  // null: it has its own
+    BlockCache* lender_ = nullptr;  // null: it has its own
     std::mutex borrowing_;
-    std::atomic<Beside*> beside_{nullptr};
-    PagePiece memory_beside_;
+    std::atomic<ColdFields*> cold_fields_{nullptr};
+    PageSpan cold_memory_;
   };
 
   SegmentPool() = default;
@@ -172,10 +150,10 @@ class SegmentPool {
     Segment* const segment = &chunk->segments[std::countr_zero(chunk->free_segments)];
     chunk->free_segments &= chunk->free_segments - 1;
     if (chunk->free_segments == 0) with_free_.pop_back();
-    if (((segment->last_ordinal ^ ordinal) & SlotWord::kGenerationMask) == 0) {
+    if (((segment->last_ordinal ^ ordinal) & SlotState::kGenerationMask) == 0) {
       // Once in 2^24 uses of a segment. Nobody writes to free slots but us; the ordinal's release publishes the words.
       for (Slot& slot : segment->slots) {
-        slot.word.store(SlotWord(Phase::kDone, ordinal - 1).bits(), std::memory_order_relaxed);
+        slot.word.store(SlotState(Phase::kDone, ordinal - 1).bits(), std::memory_order_relaxed);
       }
     }
     segment->last_ordinal = ordinal;
@@ -189,9 +167,9 @@ class SegmentPool {
     if (chunk->free_segments == 0) with_free_.push_back(chunk);
     chunk->free_segments |= 1ULL << segment->place;
     if (!chunk->IsFree()) return nullptr;
-    // Nobody has a slot of it; who still looks at one finds nothing beside it, or what is another chunk's.
-    if (chunk->lender_ != nullptr && chunk->beside() != nullptr && lender_.TakeBack(chunk->memory_beside_)) {
-      chunk->SetBeside(PagePiece());
+    // Nobody has a slot of it; who still looks at one finds nothing cold fields it, or what is another chunk's.
+    if (chunk->lender_ != nullptr && chunk->cold_fields() != nullptr && lender_.TryRelease(chunk->cold_memory_)) {
+      chunk->SetColdFields(PageSpan());
     }
     const std::int64_t kept = KeepWarm(*chunk);
     if (kept <= kWarmBytes || with_free_.size() == 1) return nullptr;
@@ -205,9 +183,9 @@ class SegmentPool {
     return chunk;
   }
 
-  // Waits until nobody can look at `chunk` any more and frees it. Outside of any ReadSection and of the mutex.
+  // Waits until nobody can look at `chunk` any more and frees it. Outside of any RcuReadGuard and of the mutex.
   static void Release(Chunk* chunk) {
-    Synchronize();
+    RcuSynchronize();
     Free(chunk);
   }
 
@@ -215,14 +193,14 @@ class SegmentPool {
   bool HasFree() const { return !with_free_.empty(); }
   std::uint32_t segments() const { return segments_; }
 
-  // In a ReadSection. Null if there is none of that number.
+  // In a RcuReadGuard. Null if there is none of that number.
   Segment* Find(std::uint32_t segment_number) const {
     Chunk* const chunk = FindChunk(segment_number / kSlotsPerSegment);
     const std::uint32_t place = segment_number % kSlotsPerSegment;
     return chunk != nullptr && place < chunk->size ? &chunk->segments[place] : nullptr;
   }
 
-  // In a ReadSection. Null if there is none of that number.
+  // In a RcuReadGuard. Null if there is none of that number.
   Chunk* FindChunk(std::uint32_t number) const {
     const Table* const table = table_.load(std::memory_order_acquire);  // pairs with the release in NewChunk()
     if (table == nullptr || number >= table->size) return nullptr;
@@ -248,9 +226,9 @@ class SegmentPool {
 
  private:
   static constexpr std::size_t kAlignment = std::max(alignof(Segment), kCacheLine);
-  static constexpr bool kHasBeside = !std::is_empty_v<Beside>;
-  static constexpr std::size_t kBesideBytes = kHasBeside ? kSlotsPerSegment * sizeof(Beside) : 0;  // of a segment
-  static constexpr std::size_t kBesideBytesAtOnce = std::size_t{kFullSize} * kBesideBytes;  // of a full-sized chunk
+  static constexpr bool kHasColdFields = !std::is_empty_v<ColdFields>;
+  static constexpr std::size_t kColdBytes = kHasColdFields ? kSlotsPerSegment * sizeof(ColdFields) : 0;  // of a segment
+  static constexpr std::size_t kColdBytesOfChunk = std::size_t{kFullSize} * kColdBytes;  // of a full-sized chunk
 
   // With so many segments, another chunk is one of many: half a megabyte or more.
   static constexpr std::uint32_t kManySegments = 512;
@@ -266,7 +244,7 @@ class SegmentPool {
     const auto size = std::clamp(segments_, std::uint32_t{2}, kFullSize);
     auto* const chunk = new Chunk;
     chunk->size = size;
-    const auto allocate = segments_ < kManySegments ? PagePiece::Alone : PagePiece::OneOfMany;
+    const auto allocate = segments_ < kManySegments ? PageSpan::Separate : PageSpan::FromHugePages;
     chunk->memory = allocate(size * sizeof(Segment), kAlignment);
     chunk->segments = reinterpret_cast<Segment*>(chunk->memory.memory());
     std::uninitialized_default_construct_n(chunk->segments, size);
@@ -276,8 +254,8 @@ class SegmentPool {
     }
     if (size == kFullSize) {
       chunk->lender_ = &lender_;
-    } else if constexpr (kHasBeside) {
-      chunk->SetBeside(PagePiece::Alone(size * kBesideBytes, kCacheLine));
+    } else if constexpr (kHasColdFields) {
+      chunk->SetColdFields(PageSpan::Separate(size * kColdBytes, kCacheLine));
     }
     chunk->free_segments = ~0ULL >> (kFullSize - size);
     KeepWarm(*chunk);
@@ -302,7 +280,7 @@ class SegmentPool {
   }
 
   // Counts what the chunk keeps while it is free. What its segments have elsewhere stays as long as there is little, else
-  // it goes, of a large chunk. (What FIFO messages have beside them was made anew for each chunk that had been free: an
+  // it goes, of a large chunk. (What FIFO messages have cold fields them was made anew for each chunk that had been free: an
   // eighth of a send, receive and delete with 100 000 groups.) Returns how much all keep.
   static std::int64_t KeepWarm(Chunk& chunk) {
     chunk.warm_bytes = chunk.bytes();
@@ -323,12 +301,12 @@ class SegmentPool {
   static void Free(Chunk* chunk) {
     std::destroy_n(chunk->segments, chunk->size);
     chunk->memory.Free();
-    if (chunk->beside() != nullptr) chunk->memory_beside_.Free();
+    if (chunk->cold_fields() != nullptr) chunk->cold_memory_.Free();
     delete chunk;
   }
 
   std::atomic<Table*> table_{nullptr};
-  PieceLender lender_{kBesideBytesAtOnce, kCacheLine};
+  BlockCache lender_{kColdBytesOfChunk, kCacheLine};
   // All below: under the structure mutex.
   std::vector<Chunk*> chunks_;  // by number
   std::vector<std::uint32_t> unused_numbers_;
@@ -339,4 +317,4 @@ class SegmentPool {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_SEGMENT_POOL_H_
+#endif  // DECOUPLE_INTERNAL_LANE_SEGMENT_POOL_H_

@@ -1,36 +1,36 @@
 // A line of slots in the order of tickets: senders take tickets at the tail and publish, receivers move the head.
 //
 //   const auto first = lane.TakeTickets(n);                       // the sender
-//   auto place = lane.PlaceOf(first + i, view);                   // where the message goes
+//   auto place = lane.PlaceOf(first + i, cursor);                   // where the message goes
 //   …write the message…;
 //   if (!lane.Publish(*place.slot, first + i, ready)) …           // skipped: nobody waits here any more
 //
-//   auto run = lane.Claim(view, 10, gate, wants);                 // the receiver: some slots are now its own
-//   run.ForEachTaken([](Slot& slot, SlotWord word) { … });        // to flip, each with one store
+//   auto run = lane.Claim(cursor, 10, gate, wants);                 // the receiver: some slots are now its own
+//   run.ForEachTaken([](Slot& slot, SlotState word) { … });        // to flip, each with one store
 //
 // head ≤ tail, both only grow. Slot `t` for t < head has been passed; whoever moved the head past it is the only one to
 // take it out of kReady.
 //
-// Publishing is a plain store, as the line of the slot is most likely in another core's cache: the sender does not wait
+// MessageWriter is a plain store, as the line of the slot is most likely in another core's cache: the sender does not wait
 // for it, as it would with an exchange.
 //
 // A sender that stalls between its ticket and its publication holds nobody up: a receiver that has waited long enough
 // notes its ticket as skipped and moves on; the sender looks for its ticket there after it has published, and lists its
 // message elsewhere. One writes the word and then reads the notes, the other writes a note and then reads the word,
-// with a light and a heavy fence between (thread_record.h): so the sender never misses the note of a ticket that was
+// with a light and a heavy fence between (rcu.h): so the sender never misses the note of a ticket that was
 // passed.
 //
 // Two threads that come for the tail, or for the head, at the same time make it out by a compare-exchange: who comes
-// second first leaves it to the other for a while (GiveWay).
+// second first leaves it to the other for a while (BackOff).
 //
 // Segments. Ticket t lives in the segment of ordinal t / 64 + 1 (lane_segments.h). A segment that holds a slot which only
 // the caller can finish (an unpublished ticket, a claimed slot) stays where it is, so what a thread has found it may
-// remember (View). The sender that passes the middle of a segment sees to it that the next one is there, and who claims
+// remember (Cursor). The sender that passes the middle of a segment sees to it that the next one is there, and who claims
 // the last slot of a round of segments tries to retire some: so senders and receivers do not wait for each other here,
 // except to grow, and where a sender has stalled.
 
-#ifndef DECOUPLE_INTERNAL_TICKET_LANE_H_
-#define DECOUPLE_INTERNAL_TICKET_LANE_H_
+#ifndef DECOUPLE_INTERNAL_LANE_TICKET_LANE_H_
+#define DECOUPLE_INTERNAL_LANE_TICKET_LANE_H_
 
 #include <algorithm>
 #include <atomic>
@@ -40,12 +40,14 @@
 #include <utility>
 #include <vector>
 
-#include "decouple/internal/lane_segments.h"
-#include "decouple/internal/lane_view.h"
-#include "decouple/internal/passed_segments.h"
-#include "decouple/internal/segment_pool.h"
-#include "decouple/internal/slot_word.h"
-#include "decouple/internal/thread_record.h"
+#include "decouple/internal/base/asymmetric_fence.h"
+#include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/rcu.h"
+#include "decouple/internal/lane/lane_cursor.h"
+#include "decouple/internal/lane/lane_segments.h"
+#include "decouple/internal/lane/retired_segments.h"
+#include "decouple/internal/lane/segment_pool.h"
+#include "decouple/internal/lane/slot_state.h"
 
 namespace decouple::internal {
 
@@ -56,8 +58,8 @@ class TicketLane {
   using Segment = typename Pool::Segment;
   using Chunk = typename Pool::Chunk;
 
-  using View = LaneView<Slot>;
-  using Run = LaneRun<Slot>;
+  using Cursor = LaneCursor<Slot>;
+  using Run = ClaimedRun<Slot>;
 
   struct Place {
     Segment* segment;
@@ -70,7 +72,7 @@ class TicketLane {
   TicketLane(const TicketLane&) = delete;
   TicketLane& operator=(const TicketLane&) = delete;
 
-  std::uint64_t head() const { return head_.load(std::memory_order_seq_cst); }  // see EarliestInstant for the order
+  std::uint64_t head() const { return head_.load(std::memory_order_seq_cst); }  // see EarliestDeadline for the order
   std::uint64_t tail() const { return tail_.load(std::memory_order_acquire); }
 
   // Where `slot` of `segment`, which is in use and stays so meanwhile, is in the line.
@@ -89,68 +91,68 @@ class TicketLane {
   }
 
   // Where the message of the caller's own ticket goes.
-  [[gnu::always_inline]] Place PlaceOf(std::uint64_t ticket, View& view) {
-    if (Slot* const slot = KnownPlaceOf(ticket, view)) [[likely]]
-      return {view.send_segment, slot};
-    return LookAround(ticket, view);
+  [[gnu::always_inline]] Place PlaceOf(std::uint64_t ticket, Cursor& cursor) {
+    if (Slot* const slot = KnownPlaceOf(ticket, cursor)) [[likely]]
+      return {cursor.send_segment, slot};
+    return LookAround(ticket, cursor);
   }
 
-  // The same if it is where the thread sent last, else null. View::send_word() is for there.
-  [[gnu::always_inline]] static Slot* KnownPlaceOf(std::uint64_t ticket, const View& view) {
-    const std::uint64_t after = ticket - view.send_first;
-    return after < kHalf - 1 ? view.send_slots + after : nullptr;
+  // The same if it is where the thread sent last, else null. Cursor::send_word() is for there.
+  [[gnu::always_inline]] static Slot* KnownPlaceOf(std::uint64_t ticket, const Cursor& cursor) {
+    const std::uint64_t after = ticket - cursor.send_first;
+    return after < kHalf - 1 ? cursor.send_slots + after : nullptr;
   }
 
   // Publishes what the caller wrote into the slot of its own ticket. False: it was skipped, so nobody will claim it; it
   // is the caller's, to give it any other word.
-  [[gnu::always_inline]] bool Publish(Slot& slot, std::uint64_t ticket, SlotWord published) {
+  [[gnu::always_inline]] bool Publish(Slot& slot, std::uint64_t ticket, SlotState published) {
     slot.word.store(published.bits(), std::memory_order_release);
     return !WasSkipped(ticket);
   }
 
   // The two halves of Publish(), for who has one fence for several things: he publishes, passes a light fence, and if
   // the ticket may have been skipped, asks.
-  [[gnu::always_inline]] static void JustPublish(Slot& slot, SlotWord published) {
+  [[gnu::always_inline]] static void PublishOnly(Slot& slot, SlotState published) {
     slot.word.store(published.bits(), std::memory_order_release);
   }
-  [[gnu::always_inline]] bool MayHaveSkipped(std::uint64_t ticket) const {
+  [[gnu::always_inline]] bool MaybeSkipped(std::uint64_t ticket) const {
     return ticket < skipped_end_.load(std::memory_order_relaxed);
   }
 
   // Asked once by the sender that has published it.
   [[gnu::always_inline]] bool WasSkipped(std::uint64_t ticket) {
     LightFence();  // after the publication; pairs with the heavy one in TrySkip()
-    return MayHaveSkipped(ticket) && IsNoted(ticket);
+    return MaybeSkipped(ticket) && TakeSkipMark(ticket);
   }
 
-  // JustPublish() for consecutive tickets: write(slot, ready) writes each and returns its word, which is `ready` and
+  // PublishOnly() for consecutive tickets: write(slot, ready) writes each and returns its word, which is `ready` and
   // marks. One fence does for all, after which the caller asks whether some may have been skipped from `first` on.
   template <typename Write>
-  [[gnu::always_inline]] void JustPublishRun(std::uint64_t first, std::uint32_t n, View& view, Write write) {
+  [[gnu::always_inline]] void PublishRunOnly(std::uint64_t first, std::uint32_t n, Cursor& cursor, Write write) {
     const std::uint64_t end = first + n;
     for (std::uint64_t ticket = first; ticket != end;) {
-      Slot* slot = PlaceOf(ticket, view).slot;
-      const SlotWord ready = view.send_word();
+      Slot* slot = PlaceOf(ticket, cursor).slot;
+      const SlotState ready = cursor.send_word();
       // Past the middle a look around is due, too (see PlaceOf).
       const std::uint64_t half = (ticket | (kHalf - 1)) + 1;
       for (const std::uint64_t stop = std::min(half, end); ticket != stop; ++ticket, ++slot) {
-        JustPublish(*slot, write(*slot, ready));
+        PublishOnly(*slot, write(*slot, ready));
       }
     }
   }
 
   // Asked once by the sender of a run, after the fence: calls visit(place) for what was skipped.
   template <typename Visit>
-  void ForEachSkipped(std::uint64_t first, std::uint32_t n, View& view, Visit visit) {
-    if (!MayHaveSkipped(first)) return;
+  void ForEachSkipped(std::uint64_t first, std::uint32_t n, Cursor& cursor, Visit visit) {
+    if (!MaybeSkipped(first)) return;
     for (std::uint64_t ticket = first; ticket != first + n; ++ticket) {
-      if (IsNoted(ticket)) visit(PlaceOf(ticket, view));
+      if (TakeSkipMark(ticket)) visit(PlaceOf(ticket, cursor));
     }
   }
 
   // Publishes a word that no claimant takes, and that others may own at once. Sequentially consistent: the deadline
-  // that goes with it is made known before or after (EarliestInstant). Then call ForgetSkip(), outside of any section.
-  static void PublishUnclaimable(Slot& slot, SlotWord published) {
+  // that goes with it is made known before or after (EarliestDeadline). Then call ForgetSkip(), outside of any section.
+  static void PublishUnclaimable(Slot& slot, SlotState published) {
     slot.word.exchange(published.bits(), std::memory_order_seq_cst);
   }
   void ForgetSkip(std::uint64_t ticket) { WasSkipped(ticket); }
@@ -159,15 +161,15 @@ class TicketLane {
   // received last (but not that one's last: who takes it has to tidy). Returns its place there; kNoPlace leaves
   // everything as it was, and only Claim() knows why. `gate` as there.
   static constexpr std::uint64_t kNoPlace = kSlotsPerSegment;
-  [[gnu::always_inline]] std::uint64_t ClaimNext(const ReadSection&, const View& view,
+  [[gnu::always_inline]] std::uint64_t ClaimNext(const RcuReadGuard&, const Cursor& cursor,
                                                  const std::atomic<std::uint64_t>& gate) {
     std::uint64_t head = head_.load(std::memory_order_acquire);
-    const std::uint64_t after = head - view.receive_first;
+    const std::uint64_t after = head - cursor.receive_first;
     if (after >= kSlotsPerSegment - 1 || head >= gate.load(std::memory_order_relaxed)) [[unlikely]]
       return kNoPlace;
-    const Slot& slot = view.receive_segment->slots[after];
+    const Slot& slot = cursor.receive_segment->slots[after];
     // Acquire: pairs with the sender's publication, for the caller who reads the message.
-    if (!SlotWord(slot.word.load(std::memory_order_acquire)).IsPlain(view.receive_ready)) [[unlikely]]
+    if (!SlotState(slot.word.load(std::memory_order_acquire)).IsPlain(cursor.receive_ready)) [[unlikely]]
       return kNoPlace;
     // Sequentially consistent, as in Claim().
     return head_.compare_exchange_strong(head, head + 1, std::memory_order_seq_cst) ? after : kNoPlace;
@@ -176,56 +178,56 @@ class TicketLane {
   // The usual case of Claim(): up to `most` slots at the head, in one segment, all of them ready. None leaves
   // everything as it was, and only Claim() knows why. `gate` as there.
   struct Claimed {
-    std::uint32_t place = 0;  // of the first, in the view's segment
+    std::uint32_t place = 0;  // of the first, in the cursor's segment
     std::uint32_t count = 0;
   };
-  [[gnu::always_inline]] Claimed ClaimReady(const ReadSection& section, View& view, std::uint32_t most,
+  [[gnu::always_inline]] Claimed ClaimReady(const RcuReadGuard& section, Cursor& cursor, std::uint32_t most,
                                             const std::atomic<std::uint64_t>& gate) {
     std::uint64_t head = head_.load(std::memory_order_acquire);
-    if (head - view.receive_first >= kSlotsPerSegment && !Follow(section, head, view)) [[unlikely]]
+    if (head - cursor.receive_first >= kSlotsPerSegment && !Follow(section, head, cursor)) [[unlikely]]
       return {};
     if (head + most > gate.load(std::memory_order_relaxed)) [[unlikely]]  // ordered by the section
       return {};
-    const std::uint64_t ready = view.receive_ready;
-    const auto place = static_cast<std::uint32_t>(head - view.receive_first);
-    const Slot* const first = view.receive_segment->slots + place;
+    const std::uint64_t ready = cursor.receive_ready;
+    const auto place = static_cast<std::uint32_t>(head - cursor.receive_first);
+    const Slot* const first = cursor.receive_segment->slots + place;
     const Slot* const most_end = first + std::min(most, kSlotsPerSegment - place);
     const Slot* end = first;
     // Acquire: pairs with the sender's publication, for the caller who reads the message.
-    while (end != most_end && SlotWord(end->word.load(std::memory_order_acquire)).IsPlain(ready)) ++end;
+    while (end != most_end && SlotState(end->word.load(std::memory_order_acquire)).IsPlain(ready)) ++end;
     const auto count = static_cast<std::uint32_t>(end - first);
     // Sequentially consistent, as in Claim().
     if (count == 0 || !head_.compare_exchange_strong(head, head + count, std::memory_order_seq_cst)) return {};
     return {place, count};
   }
 
-  // Moves the head past consecutive slots: up to `most` that are for the claimant (kReady, kForward) are taken, the
+  // Moves the head past consecutive slots: up to `most` that are for the claimant (kReady, kRequeued) are taken, the
   // others passed, up to the first for the claimant that wants(slot, word) does not want. An empty run: there is
   // nothing. `wants` only looks; it may look at a slot that somebody else claims at the same time, and is then asked
-  // again. Nothing is taken from `gate` on, which is read within the ReadSection of the claim: lower it, Synchronize(),
+  // again. Nothing is taken from `gate` on, which is read within the RcuReadGuard of the claim: lower it, RcuSynchronize(),
   // and no claim goes by its old value.
   template <typename Wants>
-  Run Claim(View& view, std::uint32_t most, const std::atomic<std::uint64_t>& gate, Wants wants) {
+  Run Claim(Cursor& cursor, std::uint32_t most, const std::atomic<std::uint64_t>& gate, Wants wants) {
     Run run;  // built where the caller wants it
-    for (int patience = kPatience;;) {
+    for (int patience = kSpinsBeforeSkip;;) {
       std::uint64_t head = 0;
       run.size = 0;
       run.taken = 0;
       run.gated = false;
       {
-        const ReadSection section;  // until the claim succeeds, others may pass and retire the segment
+        const RcuReadGuard section;  // until the claim succeeds, others may pass and retire the segment
         head = head_.load(std::memory_order_acquire);
         run.ordinal = OrdinalOf(head);
         run.first = static_cast<std::uint32_t>(head % kSlotsPerSegment);
-        if (head - view.receive_first >= kSlotsPerSegment) [[unlikely]]
-          Follow(section, head, view);
-        run.segment = view.receive_segment;
+        if (head - cursor.receive_first >= kSlotsPerSegment) [[unlikely]]
+          Follow(section, head, cursor);
+        run.segment = cursor.receive_segment;
         const std::uint64_t open_until = gate.load(std::memory_order_relaxed);  // ordered by the section
         bool stopped = false;
         for (std::uint32_t missing = most;
              run.segment != nullptr && missing > 0 && run.first + run.size < kSlotsPerSegment; ++run.size) {
           // Acquire: pairs with the sender's publication, for `wants` and for the caller who reads the message.
-          const SlotWord word(run.slot(run.size).word.load(std::memory_order_acquire));
+          const SlotState word(run.slot(run.size).word.load(std::memory_order_acquire));
           if (!word.IsOf(run.ordinal)) break;
           if (!word.IsForClaimant()) continue;
           stopped = !wants(run.slot(run.size), word);
@@ -237,14 +239,14 @@ class TicketLane {
         if (run.size != 0) {
           run.gated = false;
           run.ends_round = EndsRound(head + run.size);
-          // Sequentially consistent: the claim announces that these slots are about to be in flight (EarliestInstant).
+          // Sequentially consistent: the claim announces that these slots are about to be in flight (EarliestDeadline).
           if (head_.compare_exchange_strong(head, head + run.size, std::memory_order_seq_cst)) return run;
         } else if (stopped || run.gated) {
           return run;
         }
       }
       if (run.size != 0) {
-        GiveWay();
+        BackOff();
         continue;
       }
       // The first slot is not published: nothing was sent, or its sender is at work, or it stalls.
@@ -272,7 +274,7 @@ class TicketLane {
   SparseSegments RetireRound() { return segments_.RetireRound(); }
   SparseSegments TryRetire(std::uint32_t most) { return segments_.TryRetire(most); }
 
-  // Inside a ReadSection: the slot of `ticket` in the segment of that number; null when it is long gone.
+  // Inside a RcuReadGuard: the slot of `ticket` in the segment of that number; null when it is long gone.
   Place FindByNumber(std::uint32_t segment_number, std::uint64_t ticket) const {
     Segment* const segment = segments_.FindByNumber(segment_number, OrdinalOf(ticket));
     return segment == nullptr ? Place{} : Place{segment, &segment->slots[ticket % kSlotsPerSegment]};
@@ -283,21 +285,21 @@ class TicketLane {
 
  private:
   // About 2 µs: longer than it takes to write a message, shorter than a time slice.
-  static constexpr int kPatience = 50;
-  static constexpr int kStepsOfGivingWay = 1'500;  // less than half a microsecond
+  static constexpr int kSpinsBeforeSkip = 50;
+  static constexpr int kBackOffSteps = 1'500;  // less than half a microsecond
   static constexpr std::uint64_t kHalf = kSlotsPerSegment / 2;
 
   // After another thread came first to the tail, or to the head. Two that come for the same line of the cache again and
   // again spend their time on waiting for it; so one of them lets the other have it for some twenty messages, by itself.
   // (Two senders without receivers 25 -> 14 ns a message, two receivers 25 -> 17; two and two 33 -> 25-28. With Relax()
   // for as long, two senders took 40.)
-  [[gnu::always_inline]] static void GiveWay() {
-    for (int step = 0; step < kStepsOfGivingWay; ++step) std::atomic_signal_fence(std::memory_order_seq_cst);
+  [[gnu::always_inline]] static void BackOff() {
+    for (int step = 0; step < kBackOffSteps; ++step) std::atomic_signal_fence(std::memory_order_seq_cst);
   }
 
   // Without a call, for which the sender would have to save registers each time (a tenth of a send).
   [[gnu::always_inline]] std::uint64_t TakeTicketsLater(std::uint32_t n) {
-    GiveWay();
+    BackOff();
     return tail_.fetch_add(n, std::memory_order_relaxed);
   }
 
@@ -307,11 +309,11 @@ class TicketLane {
     const std::lock_guard lock(skipping_);
     if (head_.load(std::memory_order_relaxed) != head) return false;
     skipped_end_.store(head + 1, std::memory_order_relaxed);
-    HeavyFence();               // pairs with the light one in WasSkipped()
-    const ReadSection section;  // once the head is elsewhere, the segment may go
+    HeavyFence();                // pairs with the light one in WasSkipped()
+    const RcuReadGuard section;  // once the head is elsewhere, the segment may go
     const Segment* const segment = segments_.Find(section, OrdinalOf(head));
     if (segment == nullptr) return false;
-    const SlotWord word(segment->slots[head % kSlotsPerSegment].word.load(std::memory_order_acquire));
+    const SlotState word(segment->slots[head % kSlotsPerSegment].word.load(std::memory_order_acquire));
     if (word.IsOf(OrdinalOf(head))) return false;
     std::uint64_t expected = head;
     if (!head_.compare_exchange_strong(expected, head + 1, std::memory_order_seq_cst)) return false;
@@ -319,7 +321,7 @@ class TicketLane {
     return true;
   }
 
-  [[gnu::noinline]] bool IsNoted(std::uint64_t ticket) {
+  [[gnu::noinline]] bool TakeSkipMark(std::uint64_t ticket) {
     const std::lock_guard lock(skipping_);
     const auto note = std::find(skipped_.begin(), skipped_.end(), ticket);
     if (note == skipped_.end()) return false;
@@ -328,26 +330,26 @@ class TicketLane {
   }
 
   // On to the segment of the head. False: there is none yet.
-  [[gnu::noinline]] bool Follow(const ReadSection& section, std::uint64_t head, View& view) const {
+  [[gnu::noinline]] bool Follow(const RcuReadGuard& section, std::uint64_t head, Cursor& cursor) const {
     const std::uint64_t ordinal = OrdinalOf(head);
-    view.receive_segment = segments_.Find(section, ordinal);
-    view.receive_first = view.receive_segment == nullptr ? kNowhereInLane : head - head % kSlotsPerSegment;
-    view.receive_ready = SlotWord(Phase::kReady, ordinal).bits();
-    if (view.receive_segment == nullptr) return false;
-    view.LookBeside();
+    cursor.receive_segment = segments_.Find(section, ordinal);
+    cursor.receive_first = cursor.receive_segment == nullptr ? kNowhereInLane : head - head % kSlotsPerSegment;
+    cursor.receive_ready = SlotState(Phase::kReady, ordinal).bits();
+    if (cursor.receive_segment == nullptr) return false;
+    cursor.FetchColdFields();
     return true;
   }
 
   // PlaceOf() once or twice a segment: finds it, and has the next one installed ahead of need.
-  [[gnu::noinline]] Place LookAround(std::uint64_t ticket, View& view) {
+  [[gnu::noinline]] Place LookAround(std::uint64_t ticket, Cursor& cursor) {
     const std::uint64_t ordinal = OrdinalOf(ticket);
     const std::uint64_t place = ticket % kSlotsPerSegment;
-    if (OrdinalOf(view.send_first) != ordinal) view.send_segment = segments_.FindOrInstall(ordinal);
-    view.send_first = (ticket & ~(kHalf - 1)) + 1;
-    view.send_slots = view.send_segment->slots + (place & ~(kHalf - 1)) + 1;
-    view.send_ready = SlotWord(Phase::kReady, ordinal).bits();
+    if (OrdinalOf(cursor.send_first) != ordinal) cursor.send_segment = segments_.FindOrInstall(ordinal);
+    cursor.send_first = (ticket & ~(kHalf - 1)) + 1;
+    cursor.send_slots = cursor.send_segment->slots + (place & ~(kHalf - 1)) + 1;
+    cursor.send_ready = SlotState(Phase::kReady, ordinal).bits();
     if (place == kHalf) segments_.InstallAhead(ordinal + 1);
-    return {view.send_segment, view.send_segment->slots + place};
+    return {cursor.send_segment, cursor.send_segment->slots + place};
   }
 
   alignas(kCacheLine) std::atomic<std::uint64_t> head_{0};
@@ -364,4 +366,4 @@ class TicketLane {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_TICKET_LANE_H_
+#endif  // DECOUPLE_INTERNAL_LANE_TICKET_LANE_H_

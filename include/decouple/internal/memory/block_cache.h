@@ -1,45 +1,45 @@
 // Lends pieces of memory of one size, and keeps a few that came back for the next who asks: what many need in turn,
 // each for a while, is the same few pages over and over, and not a page fault for each.
 //
-// Lend() and TakeBack() may be called by any thread at the same time.
+// Acquire() and TryRelease() may be called by any thread at the same time.
 
-#ifndef DECOUPLE_INTERNAL_PIECE_LENDER_H_
-#define DECOUPLE_INTERNAL_PIECE_LENDER_H_
+#ifndef DECOUPLE_INTERNAL_MEMORY_BLOCK_CACHE_H_
+#define DECOUPLE_INTERNAL_MEMORY_BLOCK_CACHE_H_
 
 #include <cstddef>
 #include <mutex>
 #include <vector>
 
-#include "decouple/internal/huge_pages.h"
+#include "decouple/internal/memory/huge_page_pool.h"
 
 namespace decouple::internal {
 
-class PieceLender {
+class BlockCache {
  public:
-  PieceLender(std::size_t bytes, std::size_t alignment) : bytes_(bytes), alignment_(alignment) {}
-  PieceLender(const PieceLender&) = delete;
-  PieceLender& operator=(const PieceLender&) = delete;
-  ~PieceLender() {
-    for (const PagePiece& piece : kept_) piece.Free();
+  BlockCache(std::size_t bytes, std::size_t alignment) : bytes_(bytes), alignment_(alignment) {}
+  BlockCache(const BlockCache&) = delete;
+  BlockCache& operator=(const BlockCache&) = delete;
+  ~BlockCache() {
+    for (const PageSpan& piece : kept_) piece.Free();
   }
 
   // Holds anything. The borrower's, until he gives it back or frees it.
-  PagePiece Lend() {
+  PageSpan Acquire() {
     {
       const std::lock_guard lock(mutex_);
       if (!kept_.empty()) {
-        const PagePiece piece = kept_.back();
+        const PageSpan piece = kept_.back();
         kept_.pop_back();
         return piece;
       }
     }
     // Of ordinary pages: a huge page that nobody has had yet may cost a virtual machine milliseconds (a cycle with ten
     // million messages waiting took 65 ns, not 31).
-    return PagePiece::Alone(bytes_, alignment_);
+    return PageSpan::Separate(bytes_, alignment_);
   }
 
   // False: there are enough, and it stays the borrower's.
-  bool TakeBack(const PagePiece& piece) {
+  bool TryRelease(const PageSpan& piece) {
     const std::lock_guard lock(mutex_);
     if (kept_.size() == kMost) return false;
     kept_.push_back(piece);
@@ -52,9 +52,9 @@ class PieceLender {
   const std::size_t bytes_;
   const std::size_t alignment_;
   std::mutex mutex_;
-  std::vector<PagePiece> kept_;  // under the mutex
+  std::vector<PageSpan> kept_;  // under the mutex
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_PIECE_LENDER_H_
+#endif  // DECOUPLE_INTERNAL_MEMORY_BLOCK_CACHE_H_

@@ -1,4 +1,4 @@
-// Pieces of memory for what may come in large numbers at once: a backlog, the records of a stream.
+// Pieces of memory for what may come in large numbers at once: a retry queue, the records of a stream.
 //
 // The first touch of a page is a fault of a microsecond and more, every hundred messages or so. A huge page, of two
 // megabytes, is one fault, and one entry where the processor looks up addresses: to fill a queue with a million
@@ -6,12 +6,12 @@
 // whatever queue, lie side by side in blocks of that size, for which huge pages are asked for; where there are none,
 // blocks are of ordinary pages.
 //
-// A block goes back to the system when its last piece is given back, but for one of each size: a backlog that moves on
+// A block goes back to the system when its last piece is given back, but for one of each size: a retry queue that moves on
 // gives up a block at its front each time that it begins one at its back, and need not ask the system for either.
 // Pieces are taken from blocks that have some before a new one is begun.
 
-#ifndef DECOUPLE_INTERNAL_HUGE_PAGES_H_
-#define DECOUPLE_INTERNAL_HUGE_PAGES_H_
+#ifndef DECOUPLE_INTERNAL_MEMORY_HUGE_PAGE_POOL_H_
+#define DECOUPLE_INTERNAL_MEMORY_HUGE_PAGE_POOL_H_
 
 #include <bit>
 #include <cstddef>
@@ -22,27 +22,27 @@
 #include <mutex>
 #include <utility>
 
-#include "decouple/internal/pages.h"
+#include "decouple/internal/memory/page_allocator.h"
 
 namespace decouple::internal {
 
 // All pieces of one size. Threads may take and give back at the same time; who does both once in thousands of messages
 // waits for nobody.
-class HugePieces {
+class HugePagePool {
  public:
   // Those of that size; they are never destroyed, as queues may be when the process ends. Null: it is too small or too
   // large for it, or there are no pages to be had.
-  static HugePieces* Of(std::size_t bytes, std::size_t alignment) {
+  static HugePagePool* Of(std::size_t bytes, std::size_t alignment) {
     if (!IsMapped(bytes, alignment) || CountOf(bytes) < kFewest) return nullptr;
     static auto& mutex = *new std::mutex;
-    static auto& by_size = *new std::map<std::size_t, HugePieces>;
+    static auto& by_size = *new std::map<std::size_t, HugePagePool>;
     const std::lock_guard lock(mutex);
     return &by_size.try_emplace(bytes, bytes).first->second;
   }
 
-  explicit HugePieces(std::size_t bytes) : size_(RoundUp(bytes)), count_(CountOf(bytes)) {}
-  HugePieces(const HugePieces&) = delete;
-  HugePieces& operator=(const HugePieces&) = delete;
+  explicit HugePagePool(std::size_t bytes) : size_(RoundUp(bytes)), count_(CountOf(bytes)) {}
+  HugePagePool(const HugePagePool&) = delete;
+  HugePagePool& operator=(const HugePagePool&) = delete;
 
   // Holds anything.
   void* Take() {
@@ -121,18 +121,18 @@ class HugePieces {
 };
 
 // A piece, and how it goes back. Whoever has it sees to that.
-class PagePiece {
+class PageSpan {
  public:
-  PagePiece() = default;
+  PageSpan() = default;
 
   // For one of few.
-  static PagePiece Alone(std::size_t bytes, std::size_t alignment) {
+  static PageSpan Separate(std::size_t bytes, std::size_t alignment) {
     return {AllocatePages(bytes, alignment), bytes, alignment, nullptr};
   }
   // For one of so many of that size that two megabytes are no matter. Holds anything.
-  static PagePiece OneOfMany(std::size_t bytes, std::size_t alignment) {
-    HugePieces* const from = HugePieces::Of(bytes, alignment);
-    if (from == nullptr) return Alone(bytes, alignment);
+  static PageSpan FromHugePages(std::size_t bytes, std::size_t alignment) {
+    HugePagePool* const from = HugePagePool::Of(bytes, alignment);
+    if (from == nullptr) return Separate(bytes, alignment);
     return {from->Take(), bytes, alignment, from};
   }
 
@@ -147,15 +147,15 @@ class PagePiece {
   std::byte* memory() const { return static_cast<std::byte*>(memory_); }
 
  private:
-  PagePiece(void* memory, std::size_t bytes, std::size_t alignment, HugePieces* from)
+  PageSpan(void* memory, std::size_t bytes, std::size_t alignment, HugePagePool* from)
       : memory_(memory), bytes_(bytes), alignment_(alignment), from_(from) {}
 
   void* memory_ = nullptr;
   std::size_t bytes_ = 0;
   std::size_t alignment_ = 0;
-  HugePieces* from_ = nullptr;  // null: it was alone
+  HugePagePool* from_ = nullptr;  // null: it was alone
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_HUGE_PAGES_H_
+#endif  // DECOUPLE_INTERNAL_MEMORY_HUGE_PAGE_POOL_H_

@@ -1,7 +1,7 @@
 // Large pieces of memory that go back to the system when they are freed.
 //
 // The C library's allocator keeps what it thinks will be needed again: after the first large piece was freed, further
-// ones come from its heap, which shrinks only at its end. A queue's backlog comes and goes in pieces of some hundred
+// ones come from its heap, which shrinks only at its end. A queue's retry queue comes and goes in pieces of some hundred
 // kilobytes and keeps what it needs itself (segment_pool.h), so it maps and unmaps them. Where that is not to be had,
 // and under the address sanitizer, which watches over its own heap only, they come from operator new.
 //
@@ -9,8 +9,8 @@
 // Write to it before reading: a page that was read first is the system's one page of zeros, and to replace that by one
 // of its own interrupts every thread that runs (a put into a stream that did so took twice as long).
 
-#ifndef DECOUPLE_INTERNAL_PAGES_H_
-#define DECOUPLE_INTERNAL_PAGES_H_
+#ifndef DECOUPLE_INTERNAL_MEMORY_PAGE_ALLOCATOR_H_
+#define DECOUPLE_INTERNAL_MEMORY_PAGE_ALLOCATOR_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -96,4 +96,4 @@ inline void FreeHugePage(void*) { std::abort(); }
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_PAGES_H_
+#endif  // DECOUPLE_INTERNAL_MEMORY_PAGE_ALLOCATOR_H_

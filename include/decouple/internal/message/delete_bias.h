@@ -4,33 +4,33 @@
 // Others rarely come between: the sweep and a purge, to messages that are due or to all, and who uses a receipt without
 // the delivery, which needs another thread to have it. They revoke the bias first. So it is
 //
-//   given     within a ReadSection in which IsGiven() said so, holders change their words by a load and a store
+//   given     within a RcuReadGuard in which IsGiven() said so, holders change their words by a load and a store
 //   revoked   holders use a compare-exchange, as everybody does. Revoke() returns when no section is open any more in
 //             which it may still have seemed given
 //
 // Several may revoke it; it is given again when all have called Restore().
 
-#ifndef DECOUPLE_INTERNAL_HOLDER_BIAS_H_
-#define DECOUPLE_INTERNAL_HOLDER_BIAS_H_
+#ifndef DECOUPLE_INTERNAL_MESSAGE_DELETE_BIAS_H_
+#define DECOUPLE_INTERNAL_MESSAGE_DELETE_BIAS_H_
 
 #include <atomic>
 #include <cstdint>
 
-#include "decouple/internal/thread_record.h"
+#include "decouple/internal/base/rcu.h"
 
 namespace decouple::internal {
 
-class HolderBias {
+class DeleteBias {
  public:
   // Until the section ends. Acquire: pairs with Restore(), whoever called it had changed words before.
-  [[gnu::always_inline]] bool IsGiven(const ReadSection&) const {
+  [[gnu::always_inline]] bool IsGiven(const RcuReadGuard&) const {
     return revoked_.load(std::memory_order_acquire) == 0;
   }
 
   // Not within a section. Some microseconds.
   void Revoke() {
     revoked_.fetch_add(1, std::memory_order_relaxed);
-    Synchronize();  // also if it was revoked: the other one may be waiting still
+    RcuSynchronize();  // also if it was revoked: the other one may be waiting still
   }
   void Restore() { revoked_.fetch_sub(1, std::memory_order_release); }
 
@@ -49,4 +49,4 @@ class HolderBias {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_HOLDER_BIAS_H_
+#endif  // DECOUPLE_INTERNAL_MESSAGE_DELETE_BIAS_H_

@@ -1,36 +1,36 @@
-// Who else holds a body. One holder is a mark in the slot's word (kHeld); that there are more is another (kHeldByMore),
+// Who else holds a body. One holder is a mark in the slot's word (kReferenced); that there are more is another (kMoreReferences),
 // and how many is counted here: rare, as it takes a message that was received again while an old delivery lives on.
 
-#ifndef DECOUPLE_INTERNAL_BODY_HOLDERS_H_
-#define DECOUPLE_INTERNAL_BODY_HOLDERS_H_
+#ifndef DECOUPLE_INTERNAL_MESSAGE_EXTRA_REFERENCES_H_
+#define DECOUPLE_INTERNAL_MESSAGE_EXTRA_REFERENCES_H_
 
 #include <atomic>
 #include <cstdint>
 #include <mutex>
 
 #include "absl/container/flat_hash_map.h"
-#include "decouple/internal/slot_word.h"
+#include "decouple/internal/lane/slot_state.h"
 
 namespace decouple::internal {
 
-class BodyHolders {
+class ExtraReferences {
  public:
   // One more holder of the body of a slot that the caller owns; `slot` is its address. Returns the word that says so.
-  SlotWord Add(const void* slot, SlotWord word) {
-    if (!word.Has(SlotWord::kHeld)) [[likely]]
-      return word.With(SlotWord::kHeld);
+  SlotState Add(const void* slot, SlotState word) {
+    if (!word.Has(SlotState::kReferenced)) [[likely]]
+      return word.With(SlotState::kReferenced);
     const std::lock_guard lock(mutex_);
     ++further_[slot];
-    return word.With(SlotWord::kHeldByMore);
+    return word.With(SlotState::kMoreReferences);
   }
 
-  // One less, of a slot whose word was seen to say kHeldByMore. False: it is not so any more, or somebody owns the
+  // One less, of a slot whose word was seen to say kMoreReferences. False: it is not so any more, or somebody owns the
   // slot; the caller looks again.
   bool TryRemove(const void* slot, std::atomic<std::uint64_t>& atomic_word) {
     const std::lock_guard lock(mutex_);
     std::uint64_t seen = atomic_word.load(std::memory_order_acquire);
-    const SlotWord word(seen);
-    if (!word.Has(SlotWord::kHeldByMore)) return false;
+    const SlotState word(seen);
+    if (!word.Has(SlotState::kMoreReferences)) return false;
     const auto further = further_.find(slot);
     if (further->second > 1) {
       --further->second;
@@ -39,7 +39,7 @@ class BodyHolders {
     // Who owns the slot may be about to count itself here: let it be first. Release and acquire: what others did to the
     // word stays ordered.
     if (word.phase() == Phase::kBusy ||
-        !atomic_word.compare_exchange_strong(seen, word.Without(SlotWord::kHeldByMore).bits(),
+        !atomic_word.compare_exchange_strong(seen, word.Without(SlotState::kMoreReferences).bits(),
                                              std::memory_order_acq_rel, std::memory_order_relaxed)) {
       return false;
     }
@@ -54,4 +54,4 @@ class BodyHolders {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_BODY_HOLDERS_H_
+#endif  // DECOUPLE_INTERNAL_MESSAGE_EXTRA_REFERENCES_H_

@@ -6,10 +6,10 @@
 // and the previous five minutes. It is quiet again when nothing of it waits or after 5 minutes without a send.
 //
 // A queue has one of these from its first message with a group on. Every member takes one mutex: this is the slower
-// path, and messages without a group never come here. Costs O(log n) of n tenants.
+// path, and messages without a group never come here. Costs O(log n) of n fair_scheduler.
 
-#ifndef DECOUPLE_INTERNAL_TENANT_LINES_H_
-#define DECOUPLE_INTERNAL_TENANT_LINES_H_
+#ifndef DECOUPLE_INTERNAL_MESSAGE_FAIR_SCHEDULER_H_
+#define DECOUPLE_INTERNAL_MESSAGE_FAIR_SCHEDULER_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -23,14 +23,14 @@
 #include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
-#include "decouple/internal/particulars.h"
+#include "decouple/internal/message/message_metadata.h"
 
 namespace decouple::internal {
 
 struct Tenant {
   std::string group;
-  absl::btree_map<std::pair<std::uint64_t, std::uint64_t>, LinePlace> waiting;  // by the place in line, then ticket
-  std::int64_t messages = 0;                                                    // in any state
+  absl::btree_map<std::pair<std::uint64_t, std::uint64_t>, SlotRef> waiting;  // by the place in line, then ticket
+  std::int64_t messages = 0;                                                  // in any state
   std::int64_t in_flight = 0;
   std::int64_t busy = 0;         // nanoseconds of processing in this period
   std::int64_t busy_before = 0;  // and in the one before
@@ -41,7 +41,7 @@ struct Tenant {
   std::int64_t recent_busy() const { return busy + busy_before; }
 };
 
-class TenantLines {
+class FairScheduler {
  public:
   struct Counts {
     std::int64_t noisy_groups = 0;
@@ -52,7 +52,7 @@ class TenantLines {
   // The tenant of a message that is being sent. It stays until Forget().
   Tenant* Enrol(const std::string& group, std::int64_t now) {
     const std::lock_guard lock(mutex_);
-    std::unique_ptr<Tenant>& tenant = tenants_[group];
+    std::unique_ptr<Tenant>& tenant = fair_scheduler_[group];
     if (tenant == nullptr) {
       tenant = std::make_unique<Tenant>();
       tenant->group = group;
@@ -74,7 +74,7 @@ class TenantLines {
   }
 
   // A message of the tenant is visible; `place_in_line` is its ticket, or a later one to put it further back.
-  void Join(Tenant* tenant, std::uint64_t place_in_line, std::uint64_t ticket, LinePlace place) {
+  void Join(Tenant* tenant, std::uint64_t place_in_line, std::uint64_t ticket, SlotRef place) {
     const std::lock_guard lock(mutex_);
     Unqueue(tenant);
     tenant->waiting.emplace(std::pair(place_in_line, ticket), place);
@@ -92,8 +92,8 @@ class TenantLines {
 
   // The next message if its tenant is quiet, its place in line is before `before`, and may_take() says yes.
   template <typename MayTake>
-  std::optional<LinePlace> NextQuiet(std::uint64_t before, std::int64_t all_in_flight, std::int64_t now,
-                                     MayTake may_take) {
+  std::optional<SlotRef> NextQuiet(std::uint64_t before, std::int64_t all_in_flight, std::int64_t now,
+                                   MayTake may_take) {
     const std::lock_guard lock(mutex_);
     Review(all_in_flight, now);
     if (quiet_.empty() || quiet_.begin()->first.first >= before || !may_take()) return std::nullopt;
@@ -102,7 +102,7 @@ class TenantLines {
 
   // The next message of a noisy tenant, if there is one and may_take() says yes.
   template <typename MayTake>
-  std::optional<LinePlace> NextNoisy(std::int64_t all_in_flight, std::int64_t now, MayTake may_take) {
+  std::optional<SlotRef> NextNoisy(std::int64_t all_in_flight, std::int64_t now, MayTake may_take) {
     const std::lock_guard lock(mutex_);
     Review(all_in_flight, now);
     if (noisy_.empty() || !may_take()) return std::nullopt;
@@ -138,7 +138,7 @@ class TenantLines {
     const std::lock_guard lock(mutex_);
     TurnTotal(now);  // which may forget tenants, so not while we go through them
     Counts counts;
-    for (const auto& [group, tenant] : tenants_) {
+    for (const auto& [group, tenant] : fair_scheduler_) {
       Unqueue(tenant.get());
       Judge(*tenant, all_in_flight, now);
       Queue(tenant.get());
@@ -160,7 +160,7 @@ class TenantLines {
   // Under the mutex, all of them. A tenant with something waiting is in exactly one of quiet_ and noisy_.
   void Queue(Tenant* tenant) {
     if (tenant->waiting.empty()) {
-      tenant->noisy = false;  // its backlog is empty
+      tenant->noisy = false;  // its retry queue is empty
       return;
     }
     if (tenant->noisy) {
@@ -179,9 +179,9 @@ class TenantLines {
     }
   }
 
-  LinePlace TakeFirst(Tenant* tenant) {
+  SlotRef TakeFirst(Tenant* tenant) {
     Unqueue(tenant);
-    const LinePlace place = tenant->waiting.begin()->second;
+    const SlotRef place = tenant->waiting.begin()->second;
     tenant->waiting.erase(tenant->waiting.begin());
     Queue(tenant);
     return place;
@@ -235,11 +235,11 @@ class TenantLines {
   void Erase(Tenant* tenant) {
     idle_.erase(tenant);
     const std::string group = tenant->group;
-    tenants_.erase(group);
+    fair_scheduler_.erase(group);
   }
 
   std::mutex mutex_;
-  absl::flat_hash_map<std::string, std::unique_ptr<Tenant>> tenants_;
+  absl::flat_hash_map<std::string, std::unique_ptr<Tenant>> fair_scheduler_;
   absl::btree_set<Tenant*> idle_;  // without messages, but lately busy
   absl::btree_map<PlaceInLine, Tenant*> quiet_;
   absl::btree_map<std::pair<std::int64_t, PlaceInLine>, Tenant*> noisy_;
@@ -248,4 +248,4 @@ class TenantLines {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_TENANT_LINES_H_
+#endif  // DECOUPLE_INTERNAL_MESSAGE_FAIR_SCHEDULER_H_

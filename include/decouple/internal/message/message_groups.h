@@ -15,8 +15,8 @@
 // own: a shard's table finds its last message, and that has the name. So a send goes by the table to the message before
 // it, and both are on their way before it comes to them; and a group that comes and goes allocates nothing.
 
-#ifndef DECOUPLE_INTERNAL_FIFO_GROUPS_H_
-#define DECOUPLE_INTERNAL_FIFO_GROUPS_H_
+#ifndef DECOUPLE_INTERNAL_MESSAGE_MESSAGE_GROUPS_H_
+#define DECOUPLE_INTERNAL_MESSAGE_MESSAGE_GROUPS_H_
 
 #include <array>
 #include <atomic>
@@ -26,58 +26,59 @@
 #include <optional>
 #include <string_view>
 
-#include "decouple/internal/get_or_create.h"
-#include "decouple/internal/linear_table.h"
-#include "decouple/internal/particulars.h"
-#include "decouple/internal/slot_word.h"
-#include "decouple/internal/text_hash.h"
-#include "decouple/internal/thread_record.h"
+#include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/lazy_pointer.h"
+#include "decouple/internal/base/prefetching_set.h"
+#include "decouple/internal/base/string_hash.h"
+#include "decouple/internal/lane/slot_state.h"
+#include "decouple/internal/message/message_metadata.h"
 
 namespace decouple::internal {
 
-class FifoGroups {
+class MessageGroups {
   struct alignas(kCacheLine) Shard {
     std::mutex mutex;
-    LinearTable<Particulars*> groups;  // the last message of each; under the mutex
+    PrefetchingSet<MessageMetadata*> groups;  // the last message of each; under the mutex
   };
 
  public:
-  FifoGroups() = default;
-  FifoGroups(const FifoGroups&) = delete;
-  FifoGroups& operator=(const FifoGroups&) = delete;
+  MessageGroups() = default;
+  MessageGroups(const MessageGroups&) = delete;
+  MessageGroups& operator=(const MessageGroups&) = delete;
 
-  ~FifoGroups() { delete shards_.load(std::memory_order_acquire); }
+  ~MessageGroups() { delete shards_.load(std::memory_order_acquire); }
 
   // The hash of a group that a message is about to come into: where the group is looked for is on its way from now on,
   // so the earlier the better.
-  std::uint32_t Seek(std::string_view name) {
-    const auto hash = static_cast<std::uint32_t>(TextHash(name));
+  std::uint32_t Prefetch(std::string_view name) {
+    const auto hash = static_cast<std::uint32_t>(StringHash(name));
     ShardOf(hash).groups.Prefetch(hash);
     return hash;
   }
 
   // The way into a group. While it exists nobody else appends to the group: who takes a ticket meanwhile and appends
   // the message of that ticket makes the group's order that of the tickets.
-  class Entrance {
+  class GroupAppendGuard {
    public:
-    // `hash` is from Seek().
-    Entrance(FifoGroups& groups, std::uint32_t hash) : hash_(hash), shard_(groups.ShardOf(hash)), lock_(shard_.mutex) {}
+    // `hash` is from Prefetch().
+    GroupAppendGuard(MessageGroups& groups, std::uint32_t hash)
+        : hash_(hash), shard_(groups.ShardOf(hash)), lock_(shard_.mutex) {}
 
     // The group's last message is on its way, if there is one.
     void PrefetchLast() const {
-      Particulars* const* const likely = shard_.groups.Find(hash_, [](const Particulars*) { return true; });
+      MessageMetadata* const* const likely = shard_.groups.Find(hash_, [](const MessageMetadata*) { return true; });
       if (likely == nullptr) return;
       __builtin_prefetch(*likely, /* to write */ 1);
       __builtin_prefetch(&(*likely)->group);
     }
 
     // The message is its group's last from now on. Returns whether it is also the first: then, if it is visible, its
-    // word must say kInLine, and the caller lists it, once the entrance is free again.
-    bool Append(Particulars& message) {
+    // word must say kQueued, and the caller lists it, once the append guard is free again.
+    bool Append(MessageMetadata& message) {
       message.group_hash = hash_;
       message.in_group.later = nullptr;
       const auto [last, is_new] = shard_.groups.FindOrInsert(
-          &message, hash_, [&](const Particulars* other) { return other->group == message.group; });
+          &message, hash_, [&](const MessageMetadata* other) { return other->group == message.group; });
       message.in_group.earlier = is_new ? nullptr : last;
       if (is_new) return true;
       last->in_group.later = &message;
@@ -92,30 +93,30 @@ class FifoGroups {
   };
 
   // While it is held, the order of the message's group stays.
-  std::unique_lock<std::mutex> Lock(const Particulars& message) {
+  std::unique_lock<std::mutex> Lock(const MessageMetadata& message) {
     return std::unique_lock(ShardOf(message.group_hash).mutex);
   }
 
   // The message is over. What the caller has to list now, if anything: its group's new first message.
-  std::optional<LinePlace> Leave(Particulars& message) {
+  std::optional<SlotRef> Leave(MessageMetadata& message) {
     const PlaceInGroup& left = message.in_group;
     Shard& shard = ShardOf(message.group_hash);
     const std::lock_guard lock(shard.mutex);
-    Particulars* const later = left.later;
+    MessageMetadata* const later = left.later;
     Replace(shard, message, left.earlier, later);
     if (left.earlier != nullptr || later == nullptr || !MarkIfVisible(*later)) return std::nullopt;
     return later->in_group.place;
   }
 
   // An owned message becomes visible, with the word `listed`. Returns whether the caller has to list it.
-  bool GiveBackVisible(Particulars& message, SlotWord listed) {
+  bool GiveBackVisible(MessageMetadata& message, SlotState listed) {
     const auto lock = Lock(message);
     return GiveBack(message, listed);
   }
 
-  // An owned message lies at `place` from now on, with these particulars, and is given back there with `word`. Returns
+  // An owned message lies at `place` from now on, with these metadata, and is given back there with `word`. Returns
   // whether the caller has to list it.
-  bool Relocate(Particulars& from, Particulars& to, LinePlace place, SlotWord word) {
+  bool Relocate(MessageMetadata& from, MessageMetadata& to, SlotRef place, SlotState word) {
     Shard& shard = ShardOf(from.group_hash);
     const std::lock_guard lock(shard.mutex);  // until now who comes by the group's order or name reads what is there
     to.TakeFrom(from);
@@ -134,41 +135,41 @@ class FifoGroups {
 
   // Under the group's mutex. Who came before the message finds `later` where he found it, who came after it `earlier`,
   // and who looks for the group's last message, if it was that, `earlier` too. No message is left: there is no group.
-  static void Replace(Shard& shard, Particulars& message, Particulars* earlier, Particulars* later) {
+  static void Replace(Shard& shard, MessageMetadata& message, MessageMetadata* earlier, MessageMetadata* later) {
     const PlaceInGroup& place = message.in_group;
     if (place.earlier != nullptr) place.earlier->in_group.later = later;
     if (place.later != nullptr) {
       place.later->in_group.earlier = earlier;
     } else if (earlier != nullptr) {
-      *shard.groups.Find(message.group_hash, [&](const Particulars* last) { return last == &message; }) = earlier;
+      *shard.groups.Find(message.group_hash, [&](const MessageMetadata* last) { return last == &message; }) = earlier;
     } else {
       shard.groups.Erase(&message, message.group_hash);
     }
   }
 
   // Under the group's mutex.
-  static bool GiveBack(const Particulars& message, SlotWord word) {
-    const bool to_list = word.phase() == Phase::kListed && message.in_group.earlier == nullptr;
-    if (to_list) word = word.With(SlotWord::kInLine);
+  static bool GiveBack(const MessageMetadata& message, SlotState word) {
+    const bool to_requeue = word.phase() == Phase::kVisibleAgain && message.in_group.earlier == nullptr;
+    if (to_requeue) word = word.With(SlotState::kQueued);
     // Release: pairs with whoever takes the slot over next. Sequentially consistent, for who recomputes a deadline.
     WordOf(message).exchange(word.bits(), std::memory_order_seq_cst);
-    return to_list;
+    return to_requeue;
   }
 
   // Under the group's mutex. False: it is not visible, or its owner will see to it, or it is listed already.
-  static bool MarkIfVisible(const Particulars& first) {
+  static bool MarkIfVisible(const MessageMetadata& first) {
     std::atomic<std::uint64_t>& word = WordOf(first);
     std::uint64_t seen = word.load(std::memory_order_acquire);
-    while (SlotWord(seen).phase() == Phase::kListed && !SlotWord(seen).Has(SlotWord::kInLine)) {
+    while (SlotState(seen).phase() == Phase::kVisibleAgain && !SlotState(seen).Has(SlotState::kQueued)) {
       // Another change meanwhile is of a mark, or somebody owns it now.
-      const std::uint64_t marked = SlotWord(seen).With(SlotWord::kInLine).bits();
+      const std::uint64_t marked = SlotState(seen).With(SlotState::kQueued).bits();
       if (word.compare_exchange_weak(seen, marked, std::memory_order_acq_rel, std::memory_order_acquire)) return true;
     }
     return false;
   }
 
   // A slot begins with its word.
-  static std::atomic<std::uint64_t>& WordOf(const Particulars& message) {
+  static std::atomic<std::uint64_t>& WordOf(const MessageMetadata& message) {
     return *static_cast<std::atomic<std::uint64_t>*>(message.in_group.place.slot);
   }
 
@@ -177,4 +178,4 @@ class FifoGroups {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_FIFO_GROUPS_H_
+#endif  // DECOUPLE_INTERNAL_MESSAGE_MESSAGE_GROUPS_H_

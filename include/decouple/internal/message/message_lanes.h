@@ -1,8 +1,8 @@
 // Where the messages of a queue lie and wait, and what its threads know of each other: the lanes, the lines of those
 // that are visible again, the counts, the instant at which something is due, and the calls for those who sleep.
 
-#ifndef DECOUPLE_INTERNAL_MESSAGE_PLACES_H_
-#define DECOUPLE_INTERNAL_MESSAGE_PLACES_H_
+#ifndef DECOUPLE_INTERNAL_MESSAGE_MESSAGE_LANES_H_
+#define DECOUPLE_INTERNAL_MESSAGE_MESSAGE_LANES_H_
 
 #include <atomic>
 #include <cstdint>
@@ -11,27 +11,30 @@
 #include <utility>
 
 #include "decouple/clock.h"
-#include "decouple/internal/aside.h"
-#include "decouple/internal/event_count.h"
-#include "decouple/internal/fifo_groups.h"
-#include "decouple/internal/get_or_create.h"
-#include "decouple/internal/holder_bias.h"
-#include "decouple/internal/message_content.h"
-#include "decouple/internal/message_slot.h"
-#include "decouple/internal/particulars.h"
-#include "decouple/internal/per_thread.h"
-#include "decouple/internal/queue_counters.h"
-#include "decouple/internal/segment_pool.h"
-#include "decouple/internal/sleeper.h"
-#include "decouple/internal/slot_word.h"
-#include "decouple/internal/tenant_lines.h"
-#include "decouple/internal/thread_record.h"
-#include "decouple/internal/ticket_lane.h"
+#include "decouple/internal/base/asymmetric_fence.h"
+#include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/event_count.h"
+#include "decouple/internal/base/lazy_pointer.h"
+#include "decouple/internal/base/per_thread.h"
+#include "decouple/internal/base/thread_registry.h"
+#include "decouple/internal/base/time_math.h"
+#include "decouple/internal/lane/earliest_deadline.h"
+#include "decouple/internal/lane/segment_pool.h"
+#include "decouple/internal/lane/slot_state.h"
+#include "decouple/internal/lane/ticket_lane.h"
+#include "decouple/internal/message/delete_bias.h"
+#include "decouple/internal/message/fair_scheduler.h"
+#include "decouple/internal/message/message_content.h"
+#include "decouple/internal/message/message_groups.h"
+#include "decouple/internal/message/message_metadata.h"
+#include "decouple/internal/message/message_slot.h"
+#include "decouple/internal/message/moved_messages.h"
+#include "decouple/internal/message/queue_counters.h"
 
 namespace decouple::internal {
 
 template <typename T>
-class MessagePlaces : public MessageContent<T> {
+class MessageLanes : public MessageContent<T> {
   using Content = MessageContent<T>;
 
  public:
@@ -39,102 +42,109 @@ class MessagePlaces : public MessageContent<T> {
   using typename Content::Segment;
   using typename Content::Slot;
   using Lane = TicketLane<Slot>;
-  using Line = TicketLane<LineSlot<T>>;
+  using RedeliveryLane = TicketLane<RedeliverySlot<T>>;
 
   using Content::DestroyContent;
-  using Content::ParticularsOf;
+  using Content::MetadataOf;
 
   // What each thread keeps for itself.
-  struct Mine {
-    ThreadRecord& record = ThreadRecords::Current();
-    OwnedQueueCounts counts;
-    typename Lane::View view;
-    typename Line::View line_view;
-    typename Lane::View aside_view;
+  struct LocalState {
+    ThreadRecord& record = ThreadRegistry::Current();
+    LocalQueueCounts counts;
+    typename Lane::Cursor cursor;
+    typename RedeliveryLane::Cursor redelivery_cursor;
+    typename Lane::Cursor moved_cursor;
     // What is at the lane's head was not sent before (queue_upkeep.h).
     std::int64_t head_sent_since = std::numeric_limits<std::int64_t>::min();
   };
 
   // `groups`: of a FIFO queue; null: of a standard one.
-  MessagePlaces(Clock* clock, std::unique_ptr<FifoGroups> groups) : clock_(clock), groups_(std::move(groups)) {}
-  MessagePlaces(const MessagePlaces&) = delete;
-  MessagePlaces& operator=(const MessagePlaces&) = delete;
+  MessageLanes(Clock* clock, std::unique_ptr<MessageGroups> groups) : clock_(clock), groups_(std::move(groups)) {}
+  MessageLanes(const MessageLanes&) = delete;
+  MessageLanes& operator=(const MessageLanes&) = delete;
 
   // Nobody uses the store any more, and no delivery is left.
-  ~MessagePlaces() {
+  ~MessageLanes() {
     ForEachLane([](Lane& lane) {
       lane.pool().ForEachInUse([](Segment& segment) {
         const std::uint64_t ordinal = segment.ordinal.load(std::memory_order_acquire);
         for (Slot& slot : segment.slots) {
-          const SlotWord word(slot.word.load(std::memory_order_acquire));
-          if (!word.IsOf(ordinal) || word.phase() == Phase::kDone || word.phase() == Phase::kForward) continue;
+          const SlotState word(slot.word.load(std::memory_order_acquire));
+          if (!word.IsOf(ordinal) || word.phase() == Phase::kDone || word.phase() == Phase::kRequeued) continue;
           DestroyContent({&segment, &slot}, word);
         }
       });
     });
-    delete aside_.load(std::memory_order_acquire);
-    delete line_.load(std::memory_order_acquire);
-    delete tenants_.load(std::memory_order_acquire);
+    delete moved_messages_.load(std::memory_order_acquire);
+    delete redelivery_lane_.load(std::memory_order_acquire);
+    delete fair_scheduler_.load(std::memory_order_acquire);
   }
 
-  [[gnu::always_inline]] Mine& mine() { return per_thread_.Local(); }
-  // Null: look again by mine(). Else light fences are free.
-  [[gnu::always_inline]] Mine* KnownMine() const { return per_thread_.Known(); }
+  [[gnu::always_inline]] LocalState& local() { return per_thread_.Local(); }
+  // Null: look again by local(). Else light fences are free.
+  [[gnu::always_inline]] LocalState* CachedLocal() const { return per_thread_.CachedLocal(); }
   // The same for who goes from queue to queue.
-  [[gnu::always_inline]] Mine* MineKnownLately() const { return per_thread_.KnownLately(); }
+  [[gnu::always_inline]] LocalState* RecentLocal() const { return per_thread_.RecentLocal(); }
   [[gnu::always_inline]] std::int64_t Now() const { return NowNanos(clock_); }
   // False: look again by Now().
   [[gnu::always_inline]] bool TryNow(std::int64_t& now) const { return TryNowNanos(clock_, now); }
 
   QueueSums Sums() const {
     QueueSums sums;
-    per_thread_.ForEach([&](const Mine& one) { sums.Add(one.counts); });
+    per_thread_.ForEach([&](const LocalState& one) { sums.Add(one.counts); });
     return sums;
   }
 
   Lane& lane() { return lane_; }
   const Lane& lane() const { return lane_; }
-  Line* line() const { return line_.load(std::memory_order_acquire); }               // null until something was listed
-  TenantLines* tenants() const { return tenants_.load(std::memory_order_acquire); }  // null until the first group
-  Aside<T>* aside() const { return aside_.load(std::memory_order_acquire); }         // null until the first straggler
-  Aside<T>& AsideOrCreate() { return *GetOrCreate(aside_); }
-  Line& LineOrCreate() {
-    Line& line = *GetOrCreate(line_);
+  RedeliveryLane* redelivery_lane() const {
+    return redelivery_lane_.load(std::memory_order_acquire);
+  }  // null until something was listed
+  FairScheduler* fair_scheduler() const {
+    return fair_scheduler_.load(std::memory_order_acquire);
+  }  // null until the first group
+  MovedMessages<T>* moved_messages() const {
+    return moved_messages_.load(std::memory_order_acquire);
+  }  // null until the first straggler
+  MovedMessages<T>& MovedMessagesOrCreate() { return *GetOrCreate(moved_messages_); }
+  RedeliveryLane& RedeliveryLaneOrCreate() {
+    RedeliveryLane& redelivery_lane = *GetOrCreate(redelivery_lane_);
     has_detours_.store(true, std::memory_order_release);  // only now: who sees it looks there
-    return line;
+    return redelivery_lane;
   }
-  TenantLines& TenantsOrCreate() {
-    TenantLines& tenants = *GetOrCreate(tenants_);
+  FairScheduler& FairSchedulerOrCreate() {
+    FairScheduler& fair_scheduler = *GetOrCreate(fair_scheduler_);
     has_detours_.store(true, std::memory_order_release);  // only now: who sees it looks there
-    return tenants;
+    return fair_scheduler;
   }
   // Receivers must look elsewhere than at the head, too.
   bool has_detours() const {
-    return has_detours_.load(std::memory_order_acquire) && (tenants() != nullptr || !line()->LooksEmpty());
+    return has_detours_.load(std::memory_order_acquire) &&
+           (fair_scheduler() != nullptr || !redelivery_lane()->LooksEmpty());
   }
-  FifoGroups* groups() const { return groups_.get(); }  // null unless of a FIFO queue
+  MessageGroups* groups() const { return groups_.get(); }  // null unless of a FIFO queue
   // Who else may change words of messages that are held.
-  HolderBias& bias() { return bias_; }
-  EarliestInstant& earliest() { return earliest_; }
+  DeleteBias& bias() { return bias_; }
+  EarliestDeadline& earliest() { return earliest_; }
 
   // Wherever messages lie.
   template <typename Visit>
   void ForEachLane(Visit visit) {
     visit(lane_);
-    if (Aside<T>* const moved = aside()) visit(moved->lane());
+    if (MovedMessages<T>* const moved = moved_messages()) visit(moved->lane());
   }
 
   // By which a message is known, held or owned by the caller.
   std::uint64_t TicketOf(Message message) const {
-    const Particulars* const particulars = ParticularsOf(message);
-    return particulars == nullptr || !particulars->is_moved ? Lane::TicketOf(*message.segment, *message.slot)
-                                                            : particulars->moved_from;
+    const MessageMetadata* const metadata = MetadataOf(message);
+    return metadata == nullptr || !metadata->is_moved ? Lane::TicketOf(*message.segment, *message.slot)
+                                                      : metadata->moved_from;
   }
 
   // What a receipt says of its place.
   std::uint32_t SegmentNumberOf(Message message) const {
-    const Particulars* const particulars = ParticularsOf(message);
-    return particulars == nullptr || !particulars->is_moved ? message.segment->number() : Aside<T>::kSegmentNumber;
+    const MessageMetadata* const metadata = MetadataOf(message);
+    return metadata == nullptr || !metadata->is_moved ? message.segment->number() : MovedMessages<T>::kSegmentNumber;
   }
 
   // Announces messages that became visible.
@@ -150,7 +160,7 @@ class MessagePlaces : public MessageContent<T> {
   std::int64_t retention() const { return retention_.load(std::memory_order_relaxed); }
   void set_retention(std::int64_t nanos) { retention_.store(nanos, std::memory_order_relaxed); }
   std::int64_t RetentionEnd(const Slot& slot) const {
-    return Later(slot.sent_at.load(std::memory_order_relaxed), retention());
+    return SaturatingAdd(slot.sent_at.load(std::memory_order_relaxed), retention());
   }
 
   // Whether the message's retention ends before a lease that ends at `visible_at`; or may, where the clock is before 1970
@@ -188,28 +198,28 @@ class MessagePlaces : public MessageContent<T> {
     if (watchers / kReceiver != 0) visible_.Notify(EventCount::kAll);
   }
 
-  // In one line of the cache, whatever calls look at (delivery_core.h).
+  // In one redelivery lane of the cache, whatever calls look at (delivery_core.h).
   alignas(kCacheLine) Clock* const clock_;  // null: the system clock
-  PerThread<Mine> per_thread_;
+  PerThread<LocalState> per_thread_;
   std::atomic<std::int64_t> retention_{kForever};
-  EarliestInstant earliest_;
+  EarliestDeadline earliest_;
   // In one word, so that a removal looks once: those who watch for room, and above them those who do for receivers.
   static constexpr std::uint64_t kReceiver = 1ULL << 32;
   std::atomic<std::uint64_t> watchers_{0};
-  HolderBias bias_;
+  DeleteBias bias_;
   std::atomic<bool> has_detours_{false};
   std::atomic<bool> has_older_ones_{false};
 
   EventCount visible_;
   EventCount room_;
-  const std::unique_ptr<FifoGroups> groups_;
-  std::atomic<Line*> line_{nullptr};
-  std::atomic<TenantLines*> tenants_{nullptr};
-  std::atomic<Aside<T>*> aside_{nullptr};
+  const std::unique_ptr<MessageGroups> groups_;
+  std::atomic<RedeliveryLane*> redelivery_lane_{nullptr};
+  std::atomic<FairScheduler*> fair_scheduler_{nullptr};
+  std::atomic<MovedMessages<T>*> moved_messages_{nullptr};
 
   Lane lane_;
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_MESSAGE_PLACES_H_
+#endif  // DECOUPLE_INTERNAL_MESSAGE_MESSAGE_LANES_H_

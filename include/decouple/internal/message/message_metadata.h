@@ -6,8 +6,8 @@
 // memory in order. (Each with its own, and each group too, that took a fifth of a send, receive and delete with 100 000
 // groups.)
 
-#ifndef DECOUPLE_INTERNAL_PARTICULARS_H_
-#define DECOUPLE_INTERNAL_PARTICULARS_H_
+#ifndef DECOUPLE_INTERNAL_MESSAGE_MESSAGE_METADATA_H_
+#define DECOUPLE_INTERNAL_MESSAGE_MESSAGE_METADATA_H_
 
 #include <array>
 #include <atomic>
@@ -18,44 +18,44 @@
 #include <string>
 #include <utility>
 
-#include "decouple/attributes.h"
-#include "decouple/internal/get_or_create.h"
-#include "decouple/internal/segment_pool.h"
-#include "decouple/internal/thread_record.h"
+#include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/lazy_pointer.h"
+#include "decouple/internal/lane/segment_pool.h"
 #include "decouple/message.h"
+#include "decouple/message_attributes.h"
 
 namespace decouple::internal {
 
-class AnyQueue;
-struct Particulars;
+class QueueBase;
+struct MessageMetadata;
 struct Tenant;
 
 // What a message brought along from another queue.
 struct Origin {
-  std::optional<MessageId> id;     // kept
-  std::string source_name;         // of the queue whose dead letter it is
-  std::weak_ptr<AnyQueue> source;  // that queue
+  std::optional<MessageId> id;      // kept
+  std::string source_name;          // of the queue whose dead letter it is
+  std::weak_ptr<QueueBase> source;  // that queue
 };
 
 // Names a slot for those who do not know the body's type.
-struct LinePlace {
+struct SlotRef {
   void* segment = nullptr;
   void* slot = nullptr;
 };
 
-// Where a message of a FIFO queue is in the order of its group. Guarded by the mutex of the group (fifo_groups.h).
+// Where a message of a FIFO queue is in the order of its group. Guarded by the mutex of the group (message_groups.h).
 struct PlaceInGroup {
-  Particulars* earlier = nullptr;
-  Particulars* later = nullptr;
-  LinePlace place;  // of the message
+  MessageMetadata* earlier = nullptr;
+  MessageMetadata* later = nullptr;
+  SlotRef place;  // of the message
 };
 
 // In the order of who looks at it, in lines of the cache: every call; a receiver that wants to know; nearly nobody.
-struct Particulars {
+struct MessageMetadata {
   PlaceInGroup in_group;         // of messages of FIFO queues
   std::uint32_t group_hash = 0;  // the same
   bool is_replayed = false;      // a topic sent it once more, from its archive
-  bool is_moved = false;         // it is known by another ticket than its slot's (aside.h)
+  bool is_moved = false;         // it is known by another ticket than its slot's (moved_messages.h)
   bool has_origin = false;       // else it was sent here
   MessageAttributes attributes;
 
@@ -76,7 +76,7 @@ struct Particulars {
   }
 
   // What the message brought along, from where it was.
-  void TakeFrom(Particulars& other) {
+  void TakeFrom(MessageMetadata& other) {
     is_replayed = other.is_replayed;
     attributes = std::move(other.attributes);
     group = std::move(other.group);
@@ -98,25 +98,25 @@ struct Particulars {
 };
 
 // Those of a segment's messages, by their place. A place is written and read only by those who own or hold its slot.
-class ParticularsTable {
+class MetadataTable {
  public:
-  ParticularsTable() = default;
-  ParticularsTable(const ParticularsTable&) = delete;
-  ParticularsTable& operator=(const ParticularsTable&) = delete;
-  ~ParticularsTable() {
+  MetadataTable() = default;
+  MetadataTable(const MetadataTable&) = delete;
+  MetadataTable& operator=(const MetadataTable&) = delete;
+  ~MetadataTable() {
     delete row_.load(std::memory_order_acquire);
     delete owners_.load(std::memory_order_acquire);
   }
 
   // Of a message that has some.
-  Particulars& at(std::size_t place) const {
+  MessageMetadata& at(std::size_t place) const {
     // Relaxed: who owns or holds the slot has acquired what was there when it was published.
     if (Row* const row = row_.load(std::memory_order_relaxed)) return (*row)[place];
     return *(*owners_.load(std::memory_order_relaxed))[place];
   }
 
   // For a message of a FIFO queue that comes into the place. The next place is on its way then.
-  Particulars& InRow(std::size_t place) {
+  MessageMetadata& InRow(std::size_t place) {
     Aligned* const here = GetOrCreate(row_)->data() + place;
     const auto* const next = reinterpret_cast<const std::byte*>(here + 1);
     __builtin_prefetch(next, /* to write */ 1);
@@ -125,8 +125,8 @@ class ParticularsTable {
   }
 
   // For one of a standard queue, or that was moved aside.
-  void Put(std::size_t place, std::unique_ptr<Particulars> particulars) {
-    (*GetOrCreate(owners_))[place] = std::move(particulars);
+  void Put(std::size_t place, std::unique_ptr<MessageMetadata> metadata) {
+    (*GetOrCreate(owners_))[place] = std::move(metadata);
   }
 
   // The message of the place is over, or has left.
@@ -144,9 +144,9 @@ class ParticularsTable {
   void Free() { delete row_.exchange(nullptr, std::memory_order_acq_rel); }
 
  private:
-  struct alignas(kCacheLine) Aligned : Particulars {};
+  struct alignas(kCacheLine) Aligned : MessageMetadata {};
   using Row = std::array<Aligned, kSlotsPerSegment>;
-  using Owners = std::array<std::unique_ptr<Particulars>, kSlotsPerSegment>;
+  using Owners = std::array<std::unique_ptr<MessageMetadata>, kSlotsPerSegment>;
 
   std::atomic<Row*> row_{nullptr};
   std::atomic<Owners*> owners_{nullptr};
@@ -154,4 +154,4 @@ class ParticularsTable {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_PARTICULARS_H_
+#endif  // DECOUPLE_INTERNAL_MESSAGE_MESSAGE_METADATA_H_

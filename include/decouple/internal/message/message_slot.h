@@ -1,10 +1,10 @@
 // One message where it lies: 16 bytes of state, and the body. When it is visible again, and since when it has been
 // received, lies beside it (segment_pool.h): what only waits has neither.
 //
-// What few messages have (attributes, a group, a past in another queue) is kept by the segment (particulars.h).
+// What few messages have (attributes, a group, a past in another queue) is kept by the segment (message_metadata.h).
 
-#ifndef DECOUPLE_INTERNAL_MESSAGE_SLOT_H_
-#define DECOUPLE_INTERNAL_MESSAGE_SLOT_H_
+#ifndef DECOUPLE_INTERNAL_MESSAGE_MESSAGE_SLOT_H_
+#define DECOUPLE_INTERNAL_MESSAGE_MESSAGE_SLOT_H_
 
 #include <algorithm>
 #include <atomic>
@@ -14,10 +14,10 @@
 #include <type_traits>
 #include <utility>
 
-#include "decouple/internal/particulars.h"
-#include "decouple/internal/segment_pool.h"
-#include "decouple/internal/shared_body.h"
-#include "decouple/internal/slot_word.h"
+#include "decouple/internal/lane/segment_pool.h"
+#include "decouple/internal/lane/slot_state.h"
+#include "decouple/internal/message/message_metadata.h"
+#include "decouple/internal/message/shared_body.h"
 
 namespace decouple::internal {
 
@@ -39,8 +39,8 @@ class LeaseTimes {
 
 template <typename T>
 struct MessageSlot {
-  using SegmentData = ParticularsTable;
-  using Beside = LeaseTimes;
+  using SegmentData = MetadataTable;
+  using ColdFields = LeaseTimes;
 
   static_assert(std::is_object_v<T> && !std::is_const_v<T> && !std::is_array_v<T>,
                 "decouple: a message body must be a non-const object type");
@@ -49,7 +49,7 @@ struct MessageSlot {
   static_assert(std::is_nothrow_move_constructible_v<T>,
                 "decouple: a message body must be movable without throwing; mark its move constructor noexcept");
 
-  std::atomic<std::uint64_t> word{0};  // see slot_word.h; it guards all that follows
+  std::atomic<std::uint64_t> word{0};  // see slot_state.h; it guards all that follows
 
   // Nanoseconds since the epoch. Atomic because whoever looks for what is due reads it before owning the slot.
   std::atomic<std::int64_t> sent_at{0};
@@ -69,7 +69,7 @@ struct MessageSlot {
   // Takes over a hold.
   std::uint32_t Share(SharedBody* hold) {
     ::new (static_cast<void*>(content)) SharedBody*(hold);
-    return SlotWord::kShared;
+    return SlotState::kShared;
   }
 };
 
@@ -79,16 +79,16 @@ struct MessageAt {
   typename SegmentPool<MessageSlot<T>>::Segment* segment = nullptr;
   MessageSlot<T>* slot = nullptr;
 
-  LeaseTimes& times() const { return segment->BesideOf(*slot); }
+  LeaseTimes& times() const { return segment->ColdFieldsOf(*slot); }
   // Before they are written, for the first time or not.
-  LeaseTimes& TimesToWrite() const { return segment->BesideToWrite(*slot); }
+  LeaseTimes& TimesToWrite() const { return segment->ColdFieldsToWrite(*slot); }
 };
 
 // An entry of a line of messages that are visible again: names one message.
 template <typename T>
-struct LineSlot {
+struct RedeliverySlot {
   struct SegmentData {};
-  struct Beside {};
+  struct ColdFields {};
 
   // What names the message is not side by side, or compilers write it as one, from two registers by way of the stack,
   // and wait for that (a hundredth of a FIFO queue's cycle).
@@ -99,4 +99,4 @@ struct LineSlot {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_MESSAGE_SLOT_H_
+#endif  // DECOUPLE_INTERNAL_MESSAGE_MESSAGE_SLOT_H_

@@ -6,21 +6,21 @@
 //
 // A queue has one of these from its first straggler on. Finding, adding and removing take a mutex.
 
-#ifndef DECOUPLE_INTERNAL_ASIDE_H_
-#define DECOUPLE_INTERNAL_ASIDE_H_
+#ifndef DECOUPLE_INTERNAL_MESSAGE_MOVED_MESSAGES_H_
+#define DECOUPLE_INTERNAL_MESSAGE_MOVED_MESSAGES_H_
 
 #include <atomic>
 #include <cstdint>
 #include <mutex>
 
 #include "absl/container/flat_hash_map.h"
-#include "decouple/internal/message_slot.h"
-#include "decouple/internal/ticket_lane.h"
+#include "decouple/internal/lane/ticket_lane.h"
+#include "decouple/internal/message/message_slot.h"
 
 namespace decouple::internal {
 
 template <typename T>
-class Aside {
+class MovedMessages {
  public:
   using Lane = TicketLane<MessageSlot<T>>;
 
@@ -56,4 +56,4 @@ class Aside {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_ASIDE_H_
+#endif  // DECOUPLE_INTERNAL_MESSAGE_MOVED_MESSAGES_H_

@@ -4,17 +4,17 @@
 // A sum is exact when nothing runs concurrently. Otherwise it is one that could have been seen a moment ago or will be
 // in a moment, and differences that come out negative count as 0.
 
-#ifndef DECOUPLE_INTERNAL_QUEUE_COUNTERS_H_
-#define DECOUPLE_INTERNAL_QUEUE_COUNTERS_H_
+#ifndef DECOUPLE_INTERNAL_MESSAGE_QUEUE_COUNTERS_H_
+#define DECOUPLE_INTERNAL_MESSAGE_QUEUE_COUNTERS_H_
 
 #include <algorithm>
 #include <cstdint>
 
-#include "decouple/internal/per_thread.h"
+#include "decouple/internal/base/single_writer_counter.h"
 
 namespace decouple::internal {
 
-// Counter: OwnedCounter in a thread's own, std::uint64_t in a sum.
+// Counter: SingleWriterCounter in a thread's own, std::uint64_t in a sum.
 template <typename Counter>
 struct QueueCounts {
   Counter sent{};  // counted when the ticket is taken
@@ -47,10 +47,10 @@ struct QueueCounts {
   Counter failed_to_redrive{};  // attempts at messages that the dead-letter queue did not take
 };
 
-using OwnedQueueCounts = QueueCounts<OwnedCounter>;
+using LocalQueueCounts = QueueCounts<SingleWriterCounter>;
 
 struct QueueSums : QueueCounts<std::uint64_t> {
-  void Add(const OwnedQueueCounts& own) {
+  void Add(const LocalQueueCounts& own) {
     sent += own.sent.value();
     sent_bytes += own.sent_bytes.value();
     delayed += own.delayed.value();
@@ -93,4 +93,4 @@ struct QueueSums : QueueCounts<std::uint64_t> {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_QUEUE_COUNTERS_H_
+#endif  // DECOUPLE_INTERNAL_MESSAGE_QUEUE_COUNTERS_H_

@@ -3,8 +3,8 @@
 // It is counted: whoever is to keep it has a hold, and the last hold to go destroys it. Only the counting is
 // synchronised; the rest does not change.
 
-#ifndef DECOUPLE_INTERNAL_SHARED_BODY_H_
-#define DECOUPLE_INTERNAL_SHARED_BODY_H_
+#ifndef DECOUPLE_INTERNAL_MESSAGE_SHARED_BODY_H_
+#define DECOUPLE_INTERNAL_MESSAGE_SHARED_BODY_H_
 
 #include <atomic>
 #include <cstddef>
@@ -28,9 +28,9 @@ class SharedBody {
   std::size_t bytes() const { return bytes_; }
 
   // Relaxed: who adds holds has one.
-  void AddHolds(std::int64_t n) { holds_.fetch_add(n, std::memory_order_relaxed); }
+  void AddReferences(std::int64_t n) { holds_.fetch_add(n, std::memory_order_relaxed); }
   // Acquire and release: what the others did to the body comes before its end.
-  void RemoveHolds(std::int64_t n) {
+  void RemoveReferences(std::int64_t n) {
     if (holds_.fetch_sub(n, std::memory_order_acq_rel) == n) delete this;
   }
 
@@ -48,23 +48,23 @@ class SharedBody {
 };
 
 // One hold, or none.
-class BodyHold {
+class BodyReference {
  public:
-  BodyHold() = default;
+  BodyReference() = default;
   // Takes over a hold of the caller's.
-  explicit BodyHold(SharedBody* body) : body_(body) {}
-  BodyHold(BodyHold&& other) noexcept : body_(other.Release()) {}
-  BodyHold& operator=(BodyHold&& other) noexcept {
-    BodyHold(std::move(other)).Swap(*this);
+  explicit BodyReference(SharedBody* body) : body_(body) {}
+  BodyReference(BodyReference&& other) noexcept : body_(other.Release()) {}
+  BodyReference& operator=(BodyReference&& other) noexcept {
+    BodyReference(std::move(other)).Swap(*this);
     return *this;
   }
-  ~BodyHold() {
-    if (body_ != nullptr) body_->RemoveHolds(1);
+  ~BodyReference() {
+    if (body_ != nullptr) body_->RemoveReferences(1);
   }
 
-  static BodyHold On(SharedBody& body) {
-    body.AddHolds(1);
-    return BodyHold(&body);
+  static BodyReference On(SharedBody& body) {
+    body.AddReferences(1);
+    return BodyReference(&body);
   }
 
   SharedBody* get() const { return body_; }
@@ -76,11 +76,11 @@ class BodyHold {
   SharedBody* Release() { return std::exchange(body_, nullptr); }
 
  private:
-  void Swap(BodyHold& other) noexcept { std::swap(body_, other.body_); }
+  void Swap(BodyReference& other) noexcept { std::swap(body_, other.body_); }
 
   SharedBody* body_ = nullptr;
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_SHARED_BODY_H_
+#endif  // DECOUPLE_INTERNAL_MESSAGE_SHARED_BODY_H_

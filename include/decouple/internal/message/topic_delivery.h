@@ -1,17 +1,17 @@
 // A message that a topic brings to a queue.
 
-#ifndef DECOUPLE_INTERNAL_PUBLISHED_H_
-#define DECOUPLE_INTERNAL_PUBLISHED_H_
+#ifndef DECOUPLE_INTERNAL_MESSAGE_TOPIC_DELIVERY_H_
+#define DECOUPLE_INTERNAL_MESSAGE_TOPIC_DELIVERY_H_
 
 #include <cstdint>
 #include <string_view>
 
 #include "decouple/clock.h"
-#include "decouple/internal/shared_body.h"
+#include "decouple/internal/message/shared_body.h"
 
 namespace decouple::internal {
 
-struct Published {
+struct TopicDelivery {
   // A queue that takes the message takes over one hold of the caller's.
   SharedBody* body = nullptr;
   std::uint64_t topic = 0;  // its identity
@@ -35,4 +35,4 @@ enum class Acceptance { kTaken, kFull, kThrottled, kClosed, kRefused, kDenied };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_PUBLISHED_H_
+#endif  // DECOUPLE_INTERNAL_MESSAGE_TOPIC_DELIVERY_H_

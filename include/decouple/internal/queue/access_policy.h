@@ -1,7 +1,7 @@
 // Who may deliver to a queue; asked at each delivery.
 
-#ifndef DECOUPLE_INTERNAL_SENDER_PERMISSIONS_H_
-#define DECOUPLE_INTERNAL_SENDER_PERMISSIONS_H_
+#ifndef DECOUPLE_INTERNAL_QUEUE_ACCESS_POLICY_H_
+#define DECOUPLE_INTERNAL_QUEUE_ACCESS_POLICY_H_
 
 #include <algorithm>
 #include <atomic>
@@ -10,12 +10,12 @@
 #include <variant>
 #include <vector>
 
-#include "decouple/senders.h"
+#include "decouple/access_policy.h"
 
 namespace decouple::internal {
 
 // All members may be called from any thread. As long as everybody may, asking is one load.
-class SenderPermissions {
+class AccessPolicy {
  public:
   void Set(const SendersPolicy& policy) {
     const std::lock_guard lock(mutex_);
@@ -44,4 +44,4 @@ class SenderPermissions {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_SENDER_PERMISSIONS_H_
+#endif  // DECOUPLE_INTERNAL_QUEUE_ACCESS_POLICY_H_

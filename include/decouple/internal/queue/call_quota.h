@@ -4,8 +4,8 @@
 // Sends, receives and deletes are counted each for themselves; a batch is one call. Counted by message group it is the
 // sends of a group; receives and deletes name none, and are not counted then.
 
-#ifndef DECOUPLE_INTERNAL_CALL_QUOTA_H_
-#define DECOUPLE_INTERNAL_CALL_QUOTA_H_
+#ifndef DECOUPLE_INTERNAL_QUEUE_CALL_QUOTA_H_
+#define DECOUPLE_INTERNAL_QUEUE_CALL_QUOTA_H_
 
 #include <algorithm>
 #include <atomic>
@@ -19,7 +19,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "decouple/error.h"
-#include "decouple/internal/token_bucket.h"
+#include "decouple/internal/base/token_bucket.h"
 #include "decouple/queue_options.h"
 
 namespace decouple::internal {
@@ -93,4 +93,4 @@ class CallQuota {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_CALL_QUOTA_H_
+#endif  // DECOUPLE_INTERNAL_QUEUE_CALL_QUOTA_H_

@@ -1,14 +1,14 @@
 // Who may send: everybody, until the queue is closed; as long as there is room, if its capacity is bounded.
 //
 // In an open, unbounded queue a sender reads one word. The word is read, and the ticket taken and counted, within one
-// ReadSection: so Close() and the one who sets a capacity need only change it and Synchronize() to know that no sender
+// RcuReadGuard: so Close() and the one who sets a capacity need only change it and RcuSynchronize() to know that no sender
 // goes by its old value, and that all who did are counted.
 //
 // With a capacity, senders add themselves up in `admitted` and compare with what was removed plus the capacity. The sum
 // of removals is kept from the last time it mattered, so a queue that is not full costs two atomic additions.
 
-#ifndef DECOUPLE_INTERNAL_ADMISSION_H_
-#define DECOUPLE_INTERNAL_ADMISSION_H_
+#ifndef DECOUPLE_INTERNAL_QUEUE_CAPACITY_GATE_H_
+#define DECOUPLE_INTERNAL_QUEUE_CAPACITY_GATE_H_
 
 #include <algorithm>
 #include <atomic>
@@ -22,52 +22,54 @@
 #include "absl/strings/str_cat.h"
 #include "decouple/clock.h"
 #include "decouple/error.h"
-#include "decouple/internal/event_count.h"
-#include "decouple/internal/message_store.h"
-#include "decouple/internal/thread_record.h"
+#include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/event_count.h"
+#include "decouple/internal/base/rcu.h"
+#include "decouple/internal/base/time_math.h"
+#include "decouple/internal/message/message_store.h"
 #include "decouple/queue_options.h"
 
 namespace decouple::internal {
 
 template <typename T>
-class Admission {
+class CapacityGate {
  public:
   using Store = MessageStore<T>;
-  using Mine = typename Store::Mine;
+  using LocalState = typename Store::LocalState;
 
-  explicit Admission(Store& store) : store_(store) {}
+  explicit CapacityGate(Store& store) : store_(store) {}
 
   bool closed() const { return (state_.load(std::memory_order_acquire) & kClosed) != 0; }
   bool IsUnbounded() const { return (state_.load(std::memory_order_relaxed) & kBounded) == 0; }
 
   // The usual case, for `n` messages of together `bytes`: their first ticket. False: ask Admit() for each.
-  [[gnu::always_inline]] bool TryAdmit(Mine& mine, std::uint32_t n, std::size_t bytes, std::uint64_t& ticket) {
-    const ReadSection section;
-    return TryAdmit(section, mine, n, bytes, ticket);
+  [[gnu::always_inline]] bool TryAdmit(LocalState& local, std::uint32_t n, std::size_t bytes, std::uint64_t& ticket) {
+    const RcuReadGuard section;
+    return TryAdmit(section, local, n, bytes, ticket);
   }
   // The same in the caller's section.
-  [[gnu::always_inline]] bool TryAdmit(const ReadSection&, Mine& mine, std::uint32_t n, std::size_t bytes,
+  [[gnu::always_inline]] bool TryAdmit(const RcuReadGuard&, LocalState& local, std::uint32_t n, std::size_t bytes,
                                        std::uint64_t& ticket) {
-    // Relaxed: the section and the other side's Synchronize() order it.
+    // Relaxed: the section and the other side's RcuSynchronize() order it.
     if (state_.load(std::memory_order_relaxed) != 0) [[unlikely]]
       return false;
-    ticket = TakeTickets(mine, n, bytes);
+    ticket = TakeTickets(local, n, bytes);
     return true;
   }
 
   // One message, in a queue in any state, without waiting. False: closed, or no room.
-  bool TryAdmitOne(Mine& mine, std::size_t bytes, std::uint64_t& ticket) {
-    if (Attempt(mine, bytes, ticket)) return true;
+  bool TryAdmitOne(LocalState& local, std::size_t bytes, std::uint64_t& ticket) {
+    if (Attempt(local, bytes, ticket)) return true;
     if (closed()) return false;
     RecountRemovals();
-    return Attempt(mine, bytes, ticket);
+    return Attempt(local, bytes, ticket);
   }
 
   // One message, in a queue in any state. Waits if the capacity says so; `make_room` is called before it does, and
   // returns the earliest instant at which there may be room by itself.
   template <typename MakeRoom>
-  absl::Status Admit(Mine& mine, std::size_t bytes, Clock& clock, std::uint64_t& ticket, MakeRoom make_room) {
-    return Admit(bytes, clock, make_room, [&] { return Attempt(mine, bytes, ticket); });
+  absl::Status Admit(LocalState& local, std::size_t bytes, Clock& clock, std::uint64_t& ticket, MakeRoom make_room) {
+    return Admit(bytes, clock, make_room, [&] { return Attempt(local, bytes, ticket); });
   }
 
   // The same where the caller makes the attempts, by TryAdmit() or TryAdmitOne().
@@ -81,7 +83,7 @@ class Admission {
                                     most_bytes_.load(std::memory_order_relaxed), " bytes in all"));
     }
     EventCount::Waiter waiter(store_.room());
-    const std::int64_t deadline = Later(clock.NowNanos(), block_.load(std::memory_order_relaxed));
+    const std::int64_t deadline = SaturatingAdd(clock.NowNanos(), block_.load(std::memory_order_relaxed));
     for (;;) {
       const std::int64_t room_at = make_room();
       RecountRemovals();
@@ -95,7 +97,7 @@ class Admission {
   // After this nobody is admitted, and all who were are counted.
   void Close() {
     state_.fetch_or(kClosed, std::memory_order_release);  // pairs with closed()
-    Synchronize();
+    RcuSynchronize();
     store_.WatchForReceivers(1);  // they wait for the last message to go
     store_.room().Notify(EventCount::kAll);
   }
@@ -115,7 +117,7 @@ class Admission {
     const bool bounded = capacity.messages != Capacity::kUnbounded || capacity.bytes != Capacity::kUnbounded;
     if (bounded && IsUnbounded()) {
       state_.fetch_or(kBounded | kCounting, std::memory_order_relaxed);
-      Synchronize();  // whoever did not count himself in `admitted` is in the sums now; nobody else goes on
+      RcuSynchronize();  // whoever did not count himself in `admitted` is in the sums now; nobody else goes on
       store_.WatchForRoom(1);
       const QueueSums sums = store_.Sums();
       admitted_messages_.store(static_cast<std::int64_t>(sums.sent), std::memory_order_relaxed);
@@ -135,22 +137,22 @@ class Admission {
   static constexpr std::uint32_t kBounded = 2;
   static constexpr std::uint32_t kCounting = 4;  // senders wait until the sums have been taken
 
-  [[gnu::always_inline]] std::uint64_t TakeTickets(Mine& mine, std::uint32_t n, std::size_t bytes) {
-    mine.counts.sent.Add(n);
-    mine.counts.sent_bytes.Add(bytes);
+  [[gnu::always_inline]] std::uint64_t TakeTickets(LocalState& local, std::uint32_t n, std::size_t bytes) {
+    local.counts.sent.Add(n);
+    local.counts.sent_bytes.Add(bytes);
     return store_.lane().TakeTickets(n);
   }
 
   // In whatever state. False: closed, or no room.
-  bool Attempt(Mine& mine, std::size_t bytes, std::uint64_t& ticket) {
+  bool Attempt(LocalState& local, std::size_t bytes, std::uint64_t& ticket) {
     for (;;) {
       {
-        const ReadSection section;
+        const RcuReadGuard section;
         const std::uint32_t state = state_.load(std::memory_order_acquire);  // pairs with the end of counting
         if ((state & kClosed) != 0) return false;
         if ((state & kCounting) == 0) {
           if ((state & kBounded) != 0 && !Reserve(static_cast<std::int64_t>(bytes))) return false;
-          ticket = TakeTickets(mine, 1, bytes);
+          ticket = TakeTickets(local, 1, bytes);
           return true;
         }
       }
@@ -220,4 +222,4 @@ class Admission {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_ADMISSION_H_
+#endif  // DECOUPLE_INTERNAL_QUEUE_CAPACITY_GATE_H_

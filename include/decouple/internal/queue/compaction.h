@@ -1,7 +1,7 @@
 // Gives segments back whose messages are gone, and moves the last ones out of a segment that is nearly empty.
 
-#ifndef DECOUPLE_INTERNAL_STRAGGLER_MOVE_H_
-#define DECOUPLE_INTERNAL_STRAGGLER_MOVE_H_
+#ifndef DECOUPLE_INTERNAL_QUEUE_COMPACTION_H_
+#define DECOUPLE_INTERNAL_QUEUE_COMPACTION_H_
 
 #include <algorithm>
 #include <array>
@@ -10,29 +10,30 @@
 #include <memory>
 #include <utility>
 
-#include "decouple/internal/aside.h"
-#include "decouple/internal/message_store.h"
-#include "decouple/internal/particulars.h"
-#include "decouple/internal/passed_segments.h"
+#include "decouple/internal/base/rcu.h"
+#include "decouple/internal/lane/retired_segments.h"
+#include "decouple/internal/message/message_metadata.h"
+#include "decouple/internal/message/message_store.h"
+#include "decouple/internal/message/moved_messages.h"
 
 namespace decouple::internal {
 
 template <typename T>
-class StragglerMove {
+class Compaction {
  public:
   using Store = MessageStore<T>;
   using Slot = typename Store::Slot;
   using Lane = typename Store::Lane;
   using Segment = typename Store::Segment;
   using Message = typename Store::Message;
-  using Mine = typename Store::Mine;
+  using LocalState = typename Store::LocalState;
 
-  explicit StragglerMove(Store& store) : store_(store) {}
+  explicit Compaction(Store& store) : store_(store) {}
 
   // Some of both, now and then. Outside of any section.
-  void Tidy(Mine& mine) {
+  void Tidy(LocalState& local) {
     store_.ForEachLane([&](Lane& lane) {
-      for (const SparseSegment& sparse : lane.RetireRound()) MoveAllOf(mine, lane, sparse);
+      for (const SparseSegment& sparse : lane.RetireRound()) MoveAllOf(local, lane, sparse);
     });
   }
 
@@ -40,51 +41,51 @@ class StragglerMove {
   struct Owned {
     Segment* segment = nullptr;
     std::uint64_t slots = 0;  // a bit each
-    std::array<SlotWord, kSlotsPerSegment> before;
+    std::array<SlotState, kSlotsPerSegment> before;
   };
 
-  void MoveAllOf(Mine& mine, Lane& lane, const SparseSegment& sparse) {
+  void MoveAllOf(LocalState& local, Lane& lane, const SparseSegment& sparse) {
     Owned owned;
     {
-      const ReadSection section;  // until we own a slot, the segment may go
+      const RcuReadGuard section;  // until we own a slot, the segment may go
       Segment* const segment = lane.pool().Find(sparse.number);
       if (segment == nullptr || segment->ordinal.load(std::memory_order_acquire) != sparse.ordinal) return;
       if (!IsWorthwhile(*segment, sparse.ordinal)) return;
       owned.segment = segment;
       for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) {
-        const SlotWord word(segment->slots[i].word.load(std::memory_order_acquire));
-        if (!word.IsOf(sparse.ordinal) || !IsMovable(word) || !Store::TryOwn(segment->slots[i], word)) continue;
+        const SlotState word(segment->slots[i].word.load(std::memory_order_acquire));
+        if (!word.IsOf(sparse.ordinal) || !IsMovable(word) || !Store::TryLock(segment->slots[i], word)) continue;
         owned.slots |= 1ULL << i;
         owned.before[i] = word;
       }
     }
     for (std::uint64_t bits = owned.slots; bits != 0; bits &= bits - 1) {
       const int i = std::countr_zero(bits);
-      Move(mine, {owned.segment, &owned.segment->slots[i]}, owned.before[static_cast<std::size_t>(i)]);
+      Move(local, {owned.segment, &owned.segment->slots[i]}, owned.before[static_cast<std::size_t>(i)]);
     }
   }
 
   // Nothing of the segment would stay.
   bool IsWorthwhile(Segment& segment, std::uint64_t ordinal) const {
     return std::all_of(std::begin(segment.slots), std::end(segment.slots), [&](const Slot& slot) {
-      const SlotWord word(slot.word.load(std::memory_order_acquire));
+      const SlotState word(slot.word.load(std::memory_order_acquire));
       return word.IsFree(ordinal) || (word.IsOf(ordinal) && IsMovable(word));
     });
   }
 
   // Visible ones only of FIFO queues, where those that no line names lie behind another of their group.
-  bool IsMovable(SlotWord word) const {
+  bool IsMovable(SlotState word) const {
     const bool is_waiting = word.phase() == Phase::kInFlight || word.phase() == Phase::kDelayed ||
-                            (word.phase() == Phase::kListed && store_.groups() != nullptr);
-    return is_waiting && !word.Has(SlotWord::kHeld | SlotWord::kHeldByMore | SlotWord::kInLine);
+                            (word.phase() == Phase::kVisibleAgain && store_.groups() != nullptr);
+    return is_waiting && !word.Has(SlotState::kReferenced | SlotState::kMoreReferences | SlotState::kQueued);
   }
 
   // Of a slot that the caller owns. Who looks for the message by its ticket finds the slot owned, then over, and then
   // looks aside, where the message is by then.
-  void Move(Mine& mine, Message from, SlotWord before) {
-    Aside<T>& aside = store_.AsideOrCreate();
+  void Move(LocalState& local, Message from, SlotState before) {
+    MovedMessages<T>& aside = store_.MovedMessagesOrCreate();
     const std::uint64_t ticket = aside.lane().TakeTickets(1);
-    const auto place = aside.lane().PlaceOf(ticket, mine.aside_view);
+    const auto place = aside.lane().PlaceOf(ticket, local.moved_cursor);
     const Message to{place.segment, place.slot};
     to.slot->sent_at.store(from.slot->sent_at.load(std::memory_order_relaxed), std::memory_order_relaxed);
     const std::int64_t visible_at = from.times().visible_at();
@@ -93,38 +94,38 @@ class StragglerMove {
     times.set_first_received_at(from.times().first_received_at());
 
     const std::uint64_t original = store_.TicketOf(from);
-    auto particulars = std::make_unique<Particulars>();
-    const bool has_some = before.Has(SlotWord::kHasParticulars);
-    if (has_some && store_.groups() == nullptr) particulars->TakeFrom(Store::ParticularsAt(from));
-    particulars->is_moved = true;
-    particulars->moved_from = original;
-    const bool is_shared = before.Has(SlotWord::kShared);
+    auto metadata = std::make_unique<MessageMetadata>();
+    const bool has_some = before.Has(SlotState::kHasMetadata);
+    if (has_some && store_.groups() == nullptr) metadata->TakeFrom(Store::MetadataAt(from));
+    metadata->is_moved = true;
+    metadata->moved_from = original;
+    const bool is_shared = before.Has(SlotState::kShared);
     const std::uint32_t body_marks =
         is_shared ? to.slot->Share(&from.slot->shared()) : to.slot->Construct(std::move(from.slot->body()));
-    to.segment->data.Put(Store::PlaceOf(to), std::move(particulars));
+    to.segment->data.Put(Store::PlaceOf(to), std::move(metadata));
     aside.Add(original, to);
-    const SlotWord moved(before.phase(), Lane::OrdinalOf(ticket), body_marks | SlotWord::kHasParticulars,
-                         before.receive_count());
+    const SlotState moved(before.phase(), Lane::OrdinalOf(ticket), body_marks | SlotState::kHasMetadata,
+                          before.receive_count());
     Lane::PublishUnclaimable(*to.slot, moved.With(Phase::kBusy));  // it cannot end meanwhile
     aside.lane().ForgetSkip(ticket);
     store_.LowerDeadline(*to.segment, std::min(visible_at, store_.RetentionEnd(*to.slot)));
     if (store_.groups() == nullptr) {
-      Store::Disown(*to.slot, moved);
-    } else if (store_.groups()->Relocate(Store::ParticularsAt(from), Store::ParticularsAt(to), {to.segment, to.slot},
+      Store::Unlock(*to.slot, moved);
+    } else if (store_.groups()->Relocate(Store::MetadataAt(from), Store::MetadataAt(to), {to.segment, to.slot},
                                          moved)) {
-      store_.Enlist(mine, to);
+      store_.Requeue(local, to);
       store_.visible().Notify(1);
     }
-    while (aside.lane().Claim(mine.aside_view, kSlotsPerSegment, kOpenGate, WantAll()).size != 0) {
+    while (aside.lane().Claim(local.moved_cursor, kSlotsPerSegment, kOpenGate, WantAll()).size != 0) {
     }
 
     if (has_some) from.segment->data.Clear(Store::PlaceOf(from));
-    const SlotWord over = before.Without(SlotWord::kHasParticulars);
+    const SlotState over = before.Without(SlotState::kHasMetadata);
     if (is_shared) {
       Store::FreeLast(from, over);  // its hold is with the other slot
     } else {
-      Store::Disown(*from.slot, over.With(Phase::kDeleted).With(SlotWord::kHeld));
-      store_.Drop(from);
+      Store::Unlock(*from.slot, over.With(Phase::kDeleted).With(SlotState::kReferenced));
+      store_.ReleaseReference(from);
     }
   }
 
@@ -133,4 +134,4 @@ class StragglerMove {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_STRAGGLER_MOVE_H_
+#endif  // DECOUPLE_INTERNAL_QUEUE_COMPACTION_H_

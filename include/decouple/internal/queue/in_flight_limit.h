@@ -7,8 +7,8 @@
 // to a lease nor to nothing it counts as a lease: so the limit is never exceeded, and it is exact when nothing runs
 // concurrently.
 
-#ifndef DECOUPLE_INTERNAL_IN_FLIGHT_LIMIT_H_
-#define DECOUPLE_INTERNAL_IN_FLIGHT_LIMIT_H_
+#ifndef DECOUPLE_INTERNAL_QUEUE_IN_FLIGHT_LIMIT_H_
+#define DECOUPLE_INTERNAL_QUEUE_IN_FLIGHT_LIMIT_H_
 
 #include <algorithm>
 #include <atomic>
@@ -16,8 +16,9 @@
 #include <limits>
 #include <mutex>
 
-#include "decouple/internal/message_store.h"
-#include "decouple/internal/thread_record.h"
+#include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/rcu.h"
+#include "decouple/internal/message/message_store.h"
 
 namespace decouple::internal {
 
@@ -46,11 +47,11 @@ class InFlightLimit {
   }
 
   const std::atomic<std::uint64_t>& lane_gate() const { return lane_gate_; }
-  const std::atomic<std::uint64_t>& line_gate() const { return line_gate_; }
+  const std::atomic<std::uint64_t>& redelivery_gate() const { return redelivery_gate_; }
 
   // To take up to `most` messages that are found in another way. Returns for how many; 0: the gate is closed.
   std::uint32_t ClaimSingle(std::uint32_t most) {
-    const ReadSection section;  // orders the look at the gate, as in TicketLane::Claim()
+    const RcuReadGuard section;  // orders the look at the gate, as in TicketLane::Claim()
     std::uint64_t claims = single_claims_.load(std::memory_order_relaxed);
     std::uint64_t claimed = 0;
     do {
@@ -65,14 +66,15 @@ class InFlightLimit {
   bool OpenFor(Claimant claimant) {
     const std::lock_guard lock(mutex_);
     if (most_ == kNone) {
-      for (auto* gate : {&lane_gate_, &line_gate_, &single_gate_}) gate->store(kOpenUntil, std::memory_order_relaxed);
+      for (auto* gate : {&lane_gate_, &redelivery_gate_, &single_gate_})
+        gate->store(kOpenUntil, std::memory_order_relaxed);
       return true;
     }
     CloseAll();
-    Synchronize();  // nobody claims any more, until we open
+    RcuSynchronize();  // nobody claims any more, until we open
     // What ended leases is read before what began them: the difference is too high at most.
     const QueueSums sums = store_.Sums();
-    const auto* line = store_.line();
+    const auto* line = store_.redelivery_lane();
     const std::uint64_t claims = store_.lane().head() + (line == nullptr ? 0 : line->head()) +
                                  single_claims_.load(std::memory_order_relaxed) + sums.hidden_again;
     const std::uint64_t ended = sums.not_leased + sums.removed_in_flight() + sums.returned;
@@ -82,7 +84,7 @@ class InFlightLimit {
     const std::uint64_t share_of_others = room / 4;
     const auto share = [&](Claimant of) { return of == claimant ? room - 2 * share_of_others : share_of_others; };
     lane_gate_.store(store_.lane().head() + share(Claimant::kLane), std::memory_order_relaxed);
-    line_gate_.store((line == nullptr ? 0 : line->head()) + share(Claimant::kLine), std::memory_order_relaxed);
+    redelivery_gate_.store((line == nullptr ? 0 : line->head()) + share(Claimant::kLine), std::memory_order_relaxed);
     single_gate_.store(single_claims_.load(std::memory_order_relaxed) + share(Claimant::kSingle),
                        std::memory_order_relaxed);
     return true;
@@ -90,7 +92,7 @@ class InFlightLimit {
 
  private:
   void CloseAll() {
-    for (auto* gate : {&lane_gate_, &line_gate_, &single_gate_}) gate->store(0, std::memory_order_relaxed);
+    for (auto* gate : {&lane_gate_, &redelivery_gate_, &single_gate_}) gate->store(0, std::memory_order_relaxed);
   }
 
   Store& store_;
@@ -98,11 +100,11 @@ class InFlightLimit {
   std::int64_t most_ = kNone;  // under the mutex
   // Read by every claim, written here alone. Relaxed: what a claim publishes, it publishes by other words.
   alignas(kCacheLine) std::atomic<std::uint64_t> lane_gate_{0};
-  std::atomic<std::uint64_t> line_gate_{0};
+  std::atomic<std::uint64_t> redelivery_gate_{0};
   std::atomic<std::uint64_t> single_gate_{0};
   alignas(kCacheLine) std::atomic<std::uint64_t> single_claims_{0};
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_IN_FLIGHT_LIMIT_H_
+#endif  // DECOUPLE_INTERNAL_QUEUE_IN_FLIGHT_LIMIT_H_

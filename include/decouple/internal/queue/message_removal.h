@@ -1,8 +1,8 @@
 // Going through many messages at once: to remove all (purge) or those at the head that are past their retention, to
 // find the oldest, and to have all looked at again when the retention has changed.
 
-#ifndef DECOUPLE_INTERNAL_CLEARING_H_
-#define DECOUPLE_INTERNAL_CLEARING_H_
+#ifndef DECOUPLE_INTERNAL_QUEUE_MESSAGE_REMOVAL_H_
+#define DECOUPLE_INTERNAL_QUEUE_MESSAGE_REMOVAL_H_
 
 #include <algorithm>
 #include <array>
@@ -11,46 +11,50 @@
 #include <cstdint>
 #include <limits>
 
-#include "decouple/internal/message_store.h"
+#include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/rcu.h"
+#include "decouple/internal/base/single_writer_counter.h"
+#include "decouple/internal/base/time_math.h"
+#include "decouple/internal/message/message_store.h"
 
 namespace decouple::internal {
 
 template <typename T>
-class Clearing {
+class MessageRemoval {
  public:
   using Store = MessageStore<T>;
   using Slot = typename Store::Slot;
   using Lane = typename Store::Lane;
-  using Line = typename Store::Line;
+  using RedeliveryLane = typename Store::RedeliveryLane;
   using Segment = typename Store::Segment;
   using Message = typename Store::Message;
-  using Mine = typename Store::Mine;
+  using LocalState = typename Store::LocalState;
 
-  explicit Clearing(Store& store) : store_(store) {}
+  explicit MessageRemoval(Store& store) : store_(store) {}
 
   // Removes ready messages that are past their retention from the head on, at most `most` of them. They lie in the
   // order of sending, so the first that is not ends it. In other states the sweep finds them. Returns an instant before
   // which nothing was sent that is there now, or comes there later.
-  std::int64_t ExpiredAtHead(Mine& mine, std::int64_t now, std::uint32_t most) {
+  std::int64_t ExpiredAtHead(LocalState& local, std::int64_t now, std::uint32_t most) {
     constexpr std::int64_t kUnknown = std::numeric_limits<std::int64_t>::min();
     std::int64_t head_sent_at = kUnknown;
-    const auto wants = [&](const Slot& slot, SlotWord word) {
-      if (word.phase() == Phase::kForward || store_.RetentionEnd(slot) <= now) return true;
+    const auto wants = [&](const Slot& slot, SlotState word) {
+      if (word.phase() == Phase::kRequeued || store_.RetentionEnd(slot) <= now) return true;
       head_sent_at = slot.sent_at.load(std::memory_order_relaxed);
       return false;
     };
     while (most > 0) {
       head_sent_at = kUnknown;
       const bool was_empty = store_.lane().LooksEmpty();
-      const auto run = store_.lane().Claim(mine.view, most, kOpenGate, wants);
+      const auto run = store_.lane().Claim(local.cursor, most, kOpenGate, wants);
       if (run.size == 0) return head_sent_at == kUnknown && was_empty ? now : head_sent_at;
-      mine.counts.not_leased.Add(run.size);
-      run.ForEachTaken([&](Slot& slot, SlotWord word) {
-        if (word.phase() == Phase::kForward) {
+      local.counts.not_leased.Add(run.size);
+      run.ForEachTaken([&](Slot& slot, SlotState word) {
+        if (word.phase() == Phase::kRequeued) {
           // Next in any case, as it is at the head: there it waits for the receiver.
-          store_.Enlist(mine, Store::TakeForward({run.segment, &slot}, word));
+          store_.Requeue(local, Store::TakeRequeued({run.segment, &slot}, word));
         } else {
-          RemoveOwned(mine, {run.segment, &slot}, word, &OwnedQueueCounts::expired);
+          RemoveOwned(local, {run.segment, &slot}, word, &LocalQueueCounts::expired);
         }
       });
       most -= std::min(most, run.size);
@@ -60,28 +64,28 @@ class Clearing {
   }
 
   // Removes every message that was sent before the call, in whatever state it is. O(messages).
-  void Everything(Mine& mine) {
+  void Everything(LocalState& local) {
     store_.bias().Revoke();
-    ReadyBefore(mine, store_.lane().tail());
+    ReadyBefore(local, store_.lane().tail());
     store_.ForEachLane([&](Lane& lane) {
       for (std::uint32_t chunk = 0; chunk < lane.pool().chunk_numbers_end(); ++chunk) {
-        for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) AllOfSegment(mine, lane, chunk * kSlotsPerSegment + i);
+        for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) AllOfSegment(local, lane, chunk * kSlotsPerSegment + i);
         lane.TryRetire(2 * kSlotsPerSegment);
       }
     });
     store_.bias().Restore();
-    DrainLine(mine);
+    DrainLine(local);
     store_.lane().TryRetire(2 * kSlotsPerSegment);
   }
 
   // When the message at the head will be past its retention, if it is a ready one; else for ever.
-  std::int64_t HeadRetentionEnd(Mine& mine) {
+  std::int64_t HeadRetentionEnd(LocalState& local) {
     std::int64_t end = kForever;
-    const auto run = store_.lane().Claim(mine.view, 1, kOpenGate, [&](const Slot& slot, SlotWord word) {
+    const auto run = store_.lane().Claim(local.cursor, 1, kOpenGate, [&](const Slot& slot, SlotState word) {
       if (word.phase() == Phase::kReady) end = store_.RetentionEnd(slot);
       return false;
     });
-    mine.counts.not_leased.Add(run.size);
+    local.counts.not_leased.Add(run.size);
     return end;
   }
 
@@ -93,8 +97,8 @@ class Clearing {
     ForEachSegment([&](Lane& lane, Segment& segment, std::uint64_t ordinal) {
       if (ordinal > Lane::OrdinalOf(lane.head()) + 1 && !store_.has_older_ones()) return;
       for (const Slot& slot : segment.slots) {
-        const SlotWord word(slot.word.load(std::memory_order_acquire));
-        const bool counts = word.IsOf(ordinal) && word.phase() != Phase::kDone && word.phase() != Phase::kForward &&
+        const SlotState word(slot.word.load(std::memory_order_acquire));
+        const bool counts = word.IsOf(ordinal) && word.phase() != Phase::kDone && word.phase() != Phase::kRequeued &&
                             word.phase() != Phase::kDeleted && word.receive_count() < Store::kReceivesBeforeTheBack;
         if (counts) oldest = std::min(oldest, slot.sent_at.load(std::memory_order_relaxed));
       }
@@ -115,7 +119,7 @@ class Clearing {
   void ForEachSegment(Visit visit) {
     store_.ForEachLane([&](Lane& lane) {
       for (std::uint32_t number = 0; number < lane.pool().chunk_numbers_end() * kSlotsPerSegment; ++number) {
-        const ReadSection section;
+        const RcuReadGuard section;
         Segment* const segment = lane.pool().Find(number);
         if (segment == nullptr) continue;
         const std::uint64_t ordinal = segment->ordinal.load(std::memory_order_acquire);
@@ -124,45 +128,45 @@ class Clearing {
     });
   }
 
-  void ReadyBefore(Mine& mine, std::uint64_t end) {
+  void ReadyBefore(LocalState& local, std::uint64_t end) {
     Lane& lane = store_.lane();
     while (lane.head() < end) {
-      const auto run = lane.Claim(mine.view, kSlotsPerSegment, kOpenGate, WantAll());
+      const auto run = lane.Claim(local.cursor, kSlotsPerSegment, kOpenGate, WantAll());
       if (run.size == 0) return;  // a sender has its ticket, but its message is not there yet
-      mine.counts.not_leased.Add(run.size);
-      run.ForEachTaken([&](Slot& slot, SlotWord word) {
-        if (word.phase() == Phase::kForward) {
-          Unlist(mine, Store::TakeForward({run.segment, &slot}, word));
+      local.counts.not_leased.Add(run.size);
+      run.ForEachTaken([&](Slot& slot, SlotState word) {
+        if (word.phase() == Phase::kRequeued) {
+          Unqueue(local, Store::TakeRequeued({run.segment, &slot}, word));
         } else {
-          RemoveOwned(mine, {run.segment, &slot}, word, &OwnedQueueCounts::purged);
+          RemoveOwned(local, {run.segment, &slot}, word, &LocalQueueCounts::purged);
         }
       });
       if (run.ends_round) lane.RetireRound();
     }
   }
 
-  void AllOfSegment(Mine& mine, Lane& lane, std::uint32_t number) {
-    while (!TryAllOfSegment(mine, lane, number)) Relax();
+  void AllOfSegment(LocalState& local, Lane& lane, std::uint32_t number) {
+    while (!TryAllOfSegment(local, lane, number)) Relax();
   }
 
   // False: somebody else owned a slot just then.
-  bool TryAllOfSegment(Mine& mine, Lane& lane, std::uint32_t number) {
+  bool TryAllOfSegment(LocalState& local, Lane& lane, std::uint32_t number) {
     bool complete = true;
     std::uint64_t owned = 0;
     Segment* segment = nullptr;
-    std::array<SlotWord, kSlotsPerSegment> before;
+    std::array<SlotState, kSlotsPerSegment> before;
     {
-      const ReadSection section;  // until we own a slot, the segment may go
+      const RcuReadGuard section;  // until we own a slot, the segment may go
       segment = lane.pool().Find(number);
       if (segment == nullptr) return true;
       const std::uint64_t ordinal = segment->ordinal.load(std::memory_order_acquire);
       for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) {
-        const SlotWord word(segment->slots[i].word.load(std::memory_order_acquire));
+        const SlotState word(segment->slots[i].word.load(std::memory_order_acquire));
         const bool has_message =
-            word.IsOf(ordinal) && (word.phase() == Phase::kInFlight || word.phase() == Phase::kListed ||
+            word.IsOf(ordinal) && (word.phase() == Phase::kInFlight || word.phase() == Phase::kVisibleAgain ||
                                    word.phase() == Phase::kDelayed || word.phase() == Phase::kBusy);
         if (!has_message) continue;
-        if (word.phase() == Phase::kBusy || !Store::TryOwn(segment->slots[i], word)) {
+        if (word.phase() == Phase::kBusy || !Store::TryLock(segment->slots[i], word)) {
           complete = false;
           continue;
         }
@@ -177,34 +181,35 @@ class Clearing {
       }
     };
     for_each_owned(
-        [&](Message message, SlotWord word) { store_.Remove(mine, message, word, &OwnedQueueCounts::purged); });
-    for_each_owned([&](Message message, SlotWord) { store_.Drop(message); });  // bodies end while nothing is owned
+        [&](Message message, SlotState word) { store_.Remove(local, message, word, &LocalQueueCounts::purged); });
+    for_each_owned(
+        [&](Message message, SlotState) { store_.ReleaseReference(message); });  // bodies end while nothing is owned
     return complete;
   }
 
   // Entries of the line name nothing any more, for the most part: those go, so that their slots are free.
-  void DrainLine(Mine& mine) {
-    Line* const line = store_.line();
+  void DrainLine(LocalState& local) {
+    RedeliveryLane* const line = store_.redelivery_lane();
     if (line == nullptr) return;
     const std::uint64_t end = line->tail();
     while (line->head() < end) {
-      const auto run = line->Claim(mine.line_view, kSlotsPerSegment, kOpenGate, WantAll());
+      const auto run = line->Claim(local.redelivery_cursor, kSlotsPerSegment, kOpenGate, WantAll());
       if (run.size == 0) return;
-      mine.counts.not_leased.Add(run.size);
-      run.ForEachTaken([&](auto& entry, SlotWord word) { Unlist(mine, Store::TakeEntry(entry, word)); });
+      local.counts.not_leased.Add(run.size);
+      run.ForEachTaken([&](auto& entry, SlotState word) { Unqueue(local, Store::TakeEntry(entry, word)); });
       if (run.ends_round) line->RetireRound();
     }
   }
 
   // What a line named is purged too.
-  void Unlist(Mine& mine, Message message) {
-    SlotWord before;
-    if (store_.TakeFromLine(message, before)) RemoveOwned(mine, message, before, &OwnedQueueCounts::purged);
+  void Unqueue(LocalState& local, Message message) {
+    SlotState before;
+    if (store_.TakeFromRedelivery(message, before)) RemoveOwned(local, message, before, &LocalQueueCounts::purged);
   }
 
-  void RemoveOwned(Mine& mine, Message message, SlotWord before, OwnedCounter OwnedQueueCounts::*how) {
-    store_.Remove(mine, message, before, how);
-    store_.Drop(message);
+  void RemoveOwned(LocalState& local, Message message, SlotState before, SingleWriterCounter LocalQueueCounts::*how) {
+    store_.Remove(local, message, before, how);
+    store_.ReleaseReference(message);
   }
 
   Store& store_;
@@ -212,4 +217,4 @@ class Clearing {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_CLEARING_H_
+#endif  // DECOUPLE_INTERNAL_QUEUE_MESSAGE_REMOVAL_H_

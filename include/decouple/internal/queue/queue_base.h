@@ -1,7 +1,7 @@
 // A queue of either kind and any body, as others know it that only point to it.
 
-#ifndef DECOUPLE_INTERNAL_ANY_QUEUE_H_
-#define DECOUPLE_INTERNAL_ANY_QUEUE_H_
+#ifndef DECOUPLE_INTERNAL_QUEUE_QUEUE_BASE_H_
+#define DECOUPLE_INTERNAL_QUEUE_QUEUE_BASE_H_
 
 #include <cstdint>
 #include <memory>
@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "decouple/clock.h"
-#include "decouple/internal/dead_letter_links.h"
-#include "decouple/internal/sender_permissions.h"
+#include "decouple/internal/queue/access_policy.h"
+#include "decouple/internal/queue/redrive/dead_letter_links.h"
 
 namespace decouple::internal {
 
@@ -27,10 +27,10 @@ enum class MoveOutcome { kMoved, kNothing, kNoRoom, kClosed, kNoSource };
 
 class MessageMoves;
 
-class AnyQueue : public std::enable_shared_from_this<AnyQueue> {
+class QueueBase : public std::enable_shared_from_this<QueueBase> {
  public:
-  AnyQueue(const AnyQueue&) = delete;
-  AnyQueue& operator=(const AnyQueue&) = delete;
+  QueueBase(const QueueBase&) = delete;
+  QueueBase& operator=(const QueueBase&) = delete;
 
   const std::string& name() const { return name_; }
   std::uint64_t identity() const { return identity_; }
@@ -42,19 +42,19 @@ class AnyQueue : public std::enable_shared_from_this<AnyQueue> {
   virtual bool closed() const = 0;
 
   // Moves the next visible message to `to`, or if that is null to the queue whose dead letter it is.
-  virtual MoveOutcome MoveOne(AnyQueue* to) = 0;
+  virtual MoveOutcome MoveOne(QueueBase* to) = 0;
   // The tasks that do so.
   virtual MessageMoves& moves() = 0;
 
-  SenderPermissions& senders() { return senders_; }
+  AccessPolicy& senders() { return senders_; }
 
   DeadLetterLinks& dead_letters() { return dead_letters_; }
   const DeadLetterLinks& dead_letters() const { return dead_letters_; }
 
  protected:
-  AnyQueue(QueueKind kind, const char* body_type, std::string name, std::uint64_t identity)
+  QueueBase(QueueKind kind, const char* body_type, std::string name, std::uint64_t identity)
       : kind_(kind), body_type_(body_type), name_(std::move(name)), identity_(identity) {}
-  virtual ~AnyQueue() = default;
+  virtual ~QueueBase() = default;
 
  private:
   const QueueKind kind_;
@@ -62,9 +62,9 @@ class AnyQueue : public std::enable_shared_from_this<AnyQueue> {
   const std::string name_;
   const std::uint64_t identity_;
   DeadLetterLinks dead_letters_;
-  SenderPermissions senders_;
+  AccessPolicy senders_;
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_ANY_QUEUE_H_
+#endif  // DECOUPLE_INTERNAL_QUEUE_QUEUE_BASE_H_

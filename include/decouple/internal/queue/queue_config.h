@@ -1,7 +1,7 @@
 // What a queue's options come to once they are checked: numbers that calls read without a lock.
 
-#ifndef DECOUPLE_INTERNAL_QUEUE_SETTINGS_H_
-#define DECOUPLE_INTERNAL_QUEUE_SETTINGS_H_
+#ifndef DECOUPLE_INTERNAL_QUEUE_QUEUE_CONFIG_H_
+#define DECOUPLE_INTERNAL_QUEUE_QUEUE_CONFIG_H_
 
 #include <algorithm>
 #include <atomic>
@@ -15,13 +15,12 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "decouple/attributes.h"
 #include "decouple/error.h"
-#include "decouple/internal/range_checks.h"
-#include "decouple/internal/sleeper.h"
+#include "decouple/internal/base/range_checks.h"
 #include "decouple/limits.h"
+#include "decouple/message_attributes.h"
 #include "decouple/queue_options.h"
-#include "decouple/redrive.h"
+#include "decouple/redrive_policy.h"
 
 namespace decouple::internal {
 
@@ -116,9 +115,9 @@ inline absl::Status CheckToken(const char* what, std::string_view token) {
                                 "\"; allowed are 1 to 128 letters, digits and punctuation characters"));
 }
 
-class QueueSettings {
+class QueueConfig {
  public:
-  explicit QueueSettings(const Limits& limits) : limits_(limits) {}
+  explicit QueueConfig(const Limits& limits) : limits_(limits) {}
 
   // Takes over what is given and has been checked.
   void Apply(const QueueAttributes& attributes) {
@@ -151,4 +150,4 @@ class QueueSettings {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_QUEUE_SETTINGS_H_
+#endif  // DECOUPLE_INTERNAL_QUEUE_QUEUE_CONFIG_H_

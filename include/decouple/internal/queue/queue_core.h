@@ -2,8 +2,8 @@
 // What becomes of it with time, and what its deliveries do with it, are layers of their own below (queue_upkeep.h,
 // delivery_core.h).
 
-#ifndef DECOUPLE_INTERNAL_QUEUE_CORE_H_
-#define DECOUPLE_INTERNAL_QUEUE_CORE_H_
+#ifndef DECOUPLE_INTERNAL_QUEUE_QUEUE_CORE_H_
+#define DECOUPLE_INTERNAL_QUEUE_QUEUE_CORE_H_
 
 #include <algorithm>
 #include <atomic>
@@ -20,32 +20,33 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "decouple/attributes.h"
 #include "decouple/batch.h"
 #include "decouple/clock.h"
 #include "decouple/delivery.h"
 #include "decouple/error.h"
-#include "decouple/internal/any_queue.h"
-#include "decouple/internal/dead_letter_linking.h"
-#include "decouple/internal/event_count.h"
-#include "decouple/internal/fifo_groups.h"
-#include "decouple/internal/handover.h"
-#include "decouple/internal/message_move.h"
-#include "decouple/internal/message_store.h"
-#include "decouple/internal/moving.h"
-#include "decouple/internal/published.h"
-#include "decouple/internal/publishing.h"
-#include "decouple/internal/queue_rules.h"
-#include "decouple/internal/queue_settings.h"
-#include "decouple/internal/queue_upkeep.h"
-#include "decouple/internal/receipts.h"
-#include "decouple/internal/redriving.h"
-#include "decouple/internal/request_checks.h"
-#include "decouple/internal/straggler_move.h"
-#include "decouple/internal/transfer.h"
+#include "decouple/internal/base/event_count.h"
+#include "decouple/internal/base/time_math.h"
+#include "decouple/internal/message/message_groups.h"
+#include "decouple/internal/message/message_store.h"
+#include "decouple/internal/message/topic_delivery.h"
+#include "decouple/internal/queue/compaction.h"
+#include "decouple/internal/queue/message_writer.h"
+#include "decouple/internal/queue/queue_base.h"
+#include "decouple/internal/queue/queue_config.h"
+#include "decouple/internal/queue/queue_rules.h"
+#include "decouple/internal/queue/queue_upkeep.h"
+#include "decouple/internal/queue/receipts.h"
+#include "decouple/internal/queue/receive_grant.h"
+#include "decouple/internal/queue/redrive/dead_letter_checks.h"
+#include "decouple/internal/queue/redrive/message_transfer.h"
+#include "decouple/internal/queue/redrive/move_task.h"
+#include "decouple/internal/queue/redrive/move_to_dead_letters.h"
+#include "decouple/internal/queue/redrive/move_to_queue.h"
+#include "decouple/internal/queue/request_checks.h"
 #include "decouple/message.h"
+#include "decouple/message_attributes.h"
 #include "decouple/queue_options.h"
-#include "decouple/redrive.h"
+#include "decouple/redrive_policy.h"
 
 namespace decouple::internal {
 
@@ -55,7 +56,7 @@ class QueueCore : public QueueUpkeep<T> {
 
  public:
   using typename Base::Message;
-  using typename Base::Mine;
+  using typename Base::LocalState;
   using typename Base::Store;
   using Lane = typename Store::Lane;
   using Slot = typename Store::Slot;
@@ -67,24 +68,24 @@ class QueueCore : public QueueUpkeep<T> {
 
   // Takes over a message that another queue gives up; it is visible at once. False: the queue is closed or full, and
   // nothing has happened. Runs no code of the user's but the body's move.
-  virtual bool TakeOver(Transfer<T>& transfer) = 0;
+  virtual bool EnqueueTransfer(Transfer<T>& transfer) = 0;
 
   // Takes a message that a topic brings, as if it were sent now, without waiting for room. Runs no code of the user's.
-  virtual Acceptance Accept(const Published& published) = 0;
+  virtual Acceptance Enqueue(const TopicDelivery& published) = 0;
 
   Clock& clock() const override { return clock_; }
   MessageMoves& moves() override { return moves_of_messages_; }
 
-  MoveOutcome MoveOne(AnyQueue* to) override {
+  MoveOutcome MoveOne(QueueBase* to) override {
     ReceiveResult<T> one;
     if (!TryReceiveOne(*one)) return MoveOutcome::kNoRoom;
     if (one->empty()) return MoveOutcome::kNothing;
     const Delivery<T>& delivery = one->front();
-    SlotWord before;
+    SlotState before;
     if (receipts_.Find(delivery.message_, delivery.receive_count(), before) != Receipts<T>::Found::kOwned) {
       return MoveOutcome::kNoRoom;  // purged, or over, just now
     }
-    return moving_.Move(store_.mine(), delivery.message_, before, to);
+    return moving_.Move(store_.local(), delivery.message_, before, to);
   }
 
   // ---- receiving ----------------------------------------------------------------------------------------------------
@@ -100,7 +101,7 @@ class QueueCore : public QueueUpkeep<T> {
   }
 
   absl::StatusOr<StatusBatchResults> DeleteBatch(std::span<const DeleteBatchEntry> entries) {
-    absl::Status status = CheckBatch(entries, settings_.limits());
+    absl::Status status = CheckBatch(entries, config_.limits());
     if (status.ok()) status = this->TakeDelete();
     if (!status.ok()) return status;
     StatusBatchResults results;
@@ -109,7 +110,7 @@ class QueueCore : public QueueUpkeep<T> {
   }
 
   absl::StatusOr<StatusBatchResults> ChangeVisibilityBatch(std::span<const ChangeVisibilityBatchEntry> entries) {
-    if (absl::Status status = CheckBatch(entries, settings_.limits()); !status.ok()) return status;
+    if (absl::Status status = CheckBatch(entries, config_.limits()); !status.ok()) return status;
     StatusBatchResults results;
     for (const auto& entry : entries)
       results.push_back(receipts_.ChangeVisibility(entry.receipt, entry.visibility_timeout));
@@ -119,10 +120,10 @@ class QueueCore : public QueueUpkeep<T> {
   // ---- the queue as a whole -----------------------------------------------------------------------------------------
 
   absl::Status SetAttributes(const QueueAttributes& attributes) {
-    std::shared_ptr<AnyQueue> former;
+    std::shared_ptr<QueueBase> former;
     {
       const std::lock_guard lock(setting_);  // what goes together is checked and changed together; no user code here
-      absl::Status status = CheckQueueAttributes(attributes, settings_.limits());
+      absl::Status status = CheckQueueAttributes(attributes, config_.limits());
       if (status.ok()) status = CheckOwnAttributes(attributes);
       if (status.ok() && attributes.redrive) status = LinkDeadLetters(*this, *attributes.redrive, former);
       if (!status.ok()) return status;
@@ -141,40 +142,40 @@ class QueueCore : public QueueUpkeep<T> {
 
   absl::Status Purge() {
     const std::int64_t now = store_.Now();
-    const std::int64_t interval = absl::ToInt64Nanoseconds(settings_.limits().purge_interval);
+    const std::int64_t interval = absl::ToInt64Nanoseconds(config_.limits().purge_interval);
     {
       const std::lock_guard lock(purging_);
-      if (purged_at_ != kNever && now < Later(purged_at_, interval)) {
+      if (purged_at_ != kNever && now < SaturatingAdd(purged_at_, interval)) {
         return MakeError(
             Error::kPurgeQueueInProgress,
             absl::StrCat("the queue was purged ", absl::FormatDuration(absl::Nanoseconds(now - purged_at_)),
-                         " ago; allowed is one purge in ", absl::FormatDuration(settings_.limits().purge_interval)));
+                         " ago; allowed is one purge in ", absl::FormatDuration(config_.limits().purge_interval)));
       }
       purged_at_ = now;
     }
-    clearing_.Everything(store_.mine());
+    removal_.Everything(store_.local());
     ForgetSends();
     return absl::OkStatus();
   }
 
   // The last handle is gone: the core goes with the last delivery.
   void Abandon() {
-    std::shared_ptr<AnyQueue> former;
+    std::shared_ptr<QueueBase> former;
     LinkDeadLetters(*this, Redrive{}, former).IgnoreError();  // nobody receives any more
     // A message that was moved to and fro may hold a body of this very queue, which would keep itself alive by it.
-    if (store_.Sums().taken_over > 0) clearing_.Everything(store_.mine());
+    if (store_.Sums().taken_over > 0) removal_.Everything(store_.local());
     this->EndWithLastDelivery();
   }
 
  protected:
   // `groups`: as for MessageStore. Attributes are set by SetAttributes() before first use, once a handle exists.
-  QueueCore(const QueueRules& rules, std::unique_ptr<FifoGroups> groups, const Limits& limits, std::string name,
+  QueueCore(const QueueRules& rules, std::unique_ptr<MessageGroups> groups, const Limits& limits, std::string name,
             std::uint64_t seed, Clock* clock)
       : Base(rules, std::move(groups), limits, std::move(name), seed, clock),
-        publishing_(store_),
+        writer_(store_),
         moves_(store_),
         redriving_(*this, store_),
-        handover_(store_, redriving_),
+        grant_(store_, redriving_),
         moving_(*this, store_) {}
   ~QueueCore() override = default;
 
@@ -185,14 +186,14 @@ class QueueCore : public QueueUpkeep<T> {
   virtual void ForgetSends() = 0;
 
   // Whether it may come in at all; kTaken if so.
-  Acceptance CheckPublished(const Published& published) {
+  Acceptance CheckTopicDelivery(const TopicDelivery& published) {
     if (!this->senders().Allows(published.topic)) [[unlikely]]
       return Acceptance::kDenied;
     const T& body = *static_cast<const T*>(published.body->body());
     return checks_.CheckBody(body, published.body->bytes()).ok() ? Acceptance::kTaken : Acceptance::kRefused;
   }
 
-  std::int64_t NowOf(const Published& published) const {
+  std::int64_t NowOf(const TopicDelivery& published) const {
     return published.clock == &clock_ ? published.now : store_.Now();
   }
 
@@ -210,10 +211,10 @@ class QueueCore : public QueueUpkeep<T> {
   // What fails a batch of sends as a whole, or a result an entry: its error, or one to be filled in when it is sent.
   template <typename CheckOptions>
   absl::StatusOr<SendBatchResults> CheckSendBatch(std::span<SendBatchEntry<T>> entries, CheckOptions check_options) {
-    if (absl::Status status = CheckBatch(entries, settings_.limits()); !status.ok()) return status;
+    if (absl::Status status = CheckBatch(entries, config_.limits()); !status.ok()) return status;
     std::size_t all_bytes = 0;
     for (const auto& entry : entries) all_bytes += SizeOf(entry.body, entry.options);
-    if (absl::Status status = CheckBatchBytes(all_bytes, settings_.limits()); !status.ok()) return status;
+    if (absl::Status status = CheckBatchBytes(all_bytes, config_.limits()); !status.ok()) return status;
     SendBatchResults results;
     results.reserve(entries.size());
     for (const auto& entry : entries) {
@@ -232,27 +233,27 @@ class QueueCore : public QueueUpkeep<T> {
 
   std::int64_t VisibilityTimeoutOf(const ReceiveOptions& options) const {
     return options.visibility_timeout ? absl::ToInt64Nanoseconds(*options.visibility_timeout)
-                                      : settings_.visibility_timeout();
+                                      : config_.visibility_timeout();
   }
 
   // Makes deliveries of held messages.
   auto SinkTo(Deliveries<T>& deliveries) {
-    return [ this, &deliveries ](Message message, SlotWord received) __attribute__((always_inline)) {
+    return [ this, &deliveries ](Message message, SlotState received) __attribute__((always_inline)) {
       deliveries.Add(this, message, received);
     };
   }
 
   // What there is at `now`. False: there may be something, but too much is in flight.
-  template <typename Leasing>
-  bool TryReceive(Leasing& leasing, Mine& mine, const ReceiveOptions& options, std::int64_t now,
+  template <typename Receiver>
+  bool TryReceive(Receiver& receiver, LocalState& local, const ReceiveOptions& options, std::int64_t now,
                   Deliveries<T>& deliveries) {
     const std::int64_t timeout = VisibilityTimeoutOf(options);
-    LeaseRequest request{static_cast<std::uint32_t>(options.max_messages), now, Later(now, timeout)};
+    LeaseRequest request{static_cast<std::uint32_t>(options.max_messages), now, SaturatingAdd(now, timeout)};
     auto sink = SinkTo(deliveries);
     for (int patience = kSweepsPerReceive;; --patience) {
-      this->SweepDue(mine, now);
+      this->SweepDue(local, now);
       request.most = static_cast<std::uint32_t>(options.max_messages - deliveries.size());
-      const bool below_limit = leasing.Lease(mine, request, sink);
+      const bool below_limit = receiver.Lease(local, request, sink);
       if (deliveries.size() == options.max_messages) return true;
       if (timeout == 0 && !deliveries.empty())
         return true;  // these are due again, and not to be given twice in one call
@@ -262,30 +263,30 @@ class QueueCore : public QueueUpkeep<T> {
     }
   }
 
-  // `options` have been checked; `leasing` is that of the queue's kind.
-  template <typename Leasing>
-  ReceiveResult<T> Receive(Leasing& leasing, const ReceiveOptions& options) {
+  // `options` have been checked; `receiver` is that of the queue's kind.
+  template <typename Receiver>
+  ReceiveResult<T> Receive(Receiver& receiver, const ReceiveOptions& options) {
     ReceiveResult<T> result;
-    Receive(leasing, options, store_.Now(), result);
+    Receive(receiver, options, store_.Now(), result);
     return result;
   }
 
   // What is there at `now`, on top of what `result` has, or else what comes.
-  template <typename Leasing>
-  [[gnu::noinline]] void Receive(Leasing& leasing, const ReceiveOptions& options, std::int64_t now,
+  template <typename Receiver>
+  [[gnu::noinline]] void Receive(Receiver& receiver, const ReceiveOptions& options, std::int64_t now,
                                  ReceiveResult<T>& result) {
-    Mine& mine = store_.mine();
-    if (TryReceive(leasing, mine, options, now, *result)) {
+    LocalState& local = store_.local();
+    if (TryReceive(receiver, local, options, now, *result)) {
       if (!result->empty()) [[likely]]
         return;
       const std::int64_t wait = WaitOf(options);
       if (wait != 0) {
-        Await(leasing, mine, options, Later(store_.Now(), wait), result);
+        Await(receiver, local, options, SaturatingAdd(store_.Now(), wait), result);
       } else if (this->drained()) {
         result = ReceiveResult<T>(Drained());
       }
     } else if (const std::int64_t wait = WaitOf(options); wait != 0) {
-      Await(leasing, mine, options, Later(store_.Now(), wait), result);
+      Await(receiver, local, options, SaturatingAdd(store_.Now(), wait), result);
     } else if (rules_.over_limit_fails) {
       result =
           ReceiveResult<T>(MakeError(Error::kOverLimit, absl::StrCat("the queue's maximum of messages in flight, ",
@@ -293,28 +294,28 @@ class QueueCore : public QueueUpkeep<T> {
                                                                      ", is reached; delete some first")));
     }
     if (result.ok() && result->empty()) {
-      mine.counts.empty_receives.Add(1);
+      local.counts.empty_receives.Add(1);
       // Not each time: one who polls an empty queue would get in the senders' way.
-      if (mine.counts.empty_receives.value() % kEmptyReceivesPerTidy == 1) moves_.Tidy(mine);
+      if (local.counts.empty_receives.value() % kEmptyReceivesPerTidy == 1) moves_.Tidy(local);
     }
   }
 
-  using Base::admission_;
+  using Base::capacity_gate_;
   using Base::checks_;
-  using Base::clearing_;
+  using Base::removal_;
   using Base::clock_;
   using Base::limit_;
   using Base::quota_;
   using Base::receipts_;
   using Base::rules_;
-  using Base::settings_;
+  using Base::config_;
   using Base::store_;
 
-  Publishing<T> publishing_;
-  StragglerMove<T> moves_;
-  Redriving<T> redriving_;
-  Handover<T> handover_;
-  Moving<T> moving_;
+  MessageWriter<T> writer_;
+  Compaction<T> moves_;
+  MoveToDeadLetters<T> redriving_;
+  ReceiveGrant<T> grant_;
+  MoveToQueue<T> moving_;
   MessageMoves moves_of_messages_;
 
  private:
@@ -329,12 +330,12 @@ class QueueCore : public QueueUpkeep<T> {
   // ---- receiving ----------------------------------------------------------------------------------------------------
 
   std::int64_t WaitOf(const ReceiveOptions& options) const {
-    return options.wait ? absl::ToInt64Nanoseconds(*options.wait) : settings_.receive_wait();
+    return options.wait ? absl::ToInt64Nanoseconds(*options.wait) : config_.receive_wait();
   }
 
   // The long poll: until there is something, the deadline, or the queue's closing.
-  template <typename Leasing>
-  void Await(Leasing& leasing, Mine& mine, const ReceiveOptions& options, std::int64_t deadline,
+  template <typename Receiver>
+  void Await(Receiver& receiver, LocalState& local, const ReceiveOptions& options, std::int64_t deadline,
              ReceiveResult<T>& result) {
     const bool was_closed = this->closed();
     bool watching = false;
@@ -342,7 +343,7 @@ class QueueCore : public QueueUpkeep<T> {
       EventCount::Waiter waiter(store_.visible());
       for (;;) {
         const std::int64_t now = store_.Now();
-        const bool below_limit = TryReceive(leasing, mine, options, now, *result);
+        const bool below_limit = TryReceive(receiver, local, options, now, *result);
         if (!result->empty()) break;
         if (this->drained()) {
           result = ReceiveResult<T>(Drained());
@@ -366,11 +367,11 @@ class QueueCore : public QueueUpkeep<T> {
   }
 
   void Apply(const QueueAttributes& attributes) {
-    settings_.Apply(attributes);
+    config_.Apply(attributes);
     if (attributes.retention) {
-      this->Settle(store_.Now());  // what is over stays so, even if it would not be by the new one
+      this->RunAllTimeouts(store_.Now());  // what is over stays so, even if it would not be by the new one
       store_.set_retention(absl::ToInt64Nanoseconds(*attributes.retention));
-      clearing_.LookAtAllAgain();
+      removal_.LookAtAllAgain();
       store_.room().Notify(EventCount::kAll);  // there may be some sooner
     }
     if (attributes.max_in_flight) {
@@ -378,7 +379,7 @@ class QueueCore : public QueueUpkeep<T> {
       limit_.Set(*attributes.max_in_flight);
       store_.visible().Notify(EventCount::kAll);
     }
-    if (attributes.capacity) admission_.SetCapacity(*attributes.capacity);
+    if (attributes.capacity) capacity_gate_.SetCapacity(*attributes.capacity);
     if (attributes.redrive_allow) ApplyAllowPolicy(*this, *attributes.redrive_allow);
     if (attributes.senders) this->senders().Set(*attributes.senders);
   }
@@ -391,4 +392,4 @@ class QueueCore : public QueueUpkeep<T> {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_QUEUE_CORE_H_
+#endif  // DECOUPLE_INTERNAL_QUEUE_QUEUE_CORE_H_

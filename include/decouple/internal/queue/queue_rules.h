@@ -1,9 +1,9 @@
 // Where the two kinds of queue differ in what they answer.
 
-#ifndef DECOUPLE_INTERNAL_QUEUE_RULES_H_
-#define DECOUPLE_INTERNAL_QUEUE_RULES_H_
+#ifndef DECOUPLE_INTERNAL_QUEUE_QUEUE_RULES_H_
+#define DECOUPLE_INTERNAL_QUEUE_QUEUE_RULES_H_
 
-#include "decouple/internal/any_queue.h"
+#include "decouple/internal/queue/queue_base.h"
 
 namespace decouple::internal {
 
@@ -22,4 +22,4 @@ inline constexpr QueueRules kFifoRules = {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_QUEUE_RULES_H_
+#endif  // DECOUPLE_INTERNAL_QUEUE_QUEUE_RULES_H_

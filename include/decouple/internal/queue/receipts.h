@@ -5,8 +5,8 @@
 // receive. What a receipt can do whose visibility timeout has ended, or that is stale, the queue's kind says: in a
 // standard queue deleting succeeds, in a FIFO queue it fails.
 
-#ifndef DECOUPLE_INTERNAL_RECEIPTS_H_
-#define DECOUPLE_INTERNAL_RECEIPTS_H_
+#ifndef DECOUPLE_INTERNAL_QUEUE_RECEIPTS_H_
+#define DECOUPLE_INTERNAL_QUEUE_RECEIPTS_H_
 
 #include <algorithm>
 #include <cstdint>
@@ -15,11 +15,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "decouple/error.h"
-#include "decouple/internal/in_flight_limit.h"
-#include "decouple/internal/message_store.h"
-#include "decouple/internal/particulars.h"
-#include "decouple/internal/queue_rules.h"
-#include "decouple/internal/request_checks.h"
+#include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/rcu.h"
+#include "decouple/internal/base/time_math.h"
+#include "decouple/internal/message/message_metadata.h"
+#include "decouple/internal/message/message_store.h"
+#include "decouple/internal/queue/in_flight_limit.h"
+#include "decouple/internal/queue/queue_rules.h"
+#include "decouple/internal/queue/request_checks.h"
 #include "decouple/message.h"
 
 namespace decouple::internal {
@@ -30,7 +33,7 @@ class Receipts {
   using Store = MessageStore<T>;
   using Lane = typename Store::Lane;
   using Message = typename Store::Message;
-  using Mine = typename Store::Mine;
+  using LocalState = typename Store::LocalState;
   using Slot = typename Store::Slot;
 
   Receipts(const QueueRules& rules, std::uint64_t identity, Store& store, InFlightLimit<T>& limit,
@@ -38,9 +41,9 @@ class Receipts {
       : rules_(rules), identity_(identity), store_(store), limit_(limit), checks_(checks) {}
 
   MessageId IdOf(Message message) const {
-    const Particulars* const particulars = store_.ParticularsOf(message);
-    if (particulars != nullptr && particulars->origin != nullptr && particulars->origin->id) [[unlikely]]
-      return *particulars->origin->id;
+    const MessageMetadata* const metadata = store_.MetadataOf(message);
+    if (metadata != nullptr && metadata->origin != nullptr && metadata->origin->id) [[unlikely]]
+      return *metadata->origin->id;
     return MessageId(identity_, store_.TicketOf(message));
   }
 
@@ -52,7 +55,7 @@ class Receipts {
 
   [[gnu::always_inline]] absl::Status Delete(Message message, std::uint32_t receive) {
     if (rules_.expired_receipts_work) [[likely]] {
-      store_.RemoveHeld(store_.mine(), message, receive);
+      store_.RemoveReferenced(store_.local(), message, receive);
       return absl::OkStatus();
     }
     return DeleteInFlight(message, receive);
@@ -60,15 +63,15 @@ class Receipts {
 
   // Fails when the visibility timeout has ended.
   [[gnu::noinline]] absl::Status DeleteInFlight(Message message, std::uint32_t receive) {
-    if (!IsTimeUp(message) && store_.TryRemoveInFlight(store_.mine(), message, receive)) [[likely]]
+    if (!IsTimeUp(message) && store_.TryRemoveInFlight(store_.local(), message, receive)) [[likely]]
       return absl::OkStatus();
-    SlotWord before;
+    SlotState before;
     return DeleteFound(Find(message, receive, before), message, before);
   }
 
   absl::Status ChangeVisibility(Message message, std::uint32_t receive, absl::Duration timeout) {
     if (absl::Status status = checks_.CheckVisibility(timeout); !status.ok()) return status;
-    SlotWord before;
+    SlotState before;
     const Found found = Find(message, receive, before);
     return found == Found::kOwned ? ChangeVisibilityOwned(message, before, timeout) : NotFound(found);
   }
@@ -78,7 +81,7 @@ class Receipts {
   absl::Status Delete(const ReceiptHandle& receipt) {
     if (receipt.queue() != identity_) return Foreign(receipt);
     Message message;
-    SlotWord before;
+    SlotState before;
     const Found found = Find(receipt, message, before);
     return DeleteFound(found, message, before);
   }
@@ -87,7 +90,7 @@ class Receipts {
     if (absl::Status status = checks_.CheckVisibility(timeout); !status.ok()) return status;
     if (receipt.queue() != identity_) return Foreign(receipt);
     Message message;
-    SlotWord before;
+    SlotState before;
     const Found found = Find(receipt, message, before);
     return found == Found::kOwned ? ChangeVisibilityOwned(message, before, timeout) : NotFound(found);
   }
@@ -95,20 +98,20 @@ class Receipts {
   enum class Found { kOwned, kBusy, kGone, kExpired, kReceivedAgain };
 
   // Looks for the message of a receipt. Owned: it is the caller's, who gives it back; `before` is the word as it was.
-  Found Find(const ReceiptHandle& receipt, Message& message, SlotWord& before) {
+  Found Find(const ReceiptHandle& receipt, Message& message, SlotState& before) {
     store_.bias().End();  // from now on others than the holders delete
     for (;;) {
       Found found = Found::kGone;
       {
-        const ReadSection section;
+        const RcuReadGuard section;
         const auto place = store_.lane().FindByNumber(receipt.segment(), receipt.ticket());
         message = {place.segment, place.slot};
         if (place.slot != nullptr) {
           found = TryFind(message, Lane::OrdinalOf(receipt.ticket()), receipt.receive(), before);
         }
       }
-      if (found == Found::kGone && store_.aside() != nullptr) {
-        store_.aside()->Find(receipt.ticket(), [&](Message moved) {
+      if (found == Found::kGone && store_.moved_messages() != nullptr) {
+        store_.moved_messages()->Find(receipt.ticket(), [&](Message moved) {
           message = moved;
           found = TryFind(moved, moved.segment->ordinal.load(std::memory_order_relaxed), receipt.receive(), before);
         });
@@ -119,7 +122,7 @@ class Receipts {
   }
 
   // The same for a message that the caller holds.
-  Found Find(Message message, std::uint32_t receive, SlotWord& before) {
+  Found Find(Message message, std::uint32_t receive, SlotState& before) {
     for (;;) {
       const Found found = TryFind(message, message.segment->ordinal.load(std::memory_order_relaxed), receive, before);
       if (found != Found::kBusy) return found;
@@ -147,35 +150,35 @@ class Receipts {
   }
 
   // One look. Owned: `before` is the word as it was. The slot must stay: held, or in a section.
-  Found TryFind(Message message, std::uint64_t ordinal, std::uint32_t receive, SlotWord& before) {
-    before = SlotWord(message.slot->word.load(std::memory_order_acquire));
+  Found TryFind(Message message, std::uint64_t ordinal, std::uint32_t receive, SlotState& before) {
+    before = SlotState(message.slot->word.load(std::memory_order_acquire));
     if (!before.IsOf(ordinal) || before.receive_count() == 0) return Found::kGone;  // 0: not what was received
     switch (before.phase()) {
       case Phase::kBusy:
         return Found::kBusy;
       case Phase::kInFlight:
-      case Phase::kListed:
+      case Phase::kVisibleAgain:
         if (before.receive_count() != receive) {
           return IsPastRetention(message) ? Found::kGone : Found::kReceivedAgain;
         }
-        if (before.phase() == Phase::kListed && !rules_.expired_receipts_work) {
+        if (before.phase() == Phase::kVisibleAgain && !rules_.expired_receipts_work) {
           return IsPastRetention(message) ? Found::kGone : Found::kExpired;
         }
-        return Store::TryOwn(*message.slot, before) ? Found::kOwned : Found::kBusy;
+        return Store::TryLock(*message.slot, before) ? Found::kOwned : Found::kBusy;
       default:
         return Found::kGone;
     }
   }
 
-  absl::Status DeleteFound(Found found, Message message, SlotWord before) {
+  absl::Status DeleteFound(Found found, Message message, SlotState before) {
     if (found == Found::kOwned) {
-      Mine& mine = store_.mine();
+      LocalState& local = store_.local();
       if (!rules_.expired_receipts_work && IsTimeUp(message) && !IsPastRetention(message)) {
-        GiveBack(mine, message, before);
+        GiveBack(local, message, before);
         found = Found::kExpired;
       } else {
-        store_.Remove(mine, message, before, &OwnedQueueCounts::deleted);
-        store_.Drop(message);
+        store_.Remove(local, message, before, &LocalQueueCounts::deleted);
+        store_.ReleaseReference(message);
       }
     }
     const bool is_expired = found == Found::kExpired || found == Found::kReceivedAgain;
@@ -194,31 +197,31 @@ class Receipts {
   bool IsTimeUp(Message message) const { return message.times().visible_at() <= store_.Now(); }
 
   // Of a message in flight: released, or its timeout has ended and nobody noticed yet.
-  void GiveBack(Mine& mine, Message message, SlotWord before) {
-    store_.NoteReturned(mine, message, before);
-    store_.MakeVisible(mine, message, before);
+  void GiveBack(LocalState& local, Message message, SlotState before) {
+    store_.NoteReturned(local, message, before);
+    store_.MakeVisible(local, message, before);
     store_.visible().Notify(1);
   }
 
-  absl::Status ChangeVisibilityOwned(Message message, SlotWord before, absl::Duration timeout) {
-    Mine& mine = store_.mine();
+  absl::Status ChangeVisibilityOwned(Message message, SlotState before, absl::Duration timeout) {
+    LocalState& local = store_.local();
     Slot& slot = *message.slot;
     const std::int64_t now = store_.Now();
     if (store_.RetentionEnd(slot) <= now) {
-      store_.Remove(mine, message, before, &OwnedQueueCounts::expired);
-      store_.Drop(message);
+      store_.Remove(local, message, before, &LocalQueueCounts::expired);
+      store_.ReleaseReference(message);
       return NotFound(Found::kGone);
     }
     if (!rules_.expired_receipts_work && message.times().visible_at() <= now) {
-      GiveBack(mine, message, before);
+      GiveBack(local, message, before);
       return NotFound(Found::kExpired);
     }
-    const std::int64_t visible_at = Later(now, absl::ToInt64Nanoseconds(timeout));
+    const std::int64_t visible_at = SaturatingAdd(now, absl::ToInt64Nanoseconds(timeout));
     const absl::Duration most = checks_.limits().max_visibility_timeout;
-    const std::int64_t latest = Later(message.times().first_received_at(), absl::ToInt64Nanoseconds(most));
+    const std::int64_t latest = SaturatingAdd(message.times().first_received_at(), absl::ToInt64Nanoseconds(most));
     if (visible_at > latest && timeout != absl::ZeroDuration()) {  // giving back is never too late
       const std::int64_t left = latest - now;
-      Store::Disown(slot, before);
+      Store::Unlock(slot, before);
       return MakeError(
           Error::kInvalidParameterValue,
           absl::StrCat("visibility timeout of ", absl::FormatDuration(timeout), "; a message stays in flight at most ",
@@ -226,12 +229,12 @@ class Receipts {
                        absl::FormatDuration(absl::Nanoseconds(std::max<std::int64_t>(0, left))), " are left"));
     }
     if (timeout != absl::ZeroDuration()) {
-      store_.Hide(mine, message, before, now, visible_at);
-      if (before.phase() == Phase::kListed) limit_.DealAnew();
-    } else if (before.phase() == Phase::kListed) {
-      Store::Disown(slot, before);  // visible already
+      store_.Hide(local, message, before, now, visible_at);
+      if (before.phase() == Phase::kVisibleAgain) limit_.DealAnew();
+    } else if (before.phase() == Phase::kVisibleAgain) {
+      Store::Unlock(slot, before);  // visible already
     } else {
-      GiveBack(mine, message, before);
+      GiveBack(local, message, before);
     }
     return absl::OkStatus();
   }
@@ -245,4 +248,4 @@ class Receipts {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_RECEIPTS_H_
+#endif  // DECOUPLE_INTERNAL_QUEUE_RECEIPTS_H_

@@ -1,12 +1,12 @@
 // What a receive does with a visible message that it has found and owns.
 
-#ifndef DECOUPLE_INTERNAL_HANDOVER_H_
-#define DECOUPLE_INTERNAL_HANDOVER_H_
+#ifndef DECOUPLE_INTERNAL_QUEUE_RECEIVE_GRANT_H_
+#define DECOUPLE_INTERNAL_QUEUE_RECEIVE_GRANT_H_
 
 #include <cstdint>
 
-#include "decouple/internal/message_store.h"
-#include "decouple/internal/redriving.h"
+#include "decouple/internal/message/message_store.h"
+#include "decouple/internal/queue/redrive/move_to_dead_letters.h"
 
 namespace decouple::internal {
 
@@ -18,30 +18,30 @@ struct LeaseRequest {
 };
 
 template <typename T>
-class Handover {
+class ReceiveGrant {
  public:
   using Store = MessageStore<T>;
   using Message = typename Store::Message;
-  using Mine = typename Store::Mine;
+  using LocalState = typename Store::LocalState;
 
-  Handover(Store& store, Redriving<T>& redriving) : store_(store), redriving_(redriving) {}
+  ReceiveGrant(Store& store, MoveToDeadLetters<T>& redriving) : store_(store), redriving_(redriving) {}
 
   // Gives the message to the receiver: then sink(message, word) is called, with the word that it has by this receive,
   // and this returns true. Else it was past its retention, or received too often, and is gone or hidden.
   template <typename Sink>
-  bool Give(Mine& mine, const LeaseRequest& request, Message message, SlotWord before, Sink& sink) {
-    if (IsOver(mine, request.now, message, before)) return false;
-    Lease(mine, request, message, before, sink);
+  bool Grant(LocalState& local, const LeaseRequest& request, Message message, SlotState before, Sink& sink) {
+    if (IsOver(local, request.now, message, before)) return false;
+    Lease(local, request, message, before, sink);
     return true;
   }
 
-  // The first half of Give(): whether the message is not to be given. Then it is no more the caller's.
-  bool IsOver(Mine& mine, std::int64_t now, Message message, SlotWord before) {
+  // The first half of Grant(): whether the message is not to be given. Then it is no more the caller's.
+  bool IsOver(LocalState& local, std::int64_t now, Message message, SlotState before) {
     if (store_.RetentionEnd(*message.slot) <= now) {
-      RemoveExpired(mine, message, before);
+      RemoveExpired(local, message, before);
     } else if (redriving_.IsDue(before)) [[unlikely]] {
-      mine.counts.not_leased.Add(1);
-      redriving_.Redrive(mine, message, before, now);
+      local.counts.not_leased.Add(1);
+      redriving_.Redrive(local, message, before, now);
     } else {
       return false;
     }
@@ -49,26 +49,26 @@ class Handover {
   }
 
   // Of a look ahead at a message that is visible: whether it would be moved instead of given.
-  bool IsReceivedTooOften(SlotWord word) const { return redriving_.IsDue(word); }
+  bool IsReceivedTooOften(SlotState word) const { return redriving_.IsDue(word); }
 
-  // The second half of Give().
+  // The second half of Grant().
   template <typename Sink>
-  void Lease(Mine& mine, const LeaseRequest& request, Message message, SlotWord before, Sink& sink) {
-    sink(message, store_.Lease(mine, message, before, request.now, request.visible_at));
+  void Lease(LocalState& local, const LeaseRequest& request, Message message, SlotState before, Sink& sink) {
+    sink(message, store_.Lease(local, message, before, request.now, request.visible_at));
   }
 
   // Of a slot that the caller owns, or is the only one to take from kReady.
-  void RemoveExpired(Mine& mine, Message message, SlotWord before) {
-    mine.counts.not_leased.Add(1);
-    store_.Remove(mine, message, before, &OwnedQueueCounts::expired);
-    store_.Drop(message);
+  void RemoveExpired(LocalState& local, Message message, SlotState before) {
+    local.counts.not_leased.Add(1);
+    store_.Remove(local, message, before, &LocalQueueCounts::expired);
+    store_.ReleaseReference(message);
   }
 
  private:
   Store& store_;
-  Redriving<T>& redriving_;
+  MoveToDeadLetters<T>& redriving_;
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_HANDOVER_H_
+#endif  // DECOUPLE_INTERNAL_QUEUE_RECEIVE_GRANT_H_

@@ -1,7 +1,7 @@
 // Whether what a caller asks for is allowed: each check says what was wrong, with which value, and what is allowed.
 
-#ifndef DECOUPLE_INTERNAL_REQUEST_CHECKS_H_
-#define DECOUPLE_INTERNAL_REQUEST_CHECKS_H_
+#ifndef DECOUPLE_INTERNAL_QUEUE_REQUEST_CHECKS_H_
+#define DECOUPLE_INTERNAL_QUEUE_REQUEST_CHECKS_H_
 
 #include <concepts>
 #include <cstddef>
@@ -10,10 +10,10 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "decouple/attributes.h"
 #include "decouple/error.h"
-#include "decouple/internal/queue_settings.h"
+#include "decouple/internal/queue/queue_config.h"
 #include "decouple/limits.h"
+#include "decouple/message_attributes.h"
 #include "decouple/queue_options.h"
 
 namespace decouple::internal {
@@ -29,15 +29,15 @@ bool IsEmptyText(const T& body) {
 
 // Whether RequestChecks::CheckBody() finds nothing.
 template <typename T>
-bool IsBodyAllowed(const QueueSettings& settings, const T& body, std::size_t size) {
+bool IsBodyAllowed(const QueueConfig& settings, const T& body, std::size_t size) {
   return !IsEmptyText(body) && size <= settings.max_message_size();
 }
 
 class RequestChecks {
  public:
-  explicit RequestChecks(const QueueSettings& settings) : settings_(settings) {}
+  explicit RequestChecks(const QueueConfig& settings) : config_(settings) {}
 
-  const Limits& limits() const { return settings_.limits(); }
+  const Limits& limits() const { return config_.limits(); }
 
   // `size` is that of body and attributes.
   template <typename T>
@@ -45,9 +45,9 @@ class RequestChecks {
     if (IsEmptyText(body)) [[unlikely]] {
       return MakeError(Error::kMissingParameter, "an empty message body; it must have at least one character");
     }
-    if (size > settings_.max_message_size()) [[unlikely]] {
+    if (size > config_.max_message_size()) [[unlikely]] {
       return MakeError(Error::kInvalidParameterValue,
-                       absl::StrCat("a message of ", size, " bytes; allowed are at most ", settings_.max_message_size(),
+                       absl::StrCat("a message of ", size, " bytes; allowed are at most ", config_.max_message_size(),
                                     ", attributes included"));
     }
     return absl::OkStatus();
@@ -57,7 +57,7 @@ class RequestChecks {
     absl::Status status;
     if (options.delay) {
       status.Update(CheckDuration(Error::kInvalidParameterValue, "delay", *options.delay, absl::ZeroDuration(),
-                                  settings_.limits().max_delay));
+                                  config_.limits().max_delay));
     }
     status.Update(CheckAttributesAndGroup(options));
     if (!options.deduplication_id.empty()) {
@@ -92,12 +92,12 @@ class RequestChecks {
 
   // Whether CheckReceiveOptions() finds nothing, and nothing but the number of messages is asked for.
   bool IsPlain(const ReceiveOptions& options) const {
-    return options.max_messages - 1 < settings_.limits().max_messages_per_receive && !options.visibility_timeout &&
+    return options.max_messages - 1 < config_.limits().max_messages_per_receive && !options.visibility_timeout &&
            !options.wait && options.attempt_id.empty();
   }
 
   absl::Status CheckReceiveOptions(const ReceiveOptions& options) const {
-    const Limits& limits = settings_.limits();
+    const Limits& limits = config_.limits();
     if (options.max_messages < 1 || options.max_messages > limits.max_messages_per_receive) [[unlikely]] {
       return CheckNumber(Error::kInvalidParameterValue, "maximum of messages", options.max_messages, std::size_t{1},
                          limits.max_messages_per_receive);
@@ -119,22 +119,22 @@ class RequestChecks {
 
   absl::Status CheckVisibility(absl::Duration timeout) const {
     return CheckDuration(Error::kInvalidParameterValue, "visibility timeout", timeout, absl::ZeroDuration(),
-                         settings_.limits().max_visibility_timeout);
+                         config_.limits().max_visibility_timeout);
   }
 
  private:
   absl::Status CheckAttributesAndGroup(const SendOptions& options) const {
     absl::Status status;
     if (!options.attributes.empty()) {
-      status.Update(CheckAttributes(options.attributes, settings_.limits().max_message_attributes));
+      status.Update(CheckAttributes(options.attributes, config_.limits().max_message_attributes));
     }
     if (!options.group.empty()) status.Update(CheckToken("message group", options.group));
     return status;
   }
 
-  const QueueSettings& settings_;
+  const QueueConfig& config_;
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_REQUEST_CHECKS_H_
+#endif  // DECOUPLE_INTERNAL_QUEUE_REQUEST_CHECKS_H_

@@ -1,7 +1,7 @@
 // How a standard queue takes messages in: what is sent to it, what a topic brings, what another queue gives up.
 
-#ifndef DECOUPLE_INTERNAL_STANDARD_INTAKE_H_
-#define DECOUPLE_INTERNAL_STANDARD_INTAKE_H_
+#ifndef DECOUPLE_INTERNAL_QUEUE_STANDARD_SENDER_H_
+#define DECOUPLE_INTERNAL_QUEUE_STANDARD_SENDER_H_
 
 #include <algorithm>
 #include <cstddef>
@@ -17,54 +17,57 @@
 #include "absl/utility/utility.h"
 #include "decouple/batch.h"
 #include "decouple/clock.h"
-#include "decouple/internal/message_slot.h"
-#include "decouple/internal/particulars.h"
-#include "decouple/internal/published.h"
-#include "decouple/internal/publishing.h"
-#include "decouple/internal/queue_core.h"
-#include "decouple/internal/queue_rules.h"
-#include "decouple/internal/transfer.h"
+#include "decouple/internal/base/asymmetric_fence.h"
+#include "decouple/internal/base/rcu.h"
+#include "decouple/internal/base/time_math.h"
+#include "decouple/internal/message/message_metadata.h"
+#include "decouple/internal/message/message_slot.h"
+#include "decouple/internal/message/topic_delivery.h"
+#include "decouple/internal/queue/message_writer.h"
+#include "decouple/internal/queue/queue_core.h"
+#include "decouple/internal/queue/queue_rules.h"
+#include "decouple/internal/queue/redrive/message_transfer.h"
 #include "decouple/message.h"
 #include "decouple/queue_options.h"
 
 namespace decouple::internal {
 
 template <typename T>
-class StandardIntake : public QueueCore<T> {
+class StandardSender : public QueueCore<T> {
   using Base = QueueCore<T>;
 
  public:
   using typename Base::Lane;
+  using typename Base::LocalState;
   using typename Base::Message;
-  using typename Base::Mine;
   using typename Base::Store;
 
   // Without options. Whatever is not usual is gone on with in a function of its own, as the last thing that is done
   // here: so this one needs to save no registers (a sixth of its instructions).
   absl::StatusOr<SendResult> Send(T&& body) {
     const std::size_t size = MessageSize(std::as_const(body));
-    Mine* const mine = store_.KnownMine();
-    if (mine == nullptr) [[unlikely]]
-      return SendAnew(std::move(body));
-    if (settings_.delay() != 0 || !IsBodyAllowed(settings_, body, size)) [[unlikely]]
-      return SendInGeneral(std::move(body));
+    LocalState* const local = store_.CachedLocal();
+    if (local == nullptr) [[unlikely]]
+      return SendAfterCacheMiss(std::move(body));
+    if (config_.delay() != 0 || !IsBodyAllowed(config_, body, size)) [[unlikely]]
+      return SendSlow(std::move(body));
     std::uint64_t ticket = 0;
     bool is_admitted = false;
     {
-      const ReadSection section(mine->record, FencesAreFree());
-      is_admitted = admission_.TryAdmit(section, *mine, 1, size, ticket);
+      const RcuReadGuard section(local->record, MembarrierAvailable());
+      is_admitted = capacity_gate_.TryAdmit(section, *local, 1, size, ticket);
     }
     if (!is_admitted) [[unlikely]]
-      return SendInGeneral(std::move(body));
+      return SendSlow(std::move(body));
     std::int64_t now = 0;
-    MessageSlot<T>* const slot = Lane::KnownPlaceOf(ticket, mine->view);
+    MessageSlot<T>* const slot = Lane::KnownPlaceOf(ticket, local->cursor);
     if (slot == nullptr || !store_.TryNow(now)) [[unlikely]]
-      return SendAdmitted(*mine, ticket, std::move(body));
-    const SlotWord ready = Publishing<T>::WritePlain(*slot, mine->view.send_word(), now, ConstructFrom(body));
-    Lane::JustPublish(*slot, ready);
-    FreeFence();  // for both: see TicketLane and EventCount
-    if (store_.lane().MayHaveSkipped(ticket) || store_.visible().HasWaitersAfterFence()) [[unlikely]]
-      return SendPublished(mine->view.send_segment, slot, ticket);
+      return SendAdmitted(*local, ticket, std::move(body));
+    const SlotState ready = MessageWriter<T>::WritePlain(*slot, local->cursor.send_word(), now, ConstructFrom(body));
+    Lane::PublishOnly(*slot, ready);
+    CompilerFence();  // for both: see TicketLane and EventCount
+    if (store_.lane().MaybeSkipped(ticket) || store_.visible().HasWaitersAfterFence()) [[unlikely]]
+      return SendTopicDelivery(local->cursor.send_segment, slot, ticket);
     return SendResult{MessageId(this->identity(), ticket)};
   }
 
@@ -73,16 +76,16 @@ class StandardIntake : public QueueCore<T> {
     absl::Status status = checks_.CheckBody(body, size);
     status.Update(checks_.CheckStandardSendOptions(options));
     if (!status.ok()) return status;
-    Mine& mine = store_.mine();
+    LocalState& local = store_.local();
     std::uint64_t ticket = 0;
-    if (!admission_.TryAdmit(mine, 1, size, ticket)) {
-      status = Admit(mine, size, ticket);
+    if (!capacity_gate_.TryAdmit(local, 1, size, ticket)) {
+      status = Admit(local, size, ticket);
       if (!status.ok()) return status;
     }
     const std::int64_t now = store_.Now();
-    Publish(mine, ticket, std::move(body), std::move(options), now);
+    Publish(local, ticket, std::move(body), std::move(options), now);
     store_.visible().Notify(1);
-    WorkOffAfter(mine, ticket + 1, 1, now);
+    WorkOffAfter(local, ticket + 1, 1, now);
     return SendResult{MessageId(this->identity(), ticket)};
   }
 
@@ -102,30 +105,30 @@ class StandardIntake : public QueueCore<T> {
         is_any_empty = is_any_empty || IsEmptyText(body);
       }
     }
-    const Limits& limits = settings_.limits();
+    const Limits& limits = config_.limits();
     const bool is_plain = bodies.size() - 1 < limits.max_batch_entries && bytes <= limits.max_batch_bytes &&
-                          !is_any_empty && largest <= settings_.max_message_size() && settings_.delay() == 0;
+                          !is_any_empty && largest <= config_.max_message_size() && config_.delay() == 0;
     const auto n = static_cast<std::uint32_t>(bodies.size());
-    store_.mine();  // the thread may have used another queue meanwhile
-    Mine* const mine = store_.KnownMine();
-    if (mine == nullptr || !is_plain) [[unlikely]]
-      return SendBatchInGeneral(bodies, bytes);
+    store_.local();  // the thread may have used another queue meanwhile
+    LocalState* const local = store_.CachedLocal();
+    if (local == nullptr || !is_plain) [[unlikely]]
+      return SendBatchSlow(bodies, bytes);
     std::uint64_t ticket = 0;
     bool is_admitted = false;
     {
-      const ReadSection section(mine->record, FencesAreFree());
-      is_admitted = admission_.TryAdmit(section, *mine, n, bytes, ticket);
+      const RcuReadGuard section(local->record, MembarrierAvailable());
+      is_admitted = capacity_gate_.TryAdmit(section, *local, n, bytes, ticket);
     }
     if (!is_admitted) [[unlikely]]
-      return SendBatchInGeneral(bodies, bytes);
+      return SendBatchSlow(bodies, bytes);
     const std::int64_t now = store_.Now();
     T* body = bodies.data();
-    publishing_.JustPublishPlainRun(*mine, ticket, n, now,
-                                    [&body](MessageSlot<T>& slot) { return slot.Construct(std::move(*body++)); });
-    FreeFence();  // for both, as in Send()
-    if (store_.lane().MayHaveSkipped(ticket) || store_.visible().HasWaitersAfterFence()) [[unlikely]]
-      AnnounceRun(*mine, ticket, n);
-    WorkOffAfter(*mine, ticket + n, n, now);
+    writer_.PublishPlainRunOnly(*local, ticket, n, now,
+                                [&body](MessageSlot<T>& slot) { return slot.Construct(std::move(*body++)); });
+    CompilerFence();  // for both, as in Send()
+    if (store_.lane().MaybeSkipped(ticket) || store_.visible().HasWaitersAfterFence()) [[unlikely]]
+      AnnounceRun(*local, ticket, n);
+    WorkOffAfter(*local, ticket + n, n, now);
     return absl::StatusOr<SentBatch>(absl::in_place, this->identity(), ticket, n);
   }
 
@@ -136,157 +139,157 @@ class StandardIntake : public QueueCore<T> {
     return results;
   }
 
-  bool TakeOver(Transfer<T>& transfer) final {
-    Mine& mine = store_.mine();
+  bool EnqueueTransfer(Transfer<T>& transfer) final {
+    LocalState& local = store_.local();
     std::uint64_t ticket = 0;
-    if (!admission_.TryAdmitOne(mine, transfer.bytes, ticket)) return false;
-    mine.counts.taken_over.Add(1);
-    mine.counts.taken_over_bytes.Add(transfer.bytes);
+    if (!capacity_gate_.TryAdmitOne(local, transfer.bytes, ticket)) return false;
+    local.counts.taken_over.Add(1);
+    local.counts.taken_over_bytes.Add(transfer.bytes);
     const std::int64_t sent_at = transfer.is_dead_letter ? transfer.sent_at : store_.Now();
-    publishing_.PublishTakenOver(mine, ticket, std::move(transfer.particulars), sent_at, transfer.ConstructBody());
+    writer_.PublishTakenOver(local, ticket, std::move(transfer.metadata), sent_at, transfer.ConstructBody());
     store_.visible().Notify(1);
     return true;
   }
 
   // Written as Send() is.
-  Acceptance Accept(const Published& published) final {
+  Acceptance Enqueue(const TopicDelivery& published) final {
     const std::size_t bytes = published.body->bytes();
-    Mine* const mine = store_.MineKnownLately();
-    if (mine == nullptr) [[unlikely]]
-      return AcceptAnew(published);
-    if (!published.IsPlain() || !this->senders().AllowsEverybody() || settings_.delay() != 0 ||
-        !IsBodyAllowed(settings_, *static_cast<const T*>(published.body->body()), bytes)) [[unlikely]]
-      return AcceptInGeneral(published);
+    LocalState* const local = store_.RecentLocal();
+    if (local == nullptr) [[unlikely]]
+      return EnqueueAfterCacheMiss(published);
+    if (!published.IsPlain() || !this->senders().AllowsEverybody() || config_.delay() != 0 ||
+        !IsBodyAllowed(config_, *static_cast<const T*>(published.body->body()), bytes)) [[unlikely]]
+      return EnqueueSlow(published);
     std::uint64_t ticket = 0;
     bool is_admitted = false;
     {
-      const ReadSection section(mine->record, FencesAreFree());
-      is_admitted = admission_.TryAdmit(section, *mine, 1, bytes, ticket);
+      const RcuReadGuard section(local->record, MembarrierAvailable());
+      is_admitted = capacity_gate_.TryAdmit(section, *local, 1, bytes, ticket);
     }
     if (!is_admitted) [[unlikely]]
-      return AcceptInGeneral(published);
-    MessageSlot<T>* const slot = Lane::KnownPlaceOf(ticket, mine->view);
+      return EnqueueSlow(published);
+    MessageSlot<T>* const slot = Lane::KnownPlaceOf(ticket, local->cursor);
     if (slot == nullptr || published.clock != &this->clock_) [[unlikely]]
-      return AcceptAdmitted(*mine, ticket, published);
-    Lane::JustPublish(*slot,
-                      Publishing<T>::WritePlain(*slot, mine->view.send_word(), published.now, ShareFrom(published)));
-    FreeFence();  // for both, as in Send()
-    if (store_.lane().MayHaveSkipped(ticket) || store_.visible().HasWaitersAfterFence()) [[unlikely]]
-      return AcceptPublished(mine->view.send_segment, slot, ticket);
+      return AcceptAdmitted(*local, ticket, published);
+    Lane::PublishOnly(
+        *slot, MessageWriter<T>::WritePlain(*slot, local->cursor.send_word(), published.now, ShareFrom(published)));
+    CompilerFence();  // for both, as in Send()
+    if (store_.lane().MaybeSkipped(ticket) || store_.visible().HasWaitersAfterFence()) [[unlikely]]
+      return EnqueueTopicDelivery(local->cursor.send_segment, slot, ticket);
     return Acceptance::kTaken;
   }
 
  protected:
-  StandardIntake(const Limits& limits, std::string name, std::uint64_t seed, Clock* clock)
+  StandardSender(const Limits& limits, std::string name, std::uint64_t seed, Clock* clock)
       : Base(kStandardRules, nullptr, limits, std::move(name), seed, clock) {}
 
   using Base::checks_;
-  using Base::settings_;
+  using Base::config_;
   using Base::store_;
 
  private:
-  using Base::admission_;
-  using Base::publishing_;
+  using Base::capacity_gate_;
+  using Base::writer_;
 
   // By a thread that used another queue meanwhile.
-  [[gnu::noinline]] absl::StatusOr<SendResult> SendAnew(T&& body) {
-    store_.mine();
-    return store_.KnownMine() != nullptr ? Send(std::move(body)) : SendInGeneral(std::move(body));
+  [[gnu::noinline]] absl::StatusOr<SendResult> SendAfterCacheMiss(T&& body) {
+    store_.local();
+    return store_.CachedLocal() != nullptr ? Send(std::move(body)) : SendSlow(std::move(body));
   }
   // By one that used many others.
-  [[gnu::noinline]] Acceptance AcceptAnew(const Published& published) {
-    store_.mine();
-    return store_.MineKnownLately() != nullptr ? Accept(published) : AcceptInGeneral(published);
+  [[gnu::noinline]] Acceptance EnqueueAfterCacheMiss(const TopicDelivery& published) {
+    store_.local();
+    return store_.RecentLocal() != nullptr ? Enqueue(published) : EnqueueSlow(published);
   }
 
-  [[gnu::noinline]] absl::StatusOr<SendResult> SendInGeneral(T&& body) { return Send(std::move(body), SendOptions()); }
+  [[gnu::noinline]] absl::StatusOr<SendResult> SendSlow(T&& body) { return Send(std::move(body), SendOptions()); }
 
   // What is left of a send, or of what a topic brings, once it has its ticket.
-  [[gnu::noinline]] absl::StatusOr<SendResult> SendAdmitted(Mine& mine, std::uint64_t ticket, T&& body) {
-    PublishAdmitted(mine, ticket, store_.Now(), ConstructFrom(body));
+  [[gnu::noinline]] absl::StatusOr<SendResult> SendAdmitted(LocalState& local, std::uint64_t ticket, T&& body) {
+    PublishAdmitted(local, ticket, store_.Now(), ConstructFrom(body));
     return SendResult{MessageId(this->identity(), ticket)};
   }
-  [[gnu::noinline]] Acceptance AcceptAdmitted(Mine& mine, std::uint64_t ticket, const Published& published) {
-    PublishAdmitted(mine, ticket, this->NowOf(published), ShareFrom(published));
+  [[gnu::noinline]] Acceptance AcceptAdmitted(LocalState& local, std::uint64_t ticket, const TopicDelivery& published) {
+    PublishAdmitted(local, ticket, this->NowOf(published), ShareFrom(published));
     return Acceptance::kTaken;
   }
   template <typename Construct>
-  void PublishAdmitted(Mine& mine, std::uint64_t ticket, std::int64_t now, Construct construct) {
-    publishing_.PublishPlain(mine, ticket, now, construct);
+  void PublishAdmitted(LocalState& local, std::uint64_t ticket, std::int64_t now, Construct construct) {
+    writer_.PublishPlain(local, ticket, now, construct);
     store_.visible().Notify(1);
-    WorkOffAfter(mine, ticket + 1, 1, now);
+    WorkOffAfter(local, ticket + 1, 1, now);
   }
 
   // And once it is published, where somebody waits for it, or it may have been skipped.
-  [[gnu::noinline]] absl::StatusOr<SendResult> SendPublished(typename Store::Segment* segment, MessageSlot<T>* slot,
-                                                             std::uint64_t ticket) {
+  [[gnu::noinline]] absl::StatusOr<SendResult> SendTopicDelivery(typename Store::Segment* segment, MessageSlot<T>* slot,
+                                                                 std::uint64_t ticket) {
     Announce({segment, slot}, ticket);
     return SendResult{MessageId(this->identity(), ticket)};
   }
-  [[gnu::noinline]] Acceptance AcceptPublished(typename Store::Segment* segment, MessageSlot<T>* slot,
-                                               std::uint64_t ticket) {
+  [[gnu::noinline]] Acceptance EnqueueTopicDelivery(typename Store::Segment* segment, MessageSlot<T>* slot,
+                                                    std::uint64_t ticket) {
     Announce({segment, slot}, ticket);
     return Acceptance::kTaken;
   }
   void Announce(Message message, std::uint64_t ticket) {
-    if (store_.lane().WasSkipped(ticket)) publishing_.ListSkipped(message);
+    if (store_.lane().WasSkipped(ticket)) writer_.RequeueSkipped(message);
     store_.visible().Notify(1);
   }
 
-  [[gnu::noinline]] void AnnounceRun(Mine& mine, std::uint64_t first, std::uint32_t n) {
-    publishing_.ListSkippedOfRun(mine, first, n);
+  [[gnu::noinline]] void AnnounceRun(LocalState& local, std::uint64_t first, std::uint32_t n) {
+    writer_.RequeueSkippedOfRun(local, first, n);
     store_.visible().Notify(n);
   }
 
-  absl::Status Admit(Mine& mine, std::size_t size, std::uint64_t& ticket) {
-    return admission_.Admit(mine, size, this->clock_, ticket, [&] { return this->MakeRoom(mine); });
+  absl::Status Admit(LocalState& local, std::size_t size, std::uint64_t& ticket) {
+    return capacity_gate_.Admit(local, size, this->clock_, ticket, [&] { return this->MakeRoom(local); });
   }
 
-  void Publish(Mine& mine, std::uint64_t ticket, T&& body, SendOptions&& options, std::int64_t now) {
-    const std::int64_t delay = options.delay ? absl::ToInt64Nanoseconds(*options.delay) : settings_.delay();
-    std::unique_ptr<Particulars> particulars;
+  void Publish(LocalState& local, std::uint64_t ticket, T&& body, SendOptions&& options, std::int64_t now) {
+    const std::int64_t delay = options.delay ? absl::ToInt64Nanoseconds(*options.delay) : config_.delay();
+    std::unique_ptr<MessageMetadata> metadata;
     if (!options.attributes.empty() || !options.group.empty()) {
-      particulars = std::make_unique<Particulars>();
-      particulars->attributes = std::move(options.attributes);
-      particulars->group = std::move(options.group);
+      metadata = std::make_unique<MessageMetadata>();
+      metadata->attributes = std::move(options.attributes);
+      metadata->group = std::move(options.group);
     }
-    publishing_.Publish(mine, ticket, std::move(particulars), now, Later(now, delay), ConstructFrom(body));
+    writer_.Publish(local, ticket, std::move(metadata), now, SaturatingAdd(now, delay), ConstructFrom(body));
   }
 
-  [[gnu::noinline]] absl::StatusOr<SentBatch> SendBatchInGeneral(std::span<T> bodies, std::size_t bytes) {
-    absl::Status status = CheckBatchSize(bodies.size(), settings_.limits());
-    status.Update(CheckBatchBytes(bytes, settings_.limits()));
+  [[gnu::noinline]] absl::StatusOr<SentBatch> SendBatchSlow(std::span<T> bodies, std::size_t bytes) {
+    absl::Status status = CheckBatchSize(bodies.size(), config_.limits());
+    status.Update(CheckBatchBytes(bytes, config_.limits()));
     if (!status.ok()) return status;
     SendBatchResults results;
     for (T& body : bodies) results.push_back(Send(std::move(body)));
     return SentBatch(std::move(results));
   }
 
-  [[gnu::noinline]] Acceptance AcceptInGeneral(const Published& published) {
-    if (const Acceptance checked = this->CheckPublished(published); checked != Acceptance::kTaken) return checked;
-    Mine& mine = store_.mine();
+  [[gnu::noinline]] Acceptance EnqueueSlow(const TopicDelivery& published) {
+    if (const Acceptance checked = this->CheckTopicDelivery(published); checked != Acceptance::kTaken) return checked;
+    LocalState& local = store_.local();
     const std::size_t bytes = published.body->bytes();
     std::uint64_t ticket = 0;
-    if (!admission_.TryAdmit(mine, 1, bytes, ticket) && !admission_.TryAdmitOne(mine, bytes, ticket)) {
+    if (!capacity_gate_.TryAdmit(local, 1, bytes, ticket) && !capacity_gate_.TryAdmitOne(local, bytes, ticket)) {
       if (this->closed()) return Acceptance::kClosed;
-      this->MakeRoom(mine);
-      if (!admission_.TryAdmitOne(mine, bytes, ticket)) return Acceptance::kFull;
+      this->MakeRoom(local);
+      if (!capacity_gate_.TryAdmitOne(local, bytes, ticket)) return Acceptance::kFull;
     }
-    std::unique_ptr<Particulars> particulars;
+    std::unique_ptr<MessageMetadata> metadata;
     if (!published.group.empty() || published.is_replayed) [[unlikely]] {
-      particulars = std::make_unique<Particulars>();
-      particulars->group = published.group;
-      particulars->is_replayed = published.is_replayed;
+      metadata = std::make_unique<MessageMetadata>();
+      metadata->group = published.group;
+      metadata->is_replayed = published.is_replayed;
     }
     const std::int64_t now = this->NowOf(published);
-    publishing_.Publish(mine, ticket, std::move(particulars), now, Later(now, settings_.delay()), ShareFrom(published));
+    writer_.Publish(local, ticket, std::move(metadata), now, SaturatingAdd(now, config_.delay()), ShareFrom(published));
     store_.visible().Notify(1);
-    WorkOffAfter(mine, ticket + 1, 1, now);
+    WorkOffAfter(local, ticket + 1, 1, now);
     return Acceptance::kTaken;
   }
 
   // The message takes over a hold.
-  static auto ShareFrom(const Published& published) {
+  static auto ShareFrom(const TopicDelivery& published) {
     return [body = published.body](MessageSlot<T>& slot) { return slot.Share(body); };
   }
 
@@ -304,9 +307,9 @@ class StandardIntake : public QueueCore<T> {
       valid_bytes += Base::SizeOf(entries[i].body, entries[i].options);
     }
     if (valid == 0) return;
-    Mine& mine = store_.mine();
+    LocalState& local = store_.local();
     std::uint64_t ticket = 0;
-    if (!admission_.TryAdmit(mine, valid, valid_bytes, ticket)) {
+    if (!capacity_gate_.TryAdmit(local, valid, valid_bytes, ticket)) {
       for (std::size_t i = 0; i < entries.size(); ++i) {
         if (results[i].ok()) results[i] = Send(std::move(entries[i].body), std::move(entries[i].options));
       }
@@ -315,21 +318,21 @@ class StandardIntake : public QueueCore<T> {
     const std::int64_t now = store_.Now();
     for (std::size_t i = 0; i < entries.size(); ++i) {
       if (!results[i].ok()) continue;
-      Publish(mine, ticket, std::move(entries[i].body), std::move(entries[i].options), now);
+      Publish(local, ticket, std::move(entries[i].body), std::move(entries[i].options), now);
       results[i] = SendResult{MessageId(this->identity(), ticket)};
       ++ticket;
     }
     store_.visible().Notify(valid);
-    this->WorkOffAfter(mine, ticket, valid, now);
+    this->WorkOffAfter(local, ticket, valid, now);
   }
 
   // Now and then, once all `n` tickets up to `end` are published: working off looks at the head, and would wait for us.
-  void WorkOffAfter(Mine& mine, std::uint64_t end, std::uint32_t n, std::int64_t now) {
+  void WorkOffAfter(LocalState& local, std::uint64_t end, std::uint32_t n, std::int64_t now) {
     if ((end - 1) % kSlotsPerSegment < n) [[unlikely]]
-      this->WorkOffBehindTheHead(mine, now);
+      this->WorkOffBehindTheHead(local, now);
   }
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_STANDARD_INTAKE_H_
+#endif  // DECOUPLE_INTERNAL_QUEUE_STANDARD_SENDER_H_

@@ -6,14 +6,14 @@
 // How a step finds its segment: it takes the store's instant away, looks for a chunk and in it for a segment whose
 // instant has passed, takes that away as well, settles the due slots, and puts back the earliest of what is left, level
 // by level. Whoever makes a new deadline known meanwhile finds the instant taken away and lowers it anew; one who did
-// so before is seen, by his deadline or as in transit (see EarliestInstant).
+// so before is seen, by his deadline or as in transit (see EarliestDeadline).
 //
-// A step may own what somebody holds, so it revokes the holders' bias (holder_bias.h), which interrupts every thread
+// A step may own what somebody holds, so it revokes the holders' bias (delete_bias.h), which interrupts every thread
 // that runs. So that it does so ten times a second at most, however often something is due, the bias is given back only
 // after a while.
 
-#ifndef DECOUPLE_INTERNAL_DUE_SWEEP_H_
-#define DECOUPLE_INTERNAL_DUE_SWEEP_H_
+#ifndef DECOUPLE_INTERNAL_QUEUE_TIMEOUT_SWEEP_H_
+#define DECOUPLE_INTERNAL_QUEUE_TIMEOUT_SWEEP_H_
 
 #include <algorithm>
 #include <array>
@@ -23,13 +23,14 @@
 #include <cstdint>
 #include <thread>
 
-#include "decouple/internal/message_store.h"
-#include "decouple/internal/sleeper.h"
+#include "decouple/internal/base/rcu.h"
+#include "decouple/internal/base/time_math.h"
+#include "decouple/internal/message/message_store.h"
 
 namespace decouple::internal {
 
 template <typename T>
-class DueSweep {
+class TimeoutSweep {
  public:
   using Store = MessageStore<T>;
   using Slot = typename Store::Slot;
@@ -37,13 +38,13 @@ class DueSweep {
   using Chunk = typename Lane::Chunk;
   using Segment = typename Store::Segment;
   using Message = typename Store::Message;
-  using Mine = typename Store::Mine;
+  using LocalState = typename Store::LocalState;
 
-  explicit DueSweep(Store& store) : store_(store) {}
+  explicit TimeoutSweep(Store& store) : store_(store) {}
 
   // At most `steps`; returns early when nothing is due, or when another thread is at it.
-  void Steps(Mine& mine, std::int64_t now, int steps) {
-    while (steps-- > 0 && store_.earliest().get() <= now && Step(mine, now)) {
+  void Steps(LocalState& local, std::int64_t now, int steps) {
+    while (steps-- > 0 && store_.earliest().get() <= now && Step(local, now)) {
     }
   }
 
@@ -55,9 +56,9 @@ class DueSweep {
   }
 
   // Until nothing is due at `now`, for those who need exact counts. Gives up on what other threads keep in transit.
-  void All(Mine& mine, std::int64_t now) {
-    for (int patience = kPatience; patience > 0 && store_.earliest().get() <= now;) {
-      const bool settled_some = Step(mine, now);
+  void All(LocalState& local, std::int64_t now) {
+    for (int patience = kSpinsBeforeSkip; patience > 0 && store_.earliest().get() <= now;) {
+      const bool settled_some = Step(local, now);
       if (settled_some) continue;
       --patience;
       std::this_thread::yield();
@@ -65,18 +66,18 @@ class DueSweep {
   }
 
  private:
-  static constexpr int kPatience = 1000;
+  static constexpr int kSpinsBeforeSkip = 1000;
   static constexpr std::int64_t kRevokedAtLeast = 100'000'000;  // a tenth of a second
 
   // Slots of one segment that the step owns.
   struct Batch {
     Segment* segment = nullptr;
     std::uint64_t slots = 0;  // a bit each
-    std::array<SlotWord, kSlotsPerSegment> before;
+    std::array<SlotState, kSlotsPerSegment> before;
   };
 
   // Returns whether it settled something.
-  bool Step(Mine& mine, std::int64_t now) {
+  bool Step(LocalState& local, std::int64_t now) {
     // Acquire and release: the cursor is handed on from stepper to stepper.
     if (stepping_.exchange(true, std::memory_order_acquire)) return false;
     RevokeBias(now);
@@ -84,14 +85,14 @@ class DueSweep {
     const std::int64_t taken = store_.earliest().TakeAway();
     std::int64_t rest = FindDue(now, batch);
     if (batch.slots != 0) rest = std::min(rest, taken);  // there may be more
-    const std::uint64_t over = SettleAll(mine, now, batch);
+    const std::uint64_t over = SettleAll(local, now, batch);
     if (store_.earliest().Lower(rest)) {  // who looked in between knows of no deadline
       store_.visible().Notify(EventCount::kAll);
       store_.room().Notify(EventCount::kAll);
     }
     if (store_.earliest().get() > now) RestoreBias(now);
     stepping_.store(false, std::memory_order_release);
-    ForEachBit(over, [&](std::size_t i) { store_.Drop({batch.segment, &batch.segment->slots[i]}); });
+    ForEachBit(over, [&](std::size_t i) { store_.ReleaseReference({batch.segment, &batch.segment->slots[i]}); });
     return batch.slots != 0;
   }
 
@@ -103,7 +104,7 @@ class DueSweep {
     revoked_at_ = now;
   }
   void RestoreBias(std::int64_t now) {
-    if (!has_revoked_.load(std::memory_order_relaxed) || now < Later(revoked_at_, kRevokedAtLeast)) return;
+    if (!has_revoked_.load(std::memory_order_relaxed) || now < SaturatingAdd(revoked_at_, kRevokedAtLeast)) return;
     has_revoked_.store(false, std::memory_order_relaxed);
     store_.bias().Restore();
   }
@@ -123,7 +124,7 @@ class DueSweep {
     std::int64_t rest = kForever;
     for (std::uint32_t looked = 0; looked < end; ++looked) {
       if (cursor_ >= end) cursor_ = 0;
-      const ReadSection section;
+      const RcuReadGuard section;
       Chunk* const chunk = pool.FindChunk(cursor_);
       if (chunk != nullptr) {
         if (chunk->earliest.get() <= now) OwnDueIn(lane, *chunk, now, batch);
@@ -158,23 +159,23 @@ class DueSweep {
     std::int64_t rest = kForever;
     for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) {
       Slot& slot = segment.slots[i];
-      const SlotWord word(slot.word.load(std::memory_order_seq_cst));
+      const SlotState word(slot.word.load(std::memory_order_seq_cst));
       if (!word.IsOf(ordinal)) continue;
       switch (word.phase()) {
         case Phase::kBusy:
           rest = std::min(rest, now);
           break;
         case Phase::kReady:
-        case Phase::kForward:
+        case Phase::kRequeued:
           if (first_ticket + i < head) rest = std::min(rest, now);
           break;
         case Phase::kDelayed:
         case Phase::kInFlight:
-        case Phase::kListed: {
+        case Phase::kVisibleAgain: {
           const std::int64_t due = DueAt({&segment, &slot}, word);
           if (due > now) {
             rest = std::min(rest, due);
-          } else if (Store::TryOwn(slot, word)) {
+          } else if (Store::TryLock(slot, word)) {
             batch.segment = &segment;
             batch.slots |= 1ULL << i;
             batch.before[i] = word;
@@ -192,30 +193,30 @@ class DueSweep {
   }
 
   // Of a slot that the stepper owns, or only looks at.
-  std::int64_t DueAt(Message message, SlotWord word) const {
+  std::int64_t DueAt(Message message, SlotState word) const {
     const std::int64_t end = store_.RetentionEnd(*message.slot);
-    if (word.phase() == Phase::kListed) return end;
-    LeaseTimes* const times = message.segment->FindBesideOf(*message.slot);
+    if (word.phase() == Phase::kVisibleAgain) return end;
+    LeaseTimes* const times = message.segment->FindColdFieldsOf(*message.slot);
     return times == nullptr ? end : std::min(end, times->visible_at());  // null: it is over since it was looked at
   }
 
   // Returns those that are past their retention: removed, and ours to drop.
-  std::uint64_t SettleAll(Mine& mine, std::int64_t now, const Batch& batch) {
+  std::uint64_t SettleAll(LocalState& local, std::int64_t now, const Batch& batch) {
     std::uint64_t over = 0;
     std::uint32_t visible = 0;
     ForEachBit(batch.slots, [&](std::size_t i) {
       const Message message{batch.segment, &batch.segment->slots[i]};
-      const SlotWord before = batch.before[i];
+      const SlotState before = batch.before[i];
       if (store_.RetentionEnd(*message.slot) <= now) {
-        store_.Remove(mine, message, before, &OwnedQueueCounts::expired);
+        store_.Remove(local, message, before, &LocalQueueCounts::expired);
         over |= 1ULL << i;
       } else if (DueAt(message, before) <= now) {
-        store_.NoteReturned(mine, message, before);
-        store_.MakeVisible(mine, message, before);
+        store_.NoteReturned(local, message, before);
+        store_.MakeVisible(local, message, before);
         ++visible;
       } else {  // it was received anew between the look and the claim
         store_.LowerDeadline(*message.segment, DueAt(message, before));
-        store_.Restore(mine, message, before);
+        store_.Restore(local, message, before);
       }
     });
     if (visible != 0) store_.visible().Notify(visible);
@@ -237,4 +238,4 @@ class DueSweep {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_DUE_SWEEP_H_
+#endif  // DECOUPLE_INTERNAL_QUEUE_TIMEOUT_SWEEP_H_

@@ -1,7 +1,7 @@
 // A registered consumer: its name, and its subscription of each shard.
 
-#ifndef DECOUPLE_INTERNAL_CONSUMER_CORE_H_
-#define DECOUPLE_INTERNAL_CONSUMER_CORE_H_
+#ifndef DECOUPLE_INTERNAL_STREAM_CONSUMER_CORE_H_
+#define DECOUPLE_INTERNAL_STREAM_CONSUMER_CORE_H_
 
 #include <cstdint>
 #include <iterator>
@@ -16,10 +16,10 @@
 #include "absl/strings/str_cat.h"
 #include "decouple/error.h"
 #include "decouple/executor.h"
-#include "decouple/internal/range_checks.h"
-#include "decouple/internal/record_sink.h"
-#include "decouple/internal/shard_push.h"
-#include "decouple/internal/stream_core.h"
+#include "decouple/internal/base/range_checks.h"
+#include "decouple/internal/stream/push_subscription.h"
+#include "decouple/internal/stream/push_target.h"
+#include "decouple/internal/stream/stream_core.h"
 #include "decouple/iterator_position.h"
 #include "decouple/shard.h"
 
@@ -46,15 +46,16 @@ class ConsumerCore {
   const std::string& name() const { return name_; }
   StreamCore<T>& stream() { return *stream_; }
 
-  absl::StatusOr<std::shared_ptr<ShardPush<T>>> Subscribe(ShardId shard_id, const IteratorPosition& position,
-                                                          std::unique_ptr<RecordSink<T>> sink, Executor executor) {
+  absl::StatusOr<std::shared_ptr<PushSubscription<T>>> Subscribe(ShardId shard_id, const IteratorPosition& position,
+                                                                 std::unique_ptr<PushTarget<T>> sink,
+                                                                 Executor executor) {
     auto shard = stream_->shards().Find(shard_id);
     if (!shard.ok()) return shard.status();
     const std::int64_t now = stream_->Now();
     const auto begin = (*shard)->Find(position, now);
     if (!begin.ok()) return begin.status();
-    std::shared_ptr<ShardPush<T>> earlier;
-    std::shared_ptr<ShardPush<T>> push;
+    std::shared_ptr<PushSubscription<T>> earlier;
+    std::shared_ptr<PushSubscription<T>> push;
     {
       const std::lock_guard lock(mutex_);
       earlier = pushes_[shard_id].lock();
@@ -63,7 +64,8 @@ class ConsumerCore {
                          absl::StrCat("the consumer \"", name_, "\" has subscribed to ", shard_id.ToString(),
                                       " less than 5 seconds ago; after that it can be taken over"));
       }
-      push = std::make_shared<ShardPush<T>>(stream_, *std::move(shard), *begin, std::move(sink), std::move(executor));
+      push = std::make_shared<PushSubscription<T>>(stream_, *std::move(shard), *begin, std::move(sink),
+                                                   std::move(executor));
       pushes_[shard_id] = push;
       Tidy();
     }
@@ -88,9 +90,9 @@ class ConsumerCore {
   const std::shared_ptr<StreamCore<T>> stream_;
   const std::string name_;
   std::mutex mutex_;
-  std::map<ShardId, std::weak_ptr<ShardPush<T>>> pushes_;  // under the mutex
+  std::map<ShardId, std::weak_ptr<PushSubscription<T>>> pushes_;  // under the mutex
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_CONSUMER_CORE_H_
+#endif  // DECOUPLE_INTERNAL_STREAM_CONSUMER_CORE_H_

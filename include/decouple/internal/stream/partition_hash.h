@@ -3,8 +3,8 @@
 // An MD5 takes some 150 ns, more than all the rest of a put, and the same keys come again and again. So each thread
 // remembers those that it hashed lately: a put of a key that is among them takes a tenth of that.
 
-#ifndef DECOUPLE_INTERNAL_PARTITION_HASHING_H_
-#define DECOUPLE_INTERNAL_PARTITION_HASHING_H_
+#ifndef DECOUPLE_INTERNAL_STREAM_PARTITION_HASH_H_
+#define DECOUPLE_INTERNAL_STREAM_PARTITION_HASH_H_
 
 #include <openssl/evp.h>
 
@@ -18,7 +18,8 @@
 #include <string_view>
 
 #include "absl/numeric/int128.h"
-#include "decouple/internal/text_hash.h"
+#include "decouple/internal/base/mix.h"
+#include "decouple/internal/base/string_hash.h"
 #include "decouple/message.h"
 
 namespace decouple::internal {
@@ -56,7 +57,7 @@ inline absl::uint128 RecentMd5Of(std::string_view text) {
   constexpr std::size_t kSets = 1'024;
   // Made at a thread's first use: a quarter of a megabyte is too much for threads that never put.
   thread_local const auto sets = std::make_unique<std::array<Set, kSets>>();
-  Set& set = (*sets)[TextHash(text) % kSets];
+  Set& set = (*sets)[StringHash(text) % kSets];
   for (const Recent& recent : set.all) {
     if (recent.text == text && !text.empty()) [[likely]]
       return recent.md5;
@@ -74,4 +75,4 @@ inline absl::uint128 FastHashOf(std::string_view text) {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_PARTITION_HASHING_H_
+#endif  // DECOUPLE_INTERNAL_STREAM_PARTITION_HASH_H_

@@ -3,8 +3,8 @@
 // One thread at a time runs it: a task of the executor's, or one that calls Deliver(). Puts tell it of news, and it
 // looks once more after each run, so nothing lies until the next put. The mutex is not held while the sink takes.
 
-#ifndef DECOUPLE_INTERNAL_SHARD_PUSH_H_
-#define DECOUPLE_INTERNAL_SHARD_PUSH_H_
+#ifndef DECOUPLE_INTERNAL_STREAM_PUSH_SUBSCRIPTION_H_
+#define DECOUPLE_INTERNAL_STREAM_PUSH_SUBSCRIPTION_H_
 
 #include <algorithm>
 #include <atomic>
@@ -19,35 +19,36 @@
 
 #include "absl/time/time.h"
 #include "decouple/executor.h"
-#include "decouple/internal/record_sink.h"
-#include "decouple/internal/shard_core.h"
-#include "decouple/internal/sleeper.h"
-#include "decouple/internal/stream_core.h"
-#include "decouple/internal/stream_throughput.h"
+#include "decouple/internal/base/time_math.h"
+#include "decouple/internal/stream/push_target.h"
+#include "decouple/internal/stream/shard_core.h"
+#include "decouple/internal/stream/stream_core.h"
+#include "decouple/internal/stream/stream_throughput.h"
 #include "decouple/message.h"
-#include "decouple/record.h"
+#include "decouple/record_batch.h"
 
 namespace decouple::internal {
 
 template <typename T>
-class ShardPush final : public ShardWatcher, public std::enable_shared_from_this<ShardPush<T>> {
+class PushSubscription final : public ShardWatcher, public std::enable_shared_from_this<PushSubscription<T>> {
  public:
   // `begin`: the first record that it pushes.
-  ShardPush(std::shared_ptr<StreamCore<T>> stream, std::shared_ptr<ShardCore<T>> shard, std::uint64_t begin,
-            std::unique_ptr<RecordSink<T>> sink, Executor executor)
+  PushSubscription(std::shared_ptr<StreamCore<T>> stream, std::shared_ptr<ShardCore<T>> shard, std::uint64_t begin,
+                   std::unique_ptr<PushTarget<T>> sink, Executor executor)
       : stream_(std::move(stream)),
         shard_(std::move(shard)),
         sink_(std::move(sink)),
         executor_(std::move(executor)),
         began_at_(stream_->Now()),
-        expires_at_(Later(began_at_, absl::ToInt64Nanoseconds(stream_->options().limits.shard_subscription_lifetime))),
+        expires_at_(
+            SaturatingAdd(began_at_, absl::ToInt64Nanoseconds(stream_->options().limits.shard_subscription_lifetime))),
         position_(begin) {}
 
   // Once, before anything else.
   void Begin() {
     shard_->Watch(this->shared_from_this());
-    stream_->mine().subscriptions.Add(1);
-    HasNews();
+    stream_->local().subscriptions.Add(1);
+    HasRecords();
   }
 
   std::int64_t began_at() const { return began_at_; }
@@ -65,7 +66,7 @@ class ShardPush final : public ShardWatcher, public std::enable_shared_from_this
   }
 
   // A put, or the shard's end.
-  void HasNews() override {
+  void HasRecords() override {
     if (executor_) HandOver();
   }
 
@@ -107,7 +108,7 @@ class ShardPush final : public ShardWatcher, public std::enable_shared_from_this
   }
 
   std::int64_t NextDueLocked() const {
-    if (ended_.load(std::memory_order_acquire) || is_running_ || !shard_->HasNews(position_)) return kForever;
+    if (ended_.load(std::memory_order_acquire) || is_running_ || !shard_->HasRecords(position_)) return kForever;
     const std::int64_t due = std::max(retry_at_, throughput_.ready_at());
     return due < expires_at_ ? due : kForever;
   }
@@ -166,12 +167,12 @@ class ShardPush final : public ShardWatcher, public std::enable_shared_from_this
   }
 
   void Count(const RecordBatch<T>& batch, std::size_t taken, bool is_all) {
-    OwnedStreamCounts& mine = stream_->mine();
-    if (is_all) mine.pushes.Add(1);
-    mine.pushed_records.Add(taken);
+    LocalStreamCounts& local = stream_->local();
+    if (is_all) local.pushes.Add(1);
+    local.pushed_records.Add(taken);
     for (const auto& record : batch) {
       if (taken-- == 0) break;
-      mine.pushed_bytes.Add(record.bytes());
+      local.pushed_bytes.Add(record.bytes());
     }
   }
 
@@ -194,7 +195,7 @@ class ShardPush final : public ShardWatcher, public std::enable_shared_from_this
 
   const std::shared_ptr<StreamCore<T>> stream_;
   const std::shared_ptr<ShardCore<T>> shard_;
-  const std::unique_ptr<RecordSink<T>> sink_;
+  const std::unique_ptr<PushTarget<T>> sink_;
   const Executor executor_;
   const std::int64_t began_at_;
   const std::int64_t expires_at_;
@@ -214,4 +215,4 @@ class ShardPush final : public ShardWatcher, public std::enable_shared_from_this
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_SHARD_PUSH_H_
+#endif  // DECOUPLE_INTERNAL_STREAM_PUSH_SUBSCRIPTION_H_

@@ -1,7 +1,7 @@
 // Where a shard's records are pushed to: a function, or a queue.
 
-#ifndef DECOUPLE_INTERNAL_RECORD_SINK_H_
-#define DECOUPLE_INTERNAL_RECORD_SINK_H_
+#ifndef DECOUPLE_INTERNAL_STREAM_PUSH_TARGET_H_
+#define DECOUPLE_INTERNAL_STREAM_PUSH_TARGET_H_
 
 #include <cstddef>
 #include <functional>
@@ -12,23 +12,23 @@
 #include "absl/strings/str_cat.h"
 #include "decouple/clock.h"
 #include "decouple/hash_key.h"
-#include "decouple/internal/any_queue.h"
-#include "decouple/internal/guarded.h"
-#include "decouple/internal/published.h"
-#include "decouple/internal/queue_core.h"
-#include "decouple/internal/queue_settings.h"
-#include "decouple/internal/shared_body.h"
-#include "decouple/record.h"
+#include "decouple/internal/base/call_guard.h"
+#include "decouple/internal/message/shared_body.h"
+#include "decouple/internal/message/topic_delivery.h"
+#include "decouple/internal/queue/queue_base.h"
+#include "decouple/internal/queue/queue_config.h"
+#include "decouple/internal/queue/queue_core.h"
+#include "decouple/record_batch.h"
 
 namespace decouple::internal {
 
 template <typename T>
-class RecordSink {
+class PushTarget {
  public:
-  RecordSink() = default;
-  RecordSink(const RecordSink&) = delete;
-  RecordSink& operator=(const RecordSink&) = delete;
-  virtual ~RecordSink() = default;
+  PushTarget() = default;
+  PushTarget(const PushTarget&) = delete;
+  PushTarget& operator=(const PushTarget&) = delete;
+  virtual ~PushTarget() = default;
 
   // Takes records of the batch from the first on, and says how many. False: not all that it was to do; the rest comes
   // again.
@@ -37,12 +37,12 @@ class RecordSink {
 
 // Function: of a const RecordBatch<T>&, gives nothing or an absl::Status. All or nothing; what throws takes nothing.
 template <typename T, typename Function>
-class FunctionSink final : public RecordSink<T> {
+class FunctionTarget final : public PushTarget<T> {
  public:
-  explicit FunctionSink(Function function) : function_(std::move(function)) {}
+  explicit FunctionTarget(Function function) : function_(std::move(function)) {}
 
   bool Take(const RecordBatch<T>& batch, std::size_t& taken) override {
-    const bool is_ok = StatusOf([&] { return std::invoke(function_, batch); }).ok();
+    const bool is_ok = InvokeToStatus([&] { return std::invoke(function_, batch); }).ok();
     taken = is_ok ? batch.size() : 0;
     return is_ok;
   }
@@ -54,9 +54,9 @@ class FunctionSink final : public RecordSink<T> {
 // The queue's messages show the records' bodies where they are. Into a FIFO queue the partition key goes as the group,
 // and shard and sequence number as the deduplication id.
 template <typename T>
-class QueueSink final : public RecordSink<T> {
+class QueueTarget final : public PushTarget<T> {
  public:
-  QueueSink(std::shared_ptr<AnyQueue> queue, Clock& clock) : queue_(std::move(queue)), clock_(clock) {}
+  QueueTarget(std::shared_ptr<QueueBase> queue, Clock& clock) : queue_(std::move(queue)), clock_(clock) {}
 
   bool Take(const RecordBatch<T>& batch, std::size_t& taken) override {
     taken = 0;
@@ -69,8 +69,8 @@ class QueueSink final : public RecordSink<T> {
 
  private:
   bool Deliver(ShardId shard, const Record<T>& record) {
-    BodyHold body = record.Share();
-    Published published;
+    BodyReference body = record.Share();
+    TopicDelivery published;
     published.body = body.get();
     published.clock = &clock_;
     published.now = clock_.NowNanos();
@@ -84,15 +84,15 @@ class QueueSink final : public RecordSink<T> {
       published.group = group;
       published.deduplication_id = deduplication_id;
     }
-    if (static_cast<QueueCore<T>*>(queue_.get())->Accept(published) != Acceptance::kTaken) return false;
+    if (static_cast<QueueCore<T>*>(queue_.get())->Enqueue(published) != Acceptance::kTaken) return false;
     static_cast<void>(body.Release());
     return true;
   }
 
-  const std::shared_ptr<AnyQueue> queue_;
+  const std::shared_ptr<QueueBase> queue_;
   Clock& clock_;
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_RECORD_SINK_H_
+#endif  // DECOUPLE_INTERNAL_STREAM_PUSH_TARGET_H_

@@ -10,8 +10,8 @@
 // over. A segment is taken out of the directory only when all of its records are ready, so who has a ticket need not
 // fear for the segment until the record is published.
 
-#ifndef DECOUPLE_INTERNAL_RECORD_LOG_H_
-#define DECOUPLE_INTERNAL_RECORD_LOG_H_
+#ifndef DECOUPLE_INTERNAL_STREAM_RECORD_LOG_H_
+#define DECOUPLE_INTERNAL_STREAM_RECORD_LOG_H_
 
 #include <algorithm>
 #include <atomic>
@@ -23,9 +23,10 @@
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
-#include "decouple/internal/record_segment.h"
-#include "decouple/internal/segment_directory.h"
-#include "decouple/internal/thread_record.h"
+#include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/rcu.h"
+#include "decouple/internal/stream/record_segment.h"
+#include "decouple/internal/stream/segment_directory.h"
 
 namespace decouple::internal {
 
@@ -34,7 +35,7 @@ inline constexpr std::uint64_t kUnbounded = std::numeric_limits<std::uint64_t>::
 // Records of one segment, held.
 template <typename T>
 struct RecordRun {
-  SegmentHold<T> segment;
+  SegmentReference<T> segment;
   std::uint32_t begin = 0;
   std::uint32_t end = 0;
 };
@@ -58,7 +59,7 @@ class RecordLog {
   RecordLog(const RecordLog&) = delete;
   RecordLog& operator=(const RecordLog&) = delete;
   ~RecordLog() {
-    while (!directory_.empty()) directory_.RemoveFirst()->RemoveHold();
+    while (!directory_.empty()) directory_.RemoveFirst()->RemoveReference();
     for (Segment* const spare : spares_) spare->Destroy();
   }
 
@@ -79,14 +80,14 @@ class RecordLog {
     const std::uint64_t wanted = StretchOf(number).segment;
     const std::lock_guard lock(mutex_);
     while (directory_.end() <= wanted) {
-      const Stretch next = StretchNumbered(directory_.end());
+      const SegmentRange next = StretchNumbered(directory_.end());
       Segment* segment = nullptr;
       if (!spares_.empty() && spares_.back()->capacity() == next.capacity) {
         segment = spares_.back();
         spares_.pop_back();
       } else {
         const bool is_one_of_many = directory_.end() - directory_.begin() > kMany;
-        segment = Segment::Create(next.capacity, is_one_of_many ? PagePiece::OneOfMany : PagePiece::Alone);
+        segment = Segment::Create(next.capacity, is_one_of_many ? PageSpan::FromHugePages : PageSpan::Separate);
       }
       segment->Begin(next.segment, next.first);
       directory_.Add(segment);
@@ -112,7 +113,7 @@ class RecordLog {
     bool is_trimmed = false;
     for (;;) {
       {
-        const ReadSection section;
+        const RcuReadGuard section;
         Reading reading;
         reading.begin = reading.end = std::max(from, first());
         Segment* const segment = FindSegment(reading.end);
@@ -140,9 +141,9 @@ class RecordLog {
     std::uint64_t end = StretchOf(next()).segment;  // this one, or one before it
     while (begin < end) {
       const std::uint64_t middle = begin + (end - begin) / 2;
-      const ReadSection section;
+      const RcuReadGuard section;
       const Segment* const segment = directory_.Find(middle);
-      const Stretch stretch = StretchNumbered(middle);
+      const SegmentRange stretch = StretchNumbered(middle);
       // Not there: trimmed meanwhile, or not made yet by those who have its tickets.
       const bool is_before =
           segment == nullptr ? stretch.first + stretch.capacity <= first() : segment->LatestArrival() < time;
@@ -152,7 +153,7 @@ class RecordLog {
         end = middle;
       }
     }
-    const ReadSection section;
+    const RcuReadGuard section;
     std::uint64_t number = std::max(StretchNumbered(begin).first, first());
     const Segment* const segment = directory_.Find(begin);
     while (segment != nullptr && number < segment->end() && segment->IsReady(At(*segment, number)) &&
@@ -184,12 +185,12 @@ class RecordLog {
         while (!directory_.empty()) gone.push_back(directory_.RemoveFirst());
       }
     }
-    if (!gone.empty()) LetGo(gone);
+    if (!gone.empty()) ReleaseReference(gone);
   }
 
  private:
   // Which records a segment has.
-  struct Stretch {
+  struct SegmentRange {
     std::uint64_t segment;
     std::uint64_t first;
     std::uint32_t capacity;
@@ -202,7 +203,7 @@ class RecordLog {
   static constexpr std::uint64_t kMany = 16;
   static constexpr std::size_t kSpares = 2;
 
-  static constexpr Stretch StretchNumbered(std::uint64_t segment) {
+  static constexpr SegmentRange StretchNumbered(std::uint64_t segment) {
     if (segment < kDoublings) {
       return {segment, kSmallest * ((std::uint64_t{1} << segment) - 1), kSmallest << segment};
     }
@@ -210,7 +211,7 @@ class RecordLog {
   }
 
   // Of the record with this number.
-  static constexpr Stretch StretchOf(std::uint64_t number) {
+  static constexpr SegmentRange StretchOf(std::uint64_t number) {
     if (number >= kInSmaller) [[likely]]
       return StretchNumbered(kDoublings + (number - kInSmaller) / kLargest);
     return StretchNumbered(static_cast<std::uint64_t>(std::bit_width(number / kSmallest + 1) - 1));
@@ -242,8 +243,8 @@ class RecordLog {
         bytes -= segment->bytes(--end);
       }
       if (end > begin) {
-        segment->AddHold();
-        runs.push_back({SegmentHold<T>(segment), begin, end});
+        segment->AddReference();
+        runs.push_back({SegmentReference<T>(segment), begin, end});
         reading.end += end - begin;
         reading.bytes += bytes;
         most -= end - begin;
@@ -294,10 +295,10 @@ class RecordLog {
   }
 
   // Of segments that were taken out.
-  void LetGo(const std::vector<Segment*>& gone) {
-    Synchronize();
+  void ReleaseReference(const std::vector<Segment*>& gone) {
+    RcuSynchronize();
     for (Segment* const segment : gone) {
-      if (!segment->IsLastHold()) continue;  // a reader's hold ends it
+      if (!segment->IsLastReference()) continue;  // a reader's hold ends it
       if (segment->capacity() != kLargest) {
         segment->Destroy();
         continue;
@@ -325,4 +326,4 @@ class RecordLog {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_RECORD_LOG_H_
+#endif  // DECOUPLE_INTERNAL_STREAM_RECORD_LOG_H_

@@ -6,7 +6,7 @@
 //   size 0   its writer's, or nobody's yet
 //   a size   everybody's, read only: its store publishes the record (every record has at least a key)
 //
-// Publishing is a plain store, as the line is most likely in the cache of one who waits at the tip: the writer need not
+// MessageWriter is a plain store, as the line is most likely in the cache of one who waits at the tip: the writer need not
 // wait for it. What such a reader looks at, the size and the time, lies together, so that he takes as few lines from
 // the writer as may be. (A put with a reader at its heels took half as long again with exchanges of bits, and sizes and
 // times apart.)
@@ -15,10 +15,10 @@
 // bounded by bytes and counts them, does not look at each record.
 //
 // Who reads holds the segment. It has gone from the shard by the time that its last hold goes; it ends then. Its keys
-// are kept when it is used again (short_text.h).
+// are kept when it is used again (small_string.h).
 
-#ifndef DECOUPLE_INTERNAL_RECORD_SEGMENT_H_
-#define DECOUPLE_INTERNAL_RECORD_SEGMENT_H_
+#ifndef DECOUPLE_INTERNAL_STREAM_RECORD_SEGMENT_H_
+#define DECOUPLE_INTERNAL_STREAM_RECORD_SEGMENT_H_
 
 #include <algorithm>
 #include <atomic>
@@ -31,10 +31,10 @@
 #include <type_traits>
 #include <utility>
 
-#include "decouple/internal/huge_pages.h"
-#include "decouple/internal/shared_body.h"
-#include "decouple/internal/short_text.h"
-#include "decouple/internal/thread_record.h"
+#include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/small_string.h"
+#include "decouple/internal/memory/huge_page_pool.h"
+#include "decouple/internal/message/shared_body.h"
 
 namespace decouple::internal {
 
@@ -49,10 +49,10 @@ class RecordSegment {
     SharedBody* shared;
   };
 
-  // With one hold, the caller's. `capacity` is a multiple of 64, `allocate` one of PagePiece's.
-  static RecordSegment* Create(std::uint32_t capacity, PagePiece (*allocate)(std::size_t, std::size_t)) {
+  // With one hold, the caller's. `capacity` is a multiple of 64, `allocate` one of PageSpan's.
+  static RecordSegment* Create(std::uint32_t capacity, PageSpan (*allocate)(std::size_t, std::size_t)) {
     const Layout layout(capacity);
-    const PagePiece memory = allocate(layout.bytes, Layout::kAlignment);
+    const PageSpan memory = allocate(layout.bytes, Layout::kAlignment);
     return new (memory.memory()) RecordSegment(memory, layout);
   }
 
@@ -83,14 +83,14 @@ class RecordSegment {
     heads_[at].is_shared = true;
     has_shared_.store(true, std::memory_order_relaxed);  // the size publishes it
   }
-  // Within a ReadSection: the record may be read and over, and the segment with it.
+  // Within a RcuReadGuard: the record may be read and over, and the segment with it.
   void Publish(std::uint32_t at, std::uint32_t bytes) {
     heads_[at].size.store(bytes, std::memory_order_release);
     if (at % kBlock == kBlock - 1) [[unlikely]]
       AddUpBlock(at / kBlock);
   }
 
-  // ---- everybody, with a hold or within a ReadSection ---------------------------------------------------------------
+  // ---- everybody, with a hold or within a RcuReadGuard ---------------------------------------------------------------
 
   bool IsReady(std::uint32_t at) const { return SizeOf(at) != 0; }
 
@@ -124,7 +124,7 @@ class RecordSegment {
   }
 
   // What a record takes beside its body.
-  static constexpr std::size_t overhead() { return sizeof(Head) + sizeof(ShortText); }
+  static constexpr std::size_t overhead() { return sizeof(Head) + sizeof(SmallString); }
 
   // Every record is ready, so nobody writes any more.
   bool IsFull() const { return IsReady(capacity_ - 1) && CountReady(0, capacity_).records == capacity_; }
@@ -157,12 +157,12 @@ class RecordSegment {
   // ---- holds --------------------------------------------------------------------------------------------------------
 
   // Relaxed: who adds one has one, or is in a section in which the shard's does not go.
-  void AddHold() { holds_.fetch_add(1, std::memory_order_relaxed); }
-  void RemoveHold() {
-    if (IsLastHold()) Destroy();
+  void AddReference() { holds_.fetch_add(1, std::memory_order_relaxed); }
+  void RemoveReference() {
+    if (IsLastReference()) Destroy();
   }
   // The caller's goes. True: it was the last, and the segment is the caller's.
-  bool IsLastHold() {
+  bool IsLastReference() {
     return holds_.fetch_sub(1, std::memory_order_acq_rel) == 1;  // what others read comes before its end
   }
 
@@ -180,7 +180,7 @@ class RecordSegment {
   void Destroy() {
     DestroyBodies();
     std::destroy_n(keys_, capacity_);
-    const PagePiece memory = memory_;
+    const PageSpan memory = memory_;
     this->~RecordSegment();
     memory.Free();
   }
@@ -205,7 +205,7 @@ class RecordSegment {
     explicit Layout(std::uint32_t records) : capacity(records) {
       sums = Place(sizeof(RecordSegment), records / kBlock * sizeof(Sum));
       heads = Place(end, records * sizeof(Head));
-      keys = Place(end, records * sizeof(ShortText));
+      keys = Place(end, records * sizeof(SmallString));
       bodies = Place(end, records * sizeof(Body));
       bytes = (end + kAlignment - 1) / kAlignment * kAlignment;
     }
@@ -221,12 +221,12 @@ class RecordSegment {
     std::size_t sums, heads, keys, bodies, bytes;
   };
 
-  RecordSegment(const PagePiece& memory, const Layout& layout)
+  RecordSegment(const PageSpan& memory, const Layout& layout)
       : memory_(memory),
         capacity_(layout.capacity),
         sums_(reinterpret_cast<Sum*>(memory.memory() + layout.sums)),
         heads_(reinterpret_cast<Head*>(memory.memory() + layout.heads)),
-        keys_(reinterpret_cast<ShortText*>(memory.memory() + layout.keys)),
+        keys_(reinterpret_cast<SmallString*>(memory.memory() + layout.keys)),
         bodies_(reinterpret_cast<Body*>(memory.memory() + layout.bodies)) {
     std::uninitialized_value_construct_n(sums_, capacity_ / kBlock);
     std::uninitialized_value_construct_n(heads_, capacity_);
@@ -268,14 +268,14 @@ class RecordSegment {
     for (std::uint32_t at = 0; at < capacity_; ++at) {
       if (!IsReady(at)) continue;
       if (IsShared(at)) {
-        bodies_[at].shared->RemoveHolds(1);
+        bodies_[at].shared->RemoveReferences(1);
       } else {
         bodies_[at].own.~T();
       }
     }
   }
 
-  const PagePiece memory_;  // in which it lies itself
+  const PageSpan memory_;  // in which it lies itself
   const std::uint32_t capacity_;
   std::uint64_t number_ = 0;
   std::uint64_t first_ = 0;
@@ -283,28 +283,28 @@ class RecordSegment {
   mutable std::atomic<std::int64_t> latest_{kNotKnown};
   Sum* const sums_;  // of the sizes of so many records each; 0: not known
   Head* const heads_;
-  ShortText* const keys_;
+  SmallString* const keys_;
   Body* const bodies_;
   alignas(kCacheLine) std::atomic<std::int64_t> holds_{1};
 };
 
 // A hold, or none.
 template <typename T>
-class SegmentHold {
+class SegmentReference {
  public:
-  SegmentHold() = default;
+  SegmentReference() = default;
   // Takes over a hold of the caller's.
-  explicit SegmentHold(RecordSegment<T>* segment) : segment_(segment) {}
-  SegmentHold(const SegmentHold& other) : segment_(other.segment_) {
-    if (segment_ != nullptr) segment_->AddHold();
+  explicit SegmentReference(RecordSegment<T>* segment) : segment_(segment) {}
+  SegmentReference(const SegmentReference& other) : segment_(other.segment_) {
+    if (segment_ != nullptr) segment_->AddReference();
   }
-  SegmentHold(SegmentHold&& other) noexcept : segment_(std::exchange(other.segment_, nullptr)) {}
-  SegmentHold& operator=(SegmentHold other) noexcept {
+  SegmentReference(SegmentReference&& other) noexcept : segment_(std::exchange(other.segment_, nullptr)) {}
+  SegmentReference& operator=(SegmentReference other) noexcept {
     std::swap(segment_, other.segment_);
     return *this;
   }
-  ~SegmentHold() {
-    if (segment_ != nullptr) segment_->RemoveHold();
+  ~SegmentReference() {
+    if (segment_ != nullptr) segment_->RemoveReference();
   }
 
   RecordSegment<T>& operator*() const { return *segment_; }
@@ -321,12 +321,12 @@ class RecordBody final : public SharedBody {
   RecordBody(RecordSegment<T>& segment, std::uint32_t at)
       : SharedBody(&segment.body(at), segment.IsShared(at) ? segment.shared(at).publication() : nullptr,
                    segment.bytes(at) - segment.key(at).size()),
-        hold_((segment.AddHold(), &segment)) {}
+        hold_((segment.AddReference(), &segment)) {}
 
  private:
-  const SegmentHold<T> hold_;
+  const SegmentReference<T> hold_;
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_RECORD_SEGMENT_H_
+#endif  // DECOUPLE_INTERNAL_STREAM_RECORD_SEGMENT_H_

@@ -1,12 +1,12 @@
 // Finds a shard's segments by their numbers: a ring of pointers that grows as the shard does.
 //
 // Numbers are consecutive; each has its place in the ring, and as many are there at a time as the ring has places, at
-// most. Who looks is in a ReadSection: a segment that has been taken out is freed after a Synchronize() only. Rings
+// most. Who looks is in a RcuReadGuard: a segment that has been taken out is freed after a RcuSynchronize() only. Rings
 // that were outgrown stay (together they are no larger than the one in use), so replacing one waits for nobody; one who
 // still looks into it may miss what has come since.
 
-#ifndef DECOUPLE_INTERNAL_SEGMENT_DIRECTORY_H_
-#define DECOUPLE_INTERNAL_SEGMENT_DIRECTORY_H_
+#ifndef DECOUPLE_INTERNAL_STREAM_SEGMENT_DIRECTORY_H_
+#define DECOUPLE_INTERNAL_STREAM_SEGMENT_DIRECTORY_H_
 
 #include <atomic>
 #include <cstddef>
@@ -89,4 +89,4 @@ class SegmentDirectory {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_SEGMENT_DIRECTORY_H_
+#endif  // DECOUPLE_INTERNAL_STREAM_SEGMENT_DIRECTORY_H_

@@ -1,14 +1,14 @@
 // One shard: a log with a place in the stream, and in time.
 //
-//   open     puts go in. Who puts looks at closed_ and takes a ticket within one ReadSection
+//   open     puts go in. Who puts looks at closed_ and takes a ticket within one RcuReadGuard
 //   closed   no ticket is given any more: Close() sets closed_, and waits for the sections that may not have seen it
 //   ended    end_ says how many records there are, and children_ where to go on. Set once, after closed
 //
 // A closed shard stays in the stream for the retention period, even if it never had a record: so who reads its parents
 // finds the way to its children.
 
-#ifndef DECOUPLE_INTERNAL_SHARD_CORE_H_
-#define DECOUPLE_INTERNAL_SHARD_CORE_H_
+#ifndef DECOUPLE_INTERNAL_STREAM_SHARD_CORE_H_
+#define DECOUPLE_INTERNAL_STREAM_SHARD_CORE_H_
 
 #include <algorithm>
 #include <atomic>
@@ -28,14 +28,15 @@
 #include "absl/time/time.h"
 #include "decouple/clock.h"
 #include "decouple/error.h"
-#include "decouple/internal/event_count.h"
-#include "decouple/internal/record_log.h"
-#include "decouple/internal/sleeper.h"
-#include "decouple/internal/stream_throughput.h"
-#include "decouple/internal/thread_record.h"
-#include "decouple/internal/token_bucket.h"
+#include "decouple/internal/base/asymmetric_fence.h"
+#include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/event_count.h"
+#include "decouple/internal/base/rcu.h"
+#include "decouple/internal/base/token_bucket.h"
+#include "decouple/internal/stream/record_log.h"
+#include "decouple/internal/stream/stream_throughput.h"
 #include "decouple/iterator_position.h"
-#include "decouple/record.h"
+#include "decouple/record_batch.h"
 #include "decouple/shard.h"
 
 namespace decouple::internal {
@@ -52,7 +53,7 @@ struct ReadBounds {
 class ShardWatcher {
  public:
   virtual ~ShardWatcher() = default;
-  virtual void HasNews() = 0;
+  virtual void HasRecords() = 0;
 };
 
 template <typename T>
@@ -91,7 +92,7 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
 
   // ---- puts ---------------------------------------------------------------------------------------------------------
 
-  // Within a section. Relaxed: the section and the Synchronize() of Close() order it.
+  // Within a section. Relaxed: the section and the RcuSynchronize() of Close() order it.
   bool IsClosed() const { return closed_.load(std::memory_order_relaxed); }
 
   // Whether anybody waits for a record that has just been published: then Announce() it.
@@ -128,7 +129,7 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
       const std::lock_guard lock(watchers_mutex_);
       all = watchers_;
     }
-    for (const auto& one : all) one->HasNews();
+    for (const auto& one : all) one->HasRecords();
   }
 
   // ---- resharding ---------------------------------------------------------------------------------------------------
@@ -137,7 +138,7 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
   void Close(std::int64_t now) {
     closed_at_ = now;
     closed_.store(true, std::memory_order_relaxed);
-    Synchronize();
+    RcuSynchronize();
   }
   // The closed shard's records are all that it will ever have. Once.
   void End(std::vector<Shard> children) {
@@ -194,9 +195,9 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
   }
 
   // Whether a read from `position` on would give a record or the shard's end.
-  bool HasNews(std::uint64_t position) const {
+  bool HasRecords(std::uint64_t position) const {
     if (position >= end() || log_.first() > position) return true;
-    const ReadSection section;
+    const RcuReadGuard section;
     const Segment* const segment = log_.FindSegment(position);
     return segment != nullptr && segment->IsReady(static_cast<std::uint32_t>(position - segment->first()));
   }
@@ -204,7 +205,7 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
   // Sleeps until there is news, or the clock shows `deadline`.
   void AwaitNews(std::uint64_t position, Clock& clock, std::int64_t deadline) {
     EventCount::Waiter waiter(tip_);
-    while (!HasNews(position) && clock.NowNanos() < deadline) waiter.Sleep(clock, deadline);
+    while (!HasRecords(position) && clock.NowNanos() < deadline) waiter.Sleep(clock, deadline);
   }
 
   void Trim(std::int64_t over, std::uint64_t most_bytes) { log_.Trim(over, most_bytes, IsEnded()); }
@@ -256,4 +257,4 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_SHARD_CORE_H_
+#endif  // DECOUPLE_INTERNAL_STREAM_SHARD_CORE_H_

@@ -1,12 +1,12 @@
 // A stream's shards, which of them is whose, and how they are split and merged while others put and read.
 //
-// Who puts looks a hash key up in an immutable table, within a ReadSection. Resharding closes the parents, which waits
+// Who puts looks a hash key up in an immutable table, within a RcuReadGuard. Resharding closes the parents, which waits
 // for those who may have got a ticket from them, opens the children with the next sequence numbers, and replaces the
 // table. One who puts meanwhile finds the parent closed and waits for the mutex, then looks again: so every record of a
 // key that is put after another one has a greater number, in the same shard or in a child.
 
-#ifndef DECOUPLE_INTERNAL_SHARD_SET_H_
-#define DECOUPLE_INTERNAL_SHARD_SET_H_
+#ifndef DECOUPLE_INTERNAL_STREAM_SHARD_MAP_H_
+#define DECOUPLE_INTERNAL_STREAM_SHARD_MAP_H_
 
 #include <algorithm>
 #include <atomic>
@@ -25,25 +25,25 @@
 #include "absl/strings/str_cat.h"
 #include "decouple/error.h"
 #include "decouple/hash_key.h"
-#include "decouple/internal/event_count.h"
-#include "decouple/internal/shard_core.h"
-#include "decouple/internal/thread_record.h"
+#include "decouple/internal/base/event_count.h"
+#include "decouple/internal/base/rcu.h"
+#include "decouple/internal/stream/shard_core.h"
 #include "decouple/shard.h"
 
 namespace decouple::internal {
 
 template <typename T>
-class ShardSet {
+class ShardMap {
  public:
   using Pointer = std::shared_ptr<ShardCore<T>>;
 
-  explicit ShardSet(std::size_t shards) {
+  explicit ShardMap(std::size_t shards) {
     for (std::size_t i = 0; i < shards; ++i) Open(EvenRange(i, shards), {}, 1);
     PublishTable();
   }
-  ShardSet(const ShardSet&) = delete;
-  ShardSet& operator=(const ShardSet&) = delete;
-  ~ShardSet() { delete table_.load(std::memory_order_relaxed); }
+  ShardMap(const ShardMap&) = delete;
+  ShardMap& operator=(const ShardMap&) = delete;
+  ~ShardMap() { delete table_.load(std::memory_order_relaxed); }
 
   // Within a section, in which the shard stays. It may be closed: then leave the section, AwaitChange(), and ask again.
   ShardCore<T>& Route(HashKey key) const {
@@ -99,7 +99,7 @@ class ShardSet {
       }
     }
     if (gone.empty()) return 0;
-    Synchronize();  // one who just put the last record may still be about to announce it
+    RcuSynchronize();  // one who just put the last record may still be about to announce it
     std::uint64_t records = 0;
     for (const Pointer& shard : gone) records += shard->end();
     return records;
@@ -181,7 +181,7 @@ class ShardSet {
       for (const auto& [starting, shard] : open_) shard->Close(now);
       for (const auto& [starting, shard] : open_) shard->End({});
     }
-    Tell();
+    NotifyChange();
   }
 
  private:
@@ -256,12 +256,12 @@ class ShardSet {
     for (const auto& [starting, shard] : open_) table->push_back({starting, shard.get()});
     const Table* const old = table_.exchange(table.release(), std::memory_order_acq_rel);
     if (old == nullptr) return;
-    Synchronize();
+    RcuSynchronize();
     delete old;
-    Tell();
+    NotifyChange();
   }
 
-  void Tell() {
+  void NotifyChange() {
     changes_.fetch_add(1, std::memory_order_seq_cst);  // before the look for those who wait
     changed_.Notify(EventCount::kAll);
   }
@@ -279,4 +279,4 @@ class ShardSet {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_SHARD_SET_H_
+#endif  // DECOUPLE_INTERNAL_STREAM_SHARD_MAP_H_

@@ -1,7 +1,7 @@
 // What is checked of a stream's options, and of each put and read.
 
-#ifndef DECOUPLE_INTERNAL_STREAM_CHECKS_H_
-#define DECOUPLE_INTERNAL_STREAM_CHECKS_H_
+#ifndef DECOUPLE_INTERNAL_STREAM_STREAM_CHECKS_H_
+#define DECOUPLE_INTERNAL_STREAM_STREAM_CHECKS_H_
 
 #include <algorithm>
 #include <cstddef>
@@ -14,7 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "decouple/error.h"
-#include "decouple/internal/range_checks.h"
+#include "decouple/internal/base/range_checks.h"
 #include "decouple/limits.h"
 #include "decouple/message.h"
 #include "decouple/stream_options.h"
@@ -91,4 +91,4 @@ class StreamChecks {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_STREAM_CHECKS_H_
+#endif  // DECOUPLE_INTERNAL_STREAM_STREAM_CHECKS_H_

@@ -1,7 +1,7 @@
 // A stream with bodies of type T: how a record gets into its shard, and what is read of one.
 
-#ifndef DECOUPLE_INTERNAL_STREAM_CORE_H_
-#define DECOUPLE_INTERNAL_STREAM_CORE_H_
+#ifndef DECOUPLE_INTERNAL_STREAM_STREAM_CORE_H_
+#define DECOUPLE_INTERNAL_STREAM_STREAM_CORE_H_
 
 #include <algorithm>
 #include <atomic>
@@ -26,18 +26,19 @@
 #include "decouple/clock.h"
 #include "decouple/error.h"
 #include "decouple/hash_key.h"
-#include "decouple/internal/per_thread.h"
-#include "decouple/internal/record_segment.h"
-#include "decouple/internal/shard_core.h"
-#include "decouple/internal/shard_set.h"
-#include "decouple/internal/shared_body.h"
-#include "decouple/internal/sleeper.h"
-#include "decouple/internal/stream_checks.h"
-#include "decouple/internal/stream_counters.h"
-#include "decouple/internal/stream_throughput.h"
-#include "decouple/internal/thread_record.h"
+#include "decouple/internal/base/per_thread.h"
+#include "decouple/internal/base/rcu.h"
+#include "decouple/internal/base/thread_registry.h"
+#include "decouple/internal/base/time_math.h"
+#include "decouple/internal/message/shared_body.h"
+#include "decouple/internal/stream/record_segment.h"
+#include "decouple/internal/stream/shard_core.h"
+#include "decouple/internal/stream/shard_map.h"
+#include "decouple/internal/stream/stream_checks.h"
+#include "decouple/internal/stream/stream_counters.h"
+#include "decouple/internal/stream/stream_throughput.h"
 #include "decouple/message.h"
-#include "decouple/record.h"
+#include "decouple/record_batch.h"
 #include "decouple/result.h"
 #include "decouple/shard.h"
 #include "decouple/stream_options.h"
@@ -67,35 +68,35 @@ class StreamCore {
   Clock& clock() const { return clock_; }
   std::int64_t Now() const { return NowNanos(clock_or_null_); }
   const StreamChecks& checks() const { return checks_; }
-  ShardSet<T>& shards() { return shards_; }
-  OwnedStreamCounts& mine() { return counts_.Local(); }
+  ShardMap<T>& shards() { return shards_; }
+  LocalStreamCounts& local() { return counts_.Local(); }
 
   // ---- puts ---------------------------------------------------------------------------------------------------------
 
   absl::StatusOr<PutResult> Put(std::string_view key, T&& body, const PutOptions& options) {
-    OwnedStreamCounts& mine = counts_.Local();
-    absl::StatusOr<PutResult> result = Put(mine, key, std::move(body), options, Now());
+    LocalStreamCounts& local = counts_.Local();
+    absl::StatusOr<PutResult> result = Put(local, key, std::move(body), options, Now());
     if (result.ok()) [[likely]]
-      mine.put_alone.Add(1);
+      local.put_alone.Add(1);
     return result;
   }
 
   // Moves from the entries that were put.
   absl::StatusOr<PutBatchResults> PutBatch(std::span<PutBatchEntry<T>> entries) {
     if (absl::Status status = checks_.CheckPutBatch(entries); !status.ok()) return status;
-    OwnedStreamCounts& mine = counts_.Local();
+    LocalStreamCounts& local = counts_.Local();
     const std::int64_t now = Now();
     PutBatchResults results;
     std::size_t failed = 0;
     for (auto& entry : entries) {
-      const std::uint64_t throttled = mine.throttled_puts.value();
-      results.push_back(Put(mine, entry.partition_key, std::move(entry.body), entry.options, now));
+      const std::uint64_t throttled = local.throttled_puts.value();
+      results.push_back(Put(local, entry.partition_key, std::move(entry.body), entry.options, now));
       if (!results.back().ok()) ++failed;
-      mine.throttled_in_batch.Add(mine.throttled_puts.value() - throttled);
+      local.throttled_in_batch.Add(local.throttled_puts.value() - throttled);
     }
-    mine.put_in_batch.Add(results.size() - failed);
-    mine.failed_in_batch.Add(failed);
-    if (failed < results.size()) mine.put_batches.Add(1);
+    local.put_in_batch.Add(results.size() - failed);
+    local.failed_in_batch.Add(failed);
+    if (failed < results.size()) local.put_batches.Add(1);
     return results;
   }
 
@@ -112,10 +113,10 @@ class StreamCore {
 
   // From `position` on, which moves behind what was read. `limit` and `wait` have been checked.
   Result<RecordBatch<T>> Read(Shard& shard, std::uint64_t& position, std::size_t limit, absl::Duration wait) {
-    OwnedStreamCounts& mine = counts_.Local();
+    LocalStreamCounts& local = counts_.Local();
     std::int64_t now = Now();
     if (!TryBeginRead(shard, now)) {
-      mine.throttled_reads.Add(1);
+      local.throttled_reads.Add(1);
       return Result<RecordBatch<T>>(
           MakeError(Error::kProvisionedThroughputExceeded,
                     absl::StrCat("a read of ", shard.id().ToString(), "; allowed are ", kShardReadsPerSecond,
@@ -124,16 +125,16 @@ class StreamCore {
     }
     RecordBatch<T> batch = shard.Read(position, BoundsOf(limit, now));
     if (batch.empty() && !batch.shard_ended() && wait > absl::ZeroDuration()) {
-      shard.AwaitNews(position, clock_, Later(now, absl::ToInt64Nanoseconds(wait)));
+      shard.AwaitNews(position, clock_, SaturatingAdd(now, absl::ToInt64Nanoseconds(wait)));
       now = Now();
       batch = shard.Read(position, BoundsOf(limit, now));
     }
     if (options_.capacity_mode != CapacityMode::kUnlimited) {
       ReadThroughputOf(shard).Take(now, ReadBytesPerSecond(now), static_cast<std::int64_t>(batch.bytes()));
     }
-    mine.reads.Add(1);
-    mine.read_records.Add(batch.size());
-    mine.read_bytes.Add(batch.bytes());
+    local.reads.Add(1);
+    local.read_records.Add(batch.size());
+    local.read_bytes.Add(batch.bytes());
     return Result<RecordBatch<T>>(std::move(batch));
   }
 
@@ -171,7 +172,7 @@ class StreamCore {
   StreamStatistics Statistics() {
     Trim();
     StreamStatistics sums;
-    counts_.ForEach([&](const OwnedStreamCounts& one) { one.AddTo(sums); });
+    counts_.ForEach([&](const LocalStreamCounts& one) { one.AddTo(sums); });
     sums.trimmed_records = trimmed_with_shards_.load(std::memory_order_relaxed);
     for (const auto& shard : shards_.All()) {
       if (!shard->IsEnded()) ++sums.open_shards;
@@ -210,30 +211,30 @@ class StreamCore {
   }
 
  private:
-  absl::StatusOr<PutResult> Put(OwnedStreamCounts& mine, std::string_view key, T&& body, const PutOptions& options,
+  absl::StatusOr<PutResult> Put(LocalStreamCounts& local, std::string_view key, T&& body, const PutOptions& options,
                                 std::int64_t now) {
     const std::size_t bytes = MessageSize(std::as_const(body)) + key.size();
     if (absl::Status status = checks_.CheckRecord(key, bytes); !status.ok()) [[unlikely]]
       return status;
     const HashKey hash =
         options.explicit_hash_key ? *options.explicit_hash_key : HashKeyOf(key, options_.partition_hash);
-    return Append(mine, hash, options.sequence_number_for_ordering, bytes, now,
+    return Append(local, hash, options.sequence_number_for_ordering, bytes, now,
                   [&](Segment& segment, std::uint32_t at) { segment.Write(at, key, now, std::move(body)); });
   }
 
   enum class Reserved { kYes, kShardClosed, kTooMuch, kNumberAhead };
 
   template <typename Write>
-  absl::StatusOr<PutResult> Append(OwnedStreamCounts& mine, HashKey hash, std::optional<SequenceNumber> after,
+  absl::StatusOr<PutResult> Append(LocalStreamCounts& local, HashKey hash, std::optional<SequenceNumber> after,
                                    std::size_t bytes, std::int64_t now, Write write) {
-    ThreadRecord& thread = ThreadRecords::Current();
+    ThreadRecord& thread = ThreadRegistry::Current();
     for (;;) {
       Reserved reserved = Reserved::kYes;
       Shard* shard = nullptr;
       Segment* segment = nullptr;
       std::uint64_t record = 0;
       {
-        const ReadSection section(thread);
+        const RcuReadGuard section(thread);
         shard = &shards_.Route(hash);
         if (shard->IsClosed()) [[unlikely]] {
           reserved = Reserved::kShardClosed;
@@ -257,8 +258,8 @@ class StreamCore {
         const auto at = static_cast<std::uint32_t>(record - segment->first());
         write(*segment, at);
         Publish(thread, *shard, *segment, at, static_cast<std::uint32_t>(bytes));
-        mine.incoming_records.Add(1);
-        mine.incoming_bytes.Add(bytes);
+        local.incoming_records.Add(1);
+        local.incoming_bytes.Add(bytes);
         if (to_trim != nullptr) [[unlikely]]
           Trim(*to_trim, now);
         return result;
@@ -269,7 +270,7 @@ class StreamCore {
         shards_.AwaitChange();
         continue;
       }
-      if (reserved == Reserved::kTooMuch) mine.throttled_puts.Add(1);
+      if (reserved == Reserved::kTooMuch) local.throttled_puts.Add(1);
       return Refusal(reserved, hash, after, bytes);
     }
   }
@@ -277,7 +278,7 @@ class StreamCore {
   void Publish(ThreadRecord& thread, Shard& shard, Segment& segment, std::uint32_t at, std::uint32_t bytes) {
     std::shared_ptr<Shard> awaited;
     {
-      const ReadSection section(thread);  // in which the shard stays, though the record may be read and gone
+      const RcuReadGuard section(thread);  // in which the shard stays, though the record may be read and gone
       segment.Publish(at, bytes);
       if (shard.IsAwaited()) [[unlikely]]
         awaited = shard.shared_from_this();
@@ -335,8 +336,8 @@ class StreamCore {
   Clock& clock_;
   Clock* const clock_or_null_;
   std::atomic<std::int64_t> retention_;
-  ShardSet<T> shards_;
-  PerThread<OwnedStreamCounts> counts_;
+  ShardMap<T> shards_;
+  PerThread<LocalStreamCounts> counts_;
   const std::unique_ptr<OnDemandThroughput> on_demand_;  // in that mode
   ReadThroughput on_demand_reads_;
   std::atomic<std::uint64_t> trimmed_with_shards_{0};
@@ -346,4 +347,4 @@ class StreamCore {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_STREAM_CORE_H_
+#endif  // DECOUPLE_INTERNAL_STREAM_STREAM_CORE_H_

@@ -1,30 +1,30 @@
 // What a stream counts, each thread for itself; see queue_counters.h.
 
-#ifndef DECOUPLE_INTERNAL_STREAM_COUNTERS_H_
-#define DECOUPLE_INTERNAL_STREAM_COUNTERS_H_
+#ifndef DECOUPLE_INTERNAL_STREAM_STREAM_COUNTERS_H_
+#define DECOUPLE_INTERNAL_STREAM_STREAM_COUNTERS_H_
 
-#include "decouple/internal/per_thread.h"
+#include "decouple/internal/base/single_writer_counter.h"
 #include "decouple/stream_statistics.h"
 
 namespace decouple::internal {
 
-struct OwnedStreamCounts {
-  OwnedCounter incoming_records;
-  OwnedCounter incoming_bytes;
-  OwnedCounter put_alone;
-  OwnedCounter put_batches;
-  OwnedCounter put_in_batch;
-  OwnedCounter failed_in_batch;
-  OwnedCounter throttled_in_batch;
-  OwnedCounter throttled_puts;
-  OwnedCounter reads;
-  OwnedCounter read_bytes;
-  OwnedCounter read_records;
-  OwnedCounter throttled_reads;
-  OwnedCounter subscriptions;
-  OwnedCounter pushes;
-  OwnedCounter pushed_bytes;
-  OwnedCounter pushed_records;
+struct LocalStreamCounts {
+  SingleWriterCounter incoming_records;
+  SingleWriterCounter incoming_bytes;
+  SingleWriterCounter put_alone;
+  SingleWriterCounter put_batches;
+  SingleWriterCounter put_in_batch;
+  SingleWriterCounter failed_in_batch;
+  SingleWriterCounter throttled_in_batch;
+  SingleWriterCounter throttled_puts;
+  SingleWriterCounter reads;
+  SingleWriterCounter read_bytes;
+  SingleWriterCounter read_records;
+  SingleWriterCounter throttled_reads;
+  SingleWriterCounter subscriptions;
+  SingleWriterCounter pushes;
+  SingleWriterCounter pushed_bytes;
+  SingleWriterCounter pushed_records;
 
   void AddTo(StreamStatistics& sums) const {
     sums.incoming_records += incoming_records.value();
@@ -49,4 +49,4 @@ struct OwnedStreamCounts {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_STREAM_COUNTERS_H_
+#endif  // DECOUPLE_INTERNAL_STREAM_STREAM_COUNTERS_H_

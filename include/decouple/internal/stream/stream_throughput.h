@@ -1,7 +1,7 @@
 // How much may go into a stream and out of it in a second, where its capacity mode bounds that.
 
-#ifndef DECOUPLE_INTERNAL_STREAM_THROUGHPUT_H_
-#define DECOUPLE_INTERNAL_STREAM_THROUGHPUT_H_
+#ifndef DECOUPLE_INTERNAL_STREAM_STREAM_THROUGHPUT_H_
+#define DECOUPLE_INTERNAL_STREAM_STREAM_THROUGHPUT_H_
 
 #include <algorithm>
 #include <array>
@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <mutex>
 
-#include "decouple/internal/token_bucket.h"
+#include "decouple/internal/base/token_bucket.h"
 
 namespace decouple::internal {
 
@@ -120,4 +120,4 @@ class OnDemandThroughput {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_STREAM_THROUGHPUT_H_
+#endif  // DECOUPLE_INTERNAL_STREAM_STREAM_THROUGHPUT_H_

@@ -1,8 +1,8 @@
 // Where a subscription's messages go: a queue, a queue of another type, or a function. Streams are in
 // stream_subscription.h.
 
-#ifndef DECOUPLE_INTERNAL_ENDPOINT_H_
-#define DECOUPLE_INTERNAL_ENDPOINT_H_
+#ifndef DECOUPLE_INTERNAL_TOPIC_ENDPOINT_H_
+#define DECOUPLE_INTERNAL_TOPIC_ENDPOINT_H_
 
 #include <cstddef>
 #include <functional>
@@ -13,13 +13,13 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "decouple/internal/any_queue.h"
-#include "decouple/internal/payload.h"
-#include "decouple/internal/published.h"
-#include "decouple/internal/queue_core.h"
-#include "decouple/internal/shared_body.h"
+#include "decouple/internal/message/shared_body.h"
+#include "decouple/internal/message/topic_delivery.h"
+#include "decouple/internal/queue/queue_base.h"
+#include "decouple/internal/queue/queue_core.h"
+#include "decouple/internal/topic/published_body.h"
 #include "decouple/message.h"
-#include "decouple/notification.h"
+#include "decouple/publication.h"
 
 namespace decouple::internal {
 
@@ -46,9 +46,9 @@ class Endpoint {
   virtual ~Endpoint() = default;
 
   // `attempt` counts from 1. When it is delivered, one hold of the caller's on the body is used up.
-  virtual Outcome Attempt(const Published& published, int attempt) = 0;
+  virtual Outcome Attempt(const TopicDelivery& published, int attempt) = 0;
   // The queue; null: it is none.
-  virtual AnyQueue* queue() const { return nullptr; }
+  virtual QueueBase* queue() const { return nullptr; }
   // Its code may do anything, so it is called by itself, with no lock held.
   virtual bool is_function() const { return false; }
 };
@@ -56,15 +56,15 @@ class Endpoint {
 template <typename T>
 class QueueEndpoint final : public Endpoint {
  public:
-  explicit QueueEndpoint(std::shared_ptr<AnyQueue> queue) : queue_(std::move(queue)) {}
+  explicit QueueEndpoint(std::shared_ptr<QueueBase> queue) : queue_(std::move(queue)) {}
 
-  Outcome Attempt(const Published& published, int) override {
-    return OutcomeOf(static_cast<QueueCore<T>*>(queue_.get())->Accept(published));
+  Outcome Attempt(const TopicDelivery& published, int) override {
+    return OutcomeOf(static_cast<QueueCore<T>*>(queue_.get())->Enqueue(published));
   }
-  AnyQueue* queue() const override { return queue_.get(); }
+  QueueBase* queue() const override { return queue_.get(); }
 
  private:
-  const std::shared_ptr<AnyQueue> queue_;
+  const std::shared_ptr<QueueBase> queue_;
 };
 
 // Runs code of the user's. What throws counts as a failure.
@@ -94,10 +94,10 @@ struct ConvertedType<absl::StatusOr<T>> {
 template <typename T, typename U, typename Convert>
 class ConvertingEndpoint final : public Endpoint {
  public:
-  ConvertingEndpoint(std::shared_ptr<AnyQueue> queue, Convert convert)
+  ConvertingEndpoint(std::shared_ptr<QueueBase> queue, Convert convert)
       : queue_(std::move(queue)), convert_(std::move(convert)) {}
 
-  Outcome Attempt(const Published& published, int) override {
+  Outcome Attempt(const TopicDelivery& published, int) override {
     const T& body = *static_cast<const T*>(published.body->body());
     return RunGuarded([&] {
       if constexpr (std::is_same_v<std::invoke_result_t<const Convert&, const T&>, U>) {
@@ -109,23 +109,23 @@ class ConvertingEndpoint final : public Endpoint {
       }
     });
   }
-  AnyQueue* queue() const override { return queue_.get(); }
+  QueueBase* queue() const override { return queue_.get(); }
 
  private:
-  Outcome Deliver(const Published& published, U&& body) {
+  Outcome Deliver(const TopicDelivery& published, U&& body) {
     const std::size_t bytes = MessageSize(std::as_const(body)) + published.body->publication()->attributes.bytes();
-    BodyHold converted(new ConvertedPayload<U>(std::move(body), *published.body, bytes));
-    Published of_other_type = published;
+    BodyReference converted(new ConvertedBody<U>(std::move(body), *published.body, bytes));
+    TopicDelivery of_other_type = published;
     of_other_type.body = converted.get();
-    const Outcome outcome = OutcomeOf(static_cast<QueueCore<U>*>(queue_.get())->Accept(of_other_type));
+    const Outcome outcome = OutcomeOf(static_cast<QueueCore<U>*>(queue_.get())->Enqueue(of_other_type));
     if (outcome == Outcome::kDelivered) {
       converted.Release();
-      published.body->RemoveHolds(1);
+      published.body->RemoveReferences(1);
     }
     return outcome;
   }
 
-  const std::shared_ptr<AnyQueue> queue_;
+  const std::shared_ptr<QueueBase> queue_;
   const Convert convert_;
 };
 
@@ -135,7 +135,7 @@ class FunctionEndpoint final : public Endpoint {
  public:
   explicit FunctionEndpoint(Function function) : function_(std::move(function)) {}
 
-  Outcome Attempt(const Published& published, int attempt) override {
+  Outcome Attempt(const TopicDelivery& published, int attempt) override {
     const T& body = *static_cast<const T*>(published.body->body());
     const Outcome outcome = RunGuarded([&] {
       if constexpr (std::is_invocable_v<Function&, const Notification<T>&>) {
@@ -144,7 +144,7 @@ class FunctionEndpoint final : public Endpoint {
         return Call(body);
       }
     });
-    if (outcome == Outcome::kDelivered) published.body->RemoveHolds(1);
+    if (outcome == Outcome::kDelivered) published.body->RemoveReferences(1);
     return outcome;
   }
   bool is_function() const override { return true; }
@@ -167,4 +167,4 @@ class FunctionEndpoint final : public Endpoint {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_ENDPOINT_H_
+#endif  // DECOUPLE_INTERNAL_TOPIC_ENDPOINT_H_

@@ -4,8 +4,8 @@
 // turn the mutexes of the subscriptions, and in them those of FIFO queues. Under these runs no user code but
 // conversions to queues of another type, what a filter reads, and destructors of what a queue finds expired.
 
-#ifndef DECOUPLE_INTERNAL_FIFO_TOPIC_CORE_H_
-#define DECOUPLE_INTERNAL_FIFO_TOPIC_CORE_H_
+#ifndef DECOUPLE_INTERNAL_TOPIC_FIFO_TOPIC_CORE_H_
+#define DECOUPLE_INTERNAL_TOPIC_FIFO_TOPIC_CORE_H_
 
 #include <array>
 #include <atomic>
@@ -26,20 +26,20 @@
 #include "absl/time/time.h"
 #include "decouple/content_hash.h"
 #include "decouple/error.h"
-#include "decouple/internal/any_queue.h"
-#include "decouple/internal/backlog.h"
-#include "decouple/internal/deduplication.h"
-#include "decouple/internal/endpoint.h"
-#include "decouple/internal/payload.h"
-#include "decouple/internal/published.h"
-#include "decouple/internal/shared_body.h"
-#include "decouple/internal/subscription_core.h"
-#include "decouple/internal/subscription_set.h"
-#include "decouple/internal/topic_archive.h"
-#include "decouple/internal/topic_core.h"
+#include "decouple/internal/base/time_math.h"
+#include "decouple/internal/fifo/deduplication.h"
+#include "decouple/internal/message/shared_body.h"
+#include "decouple/internal/message/topic_delivery.h"
+#include "decouple/internal/queue/queue_base.h"
+#include "decouple/internal/topic/endpoint.h"
+#include "decouple/internal/topic/published_body.h"
+#include "decouple/internal/topic/retry_queue.h"
+#include "decouple/internal/topic/subscription_core.h"
+#include "decouple/internal/topic/subscription_set.h"
+#include "decouple/internal/topic/topic_archive.h"
+#include "decouple/internal/topic/topic_core.h"
 #include "decouple/message.h"
 #include "decouple/publication.h"
-#include "decouple/publish_options.h"
 #include "decouple/topic_options.h"
 
 namespace decouple::internal {
@@ -63,17 +63,17 @@ class FifoTopicCore final : public TopicCore<T> {
       if constexpr (HasContent<T>) options.deduplication_id = ContentHashOf(std::as_const(body));
     }
     const std::size_t size = Base::SizeOf(body, options);
-    auto* const payload = new Payload<T>(std::move(body), this->PublicationOf(std::move(options)), size);
-    const BodyHold hold(payload);    // ends after the locks
-    SubscriptionSet::Reader reader;  // likewise
+    auto* const payload = new PublishedBody<T>(std::move(body), this->PublicationOf(std::move(options)), size);
+    const BodyReference hold(payload);  // ends after the locks
+    SubscriptionSet::Reader reader;     // likewise
     const Publication& publication = *payload->publication();
-    OwnedTopicCounts& mine = this->dispatcher_->mine();
+    LocalTopicCounts& local = this->retry_scheduler_->local();
     const std::string_view group = publication.group;
     const std::string_view id = publication.deduplication_id;
     std::uint64_t number = 0;
     bool is_new = false;
     {
-      Deduplication::Turn turn(deduplication_, deduplication_.Seek(group, id), group, id);
+      Deduplication::DeduplicationGuard turn(deduplication_, deduplication_.Prefetch(group, id), group, id);
       const std::int64_t now = this->Now();
       is_new = turn.TryRemember(now, number);
       if (is_new) {
@@ -81,10 +81,10 @@ class FifoTopicCore final : public TopicCore<T> {
         turn.Succeed(number);
       }
     }
-    mine.published.Add(1);
-    mine.bytes.Add(size);
-    if (!is_new) mine.duplicates.Add(1);
-    this->dispatcher_->WorkOff(this->Now());
+    local.published.Add(1);
+    local.bytes.Add(size);
+    if (!is_new) local.duplicates.Add(1);
+    this->retry_scheduler_->RunSomeRetries(this->Now());
     return PublishResult{MessageId(this->identity_, number), SequenceNumberOf(number)};
   }
 
@@ -98,15 +98,15 @@ class FifoTopicCore final : public TopicCore<T> {
     const std::optional<Subscribed> subscribed = this->FindSubscribed(number);
     if (!subscribed) return MakeError(Error::kNotFound, "the subscription has ended");
     const std::int64_t now = this->Now();
-    std::vector<BodyHold> replayed;
-    for (BodyHold& body : archive_->Between(ToNanos(from), ToNanos(to), now)) {
+    std::vector<BodyReference> replayed;
+    for (BodyReference& body : archive_->Between(ToNanos(from), ToNanos(to), now)) {
       const T& content = *static_cast<const T*>(body->body());
       if (!subscribed->filter.Matches(body->publication()->attributes, content)) continue;
       replayed.push_back(std::move(body));
     }
     const auto count = static_cast<std::int64_t>(replayed.size());
     subscribed->core->WaitReplayed(std::move(replayed), now);
-    this->dispatcher_->WorkOff(now);
+    this->retry_scheduler_->RunSomeRetries(now);
     return count;
   }
 
@@ -126,14 +126,14 @@ class FifoTopicCore final : public TopicCore<T> {
     return absl::OkStatus();
   }
 
-  std::uint64_t PublishInGroup(Payload<T>& payload, std::int64_t now, SubscriptionSet::Reader& reader) {
+  std::uint64_t PublishInGroup(PublishedBody<T>& payload, std::int64_t now, SubscriptionSet::Reader& reader) {
     const std::lock_guard lock(groups_[absl::HashOf(payload.publication()->group) % kShards]);
     const std::uint64_t number = published_.fetch_add(1, std::memory_order_relaxed);  // the mutex orders a group's
     payload.Complete(MessageId(this->identity_, number), SequenceNumberOf(number), absl::FromUnixNanos(now));
     // Before we look who is subscribed: who is so now, and replays afterwards, gets it by the one or the other.
-    if (archive_) archive_->Add(BodyHold::On(payload), now);
+    if (archive_) archive_->Add(BodyReference::On(payload), now);
     this->FanOut(this->PublishedOf(payload, now), Base::ViewOf(payload), reader,
-                 [](SubscriptionCore& one, const Published& published) { return one.DeliverInOrder(published); });
+                 [](SubscriptionCore& one, const TopicDelivery& published) { return one.DeliverInOrder(published); });
     return number;
   }
 
@@ -145,7 +145,7 @@ class FifoTopicCore final : public TopicCore<T> {
     return time == absl::InfiniteFuture() ? kForever : absl::ToUnixNanos(time);
   }
 
-  std::unique_ptr<Backlog> NewBacklog() const override { return std::make_unique<OrderedBacklog>(); }
+  std::unique_ptr<RetryQueue> NewRetryQueue() const override { return std::make_unique<OrderedRetryQueue>(); }
 
   absl::Status CheckEndpointKind(const Endpoint& endpoint) const override {
     if (!endpoint.is_function()) return absl::OkStatus();
@@ -161,4 +161,4 @@ class FifoTopicCore final : public TopicCore<T> {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_FIFO_TOPIC_CORE_H_
+#endif  // DECOUPLE_INTERNAL_TOPIC_FIFO_TOPIC_CORE_H_

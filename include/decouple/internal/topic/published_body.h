@@ -1,22 +1,22 @@
 // A body with what was said of it, in one allocation, for all who get it.
 
-#ifndef DECOUPLE_INTERNAL_PAYLOAD_H_
-#define DECOUPLE_INTERNAL_PAYLOAD_H_
+#ifndef DECOUPLE_INTERNAL_TOPIC_PUBLISHED_BODY_H_
+#define DECOUPLE_INTERNAL_TOPIC_PUBLISHED_BODY_H_
 
 #include <cstddef>
 #include <utility>
 
 #include "absl/time/time.h"
-#include "decouple/internal/shared_body.h"
+#include "decouple/internal/message/shared_body.h"
 #include "decouple/message.h"
 #include "decouple/publication.h"
 
 namespace decouple::internal {
 
 template <typename T>
-class Payload final : public SharedBody {
+class PublishedBody final : public SharedBody {
  public:
-  Payload(T&& body, Publication&& publication, std::size_t bytes)
+  PublishedBody(T&& body, Publication&& publication, std::size_t bytes)
       : SharedBody(&body_, &publication_, bytes), body_(std::move(body)), publication_(std::move(publication)) {}
 
   // What is known of it only when its turn has come. Nobody else has seen it before.
@@ -33,16 +33,16 @@ class Payload final : public SharedBody {
 
 // The body as queues of another type get it.
 template <typename U>
-class ConvertedPayload final : public SharedBody {
+class ConvertedBody final : public SharedBody {
  public:
-  ConvertedPayload(U&& body, SharedBody& of, std::size_t bytes)
-      : SharedBody(&body_, of.publication(), bytes), body_(std::move(body)), of_(BodyHold::On(of)) {}
+  ConvertedBody(U&& body, SharedBody& of, std::size_t bytes)
+      : SharedBody(&body_, of.publication(), bytes), body_(std::move(body)), of_(BodyReference::On(of)) {}
 
  private:
   const U body_;
-  const BodyHold of_;  // keeps the publication
+  const BodyReference of_;  // keeps the publication
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_PAYLOAD_H_
+#endif  // DECOUPLE_INTERNAL_TOPIC_PUBLISHED_BODY_H_

@@ -3,8 +3,8 @@
 // Those of a standard topic do not wait for each other: whichever is due first is next. Those of a FIFO topic keep
 // their order: nothing overtakes the first.
 
-#ifndef DECOUPLE_INTERNAL_BACKLOG_H_
-#define DECOUPLE_INTERNAL_BACKLOG_H_
+#ifndef DECOUPLE_INTERNAL_TOPIC_RETRY_QUEUE_H_
+#define DECOUPLE_INTERNAL_TOPIC_RETRY_QUEUE_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -14,68 +14,69 @@
 #include <utility>
 #include <vector>
 
-#include "decouple/internal/shared_body.h"
-#include "decouple/internal/sleeper.h"
+#include "decouple/internal/base/time_math.h"
+#include "decouple/internal/message/shared_body.h"
 
 namespace decouple::internal {
 
-struct Waiting {
-  BodyHold body;
+struct PendingDelivery {
+  BodyReference body;
   int attempts = 0;  // made so far
   bool is_replayed = false;
   bool is_dead_letter = false;  // on its way to the dead-letter queue
 };
 
 // Under the subscription's mutex.
-class Backlog {
+class RetryQueue {
  public:
-  virtual ~Backlog() = default;
+  virtual ~RetryQueue() = default;
 
   // One that was not here before.
-  virtual void Add(Waiting message, std::int64_t due) = 0;
+  virtual void Add(PendingDelivery message, std::int64_t due) = 0;
   // The one that was taken last, to be tried again.
-  virtual void PutBack(Waiting message, std::int64_t due) = 0;
+  virtual void PutBack(PendingDelivery message, std::int64_t due) = 0;
   // When the next is due; kForever if there is none.
   virtual std::int64_t NextDue() const = 0;
   // The next; there must be one.
-  virtual Waiting Take() = 0;
+  virtual PendingDelivery Take() = 0;
   virtual std::size_t size() const = 0;
 
-  std::vector<Waiting> TakeAll() {
-    std::vector<Waiting> all;
+  std::vector<PendingDelivery> TakeAll() {
+    std::vector<PendingDelivery> all;
     while (size() > 0) all.push_back(Take());
     return all;
   }
 };
 
-class UnorderedBacklog final : public Backlog {
+class UnorderedRetryQueue final : public RetryQueue {
  public:
-  void Add(Waiting message, std::int64_t due) override { messages_.emplace(due, std::move(message)); }
-  void PutBack(Waiting message, std::int64_t due) override { Add(std::move(message), due); }
+  void Add(PendingDelivery message, std::int64_t due) override { messages_.emplace(due, std::move(message)); }
+  void PutBack(PendingDelivery message, std::int64_t due) override { Add(std::move(message), due); }
   std::int64_t NextDue() const override { return messages_.empty() ? kForever : messages_.begin()->first; }
-  Waiting Take() override { return std::move(messages_.extract(messages_.begin()).mapped()); }
+  PendingDelivery Take() override { return std::move(messages_.extract(messages_.begin()).mapped()); }
   std::size_t size() const override { return messages_.size(); }
 
  private:
-  std::multimap<std::int64_t, Waiting> messages_;  // by when they are due; of those due together the first comes first
+  std::multimap<std::int64_t, PendingDelivery>
+      messages_;  // by when they are due; of those due together the first comes first
 };
 
-class OrderedBacklog final : public Backlog {
+class OrderedRetryQueue final : public RetryQueue {
  public:
-  void Add(Waiting message, std::int64_t due) override { messages_.emplace_back(due, std::move(message)); }
-  void PutBack(Waiting message, std::int64_t due) override { messages_.emplace_front(due, std::move(message)); }
+  void Add(PendingDelivery message, std::int64_t due) override { messages_.emplace_back(due, std::move(message)); }
+  void PutBack(PendingDelivery message, std::int64_t due) override { messages_.emplace_front(due, std::move(message)); }
   std::int64_t NextDue() const override { return messages_.empty() ? kForever : messages_.front().first; }
-  Waiting Take() override {
-    Waiting message = std::move(messages_.front().second);
+  PendingDelivery Take() override {
+    PendingDelivery message = std::move(messages_.front().second);
     messages_.pop_front();
     return message;
   }
   std::size_t size() const override { return messages_.size(); }
 
  private:
-  std::deque<std::pair<std::int64_t, Waiting>> messages_;
+  std::deque<std::pair<std::int64_t, PendingDelivery>> messages_;
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_BACKLOG_H_
+#endif  // DECOUPLE_INTERNAL_TOPIC_RETRY_QUEUE_H_

@@ -5,8 +5,8 @@
 //
 // Locks: this one's mutex is taken before a subscription's, never the other way round, and no user code runs under it.
 
-#ifndef DECOUPLE_INTERNAL_DISPATCHER_H_
-#define DECOUPLE_INTERNAL_DISPATCHER_H_
+#ifndef DECOUPLE_INTERNAL_TOPIC_RETRY_SCHEDULER_H_
+#define DECOUPLE_INTERNAL_TOPIC_RETRY_SCHEDULER_H_
 
 #include <algorithm>
 #include <atomic>
@@ -18,11 +18,11 @@
 #include <vector>
 
 #include "decouple/clock.h"
-#include "decouple/internal/event_count.h"
-#include "decouple/internal/owned_counters.h"
-#include "decouple/internal/per_thread.h"
-#include "decouple/internal/sleeper.h"
-#include "decouple/internal/topic_counters.h"
+#include "decouple/internal/base/counter_array.h"
+#include "decouple/internal/base/event_count.h"
+#include "decouple/internal/base/per_thread.h"
+#include "decouple/internal/base/time_math.h"
+#include "decouple/internal/topic/topic_counters.h"
 #include "decouple/topic_statistics.h"
 
 namespace decouple::internal {
@@ -43,23 +43,23 @@ class Deliverable {
 };
 
 // All members may be called from any thread.
-class Dispatcher {
+class RetryScheduler {
  public:
-  explicit Dispatcher(Clock& clock) : clock_(clock) {}
+  explicit RetryScheduler(Clock& clock) : clock_(clock) {}
 
   Clock& clock() const { return clock_; }
-  OwnedTopicCounts& mine() { return counts_.Local(); }
+  LocalTopicCounts& local() { return counts_.Local(); }
   TopicStatistics Sums() const {
     TopicStatistics sums;
-    counts_.ForEach([&](const OwnedTopicCounts& one) { one.AddTo(sums); });
+    counts_.ForEach([&](const LocalTopicCounts& one) { one.AddTo(sums); });
     return sums;
   }
 
-  // By which its deliveries are counted, in OwnedTopicCounts::delivered_to.
+  // By which its deliveries are counted, in LocalTopicCounts::delivered_to.
   CounterNumbers& counter_numbers() { return counter_numbers_; }
-  std::uint64_t DeliveredTo(const OwnedCounters::Place& counter) const {
+  std::uint64_t DeliveredTo(const CounterArray::Place& counter) const {
     std::uint64_t sum = 0;
-    counts_.ForEach([&](const OwnedTopicCounts& one) { sum += one.delivered_to.value(counter); });
+    counts_.ForEach([&](const LocalTopicCounts& one) { sum += one.delivered_to.value(counter); });
     return sum;
   }
 
@@ -95,7 +95,7 @@ class Dispatcher {
   }
 
   // For those who publish: one load if there is nothing.
-  void WorkOff(std::int64_t now) {
+  void RunSomeRetries(std::int64_t now) {
     if (publishers_due_.load(std::memory_order_relaxed) > now) [[likely]]
       return;
     std::size_t attempts = 0;
@@ -163,7 +163,7 @@ class Dispatcher {
   }
 
   Clock& clock_;
-  PerThread<OwnedTopicCounts> counts_;
+  PerThread<LocalTopicCounts> counts_;
   CounterNumbers counter_numbers_;
   EventCount changed_;
   std::atomic<bool> finishing_{false};
@@ -176,4 +176,4 @@ class Dispatcher {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_DISPATCHER_H_
+#endif  // DECOUPLE_INTERNAL_TOPIC_RETRY_SCHEDULER_H_

@@ -1,17 +1,17 @@
 // One subscription: brings messages to its endpoint, and keeps those that have to wait.
 //
-// A queue takes its message in the publisher's call, without a lock. All else waits in the backlog: what is to be tried
+// A queue takes its message in the publisher's call, without a lock. All else waits in the retry queue: what is to be tried
 // again, what a function has not had its turn for, what comes during a pause, and in a FIFO topic what comes behind
-// such a message. One thread at a time works a backlog off, with the mutex released while it attempts; so a function is
+// such a message. One thread at a time works a retry queue off, with the mutex released while it attempts; so a function is
 // never called by two threads at once, and may do to its subscription what it likes.
 //
 //   state bits   0: the endpoint may be attempted at once
-//   kFunction    set for good: only from the backlog
+//   kFunction    set for good: only from the retry queue
 //   kPaused      by Pause(), until Resume()
 //   kEnded       by End(), for good
 
-#ifndef DECOUPLE_INTERNAL_SUBSCRIPTION_CORE_H_
-#define DECOUPLE_INTERNAL_SUBSCRIPTION_CORE_H_
+#ifndef DECOUPLE_INTERNAL_TOPIC_SUBSCRIPTION_CORE_H_
+#define DECOUPLE_INTERNAL_TOPIC_SUBSCRIPTION_CORE_H_
 
 #include <algorithm>
 #include <atomic>
@@ -30,21 +30,21 @@
 #include "absl/time/time.h"
 #include "decouple/delivery_policy.h"
 #include "decouple/executor.h"
-#include "decouple/internal/backlog.h"
-#include "decouple/internal/dispatcher.h"
-#include "decouple/internal/endpoint.h"
-#include "decouple/internal/owned_counters.h"
-#include "decouple/internal/published.h"
-#include "decouple/internal/shared_body.h"
-#include "decouple/internal/sleeper.h"
-#include "decouple/internal/token_bucket.h"
-#include "decouple/redrive.h"
+#include "decouple/internal/base/counter_array.h"
+#include "decouple/internal/base/time_math.h"
+#include "decouple/internal/base/token_bucket.h"
+#include "decouple/internal/message/shared_body.h"
+#include "decouple/internal/message/topic_delivery.h"
+#include "decouple/internal/topic/endpoint.h"
+#include "decouple/internal/topic/retry_queue.h"
+#include "decouple/internal/topic/retry_scheduler.h"
+#include "decouple/redrive_policy.h"
 #include "decouple/topic_statistics.h"
 
 namespace decouple::internal {
 
 // How a subscription delivers.
-struct SubscriptionSettings {
+struct SubscriptionConfig {
   std::string name;
   DeliveryPolicy delivery;
   std::optional<int> max_receives_per_second;
@@ -55,30 +55,31 @@ struct SubscriptionSettings {
 
 class SubscriptionCore final : public Deliverable, public std::enable_shared_from_this<SubscriptionCore> {
  public:
-  SubscriptionCore(std::uint64_t number, std::uint64_t topic, std::shared_ptr<Dispatcher> dispatcher,
-                   std::unique_ptr<Endpoint> endpoint, std::unique_ptr<Backlog> backlog, SubscriptionSettings settings)
+  SubscriptionCore(std::uint64_t number, std::uint64_t topic, std::shared_ptr<RetryScheduler> retry_scheduler,
+                   std::unique_ptr<Endpoint> endpoint, std::unique_ptr<RetryQueue> retry_queue,
+                   SubscriptionConfig settings)
       : number_(number),
         topic_(topic),
-        dispatcher_(std::move(dispatcher)),
+        retry_scheduler_(std::move(retry_scheduler)),
         endpoint_(std::move(endpoint)),
-        settings_(std::move(settings)),
+        config_(std::move(settings)),
         state_(endpoint_->is_function() ? kFunction : 0),
-        counter_number_(dispatcher_->counter_numbers().Take()),
+        counter_number_(retry_scheduler_->counter_numbers().Take()),
         counter_(counter_number_),
-        delivered_before_(dispatcher_->DeliveredTo(counter_)),
-        backlog_(std::move(backlog)) {}
-  ~SubscriptionCore() override { dispatcher_->counter_numbers().GiveBack(counter_number_); }
+        delivered_before_(retry_scheduler_->DeliveredTo(counter_)),
+        retry_queue_(std::move(retry_queue)) {}
+  ~SubscriptionCore() override { retry_scheduler_->counter_numbers().GiveBack(counter_number_); }
 
   std::uint64_t number() const override { return number_; }
-  // Of its deliveries, in OwnedTopicCounts::delivered_to.
-  const OwnedCounters::Place& counter() const { return counter_; }
-  const SubscriptionSettings& settings() const { return settings_; }
+  // Of its deliveries, in LocalTopicCounts::delivered_to.
+  const CounterArray::Place& counter() const { return counter_; }
+  const SubscriptionConfig& settings() const { return config_; }
   Endpoint& endpoint() const { return *endpoint_; }
 
   // ---- from the publisher -------------------------------------------------------------------------------------------
 
   // Of a standard topic. True: it is delivered, a hold of the caller's is used up, and he counts it.
-  [[gnu::always_inline]] bool Deliver(const Published& published) {
+  [[gnu::always_inline]] bool Deliver(const TopicDelivery& published) {
     if (state_.load(std::memory_order_acquire) != 0) [[unlikely]]  // pairs with those who set a bit
       return MakeWait(published);
     const Outcome outcome = endpoint_->Attempt(published, 1);
@@ -87,61 +88,61 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
 
   // The same of a FIFO topic: behind all that waits. The mutex is held through the attempt, so that nothing overtakes
   // it.
-  bool DeliverInOrder(const Published& published) {
+  bool DeliverInOrder(const TopicDelivery& published) {
     std::unique_lock lock(mutex_);
-    if (state_.load(std::memory_order_relaxed) != 0 || is_running_ || backlog_->size() != 0) {
+    if (state_.load(std::memory_order_relaxed) != 0 || is_running_ || retry_queue_->size() != 0) {
       lock.unlock();
       return MakeWait(published);
     }
     const Outcome outcome = endpoint_->Attempt(published, 1);
     if (outcome == Outcome::kDelivered) return true;
-    if (outcome == Outcome::kFailed && settings_.delivery.retries > 0 && settings_.max_waiting > 0) {
-      backlog_->Add({BodyHold::On(*published.body), 1}, RetryAt(1, published.now));
+    if (outcome == Outcome::kFailed && config_.delivery.retries > 0 && config_.max_waiting > 0) {
+      retry_queue_->Add({BodyReference::On(*published.body), 1}, RetryAt(1, published.now));
       lock.unlock();
       Announce();
     } else {
       lock.unlock();
-      Settle({BodyHold::On(*published.body), 1}, Outcome::kRefused, published.now);
+      Settle({BodyReference::On(*published.body), 1}, Outcome::kRefused, published.now);
     }
     return false;
   }
 
   // Behind all that waits, without an attempt.
-  void Wait(Waiting message, std::int64_t due) {
+  void Wait(PendingDelivery message, std::int64_t due) {
     if (TryAdd(message, due)) {
       Announce();
     } else if (IsEnded()) {
-      dispatcher_->mine().abandoned.Add(1);
+      retry_scheduler_->local().abandoned.Add(1);
     } else {
       Settle(std::move(message), Outcome::kRefused, due);  // too many wait
     }
   }
 
   // The same for a replay: nothing that is published meanwhile comes in between.
-  void WaitReplayed(std::vector<BodyHold> bodies, std::int64_t due) {
-    std::vector<Waiting> too_many;
+  void WaitReplayed(std::vector<BodyReference> bodies, std::int64_t due) {
+    std::vector<PendingDelivery> too_many;
     {
       const std::lock_guard lock(mutex_);
-      for (BodyHold& body : bodies) {
-        Waiting message{std::move(body), 0, true};
+      for (BodyReference& body : bodies) {
+        PendingDelivery message{std::move(body), 0, true};
         if (!TryAddLocked(message, due)) too_many.push_back(std::move(message));
       }
     }
     Announce();
-    for (Waiting& message : too_many) Wait(std::move(message), due);  // refused, or abandoned
+    for (PendingDelivery& message : too_many) Wait(std::move(message), due);  // refused, or abandoned
   }
 
-  // ---- from the dispatcher ------------------------------------------------------------------------------------------
+  // ---- from the retry scheduler ------------------------------------------------------------------------------------------
 
-  bool is_for_callers() const override { return endpoint_->is_function() && !settings_.executor; }
+  bool is_for_callers() const override { return endpoint_->is_function() && !config_.executor; }
 
   std::int64_t NextDue() const override {
     const std::lock_guard lock(mutex_);
-    return is_running_ || is_handed_over_ ? kForever : NextDueOfBacklog();
+    return is_running_ || is_handed_over_ ? kForever : NextDueOfRetryQueue();
   }
 
   std::size_t DeliverDue() override {
-    if (!settings_.executor) return Run();
+    if (!config_.executor) return Run();
     HandOver();
     return 0;
   }
@@ -158,26 +159,27 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
 
   // Nothing is delivered any more. Returns when no other thread is within the endpoint's function.
   void End() {
-    std::vector<Waiting> abandoned;
+    std::vector<PendingDelivery> abandoned;
     {
       std::unique_lock lock(mutex_);
       state_.fetch_or(kEnded, std::memory_order_release);
-      abandoned = backlog_->TakeAll();
+      abandoned = retry_queue_->TakeAll();
       idle_.wait(lock, [this] { return !is_running_ || runner_ == std::this_thread::get_id(); });
     }
-    dispatcher_->mine().abandoned.Add(abandoned.size());
-    dispatcher_->Deactivate(number_);
+    retry_scheduler_->local().abandoned.Add(abandoned.size());
+    retry_scheduler_->Deactivate(number_);
   }
 
   SubscriptionStatistics Statistics() const {
     SubscriptionStatistics statistics;
-    statistics.number_of_notifications_delivered = dispatcher_->DeliveredTo(counter_) - delivered_before_;
+    statistics.number_of_notifications_delivered = retry_scheduler_->DeliveredTo(counter_) - delivered_before_;
     statistics.number_of_notifications_failed = failed_.load(std::memory_order_relaxed);
     statistics.number_of_notifications_redriven_to_dlq = redriven_.load(std::memory_order_relaxed);
     statistics.number_of_notifications_failed_to_redrive_to_dlq = failed_to_redrive_.load(std::memory_order_relaxed);
     statistics.number_of_notifications_retried = retried_.load(std::memory_order_relaxed);
     const std::lock_guard lock(mutex_);
-    statistics.number_of_notifications_waiting = static_cast<std::int64_t>(backlog_->size()) + (is_running_ ? 1 : 0);
+    statistics.number_of_notifications_waiting =
+        static_cast<std::int64_t>(retry_queue_->size()) + (is_running_ ? 1 : 0);
     return statistics;
   }
 
@@ -188,12 +190,12 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
 
  private:
   // Both: not delivered now.
-  [[gnu::noinline]] bool MakeWait(const Published& published) {
-    Wait({BodyHold::On(*published.body)}, published.now);
+  [[gnu::noinline]] bool MakeWait(const TopicDelivery& published) {
+    Wait({BodyReference::On(*published.body)}, published.now);
     return false;
   }
-  [[gnu::noinline]] bool SettleFirst(const Published& published, Outcome outcome) {
-    Settle({BodyHold::On(*published.body), 1}, HasRoom() ? outcome : Outcome::kRefused, published.now);
+  [[gnu::noinline]] bool SettleFirst(const TopicDelivery& published, Outcome outcome) {
+    Settle({BodyReference::On(*published.body), 1}, HasRoom() ? outcome : Outcome::kRefused, published.now);
     return false;
   }
 
@@ -201,13 +203,13 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
   static constexpr std::uint32_t kPaused = 2;
   static constexpr std::uint32_t kEnded = 4;
 
-  Published PublishedOf(const Waiting& message, std::int64_t now) const {
+  TopicDelivery PublishedOf(const PendingDelivery& message, std::int64_t now) const {
     const Publication& publication = *message.body->publication();
     return {.body = message.body.get(),
             .topic = topic_,
             .group = publication.group,
             .deduplication_id = publication.deduplication_id,
-            .clock = &dispatcher_->clock(),
+            .clock = &retry_scheduler_->clock(),
             .now = now,
             .is_replayed = message.is_replayed,
             .is_dead_letter = message.is_dead_letter};
@@ -216,14 +218,14 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
   // For one more to wait.
   bool HasRoom() const {
     const std::lock_guard lock(mutex_);
-    return static_cast<std::int64_t>(backlog_->size()) < settings_.max_waiting;
+    return static_cast<std::int64_t>(retry_queue_->size()) < config_.max_waiting;
   }
 
   std::int64_t RetryAt(int retry, std::int64_t now) const {
-    return Later(now, absl::ToInt64Nanoseconds(settings_.delivery.DelayBefore(retry)));
+    return SaturatingAdd(now, absl::ToInt64Nanoseconds(config_.delivery.DelayBefore(retry)));
   }
 
-  // Works the backlog off, if nobody else does: as many as there are now. Returns the number of attempts.
+  // Works the retry queue off, if nobody else does: as many as there are now. Returns the number of attempts.
   std::size_t Run() {
     std::size_t attempts = 0;
     {
@@ -231,10 +233,10 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
       if (is_running_) return 0;
       is_running_ = true;
       runner_ = std::this_thread::get_id();
-      const std::int64_t now = dispatcher_->clock().NowNanos();
-      for (std::size_t most = backlog_->size(); attempts < most && NextDueOfBacklog() <= now; ++attempts) {
-        if (settings_.max_receives_per_second) bucket_.TryTake(now, *settings_.max_receives_per_second);
-        Waiting message = backlog_->Take();
+      const std::int64_t now = retry_scheduler_->clock().NowNanos();
+      for (std::size_t most = retry_queue_->size(); attempts < most && NextDueOfRetryQueue() <= now; ++attempts) {
+        if (config_.max_receives_per_second) bucket_.TryTake(now, *config_.max_receives_per_second);
+        PendingDelivery message = retry_queue_->Take();
         lock.unlock();
         Attempt(std::move(message), now);
         lock.lock();
@@ -247,84 +249,84 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
     return attempts;
   }
 
-  void Attempt(Waiting message, std::int64_t now) {
+  void Attempt(PendingDelivery message, std::int64_t now) {
     if (message.is_dead_letter) {
       SendToDeadLetters(std::move(message), now);
       return;
     }
     if (message.attempts > 0) {
       retried_.fetch_add(1, std::memory_order_relaxed);
-      dispatcher_->mine().retried.Add(1);
+      retry_scheduler_->local().retried.Add(1);
     }
     ++message.attempts;
     const Outcome outcome = endpoint_->Attempt(PublishedOf(message, now), message.attempts);
     if (outcome == Outcome::kDelivered) {
       static_cast<void>(message.body.Release());  // our hold is the endpoint's now
-      OwnedTopicCounts& mine = dispatcher_->mine();
-      mine.delivered.Add(1);
-      mine.delivered_to.Add(counter_, 1);
+      LocalTopicCounts& local = retry_scheduler_->local();
+      local.delivered.Add(1);
+      local.delivered_to.Add(counter_, 1);
     } else {
-      Settle(std::move(message), outcome, dispatcher_->clock().NowNanos());
+      Settle(std::move(message), outcome, retry_scheduler_->clock().NowNanos());
     }
   }
 
-  // What becomes of a message that was attempted in vain. In a FIFO topic by the one who runs the backlog.
-  void Settle(Waiting message, Outcome outcome, std::int64_t now) {
-    if (outcome == Outcome::kFailed && message.attempts <= settings_.delivery.retries) {
+  // What becomes of a message that was attempted in vain. In a FIFO topic by the one who runs the retry_queue.
+  void Settle(PendingDelivery message, Outcome outcome, std::int64_t now) {
+    if (outcome == Outcome::kFailed && message.attempts <= config_.delivery.retries) {
       const std::int64_t due = RetryAt(message.attempts, now);
       PutBack(std::move(message), due);
       return;
     }
     failed_.fetch_add(1, std::memory_order_relaxed);
-    dispatcher_->mine().failed.Add(1);
-    if (settings_.dead_letters == nullptr) return;
+    retry_scheduler_->local().failed.Add(1);
+    if (config_.dead_letters == nullptr) return;
     message.is_dead_letter = true;
     SendToDeadLetters(std::move(message), now);
   }
 
   // Until it is taken or the dead-letter queue is closed, each second anew.
-  void SendToDeadLetters(Waiting message, std::int64_t now) {
-    switch (settings_.dead_letters->Attempt(PublishedOf(message, now), 1)) {
+  void SendToDeadLetters(PendingDelivery message, std::int64_t now) {
+    switch (config_.dead_letters->Attempt(PublishedOf(message, now), 1)) {
       case Outcome::kDelivered:
         static_cast<void>(message.body.Release());
         redriven_.fetch_add(1, std::memory_order_relaxed);
-        dispatcher_->mine().redriven.Add(1);
+        retry_scheduler_->local().redriven.Add(1);
         return;
       case Outcome::kFailed:
-        PutBack(std::move(message), Later(now, absl::ToInt64Nanoseconds(kRedriveRetry)));
+        PutBack(std::move(message), SaturatingAdd(now, absl::ToInt64Nanoseconds(kRedriveRetry)));
         return;
       case Outcome::kRefused:
         failed_to_redrive_.fetch_add(1, std::memory_order_relaxed);
-        dispatcher_->mine().failed_to_redrive.Add(1);
+        retry_scheduler_->local().failed_to_redrive.Add(1);
         return;
     }
   }
 
   // Moves from the message, unless it is not to wait: false.
-  bool TryAdd(Waiting& message, std::int64_t due) {
+  bool TryAdd(PendingDelivery& message, std::int64_t due) {
     const std::lock_guard lock(mutex_);
     return TryAddLocked(message, due);
   }
 
   // Under the mutex.
-  bool TryAddLocked(Waiting& message, std::int64_t due) {
-    if (IsEnded() || static_cast<std::int64_t>(backlog_->size()) >= settings_.max_waiting) return false;
-    backlog_->Add(std::move(message), due);
+  bool TryAddLocked(PendingDelivery& message, std::int64_t due) {
+    if (IsEnded() || static_cast<std::int64_t>(retry_queue_->size()) >= config_.max_waiting) return false;
+    retry_queue_->Add(std::move(message), due);
     return true;
   }
 
-  bool TryPutBack(Waiting& message, std::int64_t due) {
+  bool TryPutBack(PendingDelivery& message, std::int64_t due) {
     const std::lock_guard lock(mutex_);
     if (IsEnded()) return false;
-    backlog_->PutBack(std::move(message), due);
+    retry_queue_->PutBack(std::move(message), due);
     return true;
   }
 
-  void PutBack(Waiting message, std::int64_t due) {
+  void PutBack(PendingDelivery message, std::int64_t due) {
     if (TryPutBack(message, due)) {
       Announce();
     } else {
-      dispatcher_->mine().abandoned.Add(1);
+      retry_scheduler_->local().abandoned.Add(1);
     }
   }
 
@@ -332,10 +334,10 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
   void Announce() {
     const std::int64_t due = NextDue();
     if (due == kForever) return;
-    if (settings_.executor && due <= dispatcher_->clock().NowNanos()) {
+    if (config_.executor && due <= retry_scheduler_->clock().NowNanos()) {
       HandOver();
     } else {
-      dispatcher_->Activate(shared_from_this(), due);
+      retry_scheduler_->Activate(shared_from_this(), due);
     }
   }
 
@@ -343,10 +345,10 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
   void HandOver() {
     {
       const std::lock_guard lock(mutex_);
-      if (is_handed_over_ || is_running_ || NextDueOfBacklog() > dispatcher_->clock().NowNanos()) return;
+      if (is_handed_over_ || is_running_ || NextDueOfRetryQueue() > retry_scheduler_->clock().NowNanos()) return;
       is_handed_over_ = true;
     }
-    settings_.executor([self = shared_from_this()] {
+    config_.executor([self = shared_from_this()] {
       while (self->Run() > 0) {
       }
       {
@@ -358,24 +360,24 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
   }
 
   // Under the mutex.
-  std::int64_t NextDueOfBacklog() const {
+  std::int64_t NextDueOfRetryQueue() const {
     if (is_paused() || IsEnded()) return kForever;
-    const std::int64_t due = backlog_->NextDue();
-    if (due == kForever || !settings_.max_receives_per_second) return due;
-    return std::max(due, bucket_.NextAt(*settings_.max_receives_per_second));
+    const std::int64_t due = retry_queue_->NextDue();
+    if (due == kForever || !config_.max_receives_per_second) return due;
+    return std::max(due, bucket_.NextAt(*config_.max_receives_per_second));
   }
 
   const std::uint64_t number_;
   const std::uint64_t topic_;
-  const std::shared_ptr<Dispatcher> dispatcher_;
+  const std::shared_ptr<RetryScheduler> retry_scheduler_;
   const std::unique_ptr<Endpoint> endpoint_;
-  const SubscriptionSettings settings_;
+  const SubscriptionConfig config_;
 
   std::atomic<std::uint32_t> state_;
   std::int64_t owners_ = 0;
-  // Deliveries are counted by their publishers, each for itself (owned_counters.h). So many were already.
+  // Deliveries are counted by their publishers, each for itself (counter_array.h). So many were already.
   const std::uint32_t counter_number_;
-  const OwnedCounters::Place counter_;
+  const CounterArray::Place counter_;
   const std::uint64_t delivered_before_;
   // Relaxed: counts for those who watch.
   std::atomic<std::uint64_t> failed_{0};
@@ -386,13 +388,13 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
   mutable std::mutex mutex_;
   std::condition_variable idle_;
   // All below: under the mutex.
-  const std::unique_ptr<Backlog> backlog_;
+  const std::unique_ptr<RetryQueue> retry_queue_;
   TokenBucket bucket_;
-  bool is_running_ = false;  // a thread, runner_, works the backlog off
+  bool is_running_ = false;  // a thread, runner_, works the retry queue off
   std::thread::id runner_;
   bool is_handed_over_ = false;  // to the executor
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_SUBSCRIPTION_CORE_H_
+#endif  // DECOUPLE_INTERNAL_TOPIC_SUBSCRIPTION_CORE_H_

@@ -1,16 +1,16 @@
 // Who is subscribed to a topic, with which filters: publishers look at a snapshot that never changes, and whoever
 // subscribes replaces it by another. So a publish sees the old set or the new one, as a whole.
 //
-// Reading a snapshot is wait-free: load the pointer and count oneself in, both within one ReadSection. Whoever replaces
-// it gives up the set's own count of the old one after a Synchronize(), when nobody can count himself in any more.
+// Reading a snapshot is wait-free: load the pointer and count oneself in, both within one RcuReadGuard. Whoever replaces
+// it gives up the set's own count of the old one after a RcuSynchronize(), when nobody can count himself in any more.
 //
 // A snapshot is a few parts of doubling size, each with an index over its filters. A new subscription is a part of its
 // own, merged with those before it that are no larger; one that ends is struck off a bit map, until half of its part
 // is. So changing one of n subscriptions costs O(log n) and the copy of a bit map, amortized, and a publish looks into
 // O(log n) indices.
 
-#ifndef DECOUPLE_INTERNAL_SUBSCRIPTION_SET_H_
-#define DECOUPLE_INTERNAL_SUBSCRIPTION_SET_H_
+#ifndef DECOUPLE_INTERNAL_TOPIC_SUBSCRIPTION_SET_H_
+#define DECOUPLE_INTERNAL_TOPIC_SUBSCRIPTION_SET_H_
 
 #include <algorithm>
 #include <atomic>
@@ -24,10 +24,10 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "decouple/filter_policy.h"
-#include "decouple/internal/filter_index.h"
-#include "decouple/internal/message_view.h"
-#include "decouple/internal/subscription_core.h"
-#include "decouple/internal/thread_record.h"
+#include "decouple/internal/base/rcu.h"
+#include "decouple/internal/filter/filter_index.h"
+#include "decouple/internal/filter/filter_input.h"
+#include "decouple/internal/topic/subscription_core.h"
 
 namespace decouple::internal {
 
@@ -76,7 +76,7 @@ class SubscriptionSnapshot {
 
     // Calls visit(place); places of those that have been struck off, too.
     template <typename Visit>
-    void ForEachMatch(const MessageView& message, Visit visit) const {
+    void ForEachMatch(const FilterInput& message, Visit visit) const {
       for (const std::uint32_t place : unfiltered_) visit(place);
       if (filtered_.empty()) return;
       index_.ForEachMatch(message.root(), [&](std::uint32_t policy) { visit(filtered_[policy]); });
@@ -101,7 +101,7 @@ class SubscriptionSnapshot {
 
   // Calls visit(subscribed) for each whose filter lets the message through.
   template <typename Visit>
-  void ForEachMatch(const MessageView& message, Visit visit) const {
+  void ForEachMatch(const FilterInput& message, Visit visit) const {
     for (const LivePart& live : parts_) {
       const Subscribed* const members = live.part->members().data();
       const bool all_are_live = live.is_struck_off.empty();
@@ -192,7 +192,7 @@ class SubscriptionSet {
   SubscriptionSet() = default;
   SubscriptionSet(const SubscriptionSet&) = delete;
   SubscriptionSet& operator=(const SubscriptionSet&) = delete;
-  ~SubscriptionSet() { LetGo(current_.load(std::memory_order_acquire)); }
+  ~SubscriptionSet() { ReleaseReference(current_.load(std::memory_order_acquire)); }
 
   // The subscriptions as they were when it looked, once, for as long as it lives. User code may run meanwhile.
   class Reader {
@@ -202,11 +202,11 @@ class SubscriptionSet {
     Reader(const Reader&) = delete;
     Reader& operator=(const Reader&) = delete;
     ~Reader() {
-      if (snapshot_ != nullptr) LetGo(snapshot_);
+      if (snapshot_ != nullptr) ReleaseReference(snapshot_);
     }
 
     const SubscriptionSnapshot& Look(const SubscriptionSet& set) {
-      const ReadSection section;  // pairs with the Synchronize() in Replace()
+      const RcuReadGuard section;  // pairs with the RcuSynchronize() in Replace()
       snapshot_ = set.current_.load(std::memory_order_acquire);
       snapshot_->readers_.fetch_add(1, std::memory_order_relaxed);
       return *snapshot_;
@@ -250,12 +250,12 @@ class SubscriptionSet {
     next->filters_ = former->filters_;
     change(*next);
     current_.store(next, std::memory_order_release);  // pairs with Reader
-    Synchronize();
-    LetGo(former);
+    RcuSynchronize();
+    ReleaseReference(former);
   }
 
   // Acquire and release: what other readers did with it comes before its end.
-  static void LetGo(SubscriptionSnapshot* snapshot) {
+  static void ReleaseReference(SubscriptionSnapshot* snapshot) {
     if (snapshot->readers_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete snapshot;
   }
 
@@ -264,4 +264,4 @@ class SubscriptionSet {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_SUBSCRIPTION_SET_H_
+#endif  // DECOUPLE_INTERNAL_TOPIC_SUBSCRIPTION_SET_H_

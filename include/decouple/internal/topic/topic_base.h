@@ -1,7 +1,7 @@
 // A topic of either kind and any body: who is subscribed, and how a message comes to them.
 
-#ifndef DECOUPLE_INTERNAL_ANY_TOPIC_H_
-#define DECOUPLE_INTERNAL_ANY_TOPIC_H_
+#ifndef DECOUPLE_INTERNAL_TOPIC_TOPIC_BASE_H_
+#define DECOUPLE_INTERNAL_TOPIC_TOPIC_BASE_H_
 
 #include <algorithm>
 #include <atomic>
@@ -20,26 +20,26 @@
 #include "decouple/clock.h"
 #include "decouple/error.h"
 #include "decouple/filter_policy.h"
-#include "decouple/internal/any_queue.h"
-#include "decouple/internal/backlog.h"
-#include "decouple/internal/dispatcher.h"
-#include "decouple/internal/message_view.h"
-#include "decouple/internal/published.h"
-#include "decouple/internal/shared_body.h"
-#include "decouple/internal/subscription_core.h"
-#include "decouple/internal/subscription_set.h"
+#include "decouple/internal/filter/filter_input.h"
+#include "decouple/internal/message/shared_body.h"
+#include "decouple/internal/message/topic_delivery.h"
+#include "decouple/internal/queue/queue_base.h"
+#include "decouple/internal/topic/retry_queue.h"
+#include "decouple/internal/topic/retry_scheduler.h"
+#include "decouple/internal/topic/subscription_core.h"
+#include "decouple/internal/topic/subscription_set.h"
 #include "decouple/limits.h"
 
 namespace decouple::internal {
 
 // Holds on a body to give away, added a few at a time: one atomic addition serves many queues.
-class HoldsToGive {
+class ReferenceLot {
  public:
-  explicit HoldsToGive(SharedBody& body) : body_(body) {}
-  HoldsToGive(const HoldsToGive&) = delete;
-  HoldsToGive& operator=(const HoldsToGive&) = delete;
-  ~HoldsToGive() {
-    if (left_ != 0) body_.RemoveHolds(left_);
+  explicit ReferenceLot(SharedBody& body) : body_(body) {}
+  ReferenceLot(const ReferenceLot&) = delete;
+  ReferenceLot& operator=(const ReferenceLot&) = delete;
+  ~ReferenceLot() {
+    if (left_ != 0) body_.RemoveReferences(left_);
   }
 
   // Before each attempt, of which each uses up one at most.
@@ -47,7 +47,7 @@ class HoldsToGive {
     if (left_ != 0) return;
     left_ = next_;
     next_ = std::min<std::int64_t>(2 * next_, kMostAtOnce);
-    body_.AddHolds(left_);
+    body_.AddReferences(left_);
   }
   void GaveOne() { --left_; }
 
@@ -59,23 +59,23 @@ class HoldsToGive {
   std::int64_t next_ = 4;
 };
 
-class AnyTopic : public std::enable_shared_from_this<AnyTopic> {
+class TopicBase : public std::enable_shared_from_this<TopicBase> {
  public:
-  AnyTopic(const AnyTopic&) = delete;
-  AnyTopic& operator=(const AnyTopic&) = delete;
+  TopicBase(const TopicBase&) = delete;
+  TopicBase& operator=(const TopicBase&) = delete;
 
   const std::string& name() const { return *name_; }
   std::uint64_t identity() const { return identity_; }
   QueueKind kind() const { return kind_; }
   const Limits& limits() const { return limits_; }
-  Dispatcher& dispatcher() { return *dispatcher_; }
+  RetryScheduler& retry_scheduler() { return *retry_scheduler_; }
 
   // ---- subscriptions ------------------------------------------------------------------------------------------------
 
   // One more owner of a new subscription; of the one that is there, if the endpoint is the same queue.
   // kInvalidParameter: it is there with other options.
   absl::StatusOr<std::shared_ptr<SubscriptionCore>> Subscribe(std::unique_ptr<Endpoint> endpoint, FilterPolicy filter,
-                                                              SubscriptionSettings settings) {
+                                                              SubscriptionConfig settings) {
     const std::lock_guard lock(subscribing_);
     if (absl::Status status = CheckEndpoint(*endpoint); !status.ok()) return status;
     if (endpoint->queue() != nullptr) {
@@ -88,9 +88,9 @@ class AnyTopic : public std::enable_shared_from_this<AnyTopic> {
         return same->core;
       }
     }
-    const AnyQueue* const queue = endpoint->queue();
-    auto core = std::make_shared<SubscriptionCore>(++last_number_, identity_, dispatcher_, std::move(endpoint),
-                                                   NewBacklog(), std::move(settings));
+    const QueueBase* const queue = endpoint->queue();
+    auto core = std::make_shared<SubscriptionCore>(++last_number_, identity_, retry_scheduler_, std::move(endpoint),
+                                                   NewRetryQueue(), std::move(settings));
     core->AddOwner();
     set_.Add({core, std::move(filter)});
     if (queue != nullptr) of_queue_.emplace(queue, core->number());
@@ -135,22 +135,22 @@ class AnyTopic : public std::enable_shared_from_this<AnyTopic> {
 
   void Close() {
     closed_.store(true, std::memory_order_release);
-    dispatcher_->Finish();
+    retry_scheduler_->Finish();
   }
   bool closed() const { return closed_.load(std::memory_order_acquire); }
 
  protected:
-  AnyTopic(QueueKind kind, const Limits& limits, const std::string& name, std::uint64_t identity, Clock* clock)
+  TopicBase(QueueKind kind, const Limits& limits, const std::string& name, std::uint64_t identity, Clock* clock)
       : kind_(kind),
         limits_(limits),
         name_(std::make_shared<const std::string>(name)),
         identity_(identity),
         clock_(clock != nullptr ? *clock : SystemClock::Instance()),
         clock_or_null_(ClockOrNull(clock)),
-        dispatcher_(std::make_shared<Dispatcher>(clock_)) {}
+        retry_scheduler_(std::make_shared<RetryScheduler>(clock_)) {}
 
   // What still waits goes with the topic.
-  virtual ~AnyTopic() {
+  virtual ~TopicBase() {
     for (const Subscribed& one : Subscriptions()) one.core->End();
   }
 
@@ -167,11 +167,12 @@ class AnyTopic : public std::enable_shared_from_this<AnyTopic> {
   // `reader` looks for them: with it ends what was perhaps unsubscribed meanwhile, functions and queues of the user's,
   // so it must not end under a lock.
   template <typename Deliver>
-  void FanOut(const Published& published, const MessageView& view, SubscriptionSet::Reader& reader, Deliver deliver) {
-    OwnedTopicCounts& mine = dispatcher_->mine();
+  void FanOut(const TopicDelivery& published, const FilterInput& view, SubscriptionSet::Reader& reader,
+              Deliver deliver) {
+    LocalTopicCounts& local = retry_scheduler_->local();
     std::uint64_t delivered = 0;
     FilterCounts through;
-    HoldsToGive holds(*published.body);
+    ReferenceLot holds(*published.body);
     const SubscriptionSnapshot& subscriptions = reader.Look(set_);
     subscriptions.ForEachMatch(
         view, [&](const Subscribed& one) __attribute__((always_inline)) {
@@ -180,10 +181,10 @@ class AnyTopic : public std::enable_shared_from_this<AnyTopic> {
           if (!deliver(*one.core, published)) return;
           holds.GaveOne();
           ++delivered;
-          mine.delivered_to.Add(one.core->counter(), 1);
+          local.delivered_to.Add(one.core->counter(), 1);
         });
-    CountFilteredOut(mine, subscriptions.filters(), through, view);
-    mine.delivered.Add(delivered);
+    CountFilteredOut(local, subscriptions.filters(), through, view);
+    local.delivered.Add(delivered);
   }
 
   const QueueKind kind_;
@@ -192,11 +193,11 @@ class AnyTopic : public std::enable_shared_from_this<AnyTopic> {
   const std::uint64_t identity_;
   Clock& clock_;
   Clock* const clock_or_null_;
-  const std::shared_ptr<Dispatcher> dispatcher_;
+  const std::shared_ptr<RetryScheduler> retry_scheduler_;
 
  private:
   // For its subscriptions, by the topic's kind.
-  virtual std::unique_ptr<Backlog> NewBacklog() const = 0;
+  virtual std::unique_ptr<RetryQueue> NewRetryQueue() const = 0;
   virtual absl::Status CheckEndpointKind(const Endpoint& endpoint) const = 0;
 
   absl::Status CheckEndpoint(const Endpoint& endpoint) const {
@@ -222,13 +223,13 @@ class AnyTopic : public std::enable_shared_from_this<AnyTopic> {
   }
 
   // Under the mutex.
-  std::optional<Subscribed> FindQueue(const AnyQueue& queue) const {
+  std::optional<Subscribed> FindQueue(const QueueBase& queue) const {
     const auto found = of_queue_.find(&queue);
     if (found == of_queue_.end()) return std::nullopt;
     return FindSubscribed(found->second);
   }
 
-  static bool IsSame(const SubscriptionSettings& a, const SubscriptionSettings& b) {
+  static bool IsSame(const SubscriptionConfig& a, const SubscriptionConfig& b) {
     const auto queue = [](const std::shared_ptr<Endpoint>& endpoint) {
       return endpoint == nullptr ? nullptr : endpoint->queue();
     };
@@ -236,30 +237,31 @@ class AnyTopic : public std::enable_shared_from_this<AnyTopic> {
            queue(a.dead_letters) == queue(b.dead_letters);
   }
 
-  static void CountFilteredOut(OwnedTopicCounts& mine, const FilterCounts& all, const FilterCounts& through,
-                               const MessageView& view) {
+  static void CountFilteredOut(LocalTopicCounts& local, const FilterCounts& all, const FilterCounts& through,
+                               const FilterInput& view) {
     const auto by_attributes = static_cast<std::uint64_t>(all.by_attributes - through.by_attributes);
     const auto by_body = static_cast<std::uint64_t>(all.by_body - through.by_body);
     if (by_attributes != 0) {
       if (!view.has_attributes()) {
-        mine.filtered_without_attributes.Add(by_attributes);
+        local.filtered_without_attributes.Add(by_attributes);
       } else if (view.has_malformed_attribute()) {
-        mine.filtered_by_invalid_attributes.Add(by_attributes);
+        local.filtered_by_invalid_attributes.Add(by_attributes);
       } else {
-        mine.filtered_by_attributes.Add(by_attributes);
+        local.filtered_by_attributes.Add(by_attributes);
       }
     }
-    if (by_body != 0) (view.has_malformed_body() ? mine.filtered_by_invalid_body : mine.filtered_by_body).Add(by_body);
+    if (by_body != 0)
+      (view.has_malformed_body() ? local.filtered_by_invalid_body : local.filtered_by_body).Add(by_body);
   }
 
   SubscriptionSet set_;
   std::mutex subscribing_;
   // Both under the mutex.
   std::uint64_t last_number_ = 0;
-  absl::flat_hash_map<const AnyQueue*, std::uint64_t> of_queue_;  // the subscription of a queue
+  absl::flat_hash_map<const QueueBase*, std::uint64_t> of_queue_;  // the subscription of a queue
   std::atomic<bool> closed_{false};
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_ANY_TOPIC_H_
+#endif  // DECOUPLE_INTERNAL_TOPIC_TOPIC_BASE_H_

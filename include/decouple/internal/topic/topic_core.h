@@ -1,7 +1,7 @@
 // A topic with bodies of type T: what is checked of a publish, and how a standard topic publishes.
 
-#ifndef DECOUPLE_INTERNAL_TOPIC_CORE_H_
-#define DECOUPLE_INTERNAL_TOPIC_CORE_H_
+#ifndef DECOUPLE_INTERNAL_TOPIC_TOPIC_CORE_H_
+#define DECOUPLE_INTERNAL_TOPIC_TOPIC_CORE_H_
 
 #include <atomic>
 #include <concepts>
@@ -19,31 +19,30 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "decouple/attributes.h"
 #include "decouple/clock.h"
 #include "decouple/error.h"
-#include "decouple/internal/any_queue.h"
-#include "decouple/internal/any_topic.h"
-#include "decouple/internal/backlog.h"
-#include "decouple/internal/endpoint.h"
-#include "decouple/internal/identity.h"
-#include "decouple/internal/message_view.h"
-#include "decouple/internal/payload.h"
-#include "decouple/internal/published.h"
-#include "decouple/internal/queue_settings.h"
-#include "decouple/internal/shared_body.h"
-#include "decouple/internal/subscription_core.h"
-#include "decouple/internal/subscription_set.h"
+#include "decouple/internal/base/identity.h"
+#include "decouple/internal/filter/filter_input.h"
+#include "decouple/internal/message/shared_body.h"
+#include "decouple/internal/message/topic_delivery.h"
+#include "decouple/internal/queue/queue_base.h"
+#include "decouple/internal/queue/queue_config.h"
+#include "decouple/internal/topic/endpoint.h"
+#include "decouple/internal/topic/published_body.h"
+#include "decouple/internal/topic/retry_queue.h"
+#include "decouple/internal/topic/subscription_core.h"
+#include "decouple/internal/topic/subscription_set.h"
+#include "decouple/internal/topic/topic_base.h"
 #include "decouple/limits.h"
 #include "decouple/message.h"
+#include "decouple/message_attributes.h"
 #include "decouple/publication.h"
-#include "decouple/publish_options.h"
 #include "decouple/topic_options.h"
 
 namespace decouple::internal {
 
 template <typename T>
-class TopicCore : public AnyTopic {
+class TopicCore : public TopicBase {
   static_assert(std::is_nothrow_move_constructible_v<T> && std::is_nothrow_destructible_v<T>,
                 "decouple: a message body must be movable and destructible without throwing; mark both noexcept");
 
@@ -56,7 +55,7 @@ class TopicCore : public AnyTopic {
 
  protected:
   TopicCore(QueueKind kind, const Limits& limits, const std::string& name, std::uint64_t seed, Clock* clock)
-      : AnyTopic(kind, limits, name, IdentityOf(seed, absl::StrCat("topic ", name)), clock) {}
+      : TopicBase(kind, limits, name, IdentityOf(seed, absl::StrCat("topic ", name)), clock) {}
 
   absl::Status CheckPublish(const T& body, const PublishOptions& options) const {
     if (this->closed()) return MakeError(Error::kTopicClosed, "the topic is closed; nothing can be published any more");
@@ -95,7 +94,7 @@ class TopicCore : public AnyTopic {
   }
 
   // Of a payload that is complete.
-  Published PublishedOf(SharedBody& body, std::int64_t now) const {
+  TopicDelivery PublishedOf(SharedBody& body, std::int64_t now) const {
     const Publication& publication = *body.publication();
     return {.body = &body,
             .topic = this->identity_,
@@ -105,8 +104,8 @@ class TopicCore : public AnyTopic {
             .now = now};
   }
 
-  static MessageView ViewOf(const SharedBody& body) {
-    return MessageView(body.publication()->attributes, *static_cast<const T*>(body.body()));
+  static FilterInput ViewOf(const SharedBody& body) {
+    return FilterInput(body.publication()->attributes, *static_cast<const T*>(body.body()));
   }
 
  private:
@@ -143,14 +142,14 @@ class StandardTopicCore final : public TopicCore<T> {
     publication.id = MessageId(this->identity_, published_.fetch_add(1, std::memory_order_relaxed));  // to be unique
     publication.published_at = absl::FromUnixNanos(now);
     const MessageId id = publication.id;
-    const BodyHold payload(new Payload<T>(std::move(body), std::move(publication), size));
-    OwnedTopicCounts& mine = this->dispatcher_->mine();
-    mine.published.Add(1);
-    mine.bytes.Add(size);
+    const BodyReference payload(new PublishedBody<T>(std::move(body), std::move(publication), size));
+    LocalTopicCounts& local = this->retry_scheduler_->local();
+    local.published.Add(1);
+    local.bytes.Add(size);
     SubscriptionSet::Reader reader;
     this->FanOut(this->PublishedOf(*payload, now), Base::ViewOf(*payload), reader,
-                 [](SubscriptionCore& one, const Published& published) { return one.Deliver(published); });
-    this->dispatcher_->WorkOff(now);
+                 [](SubscriptionCore& one, const TopicDelivery& published) { return one.Deliver(published); });
+    this->retry_scheduler_->RunSomeRetries(now);
     return PublishResult{id};
   }
 
@@ -159,7 +158,7 @@ class StandardTopicCore final : public TopicCore<T> {
   }
 
  private:
-  std::unique_ptr<Backlog> NewBacklog() const override { return std::make_unique<UnorderedBacklog>(); }
+  std::unique_ptr<RetryQueue> NewRetryQueue() const override { return std::make_unique<UnorderedRetryQueue>(); }
 
   absl::Status CheckEndpointKind(const Endpoint& endpoint) const override {
     if (endpoint.queue() == nullptr || endpoint.queue()->kind() == QueueKind::kStandard) return absl::OkStatus();
@@ -173,4 +172,4 @@ class StandardTopicCore final : public TopicCore<T> {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_TOPIC_CORE_H_
+#endif  // DECOUPLE_INTERNAL_TOPIC_TOPIC_CORE_H_

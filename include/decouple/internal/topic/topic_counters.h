@@ -1,33 +1,33 @@
 // What a topic counts, each thread for itself; see queue_counters.h.
 
-#ifndef DECOUPLE_INTERNAL_TOPIC_COUNTERS_H_
-#define DECOUPLE_INTERNAL_TOPIC_COUNTERS_H_
+#ifndef DECOUPLE_INTERNAL_TOPIC_TOPIC_COUNTERS_H_
+#define DECOUPLE_INTERNAL_TOPIC_TOPIC_COUNTERS_H_
 
 #include <cstdint>
 
-#include "decouple/internal/owned_counters.h"
-#include "decouple/internal/per_thread.h"
+#include "decouple/internal/base/counter_array.h"
+#include "decouple/internal/base/single_writer_counter.h"
 #include "decouple/topic_statistics.h"
 
 namespace decouple::internal {
 
-struct OwnedTopicCounts {
-  OwnedCounter published;
-  OwnedCounter bytes;
-  OwnedCounter duplicates;
-  OwnedCounter delivered;
-  OwnedCounter failed;
-  OwnedCounter filtered_by_attributes;
-  OwnedCounter filtered_without_attributes;
-  OwnedCounter filtered_by_invalid_attributes;
-  OwnedCounter filtered_by_body;
-  OwnedCounter filtered_by_invalid_body;
-  OwnedCounter redriven;
-  OwnedCounter failed_to_redrive;
-  OwnedCounter retried;
-  OwnedCounter abandoned;
+struct LocalTopicCounts {
+  SingleWriterCounter published;
+  SingleWriterCounter bytes;
+  SingleWriterCounter duplicates;
+  SingleWriterCounter delivered;
+  SingleWriterCounter failed;
+  SingleWriterCounter filtered_by_attributes;
+  SingleWriterCounter filtered_without_attributes;
+  SingleWriterCounter filtered_by_invalid_attributes;
+  SingleWriterCounter filtered_by_body;
+  SingleWriterCounter filtered_by_invalid_body;
+  SingleWriterCounter redriven;
+  SingleWriterCounter failed_to_redrive;
+  SingleWriterCounter retried;
+  SingleWriterCounter abandoned;
 
-  OwnedCounters delivered_to;  // by the number of the subscription's counter
+  CounterArray delivered_to;  // by the number of the subscription's counter
 
   void AddTo(TopicStatistics& sums) const {
     sums.number_of_messages_published += published.value();
@@ -52,4 +52,4 @@ struct OwnedTopicCounts {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_TOPIC_COUNTERS_H_
+#endif  // DECOUPLE_INTERNAL_TOPIC_TOPIC_COUNTERS_H_

@@ -17,9 +17,9 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "decouple/error.h"
-#include "decouple/internal/decimal.h"
-#include "decouple/internal/filter_pattern.h"
-#include "decouple/internal/filter_tree.h"
+#include "decouple/internal/base/decimal.h"
+#include "decouple/internal/filter/filter_pattern.h"
+#include "decouple/internal/filter/filter_tree.h"
 #include "decouple/json/internal/json_text.h"
 
 namespace decouple::internal {

@@ -16,9 +16,9 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
-#include "decouple/internal/decimal.h"
-#include "decouple/internal/field_type.h"
-#include "decouple/internal/text_reader.h"
+#include "decouple/internal/base/decimal.h"
+#include "decouple/internal/filter/field_value.h"
+#include "decouple/internal/filter/json_hook.h"
 
 namespace decouple::internal {
 
@@ -128,12 +128,12 @@ class JsonField final : public FieldType {
   static const nlohmann::json& Json(const void* value) { return *static_cast<const nlohmann::json*>(value); }
 };
 
-class ParsedJson final : public ParsedText {
+class ParsedJson final : public JsonHook {
  public:
   explicit ParsedJson(nlohmann::json json) : json_(std::move(json)) {}
   FieldValue value() const override { return JsonField::ValueOf(json_); }
 
-  static std::unique_ptr<const ParsedText> Read(std::string_view text) {
+  static std::unique_ptr<const JsonHook> Read(std::string_view text) {
     std::optional<nlohmann::json> json = ParseJson(text);
     if (!json) return nullptr;
     return std::make_unique<const ParsedJson>(*std::move(json));

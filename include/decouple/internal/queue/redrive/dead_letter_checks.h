@@ -1,7 +1,7 @@
 // Linking queues for dead letters: the checks, and the order in which two ends change.
 
-#ifndef DECOUPLE_INTERNAL_DEAD_LETTER_LINKING_H_
-#define DECOUPLE_INTERNAL_DEAD_LETTER_LINKING_H_
+#ifndef DECOUPLE_INTERNAL_QUEUE_REDRIVE_DEAD_LETTER_CHECKS_H_
+#define DECOUPLE_INTERNAL_QUEUE_REDRIVE_DEAD_LETTER_CHECKS_H_
 
 #include <cstdint>
 #include <memory>
@@ -13,16 +13,16 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "decouple/error.h"
-#include "decouple/internal/any_queue.h"
-#include "decouple/internal/queue_settings.h"
-#include "decouple/redrive.h"
+#include "decouple/internal/queue/queue_base.h"
+#include "decouple/internal/queue/queue_config.h"
+#include "decouple/redrive_policy.h"
 
 namespace decouple::internal {
 
 inline constexpr int kMostReceives = 1'000;  // SQS
 
 // Whether `to` can take over messages of `from`.
-inline absl::Status CheckSameSort(Error error, const char* what, const AnyQueue& from, const AnyQueue& to) {
+inline absl::Status CheckSameSort(Error error, const char* what, const QueueBase& from, const QueueBase& to) {
   if (to.kind() != from.kind()) {
     return MakeError(error, absl::StrCat(what, " \"", to.name(), "\" is a ", NameOf(to.kind()), " queue; that of a ",
                                          NameOf(from.kind()), " queue must be one too"));
@@ -36,9 +36,9 @@ inline absl::Status CheckSameSort(Error error, const char* what, const AnyQueue&
 
 // Gives `queue` a dead-letter queue, or with none in `redrive` takes it away. On an error nothing changes. The former
 // one may end with its last handle, and the user's code runs then: so it is given to the caller.
-inline absl::Status LinkDeadLetters(AnyQueue& queue, const Redrive& redrive, std::shared_ptr<AnyQueue>& former) {
+inline absl::Status LinkDeadLetters(QueueBase& queue, const Redrive& redrive, std::shared_ptr<QueueBase>& former) {
   constexpr auto kError = Error::kInvalidAttributeValue;
-  const std::shared_ptr<AnyQueue>& target = redrive.to.any();
+  const std::shared_ptr<QueueBase>& target = redrive.to.any();
   if (target != nullptr) {
     absl::Status status = CheckNumber(kError, "maximum of receives", redrive.max_receives, 1, kMostReceives);
     status.Update(CheckSameSort(kError, "the dead-letter queue", queue, *target));
@@ -46,7 +46,7 @@ inline absl::Status LinkDeadLetters(AnyQueue& queue, const Redrive& redrive, std
   }
   static std::mutex linking;  // one at a time, so that no two make a loop together
   const std::lock_guard lock(linking);
-  for (std::shared_ptr<AnyQueue> next = target; next != nullptr; next = next->dead_letters().target()) {
+  for (std::shared_ptr<QueueBase> next = target; next != nullptr; next = next->dead_letters().target()) {
     if (next.get() == &queue) {
       return MakeError(kError, absl::StrCat("\"", queue.name(), "\" would be its own dead-letter queue",
                                             target.get() == &queue ? "" : ", by way of others"));
@@ -63,7 +63,7 @@ inline absl::Status LinkDeadLetters(AnyQueue& queue, const Redrive& redrive, std
 }
 
 // `policy` has been checked.
-inline void ApplyAllowPolicy(AnyQueue& queue, const RedriveAllowPolicy& policy) {
+inline void ApplyAllowPolicy(QueueBase& queue, const RedriveAllowPolicy& policy) {
   std::optional<std::vector<std::uint64_t>> allowed;
   if (!std::holds_alternative<AllowAllSources>(policy)) allowed.emplace();
   if (const auto* const by_queue = std::get_if<AllowSources>(&policy)) {
@@ -74,4 +74,4 @@ inline void ApplyAllowPolicy(AnyQueue& queue, const RedriveAllowPolicy& policy) 
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_DEAD_LETTER_LINKING_H_
+#endif  // DECOUPLE_INTERNAL_QUEUE_REDRIVE_DEAD_LETTER_CHECKS_H_

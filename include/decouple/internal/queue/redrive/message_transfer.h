@@ -1,19 +1,20 @@
 // A message on its way from one queue to another: as a dead letter, or by a move task.
 
-#ifndef DECOUPLE_INTERNAL_TRANSFER_H_
-#define DECOUPLE_INTERNAL_TRANSFER_H_
+#ifndef DECOUPLE_INTERNAL_QUEUE_REDRIVE_MESSAGE_TRANSFER_H_
+#define DECOUPLE_INTERNAL_QUEUE_REDRIVE_MESSAGE_TRANSFER_H_
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <utility>
 
-#include "decouple/internal/message_slot.h"
-#include "decouple/internal/message_store.h"
-#include "decouple/internal/particulars.h"
-#include "decouple/internal/queue_counters.h"
-#include "decouple/internal/shared_body.h"
-#include "decouple/internal/slot_word.h"
+#include "decouple/internal/base/single_writer_counter.h"
+#include "decouple/internal/lane/slot_state.h"
+#include "decouple/internal/message/message_metadata.h"
+#include "decouple/internal/message/message_slot.h"
+#include "decouple/internal/message/message_store.h"
+#include "decouple/internal/message/queue_counters.h"
+#include "decouple/internal/message/shared_body.h"
 
 namespace decouple::internal {
 
@@ -21,11 +22,11 @@ namespace decouple::internal {
 template <typename T>
 struct Transfer {
   T* body = nullptr;  // null: it is in `shared`
-  BodyHold shared;
-  std::unique_ptr<Particulars> particulars;  // attributes, group, deduplication id, origin
-  std::size_t bytes = 0;                     // as the message counts towards sizes
-  std::int64_t sent_at = 0;                  // to go on with, if the queue's kind keeps it
-  bool is_dead_letter = false;               // else it is sent anew
+  BodyReference shared;
+  std::unique_ptr<MessageMetadata> metadata;  // attributes, group, deduplication id, origin
+  std::size_t bytes = 0;                      // as the message counts towards sizes
+  std::int64_t sent_at = 0;                   // to go on with, if the queue's kind keeps it
+  bool is_dead_letter = false;                // else it is sent anew
 
   // Puts the body where it is to be.
   auto ConstructBody() {
@@ -40,36 +41,36 @@ class QueueCore;
 
 // The side that gives messages up.
 template <typename T>
-class Transfers {
+class TransferSource {
  public:
   using Store = MessageStore<T>;
   using Message = typename Store::Message;
-  using Mine = typename Store::Mine;
+  using LocalState = typename Store::LocalState;
 
-  Transfers(QueueCore<T>& core, Store& store) : core_(core), store_(store) {}
+  TransferSource(QueueCore<T>& core, Store& store) : core_(core), store_(store) {}
 
   // For a message that the caller owns; nothing but the body is to be moved from. A body that is shown by deliveries
   // stays where it is, and is shared: then `before` says that it is held once more, until the transfer goes, which is
   // not before the caller has given the message back.
-  Transfer<T> Prepare(Mine& mine, Message message, SlotWord& before, bool is_shown) {
+  Transfer<T> Prepare(LocalState& local, Message message, SlotState& before, bool is_shown) {
     Transfer<T> transfer;
     transfer.bytes = store_.BytesOf(message, before);
     transfer.sent_at = message.slot->sent_at.load(std::memory_order_relaxed);
-    transfer.particulars = std::make_unique<Particulars>();
-    transfer.particulars->MakeOrigin();
-    if (before.Has(SlotWord::kHasParticulars)) {
-      const Particulars& particulars = Store::ParticularsAt(message);
-      transfer.particulars->attributes = particulars.attributes;
-      transfer.particulars->group = particulars.group;
-      transfer.particulars->deduplication_id = particulars.deduplication_id;
-      transfer.particulars->is_replayed = particulars.is_replayed;
+    transfer.metadata = std::make_unique<MessageMetadata>();
+    transfer.metadata->MakeOrigin();
+    if (before.Has(SlotState::kHasMetadata)) {
+      const MessageMetadata& metadata = Store::MetadataAt(message);
+      transfer.metadata->attributes = metadata.attributes;
+      transfer.metadata->group = metadata.group;
+      transfer.metadata->deduplication_id = metadata.deduplication_id;
+      transfer.metadata->is_replayed = metadata.is_replayed;
     }
-    if (before.Has(SlotWord::kShared)) {
-      transfer.shared = BodyHold::On(message.slot->shared());
+    if (before.Has(SlotState::kShared)) {
+      transfer.shared = BodyReference::On(message.slot->shared());
     } else if (is_shown) {
-      before = store_.Hold(*message.slot, before);
-      mine.counts.held_again.Add(1);
-      transfer.shared = BodyHold(new LentBody(core_, message, transfer.bytes));
+      before = store_.AddReference(*message.slot, before);
+      local.counts.held_again.Add(1);
+      transfer.shared = BodyReference(new LentBody(core_, message, transfer.bytes));
     } else {
       transfer.body = std::addressof(message.slot->body());
     }
@@ -77,10 +78,10 @@ class Transfers {
   }
 
   // The message was taken over.
-  void Finish(Mine& mine, Message message, SlotWord before, const Transfer<T>& transfer,
-              OwnedCounter OwnedQueueCounts::*how) {
-    store_.Remove(mine, message, before, how, transfer.bytes);
-    store_.Drop(message);
+  void Finish(LocalState& local, Message message, SlotState before, const Transfer<T>& transfer,
+              SingleWriterCounter LocalQueueCounts::*how) {
+    store_.Remove(local, message, before, how, transfer.bytes);
+    store_.ReleaseReference(message);
   }
 
  private:
@@ -89,7 +90,7 @@ class Transfers {
    public:
     LentBody(QueueCore<T>& core, Message message, std::size_t bytes)
         : SharedBody(std::addressof(message.slot->body()), nullptr, bytes), core_(core), message_(message) {}
-    ~LentBody() override { core_.LetGo(message_); }
+    ~LentBody() override { core_.ReleaseReference(message_); }
 
    private:
     QueueCore<T>& core_;
@@ -102,4 +103,4 @@ class Transfers {
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_TRANSFER_H_
+#endif  // DECOUPLE_INTERNAL_QUEUE_REDRIVE_MESSAGE_TRANSFER_H_

@@ -3,8 +3,8 @@
 //   kRunning ──▶ kCompleted | kFailed | kCancelled      by a step, or cancelled between steps
 //       └──▶ kCancelling ──▶ kCancelled                 cancelled while a step runs, which then ends it
 
-#ifndef DECOUPLE_INTERNAL_MESSAGE_MOVE_H_
-#define DECOUPLE_INTERNAL_MESSAGE_MOVE_H_
+#ifndef DECOUPLE_INTERNAL_QUEUE_REDRIVE_MOVE_TASK_H_
+#define DECOUPLE_INTERNAL_QUEUE_REDRIVE_MOVE_TASK_H_
 
 #include <algorithm>
 #include <atomic>
@@ -22,11 +22,11 @@
 #include "absl/time/time.h"
 #include "decouple/clock.h"
 #include "decouple/error.h"
-#include "decouple/internal/any_queue.h"
-#include "decouple/internal/event_count.h"
-#include "decouple/internal/sleeper.h"
-#include "decouple/internal/token_bucket.h"
-#include "decouple/redrive.h"
+#include "decouple/internal/base/event_count.h"
+#include "decouple/internal/base/time_math.h"
+#include "decouple/internal/base/token_bucket.h"
+#include "decouple/internal/queue/queue_base.h"
+#include "decouple/redrive_policy.h"
 
 namespace decouple {
 
@@ -36,7 +36,7 @@ namespace internal {
 
 class MessageMove {
  public:
-  MessageMove(const std::shared_ptr<AnyQueue>& source, const std::shared_ptr<AnyQueue>& to,
+  MessageMove(const std::shared_ptr<QueueBase>& source, const std::shared_ptr<QueueBase>& to,
               std::optional<int> max_messages_per_second, std::int64_t to_move)
       : source_(source),
         has_destination_(to != nullptr),
@@ -102,14 +102,14 @@ class MessageMove {
   std::int64_t moved() const { return moved_.load(std::memory_order_relaxed); }
   std::int64_t to_move() const { return to_move_; }
   absl::Time started_at() const { return started_at_; }
-  std::shared_ptr<AnyQueue> to() const { return to_.lock(); }
+  std::shared_ptr<QueueBase> to() const { return to_.lock(); }
   std::optional<int> max_messages_per_second() const { return max_messages_per_second_; }
 
  private:
   // One at a time. Running: there is more to do later, from next_at_ on.
   MessageMoveStatus MoveSome(std::string& failure) {
-    const std::shared_ptr<AnyQueue> source = source_.lock();
-    const std::shared_ptr<AnyQueue> to = to_.lock();
+    const std::shared_ptr<QueueBase> source = source_.lock();
+    const std::shared_ptr<QueueBase> to = to_.lock();
     if (source == nullptr || (has_destination_ && to == nullptr)) {
       failure = source == nullptr ? "the source queue is gone" : "the destination queue is gone";
       return MessageMoveStatus::kFailed;
@@ -129,7 +129,7 @@ class MessageMove {
         case MoveOutcome::kNothing:
           return MessageMoveStatus::kCompleted;
         case MoveOutcome::kNoRoom:
-          next_at_.store(Later(now, absl::ToInt64Nanoseconds(kRedriveRetry)), std::memory_order_relaxed);
+          next_at_.store(SaturatingAdd(now, absl::ToInt64Nanoseconds(kRedriveRetry)), std::memory_order_relaxed);
           return MessageMoveStatus::kRunning;
         case MoveOutcome::kClosed:
           failure = "the destination queue is closed";
@@ -144,9 +144,9 @@ class MessageMove {
     return MessageMoveStatus::kCompleted;
   }
 
-  const std::weak_ptr<AnyQueue> source_;
+  const std::weak_ptr<QueueBase> source_;
   const bool has_destination_;
-  const std::weak_ptr<AnyQueue> to_;
+  const std::weak_ptr<QueueBase> to_;
   Clock& clock_;
   const std::optional<int> max_messages_per_second_;
   const absl::Time started_at_;
@@ -168,12 +168,12 @@ class MessageMove {
 class MessageMoves {
  public:
   // Null: one is active already.
-  std::shared_ptr<MessageMove> Start(const std::shared_ptr<AnyQueue>& source, const std::shared_ptr<AnyQueue>& to,
+  std::shared_ptr<MessageMove> Start(const std::shared_ptr<QueueBase>& source, const std::shared_ptr<QueueBase>& to,
                                      std::optional<int> max_messages_per_second, std::int64_t to_move) {
     const std::lock_guard lock(mutex_);
     if (!tasks_.empty() && tasks_.front()->is_active()) return nullptr;
     tasks_.push_front(std::make_shared<MessageMove>(source, to, max_messages_per_second, to_move));
-    if (tasks_.size() > kListed) tasks_.pop_back();
+    if (tasks_.size() > kVisibleAgain) tasks_.pop_back();
     return tasks_.front();
   }
 
@@ -184,7 +184,7 @@ class MessageMoves {
   }
 
  private:
-  static constexpr std::size_t kListed = 10;  // SQS
+  static constexpr std::size_t kVisibleAgain = 10;  // SQS
 
   mutable std::mutex mutex_;
   std::deque<std::shared_ptr<MessageMove>> tasks_;
@@ -194,4 +194,4 @@ class MessageMoves {
 
 }  // namespace decouple
 
-#endif  // DECOUPLE_INTERNAL_MESSAGE_MOVE_H_
+#endif  // DECOUPLE_INTERNAL_QUEUE_REDRIVE_MOVE_TASK_H_

@@ -1,63 +1,63 @@
-// Moving the next visible message of a queue to another, for move tasks.
+// MoveToQueue the next visible message of a queue to another, for move tasks.
 //
 // The message is received, so it is the one that a receiver would get next; if it cannot be moved the receive is
 // undone.
 
-#ifndef DECOUPLE_INTERNAL_MOVING_H_
-#define DECOUPLE_INTERNAL_MOVING_H_
+#ifndef DECOUPLE_INTERNAL_QUEUE_REDRIVE_MOVE_TO_QUEUE_H_
+#define DECOUPLE_INTERNAL_QUEUE_REDRIVE_MOVE_TO_QUEUE_H_
 
 #include <memory>
 
-#include "decouple/internal/any_queue.h"
-#include "decouple/internal/message_store.h"
-#include "decouple/internal/particulars.h"
-#include "decouple/internal/transfer.h"
+#include "decouple/internal/message/message_metadata.h"
+#include "decouple/internal/message/message_store.h"
+#include "decouple/internal/queue/queue_base.h"
+#include "decouple/internal/queue/redrive/message_transfer.h"
 
 namespace decouple::internal {
 
 template <typename T>
-class Moving {
+class MoveToQueue {
  public:
   using Store = MessageStore<T>;
   using Message = typename Store::Message;
-  using Mine = typename Store::Mine;
+  using LocalState = typename Store::LocalState;
 
-  Moving(QueueCore<T>& core, Store& store) : store_(store), transfers_(core, store) {}
+  MoveToQueue(QueueCore<T>& core, Store& store) : store_(store), source_(core, store) {}
 
   // Of a message that the caller has just received and owns: its only delivery is the caller's. `to` as for
-  // AnyQueue::MoveOne().
-  MoveOutcome Move(Mine& mine, Message message, SlotWord before, AnyQueue* to) {
-    std::shared_ptr<AnyQueue> source;
+  // QueueBase::MoveOne().
+  MoveOutcome Move(LocalState& local, Message message, SlotState before, QueueBase* to) {
+    std::shared_ptr<QueueBase> source;
     if (to == nullptr) {
-      const Particulars* const particulars = store_.ParticularsOf(message);
-      if (particulars != nullptr && particulars->origin != nullptr) source = particulars->origin->source.lock();
+      const MessageMetadata* const metadata = store_.MetadataOf(message);
+      if (metadata != nullptr && metadata->origin != nullptr) source = metadata->origin->source.lock();
       to = source.get();
     }
-    mine.counts.received_to_move.Add(1);
+    local.counts.received_to_move.Add(1);
     if (to == nullptr) {
-      Undo(mine, message, before);
+      Undo(local, message, before);
       return MoveOutcome::kNoSource;
     }
-    Transfer<T> transfer = transfers_.Prepare(mine, message, before, before.Has(SlotWord::kHeldByMore));
-    if (static_cast<QueueCore<T>*>(to)->TakeOver(transfer)) {  // of the same sort: see CheckSameSort()
-      transfers_.Finish(mine, message, before, transfer, &OwnedQueueCounts::moved);
+    Transfer<T> transfer = source_.Prepare(local, message, before, before.Has(SlotState::kMoreReferences));
+    if (static_cast<QueueCore<T>*>(to)->EnqueueTransfer(transfer)) {  // of the same sort: see CheckSameSort()
+      source_.Finish(local, message, before, transfer, &LocalQueueCounts::moved);
       return MoveOutcome::kMoved;
     }
-    Undo(mine, message, before);
+    Undo(local, message, before);
     return to->closed() ? MoveOutcome::kClosed : MoveOutcome::kNoRoom;
   }
 
  private:
-  void Undo(Mine& mine, Message message, SlotWord before) {
-    store_.NoteReturned(mine, message, before);
-    store_.MakeVisible(mine, message, before.ReceivedOnceLess());
+  void Undo(LocalState& local, Message message, SlotState before) {
+    store_.NoteReturned(local, message, before);
+    store_.MakeVisible(local, message, before.ReceivedOnceLess());
     store_.visible().Notify(1);
   }
 
   Store& store_;
-  Transfers<T> transfers_;
+  TransferSource<T> source_;
 };
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_MOVING_H_
+#endif  // DECOUPLE_INTERNAL_QUEUE_REDRIVE_MOVE_TO_QUEUE_H_

@@ -1,0 +1,45 @@
+// Assertions of the library's own invariants: checked in debug builds and under sanitizers, free in release builds.
+//
+// They state what no caller can break; what a caller may get wrong is answered with an absl::Status.
+
+#ifndef DECOUPLE_INTERNAL_BASE_ASSERT_H_
+#define DECOUPLE_INTERNAL_BASE_ASSERT_H_
+
+#include <cstdio>
+#include <cstdlib>
+
+// As <cassert>: without NDEBUG. Sanitizers check also where NDEBUG is defined. A program may define it to 0 or 1, the
+// same for all of its files.
+#if !defined(DECOUPLE_ASSERTIONS)
+#if !defined(NDEBUG) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define DECOUPLE_ASSERTIONS 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define DECOUPLE_ASSERTIONS 1
+#endif
+#endif
+#endif
+#if !defined(DECOUPLE_ASSERTIONS)
+#define DECOUPLE_ASSERTIONS 0
+#endif
+
+// `condition` must hold; it is not evaluated where assertions are off, and must have no side effect.
+#if DECOUPLE_ASSERTIONS
+#define DECOUPLE_ASSERT(condition)                   \
+  (__builtin_expect(static_cast<bool>(condition), 1) \
+       ? static_cast<void>(0)                        \
+       : ::decouple::internal::FailAssertion(#condition, __FILE__, __LINE__))
+#else
+#define DECOUPLE_ASSERT(condition) static_cast<void>(sizeof(static_cast<bool>(condition)))
+#endif
+
+namespace decouple::internal {
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void FailAssertion(const char* condition, const char* file, int line) {
+  std::fprintf(stderr, "%s:%d: decouple: assertion failed: %s\n", file, line, condition);
+  std::abort();
+}
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_BASE_ASSERT_H_

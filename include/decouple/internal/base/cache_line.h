@@ -1,0 +1,23 @@
+// The size of a cache line, and one step of a spin.
+
+#ifndef DECOUPLE_INTERNAL_BASE_CACHE_LINE_H_
+#define DECOUPLE_INTERNAL_BASE_CACHE_LINE_H_
+
+#include <cstddef>
+
+namespace decouple::internal {
+
+inline constexpr std::size_t kCacheLine = 64;
+
+// One step of a spin: tells the processor that we wait for another thread.
+inline void Relax() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_BASE_CACHE_LINE_H_

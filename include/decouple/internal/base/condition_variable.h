@@ -1,0 +1,32 @@
+// std::condition_variable for the annotated mutex (mutex.h).
+
+#ifndef DECOUPLE_INTERNAL_BASE_CONDITION_VARIABLE_H_
+#define DECOUPLE_INTERNAL_BASE_CONDITION_VARIABLE_H_
+
+#include <condition_variable>
+#include <mutex>
+
+#include "absl/base/thread_annotations.h"
+#include "decouple/internal/base/mutex.h"
+
+namespace decouple::internal {
+
+class ConditionVariable {
+ public:
+  // Returns after a notification, or for no reason at all: look again at what is waited for.
+  void Wait(Mutex& mutex) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    std::unique_lock lock(mutex.mutex_, std::adopt_lock);
+    condition_.wait(lock);
+    lock.release();  // the caller holds it again
+  }
+
+  void NotifyOne() { condition_.notify_one(); }
+  void NotifyAll() { condition_.notify_all(); }
+
+ private:
+  std::condition_variable condition_;
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_BASE_CONDITION_VARIABLE_H_

@@ -1,0 +1,21 @@
+// Arithmetic of instants: nanoseconds since the Unix epoch in 64 bits, and the end of time.
+
+#ifndef DECOUPLE_INTERNAL_BASE_TIME_MATH_H_
+#define DECOUPLE_INTERNAL_BASE_TIME_MATH_H_
+
+#include <cstdint>
+#include <limits>
+
+namespace decouple::internal {
+
+inline constexpr std::int64_t kForever = std::numeric_limits<std::int64_t>::max();
+
+// `duration` (not negative) after `instant`; what would be past the end of time is for ever.
+[[gnu::always_inline]] constexpr std::int64_t SaturatingAdd(std::int64_t instant, std::int64_t duration) {
+  std::int64_t later = 0;
+  return __builtin_add_overflow(instant, duration, &later) ? kForever : later;
+}
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_BASE_TIME_MATH_H_

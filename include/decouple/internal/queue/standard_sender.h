@@ -14,7 +14,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "absl/utility/utility.h"
 #include "decouple/batch.h"
 #include "decouple/clock.h"
 #include "decouple/internal/base/asymmetric_fence.h"
@@ -129,7 +128,7 @@ class StandardSender : public QueueCore<T> {
     if (store_.lane().MaybeSkipped(ticket) || store_.visible().HasWaitersAfterFence()) [[unlikely]]
       AnnounceRun(*local, ticket, n);
     WorkOffAfter(*local, ticket + n, n, now);
-    return absl::StatusOr<SentBatch>(absl::in_place, this->identity(), ticket, n);
+    return SentBatch(this->identity(), ticket, n);
   }
 
   absl::StatusOr<SendBatchResults> SendBatch(std::span<SendBatchEntry<T>> entries) final {

@@ -12,6 +12,8 @@
 #include <variant>
 #include <vector>
 
+#include "decouple/internal/base/access.h"
+
 namespace decouple {
 
 template <typename T>
@@ -25,10 +27,9 @@ class TopicReference {
 
   friend bool operator==(const TopicReference&, const TopicReference&) = default;
 
-  // For the library itself.
-  std::uint64_t identity() const { return identity_; }
-
  private:
+  friend struct internal::Access;
+
   std::uint64_t identity_;
 };
 

@@ -32,6 +32,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/limits.h"
 #include "decouple/message.h"
 #include "decouple/queue_options.h"
@@ -72,10 +73,6 @@ using StatusBatchResults = BatchResults<absl::Status>;
 // takes no memory for each.
 class SentBatch {
  public:
-  // For the library itself: all of them were, as messages of consecutive numbers.
-  SentBatch(std::uint64_t queue, std::uint64_t first, std::size_t size) : queue_(queue), first_(first), size_(size) {}
-  explicit SentBatch(SendBatchResults results) : size_(results.size()), results_(results.begin(), results.end()) {}
-
   std::size_t size() const { return size_; }
   bool all_ok() const {
     return std::all_of(results_.begin(), results_.end(), [](const auto& result) { return result.ok(); });
@@ -87,6 +84,12 @@ class SentBatch {
   }
 
  private:
+  friend struct internal::Access;
+
+  // All were sent, as messages of consecutive numbers.
+  SentBatch(std::uint64_t queue, std::uint64_t first, std::size_t size) : queue_(queue), first_(first), size_(size) {}
+  explicit SentBatch(SendBatchResults results) : size_(results.size()), results_(results.begin(), results.end()) {}
+
   std::uint64_t queue_ = 0;
   std::uint64_t first_ = 0;
   std::size_t size_ = 0;

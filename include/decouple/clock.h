@@ -36,11 +36,13 @@ class Clock {
 
   absl::Time Now() const { return absl::FromUnixNanos(NowNanos()); }
 
-  // For the library itself: nanoseconds since the Unix epoch.
+  // What a clock of one's own overrides, and only the library calls.
+
+  // Nanoseconds since the Unix epoch. Never fewer than an earlier call gave.
   virtual std::int64_t NowNanos() const = 0;
 
-  // For the library itself: the calling thread sleeps until `parker` (its own, prepared) is woken or the clock shows
-  // `deadline` (internal::kForever: no deadline). May return early; callers look again at what they wait for.
+  // Puts the calling thread to sleep until `parker` (the thread's own, prepared) is woken or the clock shows `deadline`
+  // (internal::kForever: no deadline). May return early: the caller checks again what it waits for.
   virtual void Sleep(internal::Parker& parker, std::int64_t deadline) = 0;
 };
 

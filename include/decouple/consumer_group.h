@@ -34,6 +34,7 @@
 #include "absl/time/time.h"
 #include "decouple/checkpoint_store.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/base/range_checks.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/group/group_core.h"
@@ -132,7 +133,8 @@ class ConsumerGroup {
     if (!saved.ok()) return saved.status();
     auto table = std::make_shared<internal::LeaseTable>(options.name, absl::ToInt64Nanoseconds(options.lease_duration),
                                                         options.checkpoints);
-    auto core = std::make_shared<internal::GroupCore<T>>(stream.core(), std::move(table), options.max_records);
+    auto core =
+        std::make_shared<internal::GroupCore<T>>(internal::Access::Core(stream), std::move(table), options.max_records);
     if (absl::Status status = core->Begin(options.start, *saved); !status.ok()) return status;
     return ConsumerGroup(std::move(core));
   }
@@ -174,7 +176,7 @@ class ConsumerGroup {
     absl::Status status = internal::CheckName("group name", options.name);
     status.Update(internal::CheckDuration(Error::kInvalidArgument, "lease duration", options.lease_duration,
                                           absl::Nanoseconds(1), absl::InfiniteDuration()));
-    status.Update(stream.core()->checks().CheckRead(options.max_records, absl::ZeroDuration()));
+    status.Update(internal::Access::Core(stream)->checks().CheckRead(options.max_records, absl::ZeroDuration()));
     if (std::holds_alternative<AtSequenceNumber>(options.start) ||
         std::holds_alternative<AfterSequenceNumber>(options.start)) {
       status.Update(internal::MakeError(Error::kInvalidArgument,
@@ -182,7 +184,7 @@ class ConsumerGroup {
                                         "AtTimestamp"));
     }
     const auto* const at = std::get_if<AtTimestamp>(&options.start);
-    if (at != nullptr && at->timestamp > stream.core()->clock().Now()) {
+    if (at != nullptr && at->timestamp > internal::Access::Core(stream)->clock().Now()) {
       status.Update(internal::MakeError(Error::kInvalidArgument,
                                         absl::StrCat("timestamp ", absl::FormatTime(at->timestamp),
                                                      " as a group's start; allowed are times that are not ahead")));

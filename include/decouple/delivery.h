@@ -23,6 +23,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/message/message_metadata.h"
 #include "decouple/internal/message/message_store.h"
 #include "decouple/message.h"
@@ -49,10 +50,6 @@ class Delivery {
   using Message = typename internal::MessageStore<T>::Message;
 
  public:
-  // For the library itself.
-  Delivery(internal::DeliveryCore<T>* core, Message message, internal::SlotState received)
-      : message_(message), core_(core), received_(received) {}
-
   Delivery(Delivery&& other) noexcept
       : message_(other.message_),
         core_(std::exchange(other.core_, nullptr)),
@@ -106,10 +103,13 @@ class Delivery {
   absl::Status Release() noexcept { return ChangeVisibility(absl::ZeroDuration()); }
 
  private:
+  friend struct internal::Access;
   friend class internal::DeliveryCore<T>;
   friend class internal::QueueCore<T>;
-  friend class internal::MessageStore<T>;
   friend class Deliveries<T>;
+
+  [[gnu::always_inline]] Delivery(internal::DeliveryCore<T>* core, Message message, internal::SlotState received)
+      : message_(message), core_(core), received_(received) {}
 
   void Swap(Delivery& other) noexcept {
     std::swap(core_, other.core_);
@@ -175,13 +175,6 @@ class Deliveries {
   using const_iterator = const Delivery<T>*;
 
   Deliveries() = default;
-  // For the library itself.
-  [[gnu::always_inline]] Deliveries(internal::DeliveryCore<T>* core,
-                                    typename internal::MessageStore<T>::Message message, internal::SlotState received)
-      : size_(1) {
-    ::new (static_cast<void*>(in_place_)) Delivery<T>(core, message, received);
-  }
-
   Deliveries(Deliveries&& other) noexcept { Take(other); }
   Deliveries& operator=(Deliveries&& other) noexcept {
     if (this == &other) return *this;
@@ -216,11 +209,17 @@ class Deliveries {
   }
 
  private:
+  friend struct internal::Access;
   friend class internal::QueueCore<T>;
   friend class internal::StandardQueueCore<T>;
   using Message = typename internal::MessageStore<T>::Message;
 
   static constexpr std::size_t kInPlace = 10;
+
+  [[gnu::always_inline]] Deliveries(internal::DeliveryCore<T>* core, Message message, internal::SlotState received)
+      : size_(1) {
+    ::new (static_cast<void*>(in_place_)) Delivery<T>(core, message, received);
+  }
 
   [[gnu::always_inline]] void Add(internal::DeliveryCore<T>* core, Message message, internal::SlotState received) {
     if (size_ == capacity_) [[unlikely]]

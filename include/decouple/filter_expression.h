@@ -35,6 +35,7 @@
 #include "decouple/body_fields.h"
 #include "decouple/error.h"
 #include "decouple/filter_policy.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/base/decimal.h"
 #include "decouple/internal/filter/filter_pattern.h"
 #include "decouple/internal/filter/filter_tree.h"
@@ -74,7 +75,7 @@ class FilterExpression {
   // kInvalidParameter: what the compiler could not check. kFilterPolicyLimitExceeded.
   absl::StatusOr<FilterPolicy> Policy(const Limits& limits = Limits::Service()) const {
     if (!status_.ok()) return status_;
-    return FilterPolicy::Of(root_, limits);
+    return internal::Access::PolicyOf<FilterPolicy>(root_, limits);
   }
 
   template <typename Other>

@@ -33,6 +33,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/filter/filter_input.h"
 #include "decouple/internal/filter/filter_tree.h"
 #include "decouple/limits.h"
@@ -72,7 +73,15 @@ class FilterPolicy {
            (a.compiled_ != nullptr && b.compiled_ != nullptr && a.compiled_->tree == b.compiled_->tree);
   }
 
-  // For the library itself. Null: lets all through.
+ private:
+  friend struct internal::Access;
+
+  struct Compiled {
+    internal::FilterGroup tree;
+    bool looks_at_attributes = false;
+    bool looks_at_body = false;
+  };
+
   static absl::StatusOr<FilterPolicy> Of(internal::FilterGroup root, const Limits& limits) {
     if (absl::Status status = CheckSize(root, limits); !status.ok()) return status;
     const bool looks_at_attributes = internal::LooksAt(root, internal::kAttributesScope);
@@ -81,7 +90,10 @@ class FilterPolicy {
     policy.compiled_ = std::make_shared<const Compiled>(Compiled{std::move(root), looks_at_attributes, looks_at_body});
     return policy;
   }
+
+  // Null: lets all through.
   const internal::FilterGroup* tree() const { return compiled_ == nullptr ? nullptr : &compiled_->tree; }
+
   static absl::Status CheckSize(const internal::FilterGroup& root, const Limits& limits) {
     const std::size_t keys = internal::FilterKeys::Of(root);
     if (keys > limits.max_filter_keys) {
@@ -98,13 +110,6 @@ class FilterPolicy {
     }
     return absl::OkStatus();
   }
-
- private:
-  struct Compiled {
-    internal::FilterGroup tree;
-    bool looks_at_attributes = false;
-    bool looks_at_body = false;
-  };
 
   std::shared_ptr<const Compiled> compiled_;  // null: lets all through
 };

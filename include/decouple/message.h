@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_format.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/base/mix.h"
 
 namespace decouple {
@@ -55,10 +56,6 @@ class ReceiptHandle {
   // Names nothing: every queue refuses it with kReceiptHandleIsInvalid.
   constexpr ReceiptHandle() = default;
 
-  // For queues: who gave it, which message, where it is kept, and the receive that it stands for.
-  constexpr ReceiptHandle(std::uint64_t queue, std::uint64_t ticket, std::uint32_t segment, std::uint32_t receive)
-      : queue_(queue), ticket_(ticket), segment_(segment), receive_(receive) {}
-
   // 56 lower-case hexadecimal digits, the last 8 of which are a check sum.
   std::string ToString() const {
     return absl::StrFormat("%016x%016x%08x%08x%08x", queue_, ticket_, segment_, receive_, CheckSum());
@@ -83,11 +80,6 @@ class ReceiptHandle {
     return receipt;
   }
 
-  constexpr std::uint64_t queue() const { return queue_; }
-  constexpr std::uint64_t ticket() const { return ticket_; }
-  constexpr std::uint32_t segment() const { return segment_; }
-  constexpr std::uint32_t receive() const { return receive_; }
-
   friend constexpr auto operator<=>(const ReceiptHandle&, const ReceiptHandle&) = default;
 
   template <typename H>
@@ -96,6 +88,12 @@ class ReceiptHandle {
   }
 
  private:
+  friend struct internal::Access;
+
+  // Which queue gave it, which message, where that is kept, and the receive that it stands for.
+  constexpr ReceiptHandle(std::uint64_t queue, std::uint64_t ticket, std::uint32_t segment, std::uint32_t receive)
+      : queue_(queue), ticket_(ticket), segment_(segment), receive_(receive) {}
+
   constexpr std::uint32_t CheckSum() const {
     const std::uint64_t where = std::uint64_t{segment_} << 32 | receive_;
     return static_cast<std::uint32_t>(internal::Mix(internal::Mix(internal::Mix(queue_) ^ ticket_) ^ where));

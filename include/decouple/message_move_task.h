@@ -37,6 +37,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/queue/queue_config.h"
 #include "decouple/internal/queue/redrive/dead_letter_checks.h"
@@ -84,16 +85,17 @@ class MessageMoveTask {
   std::int64_t to_move() const { return move_->to_move(); }
   absl::Time started_at() const { return move_->started_at(); }
   // None: back to the sources, or as fast as it goes.
-  QueueReference to() const { return QueueReference(move_->to()); }
+  QueueReference to() const { return internal::Access::Make<QueueReference>(move_->to()); }
   std::optional<int> max_messages_per_second() const { return move_->max_messages_per_second(); }
 
   // Whether both are handles of one task.
   friend bool operator==(const MessageMoveTask&, const MessageMoveTask&) = default;
 
-  // For the library itself.
+ private:
+  friend struct internal::Access;
+
   explicit MessageMoveTask(std::shared_ptr<internal::MessageMove> move) : move_(std::move(move)) {}
 
- private:
   std::shared_ptr<internal::MessageMove> move_;
 };
 
@@ -106,7 +108,7 @@ inline absl::StatusOr<std::shared_ptr<MessageMove>> StartMessageMove(const std::
                                                                      const MessageMoveOptions& options,
                                                                      std::int64_t visible) {
   constexpr auto kError = Error::kInvalidParameterValue;
-  const std::shared_ptr<QueueBase>& to = options.to.any();
+  const std::shared_ptr<QueueBase>& to = Access::Core(options.to);
   absl::Status status;
   if (source->dead_letters().sources().empty()) {
     status.Update(MakeError(

@@ -18,9 +18,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/message.h"
 #include "decouple/message_attributes.h"
 
@@ -45,6 +47,8 @@ struct PublishResult {
 
 // What every receiver of a published message is shown of it.
 struct Publication {
+  Publication() = default;
+
   // That which Publish() gave; the message has another in each queue.
   MessageId id;
   // Of FIFO topics only.
@@ -57,20 +61,25 @@ struct Publication {
   std::string deduplication_id;
 
   // The name of the topic (where the service says TopicArn).
-  const std::string& topic() const { return *topic_name; }
+  const std::string& topic() const { return *topic_name_; }
 
-  // For the library itself: all messages of a topic share its name.
-  std::shared_ptr<const std::string> topic_name;
+ private:
+  friend struct internal::Access;
+
+  Publication(PublishOptions&& options, std::shared_ptr<const std::string> topic_name)
+      : subject(std::move(options.subject)),
+        attributes(std::move(options.attributes)),
+        group(std::move(options.group)),
+        deduplication_id(std::move(options.deduplication_id)),
+        topic_name_(std::move(topic_name)) {}
+
+  std::shared_ptr<const std::string> topic_name_;  // all messages of a topic share it
 };
 
 // What a subscribed function is called with.
 template <typename T>
 class Notification {
  public:
-  // For the library itself.
-  Notification(const T& body, const Publication& publication, int attempt)
-      : body_(body), publication_(publication), attempt_(attempt) {}
-
   const T& body() const { return body_; }
   const Publication& publication() const { return publication_; }
   const MessageId& id() const { return publication_.id; }
@@ -82,6 +91,11 @@ class Notification {
   int attempt() const { return attempt_; }
 
  private:
+  friend struct internal::Access;
+
+  Notification(const T& body, const Publication& publication, int attempt)
+      : body_(body), publication_(publication), attempt_(attempt) {}
+
   const T& body_;
   const Publication& publication_;
   const int attempt_;

@@ -29,6 +29,7 @@
 #include "decouple/batch.h"
 #include "decouple/delivery.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/queue/queue_core.h"
 #include "decouple/message.h"
@@ -46,8 +47,9 @@ class Queue {
 
   // The queue that `reference` refers to, if its bodies are T.
   static std::optional<Queue> From(const QueueReference& reference) {
-    if (!reference || reference.any()->body_type() != &internal::kBodyType<T>) return std::nullopt;
-    return Queue(std::static_pointer_cast<internal::QueueCore<T>>(reference.any()));
+    const std::shared_ptr<internal::QueueBase>& core = internal::Access::Core(reference);
+    if (core == nullptr || core->body_type() != &internal::kBodyType<T>) return std::nullopt;
+    return Queue(std::static_pointer_cast<internal::QueueCore<T>>(core));
   }
 
   // Sends a message.
@@ -123,23 +125,22 @@ class Queue {
   absl::StatusOr<MessageMoveTask> StartMessageMoveTask(const MessageMoveOptions& options = {}) {
     auto move = internal::StartMessageMove(core_, options, Counts().ready);
     if (!move.ok()) return move.status();
-    return MessageMoveTask(*std::move(move));
+    return internal::Access::Make<MessageMoveTask>(*std::move(move));
   }
 
   // The last ten, the latest first.
   std::vector<MessageMoveTask> ListMessageMoveTasks() const {
     std::vector<MessageMoveTask> tasks;
-    for (auto& move : core_->moves().List()) tasks.push_back(MessageMoveTask(std::move(move)));
+    for (auto& move : core_->moves().List()) tasks.push_back(internal::Access::Make<MessageMoveTask>(std::move(move)));
     return tasks;
   }
 
   // Whether both are handles of one queue.
   friend bool operator==(const Queue&, const Queue&) = default;
 
-  // For the library itself.
-  std::shared_ptr<internal::QueueBase> any() const { return core_; }
-
  protected:
+  friend struct internal::Access;
+
   using Core = internal::QueueCore<T>;
 
   explicit Queue(std::shared_ptr<Core> core) : core_(std::move(core)) {}

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/message/shared_body.h"
 #include "decouple/internal/stream/record_log.h"
 #include "decouple/internal/stream/record_segment.h"
@@ -55,15 +56,16 @@ class Record {
     return segment_->IsShared(at_) ? segment_->shared(at_).publication() : nullptr;
   }
 
-  // For the library itself: the body, with a hold of the caller's.
-  internal::BodyReference Share() const { return internal::BodyReference(new internal::RecordBody<T>(*segment_, at_)); }
-
  private:
+  friend struct internal::Access;
   friend class RecordBatch<T>;
 
   Record() = default;
   Record(Segment& segment, std::uint32_t at, std::uint64_t base)
       : body_(&segment.body(at)), at_(at), segment_(&segment), base_(base) {}
+
+  // The body, with a reference that is the caller's.
+  internal::BodyReference Share() const { return internal::BodyReference(new internal::RecordBody<T>(*segment_, at_)); }
 
   const T* body_ = nullptr;
   std::uint32_t at_ = 0;

@@ -30,11 +30,26 @@
 #include "decouple/checkpoint_store.h"
 #include "decouple/clock.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/group/lease_table.h"
 #include "decouple/message.h"
 #include "decouple/shard.h"
 
 namespace decouple {
+
+namespace internal {
+
+// What a worker and its checkpointers of one shard share.
+struct CheckpointerState {
+  std::shared_ptr<LeaseTable> table;
+  Clock& clock;
+  HeldLease lease;
+  std::atomic<std::uint64_t> given{0};  // the last sequence number
+  std::atomic<bool> at_end{false};      // all records have been given, and worked off
+  std::atomic<bool> is_ended{false};    // and that has been saved
+};
+
+}  // namespace internal
 
 // Says how far a shard has been worked off: who takes it over later goes on there. Copies may be kept, and used by any
 // thread at any time; when the lease has gone they fail.
@@ -67,23 +82,16 @@ class Checkpointer {
 
   ShardId shard_id() const { return state_->lease.shard; }
 
-  // For the library itself.
-  struct State {
-    std::shared_ptr<internal::LeaseTable> table;
-    Clock& clock;
-    internal::HeldLease lease;
-    std::atomic<std::uint64_t> given{0};  // the last sequence number
-    std::atomic<bool> at_end{false};      // all records have been given, and worked off
-    std::atomic<bool> is_ended{false};    // and that has been saved
-  };
-  explicit Checkpointer(std::shared_ptr<State> state) : state_(std::move(state)) {}
-
  private:
+  friend struct internal::Access;
+
+  explicit Checkpointer(std::shared_ptr<internal::CheckpointerState> state) : state_(std::move(state)) {}
+
   absl::Status Save(const decouple::Checkpoint& checkpoint) {
     return state_->table->Save(state_->lease, checkpoint, state_->clock.NowNanos());
   }
 
-  std::shared_ptr<State> state_;
+  std::shared_ptr<internal::CheckpointerState> state_;
 };
 
 }  // namespace decouple

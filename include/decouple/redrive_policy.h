@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/queue/queue_base.h"
 
 namespace decouple {
@@ -40,20 +41,20 @@ class QueueReference {
  public:
   QueueReference() = default;
   template <typename T>
-  QueueReference(const Queue<T>& queue) : queue_(queue.any()) {}  // NOLINT: any queue is one
+  QueueReference(const Queue<T>& queue) : core_(internal::Access::Core(queue)) {}  // NOLINT: any queue is one
 
   // Of the queue; there must be one.
-  const std::string& name() const { return queue_->name(); }
+  const std::string& name() const { return core_->name(); }
 
-  explicit operator bool() const { return queue_ != nullptr; }
+  explicit operator bool() const { return core_ != nullptr; }
   friend bool operator==(const QueueReference&, const QueueReference&) = default;
 
-  // For the library itself.
-  explicit QueueReference(std::shared_ptr<internal::QueueBase> queue) : queue_(std::move(queue)) {}
-  const std::shared_ptr<internal::QueueBase>& any() const { return queue_; }
-
  private:
-  std::shared_ptr<internal::QueueBase> queue_;
+  friend struct internal::Access;
+
+  explicit QueueReference(std::shared_ptr<internal::QueueBase> core) : core_(std::move(core)) {}
+
+  std::shared_ptr<internal::QueueBase> core_;
 };
 
 // SQS's redrive policy.

@@ -12,6 +12,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
+#include "decouple/internal/base/access.h"
+
 namespace decouple {
 
 template <typename Value>
@@ -21,9 +23,6 @@ class [[nodiscard]] Result {
   Result() = default;
   explicit Result(absl::Status status) : status_(std::move(status)) {}
   explicit Result(Value value) : value_(std::move(value)) {}
-  // The value, made in its place from `arguments`.
-  template <typename... Arguments>
-  explicit Result(std::in_place_t, Arguments&&... arguments) : value_(std::forward<Arguments>(arguments)...) {}
 
   bool ok() const { return status_.ok(); }
   const absl::Status& status() const& { return status_; }
@@ -40,6 +39,13 @@ class [[nodiscard]] Result {
   const Value* operator->() const { return &value(); }
 
  private:
+  friend struct internal::Access;
+
+  // The value, made in its place by a constructor that may be private.
+  template <typename... Arguments>
+  [[gnu::always_inline]] explicit Result(std::in_place_t, Arguments&&... arguments)
+      : value_(internal::Access::Make<Value>(std::forward<Arguments>(arguments)...)) {}
+
   Value& Checked() {
     if (!status_.ok()) [[unlikely]]
       End(status_);

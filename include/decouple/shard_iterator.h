@@ -26,6 +26,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/stream/shard_core.h"
 #include "decouple/internal/stream/stream_core.h"
@@ -65,12 +66,13 @@ class ShardIterator {
 
   ShardId shard_id() const { return shard_->id(); }
 
-  // For the library itself.
+ private:
+  friend struct internal::Access;
+
   ShardIterator(std::shared_ptr<internal::StreamCore<T>> core, std::shared_ptr<internal::ShardCore<T>> shard,
                 std::uint64_t position)
       : core_(std::move(core)), shard_(std::move(shard)), position_(position), used_at_(core_->Now()) {}
 
- private:
   std::shared_ptr<internal::StreamCore<T>> core_;
   std::shared_ptr<internal::ShardCore<T>> shard_;
   std::uint64_t position_;

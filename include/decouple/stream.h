@@ -38,6 +38,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "decouple/hash_key.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/stream/stream_core.h"
 #include "decouple/iterator_position.h"
 #include "decouple/record_batch.h"
@@ -90,7 +91,7 @@ class Stream {
     if (!shard.ok()) return shard.status();
     const auto begin = (*shard)->Find(position, core_->Now());
     if (!begin.ok()) return begin.status();
-    return ShardIterator<T>(core_, *std::move(shard), *begin);
+    return internal::Access::Make<ShardIterator<T>>(core_, *std::move(shard), *begin);
   }
 
   // All that are open, and those that were closed no longer ago than the retention period; in the order in which they
@@ -147,10 +148,9 @@ class Stream {
   // Whether both are handles of one stream.
   friend bool operator==(const Stream&, const Stream&) = default;
 
-  // For the library itself.
-  const std::shared_ptr<internal::StreamCore<T>>& core() const { return core_; }
-
  private:
+  friend struct internal::Access;
+
   explicit Stream(std::shared_ptr<internal::StreamCore<T>> core) : core_(std::move(core)) {}
 
   absl::Status AfterResharding(absl::Status status) {

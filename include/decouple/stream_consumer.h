@@ -36,6 +36,7 @@
 #include "absl/time/time.h"
 #include "decouple/error.h"
 #include "decouple/executor.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/stream/consumer_core.h"
 #include "decouple/internal/stream/push_subscription.h"
@@ -104,7 +105,7 @@ class StreamConsumer {
   // kInvalidArgument: the name is not 1 … 128 letters, digits, dots, hyphens and underscores. kResourceInUse: there is
   // one of that name. kLimitExceeded: there are 20.
   static absl::StatusOr<StreamConsumer> Register(const Stream<T>& stream, const std::string& name) {
-    auto core = internal::ConsumerCore<T>::Register(stream.core(), name);
+    auto core = internal::ConsumerCore<T>::Register(internal::Access::Core(stream), name);
     if (!core.ok()) return core.status();
     return StreamConsumer(*std::move(core));
   }
@@ -129,13 +130,14 @@ class StreamConsumer {
   absl::StatusOr<ShardSubscription<T>> SubscribeToShard(ShardId shard_id, const IteratorPosition& position,
                                                         const Queue<T>& queue,
                                                         const SubscribeToShardOptions& options = {}) {
-    if (!queue.any()->senders().Allows(internal::TopicDelivery().topic)) {
+    if (!internal::Access::Core(queue)->senders().Allows(internal::TopicDelivery().topic)) {
       return internal::MakeError(
           Error::kAccessDenied,
           absl::StrCat("the queue \"", queue.name(),
                        "\" does not allow streams to send to it; its senders policy says who may"));
     }
-    return Add(shard_id, position, std::make_unique<internal::QueueTarget<T>>(queue.any(), core_->stream().clock()),
+    return Add(shard_id, position,
+               std::make_unique<internal::QueueTarget<T>>(internal::Access::Core(queue), core_->stream().clock()),
                options);
   }
 

@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "decouple/error.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/message/topic_delivery.h"
 #include "decouple/internal/stream/stream_core.h"
 #include "decouple/internal/topic/endpoint.h"
@@ -46,7 +47,8 @@ class StreamEndpoint final : public Endpoint {
   std::string Key(const TopicDelivery& published, int attempt) const {
     const T& body = *static_cast<const T*>(published.body->body());
     if constexpr (std::is_invocable_v<const KeyOf&, const Notification<T>&>) {
-      return std::string(std::invoke(key_of_, Notification<T>(body, *published.body->publication(), attempt)));
+      return std::string(
+          std::invoke(key_of_, Access::Make<Notification<T>>(body, *published.body->publication(), attempt)));
     } else {
       return std::string(std::invoke(key_of_, body));
     }
@@ -64,7 +66,7 @@ class StreamEndpoint final : public Endpoint {
 template <typename T, typename KeyOf>
 requires(std::invocable<const KeyOf&, const T&> || std::invocable<const KeyOf&, const Notification<T>&>)  //
     std::unique_ptr<internal::StreamEndpoint<T, KeyOf>> IntoStream(const Stream<T>& stream, KeyOf key_of) {
-  return std::make_unique<internal::StreamEndpoint<T, KeyOf>>(stream.core(), std::move(key_of));
+  return std::make_unique<internal::StreamEndpoint<T, KeyOf>>(internal::Access::Core(stream), std::move(key_of));
 }
 
 }  // namespace decouple

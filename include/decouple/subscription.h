@@ -23,6 +23,7 @@
 #include "absl/strings/str_cat.h"
 #include "decouple/error.h"
 #include "decouple/filter_policy.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/filter/filter_input.h"
 #include "decouple/internal/topic/subscription_core.h"
 #include "decouple/internal/topic/topic_base.h"
@@ -45,8 +46,8 @@ absl::StatusOr<FilterPolicy> CheckFilter(const SubscriptionFilter<T>& filter, co
                      "a filter policy on the body of messages that cannot be looked into; describe the fields of the "
                      "type by DecoupleFields(), or let it be text");
   }
-  if (policy.tree() != nullptr) {
-    if (absl::Status status = FilterPolicy::CheckSize(*policy.tree(), limits); !status.ok()) return status;
+  if (!policy.lets_all_through()) {
+    if (absl::Status status = Access::CheckSize(policy, limits); !status.ok()) return status;
   }
   return policy;
 }
@@ -104,16 +105,17 @@ class SubscriptionReference {
   // The subscribed queue; none if it is a function.
   QueueReference queue() const {
     internal::QueueBase* const queue = core_->endpoint().queue();
-    return queue == nullptr ? QueueReference() : QueueReference(queue->shared_from_this());
+    return queue == nullptr ? QueueReference() : internal::Access::Make<QueueReference>(queue->shared_from_this());
   }
 
   friend bool operator==(const SubscriptionReference& a, const SubscriptionReference& b) { return a.core_ == b.core_; }
 
-  // For the library itself.
+ protected:
+  friend struct internal::Access;
+
   SubscriptionReference(std::weak_ptr<internal::TopicBase> topic, std::shared_ptr<internal::SubscriptionCore> core)
       : topic_(std::move(topic)), core_(std::move(core)) {}
 
- protected:
   std::weak_ptr<internal::TopicBase> topic_;
   std::shared_ptr<internal::SubscriptionCore> core_;
 
@@ -125,9 +127,6 @@ class SubscriptionReference {
 template <typename T>
 class [[nodiscard]] Subscription : public SubscriptionReference<T> {
  public:
-  // For the library itself: one owner more has been counted.
-  using SubscriptionReference<T>::SubscriptionReference;
-
   Subscription(Subscription&& other) noexcept
       : SubscriptionReference<T>(other), is_owner_(std::exchange(other.is_owner_, false)) {}
   Subscription& operator=(Subscription&& other) noexcept {
@@ -147,6 +146,11 @@ class [[nodiscard]] Subscription : public SubscriptionReference<T> {
   }
 
  private:
+  friend struct internal::Access;
+
+  // The topic has counted one owner more.
+  using SubscriptionReference<T>::SubscriptionReference;
+
   void End() {
     if (!is_owner_) return;
     if (const std::shared_ptr<internal::TopicBase> topic = this->topic_.lock()) topic->Disown(*this->core_);

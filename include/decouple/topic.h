@@ -47,6 +47,7 @@
 #include "decouple/batch.h"
 #include "decouple/delivery_policy.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/topic/endpoint.h"
@@ -116,7 +117,7 @@ class Topic {
   // kInvalidParameter: an option is not allowed, malformed, or does not go with the topic; or the queue is subscribed
   // with other options. kFilterPolicyLimitExceeded. kAccessDenied: the queue's senders policy does not allow it.
   absl::StatusOr<Subscription<T>> Subscribe(const Queue<T>& queue, SubscribeOptions<T> options = {}) {
-    return Add(std::make_unique<internal::QueueEndpoint<T>>(queue.any()), std::move(options));
+    return Add(std::make_unique<internal::QueueEndpoint<T>>(internal::Access::Core(queue)), std::move(options));
   }
 
   // A queue of another type. `convert` takes a const T&, and gives a U, or an absl::StatusOr<U> whose error fails the
@@ -126,7 +127,8 @@ class Topic {
   requires(std::invocable<const Convert&, const T&>)  //
       absl::StatusOr<Subscription<T>> Subscribe(const Queue<U>& queue, Convert convert,
                                                 SubscribeOptions<T> options = {}) {
-    return Add(std::make_unique<internal::ConvertingEndpoint<T, U, Convert>>(queue.any(), std::move(convert)),
+    return Add(std::make_unique<internal::ConvertingEndpoint<T, U, Convert>>(internal::Access::Core(queue),
+                                                                             std::move(convert)),
                std::move(options));
   }
 
@@ -147,7 +149,9 @@ class Topic {
   // In the order in which they were made.
   std::vector<SubscriptionReference<T>> Subscriptions() const {
     std::vector<SubscriptionReference<T>> all;
-    for (const internal::Subscribed& one : core_->Subscriptions()) all.emplace_back(core_, one.core);
+    for (const internal::Subscribed& one : core_->Subscriptions()) {
+      all.push_back(internal::Access::Make<SubscriptionReference<T>>(core_, one.core));
+    }
     return all;
   }
 
@@ -193,7 +197,7 @@ class Topic {
     if (!settings.ok()) return settings.status();
     auto core = core_->Subscribe(std::move(endpoint), *std::move(filter), *std::move(settings));
     if (!core.ok()) return core.status();
-    return Subscription<T>(core_, *std::move(core));
+    return internal::Access::Make<Subscription<T>>(core_, *std::move(core));
   }
 
   absl::StatusOr<internal::SubscriptionConfig> SettingsOf(SubscribeOptions<T> options, bool is_function) const {
@@ -214,7 +218,7 @@ class Topic {
     }
     if (options.executor && !is_function) return Refuse("an executor for a queue or a stream; only functions have one");
     if (options.dead_letters) {
-      internal::QueueBase& queue = *options.dead_letters.any();
+      internal::QueueBase& queue = *internal::Access::Core(options.dead_letters);
       if (queue.kind() != core_->kind() || queue.body_type() != &internal::kBodyType<T>) {
         return Refuse(absl::StrCat("the dead-letter queue \"", queue.name(), "\"; allowed is a ",
                                    internal::NameOf(core_->kind()), " queue with the topic's type of bodies"));
@@ -224,7 +228,8 @@ class Topic {
                                    absl::StrCat("the dead-letter queue \"", queue.name(),
                                                 "\" does not allow the topic \"", name(), "\" to send to it"));
       }
-      settings.dead_letters = std::make_shared<internal::QueueEndpoint<T>>(options.dead_letters.any());
+      settings.dead_letters =
+          std::make_shared<internal::QueueEndpoint<T>>(internal::Access::Core(options.dead_letters));
     }
     settings.max_receives_per_second = options.max_receives_per_second;
     settings.max_waiting = options.max_waiting;

@@ -107,11 +107,11 @@ inline bool IsBatchEntryId(const std::string& id) {
 }
 
 inline absl::Status CheckBatchSize(std::size_t entries, const Limits& limits) {
-  if (entries == 0) [[unlikely]] {
+  if (entries == 0) {
     return MakeError(Error::kEmptyBatchRequest,
                      absl::StrCat("a batch without entries; allowed are 1 to ", limits.max_batch_entries));
   }
-  if (entries > limits.max_batch_entries) [[unlikely]] {
+  if (entries > limits.max_batch_entries) {
     return MakeError(Error::kTooManyEntriesInBatchRequest,
                      absl::StrCat("a batch of ", entries, " entries; allowed are 1 to ", limits.max_batch_entries));
   }
@@ -119,8 +119,7 @@ inline absl::Status CheckBatchSize(std::size_t entries, const Limits& limits) {
 }
 
 inline absl::Status CheckBatchBytes(std::size_t bytes, const Limits& limits) {
-  if (bytes <= limits.max_batch_bytes) [[likely]]
-    return absl::OkStatus();
+  if (bytes <= limits.max_batch_bytes) return absl::OkStatus();
   return MakeError(Error::kBatchRequestTooLong,
                    absl::StrCat("a batch of ", bytes, " bytes; allowed are at most ", limits.max_batch_bytes));
 }

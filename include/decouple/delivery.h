@@ -109,7 +109,12 @@ class Delivery {
   friend class Deliveries<T>;
 
   [[gnu::always_inline]] Delivery(internal::DeliveryCore<T>* core, Message message, internal::SlotState received)
-      : message_(message), core_(core), received_(received) {}
+      : message_(message), core_(core), received_(received) {
+    static_assert(offsetof(Delivery, message_) == 0 && sizeof(Message) == 2 * sizeof(void*));
+    static_assert(offsetof(Delivery, core_) == 2 * sizeof(void*));
+    static_assert(offsetof(Delivery, received_) == 3 * sizeof(void*));
+    static_assert(sizeof(Delivery) == 3 * sizeof(void*) + sizeof(std::uint64_t));
+  }
 
   void Swap(Delivery& other) noexcept {
     std::swap(core_, other.core_);

@@ -97,8 +97,8 @@ inline constexpr std::array<ErrorEntry, 30> kErrors = {{
     {"StreamClosed", absl::StatusCode::kFailedPrecondition},
 }};
 
-// A status with `error` attached. Allocates: only for the path on which a call fails.
-inline absl::Status MakeError(Error error, const std::string& message) {
+// A status with `error` attached. Allocates. Cold, so the compiler takes each branch that leads here to be unlikely.
+[[gnu::cold, gnu::noinline]] inline absl::Status MakeError(Error error, const std::string& message) {
   const ErrorEntry& entry = kErrors[static_cast<std::size_t>(error)];
   absl::Status status(entry.code, message);
   status.SetPayload(kErrorPayloadUrl, absl::Cord(std::string(entry.name)));

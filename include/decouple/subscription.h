@@ -120,7 +120,9 @@ class SubscriptionReference {
   std::shared_ptr<internal::SubscriptionCore> core_;
 
  private:
-  static absl::Status Ended() { return internal::MakeError(Error::kNotFound, "the subscription has ended"); }
+  [[gnu::cold]] static absl::Status Ended() {
+    return internal::MakeError(Error::kNotFound, "the subscription has ended");
+  }
 };
 
 // Ends its subscription when it goes, by Unsubscribe(). Where a queue was subscribed twice, the last one does.

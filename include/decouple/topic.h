@@ -187,7 +187,9 @@ class Topic {
   explicit Topic(std::shared_ptr<internal::TopicCore<T>> core) : core_(std::move(core)) {}
 
  private:
-  static absl::Status Refuse(const std::string& what) { return internal::MakeError(Error::kInvalidParameter, what); }
+  [[gnu::cold]] static absl::Status Refuse(const std::string& what) {
+    return internal::MakeError(Error::kInvalidParameter, what);
+  }
 
   absl::StatusOr<Subscription<T>> Add(std::unique_ptr<internal::Endpoint> endpoint, SubscribeOptions<T> options) {
     absl::StatusOr<FilterPolicy> filter = internal::CheckFilter(options.filter, core_->limits());

@@ -9,12 +9,13 @@
 #define DECOUPLE_CHECKPOINT_STORE_H_
 
 #include <map>
-#include <mutex>
 #include <string>
 #include <variant>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/iterator_position.h"
 #include "decouple/shard.h"
 
@@ -45,23 +46,23 @@ class CheckpointStore {
 class InMemoryCheckpointStore final : public CheckpointStore {
  public:
   absl::StatusOr<std::map<ShardId, Checkpoint>> Load(const std::string& group) override {
-    const std::lock_guard lock(mutex_);
+    const internal::MutexLock lock(mutex_);
     return checkpoints_[group];
   }
   absl::Status Save(const std::string& group, ShardId shard, const Checkpoint& checkpoint) override {
-    const std::lock_guard lock(mutex_);
+    const internal::MutexLock lock(mutex_);
     checkpoints_[group].insert_or_assign(shard, checkpoint);
     return absl::OkStatus();
   }
   absl::Status Forget(const std::string& group, ShardId shard) override {
-    const std::lock_guard lock(mutex_);
+    const internal::MutexLock lock(mutex_);
     checkpoints_[group].erase(shard);
     return absl::OkStatus();
   }
 
  private:
-  std::mutex mutex_;
-  std::map<std::string, std::map<ShardId, Checkpoint>> checkpoints_;  // by group
+  internal::Mutex mutex_;
+  std::map<std::string, std::map<ShardId, Checkpoint>> checkpoints_ ABSL_GUARDED_BY(mutex_);  // by group
 };
 
 }  // namespace decouple

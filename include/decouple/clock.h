@@ -14,13 +14,14 @@
 #define DECOUPLE_CLOCK_H_
 
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <mutex>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
+#include "decouple/internal/base/condition_variable.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/parker.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/base/tsc_clock.h"
@@ -90,41 +91,43 @@ class ManualClock final : public Clock {
   }
 
   // Moves time on to `time`; does nothing if that is not ahead.
-  void AdvanceTo(absl::Time time) {
+  void AdvanceTo(absl::Time time) ABSL_LOCKS_EXCLUDED(mutex_) {
     const std::int64_t target = absl::ToUnixNanos(time);
-    std::unique_lock lock(mutex_);
+    const internal::MutexLock lock(mutex_);
     while (!asleep_.empty() && asleep_.begin()->first <= target) {
       const auto due = asleep_.begin();
       Show(due->first);
       const std::uint64_t entry = due->second.number;
       due->second.parker->Wake();
-      left_.wait(lock, [&] { return asleep_.empty() || !Contains(entry); });
+      while (!asleep_.empty() && Contains(entry)) left_.Wait(mutex_);
     }
     Show(target);
   }
 
   // How many threads sleep on this clock now.
-  std::size_t sleepers() const {
-    const std::lock_guard lock(mutex_);
+  std::size_t sleepers() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const internal::MutexLock lock(mutex_);
     return asleep_.size();
   }
 
   // Returns when at least `count` threads sleep on this clock: so a test knows that a thread is in its long poll.
-  void AwaitSleepers(std::size_t count) const {
-    std::unique_lock lock(mutex_);
-    entered_.wait(lock, [&] { return asleep_.size() >= count; });
+  void AwaitSleepers(std::size_t count) const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const internal::MutexLock lock(mutex_);
+    while (asleep_.size() < count) entered_.Wait(mutex_);
   }
 
-  void Sleep(internal::Parker& parker, std::int64_t deadline) override {
-    std::unique_lock lock(mutex_);
-    if (deadline <= NowNanos()) return;
-    const auto self = asleep_.emplace(deadline, Entry{&parker, ++last_number_});  // equal deadlines: first come first
-    entered_.notify_all();
-    lock.unlock();
+  void Sleep(internal::Parker& parker, std::int64_t deadline) override ABSL_LOCKS_EXCLUDED(mutex_) {
+    std::multimap<std::int64_t, Entry>::iterator self;
+    {
+      const internal::MutexLock lock(mutex_);
+      if (deadline <= NowNanos()) return;
+      self = asleep_.emplace(deadline, Entry{&parker, ++last_number_});  // equal deadlines: in the order of arrival
+      entered_.NotifyAll();
+    }
     while (!parker.woken()) parker.SleepFor(internal::kForever);
-    lock.lock();
+    const internal::MutexLock lock(mutex_);
     asleep_.erase(self);
-    left_.notify_all();
+    left_.NotifyAll();
   }
 
  private:
@@ -133,7 +136,7 @@ class ManualClock final : public Clock {
     std::uint64_t number;
   };
 
-  bool Contains(std::uint64_t number) const {
+  bool Contains(std::uint64_t number) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     for (const auto& [deadline, entry] : asleep_) {
       if (entry.number == number) return true;
       if (deadline > NowNanos()) return false;
@@ -141,16 +144,16 @@ class ManualClock final : public Clock {
     return false;
   }
 
-  void Show(std::int64_t nanos) {
+  void Show(std::int64_t nanos) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (nanos > NowNanos()) now_.store(nanos, std::memory_order_release);  // pairs with NowNanos()
   }
 
-  std::atomic<std::int64_t> now_;
-  mutable std::mutex mutex_;
-  mutable std::condition_variable entered_;
-  std::condition_variable left_;
-  std::multimap<std::int64_t, Entry> asleep_;  // by deadline
-  std::uint64_t last_number_ = 0;
+  std::atomic<std::int64_t> now_;  // read without the mutex, written under it
+  mutable internal::Mutex mutex_;
+  mutable internal::ConditionVariable entered_;                        // a thread has gone to sleep
+  internal::ConditionVariable left_;                                   // a thread has left its sleep
+  std::multimap<std::int64_t, Entry> asleep_ ABSL_GUARDED_BY(mutex_);  // by deadline
+  std::uint64_t last_number_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 namespace internal {

@@ -28,18 +28,19 @@
 #include <initializer_list>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "decouple/error.h"
 #include "decouple/internal/base/identity.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/limits.h"
 #include "decouple/message.h"
 #include "decouple/message_attributes.h"
@@ -108,6 +109,7 @@ struct PlatformStatistics {
 
 namespace internal {
 
+// All fields are guarded by the mutex of the endpoint's PlatformCore, which the analysis cannot name here.
 struct EndpointState {
   std::string token;
   PlatformEndpointOptions options;
@@ -123,11 +125,10 @@ class PlatformCore {
   const PlatformApplicationOptions& options() const { return options_; }
   MessageId NextId() { return MessageId(identity_, published_.fetch_add(1, std::memory_order_relaxed)); }
 
-  std::mutex mutex;
-  // All below: under the mutex.
-  bool enabled = true;
-  std::map<std::string, std::shared_ptr<EndpointState>> endpoints;  // by token
-  PlatformStatistics statistics;
+  Mutex mutex;
+  bool enabled ABSL_GUARDED_BY(mutex) = true;
+  std::map<std::string, std::shared_ptr<EndpointState>> endpoints ABSL_GUARDED_BY(mutex);  // by token
+  PlatformStatistics statistics ABSL_GUARDED_BY(mutex);
 
  private:
   const PlatformApplicationOptions options_;
@@ -174,27 +175,27 @@ class PlatformEndpoint {
   }
 
   std::string token() const {
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     return state_->token;
   }
   std::string user_data() const {
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     return state_->options.user_data;
   }
   bool enabled() const {
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     return state_->options.enabled;
   }
 
   void SetEnabled(bool enabled) const {
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     state_->options.enabled = enabled;
   }
   // The device has a new one. Enables the endpoint. kInvalidParameter: it is empty, or another endpoint has it.
   // kNotFound: the endpoint was deleted.
   absl::Status SetToken(const std::string& token) const {
     if (absl::Status status = internal::CheckDeviceToken(token); !status.ok()) return status;
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     if (!state_->exists) return Deleted();
     const auto holder = core_->endpoints.find(token);
     if (holder != core_->endpoints.end() && holder->second != state_) {
@@ -210,14 +211,14 @@ class PlatformEndpoint {
   // kInvalidParameter: more than 2 048 bytes.
   absl::Status SetUserData(const std::string& user_data) const {
     if (absl::Status status = internal::CheckEndpointOptions({.user_data = user_data}); !status.ok()) return status;
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     state_->options.user_data = user_data;
     return absl::OkStatus();
   }
 
   // Succeeds, and does nothing, when it is deleted already.
   void Delete() const {
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     if (std::exchange(state_->exists, false)) core_->endpoints.erase(state_->token);
   }
 
@@ -229,7 +230,9 @@ class PlatformEndpoint {
   PlatformEndpoint(std::shared_ptr<internal::PlatformCore> core, std::shared_ptr<internal::EndpointState> state)
       : core_(std::move(core)), state_(std::move(state)) {}
 
-  static absl::Status Deleted() { return internal::MakeError(Error::kNotFound, "the endpoint was deleted"); }
+  [[gnu::cold]] static absl::Status Deleted() {
+    return internal::MakeError(Error::kNotFound, "the endpoint was deleted");
+  }
 
   absl::Status CheckPublish(const std::string& payload, std::string& token) const {
     const std::size_t most = core_->options().limits.max_published_message_size;
@@ -237,7 +240,7 @@ class PlatformEndpoint {
       return internal::MakeError(Error::kInvalidParameter,
                                  absl::StrCat("a payload of ", payload.size(), " bytes; allowed are 1 to ", most));
     }
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     if (!state_->exists) return Deleted();
     if (!core_->enabled) {
       return internal::MakeError(Error::kPlatformApplicationDisabled,
@@ -253,7 +256,7 @@ class PlatformEndpoint {
   }
 
   void Note(const absl::Status& status, const std::string& token) const {
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     ++(status.ok() ? core_->statistics.number_of_notifications_delivered
                    : core_->statistics.number_of_notifications_failed);
     // Not if it has a new token by now.
@@ -293,7 +296,7 @@ class PlatformApplication {
     absl::Status status = internal::CheckDeviceToken(token);
     status.Update(internal::CheckEndpointOptions(options));
     if (!status.ok()) return status;
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     auto& state = core_->endpoints[token];
     if (state == nullptr) {
       state = std::make_shared<internal::EndpointState>(internal::EndpointState{token, std::move(options)});
@@ -307,23 +310,23 @@ class PlatformApplication {
   // By their tokens.
   std::vector<PlatformEndpoint> ListEndpoints() const {
     std::vector<PlatformEndpoint> all;
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     for (const auto& [token, state] : core_->endpoints) all.push_back(PlatformEndpoint(core_, state));
     return all;
   }
 
   // While it is disabled all its endpoints refuse messages.
   void SetEnabled(bool enabled) const {
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     core_->enabled = enabled;
   }
   bool enabled() const {
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     return core_->enabled;
   }
 
   PlatformStatistics Statistics() const {
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     return core_->statistics;
   }
   const std::string& platform() const { return core_->options().platform; }

@@ -2,8 +2,8 @@
 //
 //   auto audited = StandardQueue<Order>::Create({.senders = AllowSenders{{placed, cancelled}}});
 //
-// The in-process meaning of SQS's access policy. It says nothing of who calls Send() on the queue: whoever has a handle
-// may. Identities are compared, not names. All of these are plain values.
+// The in-process meaning of SQS's access policy. It does not restrict Send(): every holder of a queue's handle may
+// send. Topics are compared by identity, not by name. All of these are plain values.
 
 #ifndef DECOUPLE_ACCESS_POLICY_H_
 #define DECOUPLE_ACCESS_POLICY_H_
@@ -33,11 +33,11 @@ class TopicReference {
   std::uint64_t identity_;
 };
 
-// A topic that is not allowed cannot subscribe the queue: kAccessDenied. Where it is subscribed already, what it
-// delivers from then on fails for good.
+// A topic that is not allowed cannot subscribe the queue: kAccessDenied. If the queue is subscribed already, the
+// topic's deliveries to it fail permanently from then on.
 struct AllowAllSenders {};
 struct AllowSenders {
-  std::vector<TopicReference> topics;  // none: no topic at all
+  std::vector<TopicReference> topics;  // empty: no topic may send
 };
 using SendersPolicy = std::variant<AllowAllSenders, AllowSenders>;
 

@@ -3,10 +3,10 @@
 //   topic.Subscribe(queue, {.filter = Where(&Order::price) > 100 && Attribute("store").In({"oslo", "bergen"})});
 //   topic.Subscribe(other, {.filter = Where(&Order::items, &Item::sku) == "4711" || Attribute("urgent").Exists()});
 //
-// Where() names a field of the body by its member, or by several, one in the other; all must be described (body_fields.h).
-// What a field is compared with must be of its type: a string field with text, a number with a number. Attribute()
-// names an attribute, whose type is that of what it is compared with. Arrays are looked through, and conditions on
-// fields below the same array that are joined by && speak of the same element.
+// Where() names a field of the body by its member, or by several, one in the other; all must be described
+// (body_fields.h). What a field is compared with must be of its type: a string field with text, a number with a number.
+// Attribute() names an attribute, whose type is that of what it is compared with. Arrays are looked through, and
+// conditions on fields below the same array that are joined by && speak of the same element.
 //
 // An expression is a plain value, and becomes a FilterPolicy where one is needed. What the compiler cannot check (an
 // empty list, a malformed network, the limits of policies) is refused where the policy is used.

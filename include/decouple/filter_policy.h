@@ -9,8 +9,8 @@
 // equals-ignore-case, cidr, numeric, exists, anything-but. "$or" takes a list of at least two objects of which one must
 // match; it is an ordinary key, as with the service, if one of them uses the name of an operator as a key.
 //
-// The body of a policy's message is a struct whose fields are described (body_fields.h), or text that holds JSON. Below an
-// array all must match within the same element. Attributes of type Binary count as absent; one of type String.Array
+// The body of a policy's message is a struct whose fields are described (body_fields.h), or text that holds JSON. Below
+// an array all must match within the same element. Attributes of type Binary count as absent; one of type String.Array
 // matches when one of its elements does. What is not of the type that is asked for does not match: no error. Text that
 // is not the JSON that it should be matches nothing, not even {"exists": false}. Letters beyond ASCII have no case. In
 // JSON text numbers are read as 64-bit integers or doubles, and may be nested 128 deep; attributes keep all digits.

@@ -1,7 +1,8 @@
 // Where consumer groups keep their progress, so that the next worker of a shard continues where the last one stopped.
 //
 //   class Database : public decouple::CheckpointStore { … };
-//   ConsumerGroup<Click>::Create(clicks, {.name = "billing", .checkpoints = std::make_shared<Database>()});
+//   auto group = decouple::ConsumerGroup<Click>::Create(
+//       clicks, {.name = "billing", .checkpoints = std::make_shared<Database>()});
 //
 // All members may be called from any thread. Save() is called by one thread at a time for each shard of a group.
 

@@ -19,9 +19,10 @@
 //
 // Locks. The groups and the deduplication ids are each spread over 32 stripes with one lock each. Send takes the locks
 // of its id's stripe and of its group's stripe. Receive takes the lock of each group that it serves and, now and then,
-// that of a stripe of expired ids. Delete, Release and the end of a timeout, a delay or a retention take the lock of the
-// message's group. A receive with an attempt id also takes a lock of the queue. Finding the next group and extending a
-// visibility timeout take no lock. All cost O(messages concerned), independently of the number of groups and messages.
+// that of a stripe of expired ids. Delete, Release and the end of a timeout, a delay or a retention take the lock of
+// the message's group. A receive with an attempt id also takes a lock of the queue. Finding the next group and
+// extending a visibility timeout take no lock. All cost O(messages concerned), independently of the number of groups
+// and messages.
 //
 // Memory. A group takes memory while it has messages; a deduplication id, for five minutes. Later calls free both, a
 // few at a time.

@@ -13,8 +13,8 @@
 //
 // Locks. The groups and the deduplication ids are each spread over 32 stripes with one mutex each. A publish holds the
 // mutexes of its id's stripe and of its group's stripe while it fans out, and in turn that of each subscription. So the
-// messages of one stripe are published one at a time, and every queue sees them in the same order. Conversions to queues
-// of another type and destructors of bodies may run under these mutexes and must not use the topic.
+// messages of one stripe are published one at a time, and every queue sees them in the same order. Conversions to
+// queues of another type and destructors of bodies may run under these mutexes and must not use the topic.
 
 #ifndef DECOUPLE_FIFO_TOPIC_H_
 #define DECOUPLE_FIFO_TOPIC_H_

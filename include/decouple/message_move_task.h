@@ -15,9 +15,9 @@
 // at any receive. When a destination is full, the task continues later. When a destination is closed, or a message has
 // no recorded source, the task fails: that message and all after it stay where they are.
 //
-// The library runs no thread for a task: messages move only while a thread is in Step() or Run(). A task is a handle, as
-// a std::shared_ptr is, but keeps no queue alive: it fails when its source has gone. All members may be called from any
-// thread. Steps run one at a time, and must not be made from within the destructor of a body.
+// The library runs no thread for a task: messages move only while a thread is in Step() or Run(). A task is a handle,
+// as a std::shared_ptr is, but keeps no queue alive: it fails when its source has gone. All members may be called from
+// any thread. Steps run one at a time, and must not be made from within the destructor of a body.
 
 #ifndef DECOUPLE_MESSAGE_MOVE_TASK_H_
 #define DECOUPLE_MESSAGE_MOVE_TASK_H_

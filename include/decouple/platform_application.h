@@ -1,22 +1,25 @@
-// Messages to single devices: an application on a push platform, and its endpoints, each a device known by its token.
+// Messages to single devices: an application on a push platform, and its endpoints, each a device with a token.
 //
 //   auto phones = decouple::PlatformApplication::Create({
 //       .platform = "APNS", .name = "shop",
 //       .transport = [&](const decouple::PlatformMessage& m) -> absl::Status { return Push(m.token, m.payload); }});
 //   auto phone = phones->CreateEndpoint("device-token", {.user_data = "customer-7"});
 //   phone->Publish("your order is on its way").IgnoreError();
-//   phone->Publish(decouple::PlatformPayloads{{"default", "on its way"}, {"APNS", R"({"aps": {"alert": "!"}})"}});
+//   phone->Publish(decouple::PlatformPayloads{{"default", "on its way"}, {"APNS", R"({"aps": {"alert": "!"}})"}})
+//       .IgnoreError();
 //
-// The transport is yours: it brings a payload to the device of a token, and is called by Publish, on its thread. When
-// it answers with kNotFound, the platform does not know the token any more: the endpoint is disabled, as with the
-// service, and Publish fails with kEndpointDisabled until the endpoint is enabled again, by a new token or by hand.
+// You supply the transport: a function that brings a payload to the device with a given token. Publish() calls it, on
+// the calling thread. When it returns kNotFound, the platform no longer knows the token: as with the service, the
+// endpoint is disabled, and Publish() fails with kEndpointDisabled until the endpoint is enabled again, by SetToken()
+// or SetEnabled().
 //
 // To subscribe an endpoint to a topic, subscribe a function:
 //
-//   topic.Subscribe([phone](const Notification<std::string>& n) { return phone.Publish(n.body()).status(); });
+//   auto subscription = topic.Subscribe(
+//       [phone = *phone](const decouple::Notification<std::string>& n) { return phone.Publish(n.body()).status(); });
 //
-// Both are handles, as a std::shared_ptr is. An endpoint keeps its application alive. All members may be called from
-// any thread; the transport, too, so it must be prepared for that. No lock is held while it runs.
+// Applications and endpoints are handles, as a std::shared_ptr is. An endpoint keeps its application alive. All members
+// may be called from any thread, and so may the transport be. No lock is held while the transport runs.
 
 #ifndef DECOUPLE_PLATFORM_APPLICATION_H_
 #define DECOUPLE_PLATFORM_APPLICATION_H_
@@ -48,7 +51,7 @@
 
 namespace decouple {
 
-// What the transport is to bring, where to. Valid during the call.
+// What the transport delivers, and where to. Valid during the call.
 struct PlatformMessage {
   const std::string& platform;  // "APNS"
   const std::string& application;
@@ -68,10 +71,10 @@ class PlatformPayloads {
   PlatformPayloads(std::initializer_list<std::pair<const std::string, std::string>> payloads) : payloads_(payloads) {}
   explicit PlatformPayloads(std::map<std::string, std::string> payloads) : payloads_(std::move(payloads)) {}
 
-  // Of {"default": "…", "APNS": "…"}. kInvalidParameter: it is no JSON object of strings, or "default" is missing.
+  // Reads {"default": "…", "APNS": "…"}. kInvalidParameter: it is not a JSON object of strings, or has no "default".
   static inline absl::StatusOr<PlatformPayloads> Parse(std::string_view json);
 
-  // Null: there is neither one for the platform nor a default.
+  // The payload for the platform, else the default; null if there is neither.
   const std::string* For(const std::string& platform) const {
     const auto own = payloads_.find(platform);
     if (own != payloads_.end()) return &own->second;
@@ -86,16 +89,16 @@ class PlatformPayloads {
 };
 
 struct PlatformApplicationOptions {
-  std::string platform = {};  // the service's: ADM, APNS, APNS_SANDBOX, FCM, GCM, …; at least a character
+  std::string platform = {};  // as the service's: ADM, APNS, APNS_SANDBOX, FCM, GCM, …; not empty
   std::string name = {};      // 1 … 256 letters, digits, _ - .
   PlatformTransport transport = {};
   Limits limits = Limits::Service();
-  // One seed gives one run. 0: a random one.
+  // Runs with the same seed have the same ids. 0: a random seed.
   std::uint64_t seed = 0;
 };
 
 struct PlatformEndpointOptions {
-  // CustomUserData: for those who list endpoints; at most 2 048 bytes.
+  // CustomUserData: any text for your own use; at most 2 048 bytes.
   std::string user_data = {};
   bool enabled = true;
   friend bool operator==(const PlatformEndpointOptions&, const PlatformEndpointOptions&) = default;
@@ -152,8 +155,8 @@ inline absl::Status CheckEndpointOptions(const PlatformEndpointOptions& options)
 
 class PlatformEndpoint {
  public:
-  // Brings the payload to the device now; nothing is tried again. The result of a failed transport is its status.
-  // kInvalidParameter: an empty payload, one larger than 256 KB, or none for this platform. kEndpointDisabled,
+  // Passes the payload to the transport now, without retries. When the transport fails, its status is returned.
+  // kInvalidParameter: the payload is empty, larger than 256 KB, or missing for this platform. kEndpointDisabled,
   // kPlatformApplicationDisabled. kNotFound: the endpoint was deleted.
   absl::StatusOr<PublishResult> Publish(const std::string& payload, const PublishOptions& options = {}) const {
     std::string token;
@@ -191,8 +194,8 @@ class PlatformEndpoint {
     const internal::MutexLock lock(core_->mutex);
     state_->options.enabled = enabled;
   }
-  // The device has a new one. Enables the endpoint. kInvalidParameter: it is empty, or another endpoint has it.
-  // kNotFound: the endpoint was deleted.
+  // Gives the endpoint the device's new token, and enables it. kInvalidParameter: the token is empty, or another
+  // endpoint has it. kNotFound: the endpoint was deleted.
   absl::Status SetToken(const std::string& token) const {
     if (absl::Status status = internal::CheckDeviceToken(token); !status.ok()) return status;
     const internal::MutexLock lock(core_->mutex);
@@ -208,7 +211,7 @@ class PlatformEndpoint {
     core_->endpoints.emplace(token, state_);
     return absl::OkStatus();
   }
-  // kInvalidParameter: more than 2 048 bytes.
+  // kInvalidParameter: the user data is larger than 2 048 bytes.
   absl::Status SetUserData(const std::string& user_data) const {
     if (absl::Status status = internal::CheckEndpointOptions({.user_data = user_data}); !status.ok()) return status;
     const internal::MutexLock lock(core_->mutex);
@@ -216,7 +219,7 @@ class PlatformEndpoint {
     return absl::OkStatus();
   }
 
-  // Succeeds, and does nothing, when it is deleted already.
+  // Deletes the endpoint; does nothing if it is deleted already.
   void Delete() const {
     const internal::MutexLock lock(core_->mutex);
     if (std::exchange(state_->exists, false)) core_->endpoints.erase(state_->token);
@@ -259,7 +262,7 @@ class PlatformEndpoint {
     const internal::MutexLock lock(core_->mutex);
     ++(status.ok() ? core_->statistics.number_of_notifications_delivered
                    : core_->statistics.number_of_notifications_failed);
-    // Not if it has a new token by now.
+    // A failure of the old token does not disable an endpoint that has a new one by now.
     if (status.code() == absl::StatusCode::kNotFound && state_->token == token) state_->options.enabled = false;
   }
 
@@ -289,8 +292,8 @@ class PlatformApplication {
     return PlatformApplication(std::make_shared<internal::PlatformCore>(std::move(options)));
   }
 
-  // The endpoint of a token: the one that is there, if its options are the same. kInvalidParameter: they are not, the
-  // token is empty, or the user data is too large.
+  // Returns the endpoint of the token; creates it if there is none. kInvalidParameter: the endpoint exists with other
+  // options, the token is empty, or the user data is too large.
   absl::StatusOr<PlatformEndpoint> CreateEndpoint(const std::string& token,
                                                   PlatformEndpointOptions options = {}) const {
     absl::Status status = internal::CheckDeviceToken(token);
@@ -307,7 +310,7 @@ class PlatformApplication {
     return PlatformEndpoint(core_, state);
   }
 
-  // By their tokens.
+  // All endpoints, in the order of their tokens.
   std::vector<PlatformEndpoint> ListEndpoints() const {
     std::vector<PlatformEndpoint> all;
     const internal::MutexLock lock(core_->mutex);
@@ -315,7 +318,7 @@ class PlatformApplication {
     return all;
   }
 
-  // While it is disabled all its endpoints refuse messages.
+  // While an application is disabled, all its endpoints refuse messages.
   void SetEnabled(bool enabled) const {
     const internal::MutexLock lock(core_->mutex);
     core_->enabled = enabled;

@@ -87,7 +87,8 @@ struct QueueOptions {
 
   Limits limits = Limits::Service();
 
-  // Appears in errors and dead letters, and distinguishes identities: two queues' ids differ if their names or seeds do.
+  // Appears in errors and dead letters, and distinguishes identities: two queues' ids differ if their names or seeds
+  // do.
   std::string name = {};
   // Runs with the same seed have the same ids. 0: a random seed. Two queues with the same seed and name cannot tell
   // their receipts apart.

@@ -34,7 +34,7 @@ TEST_CASE("a receipt handle is parsed from what it printed") {
   CHECK(receipt.ToString().size() == 56);
 }
 
-TEST_CASE("what no receipt handle printed is no receipt handle") {
+TEST_CASE("text that no receipt handle printed is refused") {
   const std::string good = internal::Access::Make<ReceiptHandle>(1, 2, 3, 4).ToString();
   for (const std::string& bad :
        {std::string(), good.substr(1), good + "0", std::string(56, 'g'), std::string(56, '0'), "A" + good.substr(1)}) {
@@ -42,7 +42,7 @@ TEST_CASE("what no receipt handle printed is no receipt handle") {
   }
 }
 
-TEST_CASE("a receipt handle with any digit changed is no receipt handle") {
+TEST_CASE("a receipt handle with any digit changed is refused") {
   const std::string good = internal::Access::Make<ReceiptHandle>(0x1234, 5, 6, 7).ToString();
   for (std::size_t i = 0; i < good.size(); ++i) {
     std::string bad = good;

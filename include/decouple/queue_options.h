@@ -79,9 +79,9 @@ struct QueueOptions {
   std::optional<bool> content_based_deduplication = std::nullopt;
   std::optional<DeduplicationScope> deduplication_scope = std::nullopt;     // by default kQueue
   std::optional<FifoThroughputLimit> fifo_throughput_limit = std::nullopt;  // by default kPerQueue
-  // How many sends, and separately how many receives and deletes, are accepted in a second; a batch counts as one call.
-  // Further calls fail with kRequestThrottled. The service's quota is kServiceCallsPerSecond. By default, and with 0,
-  // there is no quota.
+  // How many sends, how many receives and how many deletes are accepted in a second, each counted separately; a batch
+  // counts as one call. Further calls fail with kRequestThrottled. The service's quota is kServiceCallsPerSecond. By
+  // default, and with 0, there is no quota.
   std::optional<std::int64_t> max_calls_per_second = std::nullopt;
   static constexpr std::int64_t kServiceCallsPerSecond = 300;
 

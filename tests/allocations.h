@@ -1,4 +1,4 @@
-// Counts every allocation of the program that links allocations.cc.
+// Counts all allocations by operator new in a program that links allocations.cc.
 #ifndef DECOUPLE_TESTS_ALLOCATIONS_H_
 #define DECOUPLE_TESTS_ALLOCATIONS_H_
 

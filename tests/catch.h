@@ -1,4 +1,4 @@
-// Catch2 of either major version.
+// Includes Catch2, version 2 or 3.
 #ifndef DECOUPLE_TESTS_CATCH_H_
 #define DECOUPLE_TESTS_CATCH_H_
 

@@ -1,7 +1,4 @@
 #include "decouple/clock.h"
-#include "decouple/internal/base/parker.h"
-#include "decouple/internal/base/thread_registry.h"
-#include "decouple/internal/base/time_math.h"
 
 #include <atomic>
 #include <chrono>
@@ -10,6 +7,9 @@
 
 #include "absl/time/clock.h"
 #include "catch.h"
+#include "decouple/internal/base/parker.h"
+#include "decouple/internal/base/thread_registry.h"
+#include "decouple/internal/base/time_math.h"
 
 namespace decouple::testing {
 
@@ -40,7 +40,7 @@ TEST_CASE("a manual clock starts at the same time in every run, or where it is t
   CHECK(ManualClock(start).Now() == start);
 }
 
-// Sleeps on `clock` until `deadline`, and again as long as it is woken for nothing.
+// A thread that sleeps on `clock` until `deadline` or until Wake().
 class SleepingThread {
  public:
   SleepingThread(ManualClock& clock, absl::Time deadline)
@@ -72,7 +72,7 @@ TEST_CASE("advancing wakes exactly the sleepers that are due") {
   clock.Advance(Seconds(1) - Nanoseconds(1));
   CHECK(clock.sleepers() == 2);
   clock.Advance(Nanoseconds(1));
-  CHECK(clock.sleepers() == 1);  // it has left when the advance returns
+  CHECK(clock.sleepers() == 1);  // the early sleeper has left when Advance() returns
   early.AwaitAwake();
   CHECK_FALSE(late.awake());
   clock.Advance(Seconds(1));
@@ -80,7 +80,7 @@ TEST_CASE("advancing wakes exactly the sleepers that are due") {
   late.AwaitAwake();
 }
 
-TEST_CASE("a parker can be woken before its deadline, and one without a deadline only so") {
+TEST_CASE("a sleeper can be woken before its deadline; without a deadline only a wake-up ends its sleep") {
   ManualClock clock;
   SleepingThread with_deadline(clock, clock.Now() + Seconds(1));
   SleepingThread without(clock, absl::FromUnixNanos(internal::kForever));
@@ -94,7 +94,7 @@ TEST_CASE("a parker can be woken before its deadline, and one without a deadline
   without.AwaitAwake();
 }
 
-TEST_CASE("sleeping until a time that is past is no sleep") {
+TEST_CASE("sleeping until a time in the past returns at once") {
   ManualClock clock;
   const SleepingThread past(clock, clock.Now());
   past.AwaitAwake();
@@ -128,7 +128,7 @@ TEST_CASE("the time that queues read never runs back on one thread") {
   CHECK_FALSE(ran_back);
 }
 
-TEST_CASE("the system clock never runs back, also between threads") {
+TEST_CASE("the system clock never runs back, not even between threads") {
   std::atomic<std::int64_t> latest{0};
   std::atomic<bool> ran_back{false};
   std::vector<std::thread> threads;

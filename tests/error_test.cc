@@ -14,7 +14,7 @@ TEST_CASE("an error is read back from the status that carries it, with its messa
   CHECK(status.message() == "too many");
 }
 
-TEST_CASE("a status of somebody else carries no error") {
+TEST_CASE("a status that is not of the library carries no error") {
   CHECK_FALSE(ErrorOf(absl::OkStatus()).has_value());
   CHECK_FALSE(ErrorOf(absl::InternalError("x")).has_value());
   absl::Status foreign = absl::InternalError("x");
@@ -22,7 +22,7 @@ TEST_CASE("a status of somebody else carries no error") {
   CHECK_FALSE(ErrorOf(foreign).has_value());
 }
 
-TEST_CASE("each error has the service's name, and survives the way through a status") {
+TEST_CASE("each error has the service's name and is read back from a status") {
   CHECK(ErrorName(Error::kReceiptHandleIsInvalid) == "ReceiptHandleIsInvalid");
   CHECK(ErrorName(Error::kTooManyEntriesInBatchRequest) == "TooManyEntriesInBatchRequest");
   CHECK(ErrorName(Error::kQueueFull) == "QueueFull");

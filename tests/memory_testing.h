@@ -1,4 +1,4 @@
-// How much memory the process has.
+// Measures the memory of the process.
 
 #ifndef DECOUPLE_TESTS_MEMORY_TESTING_H_
 #define DECOUPLE_TESTS_MEMORY_TESTING_H_
@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <fstream>
 
-// The sanitizers keep what is freed.
+// Sanitizers keep freed memory, so nothing can be measured under them.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define DECOUPLE_MEMORY_IS_MEASURABLE 0
 #else
@@ -26,7 +26,7 @@ inline std::int64_t ResidentBytes() {
   return pages * sysconf(_SC_PAGESIZE);
 }
 
-// What is taken from the heap and not given back.
+// Bytes that are allocated on the heap and not freed.
 inline std::int64_t HeapBytes() {
   const auto heap = mallinfo2();
   return static_cast<std::int64_t>(heap.uordblks + heap.hblkhd);

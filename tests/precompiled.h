@@ -1,4 +1,4 @@
-// What most test files include anyway and none of us changes: it is compiled once.
+// Headers from outside the project that most test files include, compiled once for all of them.
 #ifndef DECOUPLE_TESTS_PRECOMPILED_H_
 #define DECOUPLE_TESTS_PRECOMPILED_H_
 

@@ -1,6 +1,6 @@
-// Randomized tests take their seed from here, and print it when they fail:
+// Seeds for randomized tests, which print theirs when they fail. To repeat a failed run:
 //
-//   DECOUPLE_SEED=1234 build/gcc/tests/standard_queue_model_test      runs that one again
+//   DECOUPLE_SEED=1234 build/gcc/tests/standard_queue_model_test
 #ifndef DECOUPLE_TESTS_SEED_H_
 #define DECOUPLE_TESTS_SEED_H_
 
@@ -13,7 +13,7 @@
 
 namespace decouple::testing {
 
-// Calls run(seed) for `n` seeds of which the first is random, or for the one that the environment names.
+// Calls run(seed) for `n` consecutive seeds from a random one on, or only for the seed in DECOUPLE_SEED.
 template <typename Run>
 void ForEachSeed(std::uint64_t n, Run run) {
   const char* const named = std::getenv("DECOUPLE_SEED");

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/message/moved_messages.h"
 #include "queue_testing.h"
 
@@ -47,7 +48,8 @@ TEST_CASE("a moved message comes back with all that it had") {
     CHECK(delivery.sent_at() == sent);
     CHECK(delivery.first_received_at() == sent);
     CHECK(delivery.attributes().Find("store")->value() == "oslo");
-    moved += delivery.receipt().segment() == internal::MovedMessages<std::string>::kSegmentNumber ? 1 : 0;
+    moved +=
+        internal::Access::Segment(delivery.receipt()) == internal::MovedMessages<std::string>::kSegmentNumber ? 1 : 0;
     REQUIRE(delivery.Delete().ok());
   }
   CHECK(moved >= 30);  // else this proves nothing
@@ -87,7 +89,8 @@ TEST_CASE("a moved message keeps its id, its receipts work, and once deleted it 
   clock.Advance(Hours(1));
   auto delivery = ReceiveOne(queue);
   const ReceiptHandle again = ReceiptHandle::Parse(delivery.receipt().ToString()).value();
-  CHECK(again.ticket() == receipts[static_cast<std::size_t>(std::stoi(delivery.body().substr(10)) / 100)].ticket());
+  CHECK(internal::Access::Ticket(again) ==
+        internal::Access::Ticket(receipts[static_cast<std::size_t>(std::stoi(delivery.body().substr(10)) / 100)]));
   REQUIRE(queue.Delete(again).ok());
   CHECK(ErrorIn(queue.ChangeVisibility(again, Seconds(1))) == Error::kInvalidParameterValue);
   CHECK(ErrorIn(delivery.ChangeVisibility(Seconds(1))) == Error::kInvalidParameterValue);
@@ -124,7 +127,8 @@ TEST_CASE("delayed messages are moved too, and become visible when their delay i
   for (int i = 0; i < 50; ++i) {
     const auto delivery = ReceiveOne(queue);
     CHECK(delivery.receive_count() == 1);
-    moved += delivery.receipt().segment() == internal::MovedMessages<std::string>::kSegmentNumber ? 1 : 0;
+    moved +=
+        internal::Access::Segment(delivery.receipt()) == internal::MovedMessages<std::string>::kSegmentNumber ? 1 : 0;
   }
   CHECK(moved >= 30);
   CHECK(ReceivesNothing(queue));

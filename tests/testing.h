@@ -1,4 +1,4 @@
-// What all tests share.
+// Shared by all tests.
 
 #ifndef DECOUPLE_TESTS_TESTING_H_
 #define DECOUPLE_TESTS_TESTING_H_
@@ -19,7 +19,7 @@ using absl::Seconds;
 
 inline constexpr absl::Duration kOneNanosecond = Nanoseconds(1);
 
-// What failed; none if nothing did. Takes a status or what carries one.
+// The library's error in a status, or in an object that has a status; none if it is OK.
 inline std::optional<Error> ErrorIn(const absl::Status& status) { return ErrorOf(status); }
 template <typename Result>
 std::optional<Error> ErrorIn(const Result& result) {

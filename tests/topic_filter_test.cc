@@ -11,6 +11,7 @@
 #include "catch.h"
 #include "decouple/body_fields.h"
 #include "decouple/filter_policy.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/filter/filter_index.h"
 #include "decouple/internal/filter/filter_input.h"
 #include "decouple/json/filter_policy.h"
@@ -118,7 +119,7 @@ TEST_CASE("an index finds exactly the policies that match") {
       policies.push_back(FilterPolicy::Parse(texts.back(), FilterScope::kMessageBody, Limits::Unlimited()).value());
     }
     std::vector<const decouple::internal::FilterGroup*> trees;
-    for (const FilterPolicy& policy : policies) trees.push_back(policy.tree());
+    for (const FilterPolicy& policy : policies) trees.push_back(decouple::internal::Access::Tree(policy));
     const decouple::internal::FilterIndex index(trees);
     const MessageAttributes none;
     for (int i = 0; i < 200; ++i) {

@@ -2,8 +2,8 @@
 //
 //   auto audited = StandardQueue<Order>::Create({.senders = AllowSenders{{placed, cancelled}}});
 //
-// The in-process meaning of SQS's access policy. It says nothing of who calls Send() on the queue: whoever has a handle
-// may. Identities are compared, not names. All of these are plain values.
+// The in-process meaning of SQS's access policy. It does not restrict Send(): every holder of a queue's handle may
+// send. Topics are compared by identity, not by name. All of these are plain values.
 
 #ifndef DECOUPLE_ACCESS_POLICY_H_
 #define DECOUPLE_ACCESS_POLICY_H_
@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <variant>
 #include <vector>
+
+#include "decouple/internal/base/access.h"
 
 namespace decouple {
 
@@ -25,18 +27,17 @@ class TopicReference {
 
   friend bool operator==(const TopicReference&, const TopicReference&) = default;
 
-  // For the library itself.
-  std::uint64_t identity() const { return identity_; }
-
  private:
+  friend struct internal::Access;
+
   std::uint64_t identity_;
 };
 
-// A topic that is not allowed cannot subscribe the queue: kAccessDenied. Where it is subscribed already, what it
-// delivers from then on fails for good.
+// A topic that is not allowed cannot subscribe the queue: kAccessDenied. If the queue is subscribed already, the
+// topic's deliveries to it fail permanently from then on.
 struct AllowAllSenders {};
 struct AllowSenders {
-  std::vector<TopicReference> topics;  // none: no topic at all
+  std::vector<TopicReference> topics;  // empty: no topic may send
 };
 using SendersPolicy = std::variant<AllowAllSenders, AllowSenders>;
 

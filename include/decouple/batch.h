@@ -1,18 +1,18 @@
-// Batches: up to ten entries in one call, each with a result of its own.
+// Batches: up to ten entries in one call, each with its own result.
 //
 //   std::array entries = {SendBatchEntry<Order>{"a", Order{1}}, SendBatchEntry<Order>{"b", Order{2}}};
-//   auto results = queue.SendBatch(entries);        // fails as a whole, or gives one result an entry, in their order
+//   auto results = queue.SendBatch(entries);        // fails as a whole, or gives one result per entry, in order
 //   if (!(*results)[1].ok()) …
 //
-//   std::array orders = {Order{1}, Order{2}};       // to a standard queue also without options, and so without ids
+//   std::array orders = {Order{1}, Order{2}};       // a standard queue also takes bodies without options and ids
 //   if (auto sent = queue.SendBatch(orders); !sent.ok() || !sent->all_ok()) …
 //
 //   auto received = queue.Receive({.max_messages = 10});
 //   received->Delete().IgnoreError();               // all of them at once
 //
-// An entry's id is for the caller: 1 … 80 letters, digits, - and _, no two alike in a batch. A batch that fails as a
-// whole (kEmptyBatchRequest, kTooManyEntriesInBatchRequest, kInvalidBatchEntryId, kBatchEntryIdsNotDistinct,
-// kBatchRequestTooLong) does nothing. Up to ten results take no memory from the heap.
+// An entry's id serves the caller only: 1 … 80 letters, digits, hyphens and underscores, distinct within a batch. A
+// batch that fails as a whole (kEmptyBatchRequest, kTooManyEntriesInBatchRequest, kInvalidBatchEntryId,
+// kBatchEntryIdsNotDistinct, kBatchRequestTooLong) has no effect. Up to ten results take no memory from the heap.
 
 #ifndef DECOUPLE_BATCH_H_
 #define DECOUPLE_BATCH_H_
@@ -32,6 +32,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/limits.h"
 #include "decouple/message.h"
 #include "decouple/queue_options.h"
@@ -40,7 +41,7 @@ namespace decouple {
 
 struct SendResult {
   MessageId message_id;
-  // Of FIFO queues only. That and the id of the first send, if this one was a duplicate.
+  // Set by FIFO queues only. After a duplicate send, this and the id are those of the first send.
   std::optional<SequenceNumber> sequence_number = std::nullopt;
 };
 
@@ -68,29 +69,31 @@ using BatchResults = absl::InlinedVector<Result, 10>;
 using SendBatchResults = BatchResults<absl::StatusOr<SendResult>>;
 using StatusBatchResults = BatchResults<absl::Status>;
 
-// The results of a batch of bodies, in their order. Where all were sent, which is the rule, it says so in one look, and
-// takes no memory for each.
+// The results of a batch of bodies, in order. When all of them were sent, which is the usual case, all_ok() is one test
+// and no result takes memory.
 class SentBatch {
  public:
-  // For the library itself: all of them were, as messages of consecutive numbers.
-  SentBatch(std::uint64_t queue, std::uint64_t first, std::size_t size) : queue_(queue), first_(first), size_(size) {}
-  explicit SentBatch(SendBatchResults results) : size_(results.size()), results_(results.begin(), results.end()) {}
-
   std::size_t size() const { return size_; }
   bool all_ok() const {
     return std::all_of(results_.begin(), results_.end(), [](const auto& result) { return result.ok(); });
   }
-  // Of the body at `i`, which is less than size().
+  // The result of the body at `i`, which must be less than size().
   absl::StatusOr<SendResult> operator[](std::size_t i) const {
     if (!results_.empty()) return results_[i];
     return SendResult{MessageId(queue_, first_ + i)};
   }
 
  private:
+  friend struct internal::Access;
+
+  // For a batch whose bodies were all sent, with consecutive message numbers.
+  SentBatch(std::uint64_t queue, std::uint64_t first, std::size_t size) : queue_(queue), first_(first), size_(size) {}
+  explicit SentBatch(SendBatchResults results) : size_(results.size()), results_(results.begin(), results.end()) {}
+
   std::uint64_t queue_ = 0;
   std::uint64_t first_ = 0;
   std::size_t size_ = 0;
-  std::vector<absl::StatusOr<SendResult>> results_;  // empty: all were sent
+  std::vector<absl::StatusOr<SendResult>> results_;  // empty: all bodies were sent
 };
 
 namespace internal {
@@ -104,11 +107,11 @@ inline bool IsBatchEntryId(const std::string& id) {
 }
 
 inline absl::Status CheckBatchSize(std::size_t entries, const Limits& limits) {
-  if (entries == 0) [[unlikely]] {
+  if (entries == 0) {
     return MakeError(Error::kEmptyBatchRequest,
                      absl::StrCat("a batch without entries; allowed are 1 to ", limits.max_batch_entries));
   }
-  if (entries > limits.max_batch_entries) [[unlikely]] {
+  if (entries > limits.max_batch_entries) {
     return MakeError(Error::kTooManyEntriesInBatchRequest,
                      absl::StrCat("a batch of ", entries, " entries; allowed are 1 to ", limits.max_batch_entries));
   }
@@ -116,13 +119,12 @@ inline absl::Status CheckBatchSize(std::size_t entries, const Limits& limits) {
 }
 
 inline absl::Status CheckBatchBytes(std::size_t bytes, const Limits& limits) {
-  if (bytes <= limits.max_batch_bytes) [[likely]]
-    return absl::OkStatus();
+  if (bytes <= limits.max_batch_bytes) return absl::OkStatus();
   return MakeError(Error::kBatchRequestTooLong,
                    absl::StrCat("a batch of ", bytes, " bytes; allowed are at most ", limits.max_batch_bytes));
 }
 
-// What fails a batch as a whole, but for its size in bytes.
+// Checks what fails a batch as a whole, except its size in bytes.
 template <typename Entry>
 absl::Status CheckBatch(std::span<Entry> entries, const Limits& limits) {
   if (absl::Status status = CheckBatchSize(entries.size(), limits); !status.ok()) return status;

@@ -1,4 +1,4 @@
-// The fields of a body, described once, so that filter policies can look at them. ColdFields a struct of one's own:
+// The fields of a body, described once, so that filter policies can read them. Beside a struct of your own, define:
 //
 //   struct Order { std::string store; double price; std::vector<Item> items; };
 //
@@ -7,10 +7,10 @@
 //                             decouple::Field("items", &Order::items));
 //   }
 //
-// The names are those that a policy says: FilterPolicy::Parse(R"({"price":[{"numeric":[">",100]}]})", …), and
-// Where(&Order::price) > 100 finds them by the member. Fields can be numbers and enumerations (as numbers), bool, what
-// converts to a std::string_view, described structs (objects), ranges of all these (arrays), and a std::optional of
-// them, which is absent when it is empty. A floating-point number that is not finite is null.
+// Policies use these names: FilterPolicy::Parse(R"({"price":[{"numeric":[">",100]}]})", …); Where(&Order::price) > 100
+// finds the name by the member. A field can be a number or an enumeration (read as a number), a bool, anything that
+// converts to a std::string_view, a described struct (an object), a range of these (an array), or a std::optional of
+// one, which counts as absent when it is empty. A floating-point number that is not finite reads as null.
 
 #ifndef DECOUPLE_BODY_FIELDS_H_
 #define DECOUPLE_BODY_FIELDS_H_
@@ -44,7 +44,7 @@ constexpr std::tuple<Described...> Fields(Described... fields) {
   return {fields...};
 }
 
-// Whether T's fields are described.
+// Whether T's fields are described by DecoupleFields().
 template <typename T>
 concept HasFields = requires {
   DecoupleFields(static_cast<const T*>(nullptr));
@@ -130,7 +130,7 @@ class FieldTypeOf<T> final : public FieldType {
   }
 };
 
-// What it holds, or absent.
+// A std::optional reads as the value that it holds, or as absent.
 template <typename T>
 requires OptionalOf<T>::value class FieldTypeOf<T> final : public FieldType {
   using Value = typename OptionalOf<T>::Value;

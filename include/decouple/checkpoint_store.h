@@ -1,29 +1,31 @@
-// Where consumer groups keep how far they are, so that who takes a shard over goes on where the last one was.
+// Where consumer groups keep their progress, so that the next worker of a shard continues where the last one stopped.
 //
 //   class Database : public decouple::CheckpointStore { … };
-//   ConsumerGroup<Click>::Create(clicks, {.name = "billing", .checkpoints = std::make_shared<Database>()});
+//   auto group = decouple::ConsumerGroup<Click>::Create(
+//       clicks, {.name = "billing", .checkpoints = std::make_shared<Database>()});
 //
-// All members may be called from any thread; for one shard of a group Save() is called by one thread at a time.
+// All members may be called from any thread. Save() is called by one thread at a time for each shard of a group.
 
 #ifndef DECOUPLE_CHECKPOINT_STORE_H_
 #define DECOUPLE_CHECKPOINT_STORE_H_
 
 #include <map>
-#include <mutex>
 #include <string>
 #include <variant>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/iterator_position.h"
 #include "decouple/shard.h"
 
 namespace decouple {
 
-// Everything in the shard is done with.
+// All records of the shard have been processed.
 struct ShardEnd {};
 
-// Where a group goes on in a shard.
+// Where a group continues in a shard.
 using Checkpoint = std::variant<TrimHorizon, AtTimestamp, AfterSequenceNumber, ShardEnd>;
 
 class CheckpointStore {
@@ -33,35 +35,37 @@ class CheckpointStore {
   CheckpointStore& operator=(const CheckpointStore&) = delete;
   virtual ~CheckpointStore() = default;
 
-  // What the group has saved; empty for a new one.
+  // What the group has saved; empty for a new group.
   virtual absl::StatusOr<std::map<ShardId, Checkpoint>> Load(const std::string& group) = 0;
-  // Must not use the group. If it fails, whoever set the checkpoint gets the error, and the old one stays.
+  // Must not use the group. If it fails, the caller of Checkpointer::Checkpoint() gets the error and the old checkpoint
+  // stays in force.
   virtual absl::Status Save(const std::string& group, ShardId shard, const Checkpoint& checkpoint) = 0;
-  // The shard has gone with all its records. If it fails, no harm is done.
+  // Called when a shard has gone with all its records. A failure is harmless.
   virtual absl::Status Forget(const std::string& group, ShardId shard) = 0;
 };
 
-// Keeps them as long as it lives; several groups and streams' groups of different names may share one.
+// Keeps checkpoints in memory for its own lifetime. Groups may share one, also groups of different streams, if their
+// names differ.
 class InMemoryCheckpointStore final : public CheckpointStore {
  public:
   absl::StatusOr<std::map<ShardId, Checkpoint>> Load(const std::string& group) override {
-    const std::lock_guard lock(mutex_);
+    const internal::MutexLock lock(mutex_);
     return checkpoints_[group];
   }
   absl::Status Save(const std::string& group, ShardId shard, const Checkpoint& checkpoint) override {
-    const std::lock_guard lock(mutex_);
+    const internal::MutexLock lock(mutex_);
     checkpoints_[group].insert_or_assign(shard, checkpoint);
     return absl::OkStatus();
   }
   absl::Status Forget(const std::string& group, ShardId shard) override {
-    const std::lock_guard lock(mutex_);
+    const internal::MutexLock lock(mutex_);
     checkpoints_[group].erase(shard);
     return absl::OkStatus();
   }
 
  private:
-  std::mutex mutex_;
-  std::map<std::string, std::map<ShardId, Checkpoint>> checkpoints_;  // by group
+  internal::Mutex mutex_;
+  std::map<std::string, std::map<ShardId, Checkpoint>> checkpoints_ ABSL_GUARDED_BY(mutex_);  // by group
 };
 
 }  // namespace decouple

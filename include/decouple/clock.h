@@ -1,26 +1,27 @@
-// Time for everything in the library. Nothing reads time or sleeps except through a Clock.
+// The source of time: the library reads time and sleeps only through a Clock.
 //
 //   decouple::StandardQueue<int> queue;                                        // on the system clock
 //
 //   decouple::ManualClock clock;                                               // in a test
 //   auto queue = decouple::StandardQueue<int>::Create({.clock = &clock}).value();
-//   clock.Advance(absl::Hours(96));                                            // four days pass, in no time
+//   clock.Advance(absl::Hours(96));                                            // four days pass at once
 //
-// A clock has one timeline, which never runs back: the system clock's is anchored to wall time when the process starts
-// and is steady from then on, so setting the wall clock moves no deadline. A clock must outlive what uses it.
-// All members may be called from any thread.
+// A clock has one timeline, which never runs back. The system clock's timeline is anchored to wall time when the
+// process starts and is steady from then on, so setting the wall clock moves no deadline. A clock must outlive the
+// queues, topics and streams that use it. All members may be called from any thread.
 
 #ifndef DECOUPLE_CLOCK_H_
 #define DECOUPLE_CLOCK_H_
 
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <mutex>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
+#include "decouple/internal/base/condition_variable.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/parker.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/base/tsc_clock.h"
@@ -36,15 +37,17 @@ class Clock {
 
   absl::Time Now() const { return absl::FromUnixNanos(NowNanos()); }
 
-  // For the library itself: nanoseconds since the Unix epoch.
+  // Extension point: a clock of your own overrides the following two. Only the library calls them.
+
+  // Nanoseconds since the Unix epoch; never less than an earlier call returned.
   virtual std::int64_t NowNanos() const = 0;
 
-  // For the library itself: the calling thread sleeps until `parker` (its own, prepared) is woken or the clock shows
-  // `deadline` (internal::kForever: no deadline). May return early; callers look again at what they wait for.
+  // Puts the calling thread to sleep until `parker` (the thread's own, prepared) is woken or the clock shows `deadline`
+  // (internal::kForever: no deadline). May return early: the caller checks again what it waits for.
   virtual void Sleep(internal::Parker& parker, std::int64_t deadline) = 0;
 };
 
-// The machine's time, to 1 ms or better. There is one.
+// The machine's time, to 1 ms or better. There is one instance.
 class SystemClock final : public Clock {
  public:
   static SystemClock& Instance() {
@@ -66,63 +69,65 @@ class SystemClock final : public Clock {
 //
 //   std::thread worker([&] { result = queue.Receive({.wait = absl::Seconds(20)}); });
 //   clock.AwaitSleepers(1);               // the worker is in its long poll
-//   clock.Advance(absl::Seconds(20));     // which ends here, at this very nanosecond
+//   clock.Advance(absl::Seconds(20));     // the long poll ends exactly at its deadline
 //   worker.join();
 //
-// Advancing wakes the sleepers that are due, in the order of their deadlines, each with the clock showing just its
-// deadline, and returns when all of them have left their sleep. What they do then runs beside the caller: a test that
-// wants it done before time moves on advances to that deadline, and joins or awaits the thread there. Must not be
-// advanced by two threads at once, nor by a thread that holds what a parker needs in order to wake.
+// Advancing wakes the sleepers that are due, in the order of their deadlines, each while the clock shows exactly its
+// deadline, and returns when all of them have left their sleep. What they do next runs concurrently with the caller: a
+// test that needs it done before time moves on advances to that deadline first and joins or awaits the thread there.
+// Two threads must not advance the clock at once, nor may a thread that holds a lock which a sleeper needs to wake up.
 class ManualClock final : public Clock {
  public:
   // Starts at `start`; by default at a fixed date, the same in every run.
   explicit ManualClock(absl::Time start = absl::FromUnixSeconds(1'700'000'000)) : now_(absl::ToUnixNanos(start)) {}
 
   std::int64_t NowNanos() const override {
-    return now_.load(std::memory_order_acquire);  // pairs with Show(): what was done before an advance is seen after
+    return now_.load(std::memory_order_acquire);  // pairs with Show(): publishes what was done before the advance
   }
 
-  // Moves time on by `duration`, which must not be negative (a negative one is no advance at all).
+  // Moves time on by `duration`; does nothing if that is negative.
   void Advance(absl::Duration duration) {
     if (duration > absl::ZeroDuration()) AdvanceTo(Now() + duration);
   }
 
-  // Moves time on to `time`; does nothing if that is not ahead.
-  void AdvanceTo(absl::Time time) {
+  // Moves time on to `time`; does nothing if that is not in the future.
+  void AdvanceTo(absl::Time time) ABSL_LOCKS_EXCLUDED(mutex_) {
     const std::int64_t target = absl::ToUnixNanos(time);
-    std::unique_lock lock(mutex_);
+    const internal::MutexLock lock(mutex_);
     while (!asleep_.empty() && asleep_.begin()->first <= target) {
       const auto due = asleep_.begin();
       Show(due->first);
       const std::uint64_t entry = due->second.number;
       due->second.parker->Wake();
-      left_.wait(lock, [&] { return asleep_.empty() || !Contains(entry); });
+      while (!asleep_.empty() && Contains(entry)) left_.Wait(mutex_);
     }
     Show(target);
   }
 
-  // How many threads sleep on this clock now.
-  std::size_t sleepers() const {
-    const std::lock_guard lock(mutex_);
+  // The number of threads that sleep on this clock now.
+  std::size_t sleepers() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const internal::MutexLock lock(mutex_);
     return asleep_.size();
   }
 
-  // Returns when at least `count` threads sleep on this clock: so a test knows that a thread is in its long poll.
-  void AwaitSleepers(std::size_t count) const {
-    std::unique_lock lock(mutex_);
-    entered_.wait(lock, [&] { return asleep_.size() >= count; });
+  // Returns when at least `count` threads sleep on this clock, so a test knows that a thread is in its long poll.
+  void AwaitSleepers(std::size_t count) const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const internal::MutexLock lock(mutex_);
+    while (asleep_.size() < count) entered_.Wait(mutex_);
   }
 
-  void Sleep(internal::Parker& parker, std::int64_t deadline) override {
-    std::unique_lock lock(mutex_);
-    if (deadline <= NowNanos()) return;
-    const auto self = asleep_.emplace(deadline, Entry{&parker, ++last_number_});  // equal deadlines: first come first
-    entered_.notify_all();
-    lock.unlock();
+  void Sleep(internal::Parker& parker, std::int64_t deadline) override ABSL_LOCKS_EXCLUDED(mutex_) {
+    std::multimap<std::int64_t, Entry>::iterator self;
+    {
+      const internal::MutexLock lock(mutex_);
+      if (deadline <= NowNanos()) return;
+      self = asleep_.emplace(deadline, Entry{&parker, ++last_number_});  // equal deadlines: in the order of arrival
+      entered_.NotifyAll();
+    }
     while (!parker.woken()) parker.SleepFor(internal::kForever);
-    lock.lock();
+    const internal::MutexLock lock(mutex_);
     asleep_.erase(self);
-    left_.notify_all();
+    left_.NotifyAll();
   }
 
  private:
@@ -131,7 +136,7 @@ class ManualClock final : public Clock {
     std::uint64_t number;
   };
 
-  bool Contains(std::uint64_t number) const {
+  bool Contains(std::uint64_t number) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     for (const auto& [deadline, entry] : asleep_) {
       if (entry.number == number) return true;
       if (deadline > NowNanos()) return false;
@@ -139,33 +144,33 @@ class ManualClock final : public Clock {
     return false;
   }
 
-  void Show(std::int64_t nanos) {
+  void Show(std::int64_t nanos) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (nanos > NowNanos()) now_.store(nanos, std::memory_order_release);  // pairs with NowNanos()
   }
 
-  std::atomic<std::int64_t> now_;
-  mutable std::mutex mutex_;
-  mutable std::condition_variable entered_;
-  std::condition_variable left_;
-  std::multimap<std::int64_t, Entry> asleep_;  // by deadline
-  std::uint64_t last_number_ = 0;
+  std::atomic<std::int64_t> now_;  // read without the mutex, written under it
+  mutable internal::Mutex mutex_;
+  mutable internal::ConditionVariable entered_;                        // a thread has gone to sleep
+  internal::ConditionVariable left_;                                   // a thread has left its sleep
+  std::multimap<std::int64_t, Entry> asleep_ ABSL_GUARDED_BY(mutex_);  // by deadline
+  std::uint64_t last_number_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 namespace internal {
 
-// Reads the clock of a queue: null is the system clock, so that its path is one predictable branch.
+// Reads the clock of a queue. Null stands for the system clock, whose path is then one predictable branch.
 [[gnu::always_inline]] inline std::int64_t NowNanos(const Clock* clock) {
   if (clock == nullptr) [[likely]]
     return TscClock::NowUnordered();
   return clock->NowNanos();
 }
 
-// The same in a few instructions, without a call; false: it takes one.
+// Same as NowNanos(), in a few instructions; false if reading this clock takes a call.
 [[gnu::always_inline]] inline bool TryNowNanos(const Clock* clock, std::int64_t& now) {
   return clock == nullptr && TscClock::TryNowUnordered(now);
 }
 
-// Null for the system clock itself, so that it is recognised however it is passed.
+// Null if `clock` is the system clock, so that the fast path is taken however it was passed.
 inline Clock* ClockOrNull(Clock* clock) { return clock == &SystemClock::Instance() ? nullptr : clock; }
 
 }  // namespace internal

@@ -1,21 +1,21 @@
-// A consumer group: workers that share a stream's shards among themselves, and go on where others ended.
+// A consumer group: workers that share a stream's shards and continue where other workers stopped.
 //
 //   auto group = decouple::ConsumerGroup<Click>::Create(clicks, {.name = "billing"}).value();
 //   std::thread thread([&] {
 //     auto worker = group.AddWorker("worker-1", [](const decouple::RecordBatch<Click>& batch) { Bill(batch); });
-//     worker.Run();                                    // until the worker is shut down, or the stream closed and read
+//     worker.Run();                 // until the worker is shut down, or the stream is closed and read to its end
 //   });
 //
 // Each shard is leased to one worker at a time, which reads it in order. A worker that stops renewing (it crashed, or
-// is stuck) loses its leases at the very instant that they expire, and others take them; one with less than its share
-// takes one of a worker that has more. How far a shard has been worked off, the group's checkpoints say: what comes
-// after the last one comes again, so every record is processed at least once, and the records of a key in order. A
-// shard's children are read when their parents have been to the end.
+// is stuck) loses its leases at the instant they expire, and other workers take them. A worker with less than its share
+// takes a lease from one that has more. The group's checkpoints record the progress in each shard: records after the
+// last checkpoint are processed again by the next worker, so every record is processed at least once, and the records
+// of a key in order. A shard's children are read after their parents have been read to the end.
 //
-// Each application has a group of its own, and sees all records. Names and rules are those of the Kinesis Client
-// Library. Record processors, functions or objects, are in record_processor.h.
+// Each application has its own group and sees all records. Names and rules are those of the Kinesis Client Library.
+// Record processors, functions or objects, are described in record_processor.h.
 //
-// A group is a handle, and its workers keep it alive. All members of a group may be called from any thread.
+// A group is a handle; its workers keep it alive. All members of a group may be called from any thread.
 
 #ifndef DECOUPLE_CONSUMER_GROUP_H_
 #define DECOUPLE_CONSUMER_GROUP_H_
@@ -34,6 +34,7 @@
 #include "absl/time/time.h"
 #include "decouple/checkpoint_store.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/base/range_checks.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/group/group_core.h"
@@ -48,25 +49,25 @@
 namespace decouple {
 
 struct ConsumerGroupOptions {
-  // 1 … 128 letters, digits, dots, hyphens and underscores. Names the group in the store.
+  // The group's name in the store: 1 … 128 letters, digits, dots, hyphens and underscores.
   std::string name;
-  // Where a new group begins in the shards that are there: TrimHorizon, Latest or AtTimestamp. What is put after the
-  // group's creation it sees in any case.
+  // Where a new group begins in the existing shards: TrimHorizon, Latest or AtTimestamp. It sees records that are put
+  // after its creation in any case.
   IteratorPosition start = Latest();
-  // How long a worker may be silent before others take its shards: at least 1 ns.
+  // How long a worker may go without renewing before others take its shards: at least 1 ns.
   absl::Duration lease_duration = absl::Seconds(10);
-  // How many records a processor gets at most at once: 1 … 10 000.
+  // The most records that a processor gets in one batch: 1 … 10 000.
   std::size_t max_records = 10'000;
-  // Null: in memory, for this group alone.
+  // Null: checkpoints are kept in memory, for this group alone.
   std::shared_ptr<CheckpointStore> checkpoints = nullptr;
 };
 
-// One shard of a group, at a moment.
+// A snapshot of one shard of a group.
 struct Lease {
   ShardId shard_id;
-  // The worker's name; empty: nobody has it.
+  // The worker's name; empty if no worker holds the lease.
   std::string owner;
-  // If somebody has it.
+  // Meaningful if a worker holds the lease.
   absl::Time expires_at;
   Checkpoint checkpoint;
 };
@@ -75,40 +76,42 @@ struct ConsumerGroupStatistics {
   std::uint64_t records_processed = 0;
   std::uint64_t data_bytes_processed = 0;
   std::uint64_t taken_leases = 0;
-  std::uint64_t stolen_leases = 0;  // of these, for balance
-  std::uint64_t lost_leases = 0;    // told to a worker
+  std::uint64_t stolen_leases = 0;  // those among taken_leases that were taken for balance
+  std::uint64_t lost_leases = 0;    // leases whose loss was reported to a worker
 };
 
-// Reads the shards that it has leases of. Used by one thread at a time, but for RequestShutdown(). When it goes and has
-// not been shut down, its leases are free at once, and what has no checkpoint comes again.
+// Reads the shards whose leases it holds. A worker may be used by one thread at a time, except RequestShutdown(). When
+// a worker is destroyed without a shutdown, its leases are free at once, and records without a checkpoint are processed
+// again by another worker.
 template <typename T>
 class ConsumerWorker {
  public:
-  // One round: renews the worker's leases, takes what it should have, and hands the next batch of each of its shards to
-  // that shard's processor. Returns how many records were processed. A worker that is not stepped for the lease
-  // duration loses its shards; a processor that takes longer should renew in between.
+  // One round: renews the worker's leases, takes those that it should have, and passes the next batch of each of its
+  // shards to that shard's processor. Returns the number of records processed. A worker that is not stepped for the
+  // lease duration loses its shards; a processor that takes longer should call RenewLeases() in between.
   std::size_t Step() { return worker_->Step(); }
 
-  // When Step() has something to do, as things are: records, a lease to take or to renew, a shutdown.
+  // When Step() will next have something to do, as far as known now: records, a lease to take or renew, a shutdown.
   absl::Time NextStep() const {
     const std::int64_t due = worker_->NextDue();
     return due == internal::kForever ? absl::InfiniteFuture() : absl::FromUnixNanos(due);
   }
 
-  // Steps whenever there is something to do, asleep on the stream's clock in between; returns when the worker has been
-  // shut down, or the stream is closed and the group is done with all its shards.
+  // Steps whenever there is something to do and sleeps on the stream's clock in between. Returns when the worker has
+  // been shut down, or the stream is closed and the group has processed all its shards.
   void Run() { worker_->Run(); }
 
-  // All leases for another duration, from within a processor too.
+  // Renews all leases for another lease duration. May be called from within a processor.
   void RenewLeases() { worker_->Renew(); }
 
-  // From any thread: in the next Step() each processor may make its last checkpoint, then the leases are free.
+  // May be called from any thread. In the next Step() each processor may make its last checkpoint; then the leases are
+  // free.
   void RequestShutdown() { worker_->RequestShutdown(); }
   bool is_shutdown() const { return worker_->is_shutdown(); }
 
-  // Of the worker's own, in their order.
+  // The shards whose leases the worker holds, in order.
   std::vector<ShardId> Shards() const { return worker_->Shards(); }
-  // KCL's MillisBehindLatest, of the shard that is furthest behind.
+  // KCL's MillisBehindLatest, for the shard that is furthest behind.
   std::int64_t millis_behind_latest() const { return worker_->MillisBehind(); }
 
  private:
@@ -123,7 +126,7 @@ class ConsumerWorker {
 template <typename T>
 class ConsumerGroup {
  public:
-  // kInvalidArgument: an option out of its range, or a saved checkpoint that the stream has not given. Or the store's
+  // kInvalidArgument: an option is out of its range, or a saved checkpoint is not one of this stream. Else the store's
   // error.
   static absl::StatusOr<ConsumerGroup> Create(const Stream<T>& stream, ConsumerGroupOptions options) {
     if (absl::Status status = Check(stream, options); !status.ok()) return status;
@@ -132,13 +135,14 @@ class ConsumerGroup {
     if (!saved.ok()) return saved.status();
     auto table = std::make_shared<internal::LeaseTable>(options.name, absl::ToInt64Nanoseconds(options.lease_duration),
                                                         options.checkpoints);
-    auto core = std::make_shared<internal::GroupCore<T>>(stream.core(), std::move(table), options.max_records);
+    auto core =
+        std::make_shared<internal::GroupCore<T>>(internal::Access::Core(stream), std::move(table), options.max_records);
     if (absl::Status status = core->Begin(options.start, *saved); !status.ok()) return status;
     return ConsumerGroup(std::move(core));
   }
 
-  // `processor`: a function of a const RecordBatch<T>&, with or without a Checkpointer&, for all the worker's shards;
-  // or a function of a ShardId that makes an object for a shard. The name is for those who watch.
+  // `processor` is a function of a const RecordBatch<T>&, with or without a Checkpointer&, for all the worker's shards;
+  // or a function of a ShardId that makes a processor object for that shard. The name appears in Leases().
   template <typename Processor>
   ConsumerWorker<T> AddWorker(std::string name, Processor processor) {
     return ConsumerWorker<T>(std::make_unique<internal::GroupWorker<T>>(core_, std::move(name),
@@ -174,7 +178,7 @@ class ConsumerGroup {
     absl::Status status = internal::CheckName("group name", options.name);
     status.Update(internal::CheckDuration(Error::kInvalidArgument, "lease duration", options.lease_duration,
                                           absl::Nanoseconds(1), absl::InfiniteDuration()));
-    status.Update(stream.core()->checks().CheckRead(options.max_records, absl::ZeroDuration()));
+    status.Update(internal::Access::Core(stream)->checks().CheckRead(options.max_records, absl::ZeroDuration()));
     if (std::holds_alternative<AtSequenceNumber>(options.start) ||
         std::holds_alternative<AfterSequenceNumber>(options.start)) {
       status.Update(internal::MakeError(Error::kInvalidArgument,
@@ -182,7 +186,7 @@ class ConsumerGroup {
                                         "AtTimestamp"));
     }
     const auto* const at = std::get_if<AtTimestamp>(&options.start);
-    if (at != nullptr && at->timestamp > stream.core()->clock().Now()) {
+    if (at != nullptr && at->timestamp > internal::Access::Core(stream)->clock().Now()) {
       status.Update(internal::MakeError(Error::kInvalidArgument,
                                         absl::StrCat("timestamp ", absl::FormatTime(at->timestamp),
                                                      " as a group's start; allowed are times that are not ahead")));

@@ -1,12 +1,12 @@
-// The content of a body, for content-based deduplication: what its SHA-256 is taken of.
+// The content of a body, whose SHA-256 is its id in content-based deduplication.
 //
-// Strings and spans of bytes are their own content. For a type of one's own, define beside it
+// Strings and spans of bytes are their own content. For a type of your own, define beside it
 //
 //   void DecoupleHashContent(const Order& order, decouple::ContentHash& hash) {
 //     hash.Add(order.id).Add(order.customer);
 //   }
 //
-// which must add all that makes two orders different, and must not use the queue.
+// which must add everything by which two orders differ, and must not use the queue.
 
 #ifndef DECOUPLE_CONTENT_HASH_H_
 #define DECOUPLE_CONTENT_HASH_H_
@@ -25,7 +25,7 @@
 
 namespace decouple {
 
-// A SHA-256 in the making. Used by one thread at a time.
+// A SHA-256 under construction. Must be used by one thread at a time.
 class ContentHash {
  public:
   ContentHash() { Check(EVP_DigestInit_ex(context_.get(), Algorithm(), nullptr)); }
@@ -38,7 +38,7 @@ class ContentHash {
     return Add(std::uint64_t{bytes.size()}).AddBytes(bytes.data(), bytes.size());
   }
 
-  // By value, whatever the type: 7 is 7.
+  // Adds the value, independently of its type: an int 7 and a long 7 hash alike.
   template <typename Number>
   requires std::integral<Number> ContentHash& Add(Number number) {
     const auto value = static_cast<std::uint64_t>(number);
@@ -47,13 +47,13 @@ class ContentHash {
     return AddBytes(bytes.data(), bytes.size());
   }
 
-  // As they are, without a length.
+  // Adds the bytes as they are, without a length.
   ContentHash& AddBytes(const void* bytes, std::size_t size) {
     Check(EVP_DigestUpdate(context_.get(), bytes, size));
     return *this;
   }
 
-  // 64 lower-case hexadecimal digits. Ends the hash.
+  // The hash in 64 lower-case hexadecimal digits. Nothing may be added afterwards.
   std::string Finish() {
     std::array<unsigned char, 32> digest{};
     Check(EVP_DigestFinal_ex(context_.get(), digest.data(), nullptr));
@@ -73,12 +73,12 @@ class ContentHash {
   };
 
   static const EVP_MD* Algorithm() {
-    // Looked up once: that is what costs most of a short hash.
+    // Fetched once, as the fetch costs more than a short hash.
     static const EVP_MD* const sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
     return sha256;
   }
 
-  // It fails for want of memory only, or where OpenSSL was configured without SHA-256.
+  // OpenSSL fails here only when memory runs out, or when it was built without SHA-256.
   static void Check(int result) {
     if (result != 1) std::abort();
   }
@@ -86,14 +86,15 @@ class ContentHash {
   const std::unique_ptr<EVP_MD_CTX, Free> context_{EVP_MD_CTX_new()};
 };
 
-// Whether T has a content.
+// Whether the content of T is known.
 template <typename T>
 concept HasContent = std::convertible_to<const T&, std::string_view> ||
     std::convertible_to<const T&, std::span<const std::byte>> || requires(const T& body, ContentHash& hash) {
   DecoupleHashContent(body, hash);
 };
 
-// The SHA-256 of the body's content, in hexadecimal: of a string or bytes just these, as the service takes it.
+// The SHA-256 of the body's content, in hexadecimal. For a string or bytes it is the hash of these, as with the
+// service.
 template <HasContent T>
 std::string ContentHashOf(const T& body) {
   ContentHash hash;

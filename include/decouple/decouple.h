@@ -18,6 +18,7 @@
 #include "decouple/fifo_topic.h"
 #include "decouple/filter_expression.h"
 #include "decouple/filter_policy.h"
+#include "decouple/fwd.h"
 #include "decouple/hash_key.h"
 #include "decouple/iterator_position.h"
 #include "decouple/limits.h"
@@ -45,5 +46,6 @@
 #include "decouple/topic.h"
 #include "decouple/topic_options.h"
 #include "decouple/topic_statistics.h"
+#include "decouple/version.h"
 
 #endif  // DECOUPLE_DECOUPLE_H_

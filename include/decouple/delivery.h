@@ -1,14 +1,15 @@
-// What a receive gives: messages that are the receiver's until their visibility timeout ends.
+// What a receive returns: messages that are the receiver's until their visibility timeout ends.
 //
 //   for (auto& m : queue.Receive({.max_messages = 10}).value()) {
-//     if (Handle(m.body()).ok()) m.Delete();      // else it comes back by itself
+//     if (Handle(m.body()).ok()) m.Delete().IgnoreError();      // else it becomes visible again by itself
 //   }
 //
-// A delivery only refers to its message. Dropping it does nothing: the message returns when its timeout ends. The body
-// and all else stays readable as long as the delivery lives, whatever others do to the message or to the queue.
+// A delivery only refers to its message. Destroying it has no effect on the message, which becomes visible again when
+// its timeout ends. The body and everything else stays readable as long as the delivery lives, whatever other threads
+// do to the message or the queue.
 //
-// A delivery may be moved to another thread, and used by one thread at a time. It keeps its queue's memory, not its
-// handle, alive; it must not outlive the queue's clock.
+// A delivery may be moved to another thread and must be used by one thread at a time. It keeps its queue's memory
+// alive, but not the queue's handle, and must not outlive the queue's clock.
 
 #ifndef DECOUPLE_DELIVERY_H_
 #define DECOUPLE_DELIVERY_H_
@@ -23,6 +24,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/message/message_metadata.h"
 #include "decouple/internal/message/message_store.h"
 #include "decouple/message.h"
@@ -49,10 +51,6 @@ class Delivery {
   using Message = typename internal::MessageStore<T>::Message;
 
  public:
-  // For the library itself.
-  Delivery(internal::DeliveryCore<T>* core, Message message, internal::SlotState received)
-      : message_(message), core_(core), received_(received) {}
-
   Delivery(Delivery&& other) noexcept
       : message_(other.message_),
         core_(std::exchange(other.core_, nullptr)),
@@ -68,48 +66,58 @@ class Delivery {
   MessageId id() const { return core_->receipts().IdOf(message_); }
   const T& body() const { return internal::MessageStore<T>::BodyOf(message_, received_); }
   const MessageAttributes& attributes() const;
-  // This receive included. SQS's ApproximateReceiveCount; here it is exact.
+  // How often the message was received, this receive included. SQS's ApproximateReceiveCount; here it is exact.
   std::uint32_t receive_count() const { return received_.receive_count(); }
   absl::Time sent_at() const {
-    return absl::FromUnixNanos(message_.slot->sent_at.load(std::memory_order_relaxed));  // ours since we received it
+    return absl::FromUnixNanos(message_.slot->sent_at.load(std::memory_order_relaxed));  // set before it was received
   }
   absl::Time first_received_at() const { return absl::FromUnixNanos(message_.times().first_received_at()); }
-  // When its visibility timeout ends, as it was set last; by whoever has the message, if that is somebody else by now.
+  // When its visibility timeout ends, as set last: by a later receiver, if the message was received again since.
   absl::Time visible_at() const { return absl::FromUnixNanos(message_.times().visible_at()); }
-  // Empty if the message was sent without one.
+  // Empty if the message was sent without a group.
   std::string_view group() const;
-  // Both of FIFO queues only; empty in others.
+  // Both are set in FIFO queues only.
   std::string_view deduplication_id() const;
   std::optional<SequenceNumber> sequence_number() const { return core_->SequenceNumberOf(message_); }
-  // The name of the queue whose dead letter it is (SQS's DeadLetterQueueSource); empty if it is none.
+  // The name of the queue that the dead letter came from (SQS's DeadLetterQueueSource); empty if it is not one.
   std::string_view dead_letter_source() const;
-  // What was said of it when it was published on a topic; null if it was sent to a queue directly.
+  // What was published with it on a topic; null if it was sent to a queue directly.
   const Publication* publication() const;
-  // A FIFO topic delivered it once more, from its archive (SNS's Replayed).
+  // Whether a FIFO topic delivered it again from its archive (SNS's Replayed).
   bool replayed() const;
   ReceiptHandle receipt() const { return core_->receipts().ReceiptOf(message_, receive_count()); }
 
-  // The message is done with. Succeeds, and does nothing, when it is gone already. When its visibility timeout has
-  // ended a standard queue deletes it, or does nothing if it was received again since; a FIFO queue says in both cases
-  // kInvalidParameterValue, as others may have it. kRequestThrottled: the queue's quota of calls is used up.
-  // (Made part of the caller, as the end of a receive is: between two threads 17.7 -> 16.7 ns a message.)
+  // Deletes the message. Succeeds without effect when it is gone already. After its visibility timeout has ended, a
+  // standard queue deletes it, or does nothing if it was received again since; a FIFO queue returns
+  // kInvalidParameterValue in both cases, as another receiver may have it. kRequestThrottled: the queue's quota of
+  // calls is used up.
+  // Inlined into the caller, as the end of a receive is (exp. 85).
   [[gnu::always_inline]] absl::Status Delete() noexcept { return core_->Delete(message_, received_); }
 
-  // Hides the message for `visibility_timeout` from now, 0 … 12 h, in a standard queue also when its timeout has ended.
-  // kMessageNotInflight: it was received again since, or in a FIFO queue, its timeout has ended.
-  // kInvalidParameterValue: out of range, or more than 12 h from its first receive, or the message is gone.
+  // Hides the message for `visibility_timeout` from now on, 0 … 12 h. In a standard queue this works also after its
+  // timeout has ended. kMessageNotInflight: it was received again since or, in a FIFO queue, its timeout has ended.
+  // kInvalidParameterValue: the timeout is out of range or ends more than 12 h after the first receive, or the message
+  // is gone.
   absl::Status ChangeVisibility(absl::Duration visibility_timeout) noexcept {
     return core_->receipts().ChangeVisibility(message_, receive_count(), visibility_timeout);
   }
 
-  // Gives the message back: others can receive it at once. The same as ChangeVisibility of zero.
+  // Makes the message visible at once. Same as ChangeVisibility(absl::ZeroDuration()).
   absl::Status Release() noexcept { return ChangeVisibility(absl::ZeroDuration()); }
 
  private:
+  friend struct internal::Access;
   friend class internal::DeliveryCore<T>;
   friend class internal::QueueCore<T>;
-  friend class internal::MessageStore<T>;
   friend class Deliveries<T>;
+
+  [[gnu::always_inline]] Delivery(internal::DeliveryCore<T>* core, Message message, internal::SlotState received)
+      : message_(message), core_(core), received_(received) {
+    static_assert(offsetof(Delivery, message_) == 0 && sizeof(Message) == 2 * sizeof(void*));
+    static_assert(offsetof(Delivery, core_) == 2 * sizeof(void*));
+    static_assert(offsetof(Delivery, received_) == 3 * sizeof(void*));
+    static_assert(sizeof(Delivery) == 3 * sizeof(void*) + sizeof(std::uint64_t));
+  }
 
   void Swap(Delivery& other) noexcept {
     std::swap(core_, other.core_);
@@ -117,11 +125,12 @@ class Delivery {
     std::swap(received_, other.received_);
   }
 
-  // First, and by itself: its two pointers are written and read as one. A read of one of them together with the core,
-  // which was written by itself, would wait until both have left the store buffer (six nanoseconds a cycle).
+  // The message's two pointers come first and are written and read as one. Keep core_ apart from them: a load of one of
+  // them together with core_, which is stored on its own, would defeat store-to-load forwarding (exp. 86).
   Message message_;
   internal::DeliveryCore<T>* core_;  // null: moved from
-  // By this receive: if it is so still, a deletion is one store (delete_bias.h). No message's once it is moved from.
+  // The slot's word as this receive left it. While the slot still has it, a deletion is one store (delete_bias.h). Once
+  // the delivery is moved from, it is the word of no message.
   internal::SlotState received_;
 };
 
@@ -166,8 +175,8 @@ bool Delivery<T>::replayed() const {
 
 // The deliveries of one receive. Up to ten take no memory from the heap.
 //
-// The place for them is its own, and not an absl::InlinedVector, as they end together: one look at the queue and one
-// update of its counts for all, and no second pass over them (in tens, some 5 % of a cycle).
+// This is not an absl::InlinedVector, because all deliveries are destroyed together: one look at the queue and one
+// update of its counts serve all of them, without a second pass (exp. 87).
 template <typename T>
 class Deliveries {
  public:
@@ -175,13 +184,6 @@ class Deliveries {
   using const_iterator = const Delivery<T>*;
 
   Deliveries() = default;
-  // For the library itself.
-  [[gnu::always_inline]] Deliveries(internal::DeliveryCore<T>* core,
-                                    typename internal::MessageStore<T>::Message message, internal::SlotState received)
-      : size_(1) {
-    ::new (static_cast<void*>(in_place_)) Delivery<T>(core, message, received);
-  }
-
   Deliveries(Deliveries&& other) noexcept { Take(other); }
   Deliveries& operator=(Deliveries&& other) noexcept {
     if (this == &other) return *this;
@@ -208,19 +210,25 @@ class Deliveries {
   Delivery<T>& front() { return data_[0]; }
   const Delivery<T>& front() const { return data_[0]; }
 
-  // Deletes all of them that are still here (not moved from), as one call and faster than one by one. Those that can be
-  // are deleted; returns the first error of the others (see Delivery::Delete()).
+  // Deletes all deliveries that have not been moved from, as one call to the queue, which is faster than one by one.
+  // Deletes as many as possible and returns the first error of the others (see Delivery::Delete()).
   absl::Status Delete() noexcept {
     internal::DeliveryCore<T>* const core = Core();
     return core == nullptr ? absl::OkStatus() : core->DeleteAll({data_, size_});
   }
 
  private:
+  friend struct internal::Access;
   friend class internal::QueueCore<T>;
   friend class internal::StandardQueueCore<T>;
   using Message = typename internal::MessageStore<T>::Message;
 
   static constexpr std::size_t kInPlace = 10;
+
+  [[gnu::always_inline]] Deliveries(internal::DeliveryCore<T>* core, Message message, internal::SlotState received)
+      : size_(1) {
+    ::new (static_cast<void*>(in_place_)) Delivery<T>(core, message, received);
+  }
 
   [[gnu::always_inline]] void Add(internal::DeliveryCore<T>* core, Message message, internal::SlotState received) {
     if (size_ == capacity_) [[unlikely]]
@@ -229,7 +237,8 @@ class Deliveries {
     ++size_;
   }
 
-  // Up to `n`, which add(place) makes one after the other from `place` on; it returns where they end. Returns how many.
+  // Appends up to `n` deliveries: add(place) constructs them one after the other from `place` on and returns their end.
+  // Returns how many.
   template <typename AddFrom>
   [[gnu::always_inline]] std::size_t AddSome(std::size_t n, AddFrom add) {
     while (size_ + n > capacity_) [[unlikely]] Grow();
@@ -248,13 +257,13 @@ class Deliveries {
     capacity_ = capacity;
   }
 
-  // Of nothing here.
+  // Moves all of `other` here. Requires: nothing is here.
   void Take(Deliveries& other) noexcept {
     size_ = std::exchange(other.size_, 0);
     if (other.data_ == other.InPlace()) [[likely]] {
       data_ = InPlace();
       capacity_ = kInPlace;
-      // Moved bodily: what was there is not looked at again.
+      // Relocated: the deliveries of `other` are not destroyed, as its size is 0 now.
       for (std::size_t i = 0; i < size_; ++i) {
         const Delivery<T>& delivery = other.data_[i];
         ::new (static_cast<void*>(data_ + i)) Delivery<T>(delivery.core_, delivery.message_, delivery.received_);
@@ -267,7 +276,7 @@ class Deliveries {
 
   [[gnu::noinline]] void End() {
     if (internal::DeliveryCore<T>* const core = Core()) core->ReleaseReferences({data_, size_});
-    // Nothing is left to destroy: all are as if moved from.
+    // No destructor has to run: all are as if moved from.
     Free();
   }
 
@@ -276,7 +285,7 @@ class Deliveries {
       std::allocator<Delivery<T>>().deallocate(data_, capacity_);
   }
 
-  // Of the first that is still here; all are of one queue.
+  // The core of the first delivery that has not been moved from; all are of one queue. Null if there is none.
   [[gnu::always_inline]] internal::DeliveryCore<T>* Core() const {
     for (const Delivery<T>& delivery : *this) {
       if (delivery.core_ != nullptr) [[likely]]
@@ -285,7 +294,7 @@ class Deliveries {
     return nullptr;
   }
 
-  // All, if they are not more than ten.
+  // Where the deliveries are if there are at most ten.
   Delivery<T>* InPlace() { return reinterpret_cast<Delivery<T>*>(in_place_); }
 
   Delivery<T>* data_ = InPlace();
@@ -294,7 +303,7 @@ class Deliveries {
   alignas(Delivery<T>) std::byte in_place_[kInPlace * sizeof(Delivery<T>)];
 };
 
-// Deliveries, possibly none, or why there are none.
+// Deliveries, possibly none, or the error of the receive.
 template <typename T>
 using ReceiveResult = Result<Deliveries<T>>;
 

@@ -1,11 +1,12 @@
-// How often, and after which delays, a topic tries again to deliver a message that a subscriber did not take.
+// How often, and after which delays, a topic retries the delivery of a message that a subscriber did not take.
 //
-//   topic.Subscribe(function, {.delivery = DeliveryPolicy{.min_delay = absl::Seconds(1), .max_delay = absl::Minutes(1),
-//                                                         .retries = 10, .backoff = BackoffFunction::kExponential}});
+//   auto subscription = topic.Subscribe(
+//       function, {.delivery = DeliveryPolicy{.min_delay = absl::Seconds(1), .max_delay = absl::Minutes(1),
+//                                             .retries = 10, .backoff = BackoffFunction::kExponential}});
 //
-// SNS's healthyRetryPolicy. Of `retries` attempts after the first, the first `immediate_retries` follow at once, then
-// `pre_backoff_retries` come `min_delay` apart; the last `post_backoff_retries` come `max_delay` apart; the delays of
-// those in between go from `min_delay` to `max_delay` by the backoff function. A plain value.
+// SNS's healthyRetryPolicy. Of `retries` attempts after the first, the first `immediate_retries` follow at once, the
+// next `pre_backoff_retries` come `min_delay` apart, and the last `post_backoff_retries` come `max_delay` apart. The
+// delays of those in between grow from `min_delay` to `max_delay` by the backoff function. A plain value.
 
 #ifndef DECOUPLE_DELIVERY_POLICY_H_
 #define DECOUPLE_DELIVERY_POLICY_H_
@@ -19,8 +20,8 @@
 
 namespace decouple {
 
-// How delays grow between the two bounds: by equal steps; by steps that grow by one unit each; by equal factors; by
-// steps that double. The later ones stay short for longer.
+// How delays grow from the lower bound to the upper: by equal steps; by steps that grow by one unit each; by equal
+// factors; by steps that double. In this order, delays stay short for longer.
 enum class BackoffFunction { kLinear, kArithmetic, kGeometric, kExponential };
 
 struct DeliveryPolicy {
@@ -33,7 +34,7 @@ struct DeliveryPolicy {
   int post_backoff_retries = 0;
   BackoffFunction backoff = BackoffFunction::kLinear;
 
-  // What the service does with queues, which the ranges above do not allow: 100 015 retries in 23 days.
+  // What the service does for queues: 100 015 retries in 23 days. It is outside of the ranges above.
   static constexpr DeliveryPolicy OfQueues();
 
   // The delay before the given retry, 1 … `retries`.
@@ -54,7 +55,7 @@ constexpr DeliveryPolicy DeliveryPolicy::OfQueues() {
 
 namespace internal {
 
-// How far the i-th of n delays, from 0 on, is from the first to the last: 0 … 1.
+// How far the i-th of n delays (i counts from 0) is on the way from the first to the last: 0 … 1.
 inline double BackoffShare(BackoffFunction function, int i, int n) {
   const double last = n - 1;
   switch (function) {

@@ -4,8 +4,9 @@
 //   if (decouple::ErrorOf(status) == decouple::Error::kReceiptHandleIsInvalid) …
 //   std::cerr << decouple::ErrorName(*decouple::ErrorOf(status));  // "ReceiptHandleIsInvalid"
 //
-// Every failed call of the library carries one of these codes beside the absl::StatusCode that fits best, and a message
-// that says what was wrong, with which value, and what is allowed. All functions here may be called from any thread.
+// The status of every failed call of the library carries one of these codes beside the absl::StatusCode that fits best,
+// and a message that says what was wrong, which value was given and what is allowed. All functions here may be called
+// from any thread. Codes marked as ours are not a service's.
 
 #ifndef DECOUPLE_ERROR_H_
 #define DECOUPLE_ERROR_H_
@@ -26,13 +27,13 @@ enum class Error {
   kInvalidAttributeValue,         // an option of a queue is out of its range
   kMissingParameter,              // an empty string as a body
   kReceiptHandleIsInvalid,        // malformed, or of another queue
-  kMessageNotInflight,            // its visibility cannot change: nobody holds it, or somebody else does
-  kOverLimit,                     // more in flight than the queue allows
-  kPurgeQueueInProgress,          // the second purge within 60 s
-  kEmptyBatchRequest,             // no entry
-  kTooManyEntriesInBatchRequest,  // more than 10 entries
+  kMessageNotInflight,            // its visibility cannot change: it is not in flight, or another receiver has it
+  kOverLimit,                     // more messages in flight than the queue allows
+  kPurgeQueueInProgress,          // a second purge within 60 s
+  kEmptyBatchRequest,             // a batch without entries
+  kTooManyEntriesInBatchRequest,  // a batch of more than 10 entries
   kBatchRequestTooLong,           // the entries together are too large
-  kBatchEntryIdsNotDistinct,      // two entries of one id
+  kBatchEntryIdsNotDistinct,      // two entries with the same id
   kInvalidBatchEntryId,           // an id that is empty, too long or has a character that is not allowed
   kRequestThrottled,              // more calls in a second than the queue's options allow
   kInvalidParameter,           // an argument to a topic, a subscription, a filter policy or an endpoint is not allowed
@@ -44,10 +45,10 @@ enum class Error {
   kInvalidArgument,                // an argument to a stream, a shard or a consumer is not allowed
   kProvisionedThroughputExceeded,  // more than the stream's capacity mode allows at present
   kExpiredIterator,                // the shard iterator was not used for five minutes
-  kResourceNotFound,               // the shard, or the registered consumer, is not there, or not any more
-  kResourceInUse,                  // a name that is taken, or a shard that is closed already
+  kResourceNotFound,               // the shard or the registered consumer does not exist, or no longer
+  kResourceInUse,                  // the name is taken, or the shard is closed already
   kLimitExceeded,                  // more registered consumers than a stream may have
-  kShutdown,                       // the worker does not hold the shard's lease any more
+  kShutdown,                       // the worker no longer holds the shard's lease
   kQueueClosed,                    // ours: sending into a closed queue, receiving from one that is closed and drained
   kQueueFull,                      // ours: the queue's capacity is used up
   kTopicClosed,                    // ours: publishing on a closed topic
@@ -97,8 +98,8 @@ inline constexpr std::array<ErrorEntry, 30> kErrors = {{
     {"StreamClosed", absl::StatusCode::kFailedPrecondition},
 }};
 
-// A status with `error` attached. Allocates: only for the path on which a call fails.
-inline absl::Status MakeError(Error error, const std::string& message) {
+// A status with `error` attached. Allocates. Cold, so the compiler takes each branch that leads here to be unlikely.
+[[gnu::cold, gnu::noinline]] inline absl::Status MakeError(Error error, const std::string& message) {
   const ErrorEntry& entry = kErrors[static_cast<std::size_t>(error)];
   absl::Status status(entry.code, message);
   status.SetPayload(kErrorPayloadUrl, absl::Cord(std::string(entry.name)));
@@ -107,10 +108,10 @@ inline absl::Status MakeError(Error error, const std::string& message) {
 
 }  // namespace internal
 
-// The service's spelling: "ReceiptHandleIsInvalid". Valid for ever.
+// The service's spelling: "ReceiptHandleIsInvalid". The text has static storage duration.
 constexpr std::string_view ErrorName(Error error) { return internal::kErrors[static_cast<std::size_t>(error)].name; }
 
-// The error that `status` carries; none for OK and for a status that is not of this library.
+// The error that `status` carries; none for OK and for a status that does not come from this library.
 inline std::optional<Error> ErrorOf(const absl::Status& status) {
   const auto payload = status.GetPayload(internal::kErrorPayloadUrl);
   if (!payload.has_value()) return std::nullopt;

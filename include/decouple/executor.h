@@ -1,9 +1,9 @@
-// Where work is done that is to be done elsewhere: on a thread pool of the user's, an event loop, …
+// Runs the library's tasks where the user wants them to run: on a thread pool, in an event loop, …
 //
 //   Executor executor = [&](std::function<void()> task) { pool.Post(std::move(task)); };
 //
-// Takes a task and runs it once, later on a thread of its own or at once on the calling one. Called from any thread; it
-// must not throw, and should not wait.
+// An executor takes a task and runs it once: later on a thread of its own, or at once on the calling thread. It is
+// called from any thread, must not throw and should not block.
 
 #ifndef DECOUPLE_EXECUTOR_H_
 #define DECOUPLE_EXECUTOR_H_

@@ -1,4 +1,4 @@
-// A queue that keeps the order of messages within groups, and takes a message that is sent twice once.
+// A queue that keeps the order of messages within groups and takes a message that is sent twice only once.
 //
 //   decouple::FifoQueue<Entry> ledger;
 //   ledger.Send(Entry{"deposit", 100}, {.group = "customer-7", .deduplication_id = "4711"}).IgnoreError();
@@ -7,23 +7,25 @@
 //     entry.Delete().IgnoreError();
 //   }
 //
-// Order. While a message of a group is in flight, no later one of it is given to anybody. One receive may take several
-// of a group, in order, and goes on with the next group; a group that was served goes to the back of the line.
+// Order. While a message of a group is in flight, no receive returns a later message of that group. One receive may
+// take several messages of a group, in order, and continues with the next group. Groups are served in turn.
 //
-// Duplicates. A send with the deduplication id of another in the last five minutes succeeds, sends nothing, and gives
-// that one's message id and sequence number; also if its message is gone meanwhile. The id is the SHA-256 of the body
-// if none is given and the queue has content-based deduplication.
+// Duplicates. A send with the deduplication id of a send in the last five minutes succeeds, sends nothing, and returns
+// the message id and sequence number of the first, even if its message is gone by now. When no id is given and the
+// queue has content-based deduplication, the id is the SHA-256 of the body.
 //
-// A delivery whose visibility timeout has ended can do nothing any more: others may have the message. What else a queue
-// can do: queue.h.
+// A delivery whose visibility timeout has ended has no effect on the message any more, as another receiver may have it.
+// What else a queue can do: queue.h.
 //
-// Locks. The groups and the deduplication ids are each spread over 32 parts with a lock of their own. Send takes the
-// lock of its id's part and that of its group's; Receive that of each group that it serves, and now and then that of a
-// part whose ids are old; Delete, a release and the end of a timeout, a delay or a retention that of the message's
-// group. A receive with an attempt id takes one more, the queue's. Finding the next group and extending a visibility
-// timeout take none. All cost O(messages concerned), however many groups and messages there are.
-// A group takes memory as long as it has messages, a deduplication id for five minutes; both are dropped by the calls
-// that follow, some at a time.
+// Locks. The groups and the deduplication ids are each spread over 32 stripes with one lock each. Send takes the locks
+// of its id's stripe and of its group's stripe. Receive takes the lock of each group that it serves and, now and then,
+// that of a stripe of expired ids. Delete, Release and the end of a timeout, a delay or a retention take the lock of
+// the message's group. A receive with an attempt id also takes a lock of the queue. Finding the next group and
+// extending a visibility timeout take no lock. All cost O(messages concerned), independently of the number of groups
+// and messages.
+//
+// Memory. A group takes memory while it has messages; a deduplication id, for five minutes. Later calls free both, a
+// few at a time.
 
 #ifndef DECOUPLE_FIFO_QUEUE_H_
 #define DECOUPLE_FIFO_QUEUE_H_
@@ -41,10 +43,10 @@ namespace decouple {
 template <typename T>
 class FifoQueue : public Queue<T> {
  public:
-  // With the documented defaults.
+  // A queue with the documented defaults.
   FifoQueue() : FifoQueue(QueueOptions()) { this->SetAttributes(this->AttributesOf({})).IgnoreError(); }
 
-  // kInvalidAttributeValue: an option is out of its range, or does not go with another or with T.
+  // kInvalidAttributeValue: an option is out of its range, or is not allowed together with another option or with T.
   static absl::StatusOr<FifoQueue> Create(QueueOptions options) {
     const QueueAttributes attributes = FifoQueue::AttributesOf(options);
     FifoQueue queue(std::move(options));

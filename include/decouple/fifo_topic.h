@@ -1,20 +1,20 @@
-// A topic that keeps the order of messages within groups into every subscribed FIFO queue, and takes a message that is
-// published twice once. It can keep what it published, and deliver a span of it once more to one subscription.
+// A topic that keeps the order of messages within groups into every subscribed FIFO queue and takes a message that is
+// published twice only once. It can archive what it published and replay a span of it to one subscription.
 //
 //   auto entries = decouple::FifoTopic<Entry>::Create({.archive_retention = absl::Hours(24)}).value();
 //   auto audit = entries.Subscribe(audit_queue);
 //   entries.Publish(Entry{"deposit", 100}, {.group = "customer-7", .deduplication_id = "4711"}).IgnoreError();
 //   audit->Replay({.from = noon}).IgnoreError();
 //
-// Groups, deduplication ids and sequence numbers are as in a FIFO queue (fifo_queue.h), and go on with the message into
-// the queues: a FIFO queue looks for duplicates itself, a standard one takes the group for the tenant. Where a queue
-// does not take a message, what follows for it waits behind it. Functions cannot be subscribed. An archived message
-// keeps its memory. What else a topic can do: topic.h.
+// Groups, deduplication ids and sequence numbers are as in a FIFO queue (fifo_queue.h) and travel with the message into
+// the queues: a FIFO queue looks for duplicates itself; a standard queue takes the group as the tenant. When a queue
+// does not take a message, later messages for that queue wait behind it. Functions cannot be subscribed. An archived
+// message keeps its memory. What else a topic can do: topic.h.
 //
-// Locks. The groups and the deduplication ids are each spread over 32 parts with a mutex; a publish holds that of its
-// id and that of its group while it fans out, and in turn that of each subscription. One part's messages wait for each
-// other, so that every queue sees them in one order. Conversions to queues of another type, and destructors of bodies,
-// may run under these: they must not use the topic.
+// Locks. The groups and the deduplication ids are each spread over 32 stripes with one mutex each. A publish holds the
+// mutexes of its id's stripe and of its group's stripe while it fans out, and in turn that of each subscription. So the
+// messages of one stripe are published one at a time, and every queue sees them in the same order. Conversions to
+// queues of another type and destructors of bodies may run under these mutexes and must not use the topic.
 
 #ifndef DECOUPLE_FIFO_TOPIC_H_
 #define DECOUPLE_FIFO_TOPIC_H_
@@ -36,11 +36,11 @@ namespace decouple {
 template <typename T>
 class FifoTopic : public Topic<T> {
  public:
-  // With the documented defaults.
+  // A topic with the documented defaults.
   FifoTopic() : FifoTopic(FifoTopicOptions()) {}
 
-  // kInvalidParameter: the archive's retention is out of its range, or deduplication is to be by content that bodies do
-  // not have.
+  // kInvalidParameter: the archive's retention is out of its range, or content-based deduplication is on and T has no
+  // content (content_hash.h).
   static absl::StatusOr<FifoTopic> Create(const FifoTopicOptions& options) {
     if (options.content_based_deduplication && !HasContent<T>) {
       return internal::MakeError(Error::kInvalidParameter,

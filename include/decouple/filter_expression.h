@@ -1,14 +1,16 @@
 // Filter policies as expressions, checked by the compiler.
 //
-//   topic.Subscribe(queue, {.filter = Where(&Order::price) > 100 && Attribute("store").In({"oslo", "bergen"})});
-//   topic.Subscribe(other, {.filter = Where(&Order::items, &Item::sku) == "4711" || Attribute("urgent").Exists()});
+//   auto dear = topic.Subscribe(
+//       queue, {.filter = Where(&Order::price) > 100 && Attribute("store").In({"oslo", "bergen"})});
+//   auto urgent = topic.Subscribe(
+//       other, {.filter = Where(&Order::items, &Item::sku) == "4711" || Attribute("urgent").Exists()});
 //
-// Where() names a field of the body by its member, or by several, one in the other; all must be described (body_fields.h).
-// What a field is compared with must be of its type: a string field with text, a number with a number. Attribute()
-// names an attribute, whose type is that of what it is compared with. Arrays are looked through, and conditions on
-// fields below the same array that are joined by && speak of the same element.
+// Where() names a field of the body by its member, or a field within a field by several members. The fields of every
+// struct on the way must be described (body_fields.h). A field is compared with values of its own type: a string with
+// text, a number with a number. Attribute() names an attribute; it takes the type of what it is compared with. Arrays
+// are searched, and conditions joined by && on fields below the same array must hold for the same element.
 //
-// An expression is a plain value, and becomes a FilterPolicy where one is needed. What the compiler cannot check (an
+// An expression is a plain value and converts to a FilterPolicy where one is needed. What the compiler cannot check (an
 // empty list, a malformed network, the limits of policies) is refused where the policy is used.
 
 #ifndef DECOUPLE_FILTER_EXPRESSION_H_
@@ -35,6 +37,7 @@
 #include "decouple/body_fields.h"
 #include "decouple/error.h"
 #include "decouple/filter_policy.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/base/decimal.h"
 #include "decouple/internal/filter/filter_pattern.h"
 #include "decouple/internal/filter/filter_tree.h"
@@ -46,7 +49,7 @@ namespace internal {
 
 struct AnyBody {};
 
-// Of two expressions joined: that of the one which looks at the body; both must look at the same type.
+// The body type of two joined expressions: that of the one that reads the body. If both do, the types must be the same.
 template <typename A, typename B>
 struct JoinedBody;
 template <typename A>
@@ -64,17 +67,17 @@ requires(!std::same_as<B, AnyBody>) struct JoinedBody<AnyBody, B> {
 
 }  // namespace internal
 
-// Body: the type that it looks into; internal::AnyBody if only at attributes.
+// Body is the type whose fields the expression reads; internal::AnyBody if it reads only attributes.
 template <typename Body>
 class FilterExpression {
  public:
   FilterExpression(internal::FilterGroup root, absl::Status status)
       : root_(std::move(root)), status_(std::move(status)) {}
 
-  // kInvalidParameter: what the compiler could not check. kFilterPolicyLimitExceeded.
+  // kInvalidParameter: the expression has a fault that the compiler could not see. kFilterPolicyLimitExceeded.
   absl::StatusOr<FilterPolicy> Policy(const Limits& limits = Limits::Service()) const {
     if (!status_.ok()) return status_;
-    return FilterPolicy::Of(root_, limits);
+    return internal::Access::PolicyOf<FilterPolicy>(root_, limits);
   }
 
   template <typename Other>
@@ -136,7 +139,7 @@ constexpr Comparable ComparableOf() {
   }
 }
 
-// The object in which further members are: through arrays and optionals.
+// The type that has the further members: T, or what its arrays and optionals hold.
 template <typename T>
 struct ElementOf {
   using Type = T;
@@ -149,7 +152,7 @@ requires(ArrayField<T> && !HasFields<T>) struct ElementOf<T>
     : ElementOf<std::remove_cvref_t<std::ranges::range_reference_t<const T>>> {
 };
 
-// One value of a list, of whichever type fits: so that a list can be written in braces.
+// One value to compare with, of any type that fits the field, so that a list of them can be written in braces.
 template <Comparable kind>
 class Operand {
  public:
@@ -174,7 +177,7 @@ class Operand {
       Operand(Bool truth)                                               // NOLINT: implicit
       : value_(Exactly(Literal{FieldKind::kBool, truth})) {}
 
-  // None: a number that is not finite.
+  // None if it is a number that is not finite.
   const std::optional<Exactly>& value() const { return value_; }
 
  private:
@@ -183,8 +186,8 @@ class Operand {
 
 }  // namespace internal
 
-// A field or an attribute, to be compared: see Where() and Attribute(). `kind` says with what; Path is an array of
-// names.
+// A field or an attribute, to be compared: see Where() and Attribute(). `kind` is what it can be compared with; Path is
+// an array of names.
 template <typename Body, internal::Comparable kind, typename Path>
 class FilterField {
   static_assert(kind != internal::Comparable::kNothing,
@@ -197,10 +200,10 @@ class FilterField {
   static constexpr bool kIsText = kind == internal::Comparable::kText || kind == internal::Comparable::kAnything;
 
  public:
-  // `path`: the scope, then the keys.
+  // `path` is the scope, then the keys.
   constexpr explicit FilterField(Path path) : path_(std::move(path)) {}
 
-  // One of these; at least one.
+  // The value is one of these; the list must not be empty.
   Result In(std::initializer_list<Operand> values) const { return In(std::vector<Operand>(values)); }
   Result In(const std::vector<Operand>& values) const {
     absl::Status status;
@@ -208,7 +211,7 @@ class FilterField {
     for (internal::Exactly& value : Values(values, status)) patterns.emplace_back(std::move(value));
     return Make(std::move(patterns), std::move(status));
   }
-  // Present, and none of these (anything-but).
+  // The value is present and none of these (anything-but).
   Result NotIn(std::initializer_list<Operand> values) const {
     absl::Status status;
     std::vector<internal::Exactly> refused = Values(values, status);
@@ -243,7 +246,7 @@ class FilterField {
   Result EqualsIgnoreCase(std::string_view text) const requires kIsText {
     return Make({internal::EqualsIgnoreCase{std::string(text)}});
   }
-  // An address of the network, v4 or v6: "10.0.0.0/8".
+  // The value is an address of this IPv4 or IPv6 network: "10.0.0.0/8".
   Result InNetwork(std::string_view cidr) const requires kIsText {
     const std::optional<internal::Cidr> network = internal::Cidr::Parse(cidr);
     if (network) return Make({*network});
@@ -340,7 +343,7 @@ consteval std::string_view NameOfMember(Member Struct::*member) {
   return name;
 }
 
-// Whether each member is one of what the member before it holds.
+// Whether each member belongs to the type that the member before it holds.
 template <typename Struct>
 consteval bool FollowEachOther() {
   return true;
@@ -359,13 +362,13 @@ requires(sizeof...(Rest) > 0) consteval Comparable ComparableOfLast(First, Rest.
   return ComparableOfLast(rest...);
 }
 
-// Of the same types as ComparableOfLast() is called with.
+// `Members` are the types of the arguments of Where().
 template <typename... Members>
 inline constexpr Comparable kComparableOfLast = ComparableOfLast(Members{}...);
 
 }  // namespace internal
 
-// A field of the body, or a field of that field and so on, by the members, which the compiler looks up.
+// A field of the body, or of a field within it, by its member pointers. The compiler looks up their names.
 template <typename Struct, typename Member, typename... Rest>
 consteval auto Where(Member Struct::*first, Rest... rest) {
   static_assert(internal::FollowEachOther<Struct>(decltype(first){}, Rest{}...),

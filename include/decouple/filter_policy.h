@@ -3,17 +3,19 @@
 //   FilterPolicy::Parse(R"({"store": ["oslo", {"prefix": "lon"}], "price": [{"numeric": [">", 100]}]})")   // JSON
 //   Where(&Order::price) > 100 && Attribute("store").In({"oslo", "bergen"})                 // filter_expression.h
 //
-// Both forms come to the same. In the JSON form each key names an attribute or, with FilterScope::kMessageBody, a field
-// of the body, nested as the body is; its value is a list of which one must match, and all keys must match. A list
-// holds values (strings, numbers, true, false, null) and objects of one operator each: prefix, suffix,
-// equals-ignore-case, cidr, numeric, exists, anything-but. "$or" takes a list of at least two objects of which one must
-// match; it is an ordinary key, as with the service, if one of them uses the name of an operator as a key.
+// Both forms are equivalent. In the JSON form each key names an attribute or, with FilterScope::kMessageBody, a field
+// of the body, nested as the body is. The value of a key is a list, one of which must match; all keys must match. A
+// list holds values (strings, numbers, true, false, null) and objects of one operator each: prefix, suffix,
+// equals-ignore-case, cidr, numeric, exists, anything-but. "$or" takes a list of at least two objects, one of which
+// must match; as with the service, it is an ordinary key if one of these objects has a key with the name of an
+// operator.
 //
-// The body of a policy's message is a struct whose fields are described (body_fields.h), or text that holds JSON. Below an
-// array all must match within the same element. Attributes of type Binary count as absent; one of type String.Array
-// matches when one of its elements does. What is not of the type that is asked for does not match: no error. Text that
-// is not the JSON that it should be matches nothing, not even {"exists": false}. Letters beyond ASCII have no case. In
-// JSON text numbers are read as 64-bit integers or doubles, and may be nested 128 deep; attributes keep all digits.
+// A policy on the body needs a struct whose fields are described (body_fields.h), or text that holds JSON. Below an
+// array all conditions must match within the same element. Attributes of type Binary count as absent; an attribute of
+// type String.Array matches when one of its elements does. A value of another type than the one asked for does not
+// match, which is no error. Text that should be JSON and is not matches nothing, not even {"exists": false}. Letter
+// case is ignored for ASCII only. Numbers in JSON text are read as 64-bit integers or doubles, and the text may be
+// nested 128 deep; attributes keep all digits.
 //
 // Parse() and all reading of JSON text need <decouple/json/filter_policy.h> and the CMake target decouple::json.
 //
@@ -33,6 +35,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/filter/filter_input.h"
 #include "decouple/internal/filter/filter_tree.h"
 #include "decouple/limits.h"
@@ -40,7 +43,7 @@
 
 namespace decouple {
 
-// SNS's FilterPolicyScope: what the keys of a JSON policy name.
+// SNS's FilterPolicyScope: whether the keys of a JSON policy name attributes or fields of the body.
 enum class FilterScope { kMessageAttributes, kMessageBody };
 
 class FilterPolicy {
@@ -48,13 +51,13 @@ class FilterPolicy {
   // Lets every message through.
   FilterPolicy() = default;
 
-  // kInvalidParameter: malformed; says what, and where in the policy. kFilterPolicyLimitExceeded: more than 5 keys, 150
-  // combinations or 256 KB (see Limits). Defined in json/filter_policy.h.
+  // kInvalidParameter: the policy is malformed; the message says how, and where. kFilterPolicyLimitExceeded: more than
+  // 5 keys, 150 combinations or 256 KB (see Limits). Defined in json/filter_policy.h.
   static inline absl::StatusOr<FilterPolicy> Parse(std::string_view json,
                                                    FilterScope scope = FilterScope::kMessageAttributes,
                                                    const Limits& limits = Limits::Service());
 
-  // Whether a message gets through, as a topic decides it. For a test, or for filtering without a topic.
+  // Whether a message passes, by the same rules as a topic's. Useful in tests, and to filter without a topic.
   template <typename T>
   bool Matches(const MessageAttributes& attributes, const T& body) const {
     if (lets_all_through()) return true;
@@ -66,13 +69,21 @@ class FilterPolicy {
   bool looks_at_attributes() const { return compiled_ != nullptr && compiled_->looks_at_attributes; }
   bool looks_at_body() const { return compiled_ != nullptr && compiled_->looks_at_body; }
 
-  // Whether both ask for the same, in the same words.
+  // Whether both are the same conditions, written alike.
   friend bool operator==(const FilterPolicy& a, const FilterPolicy& b) {
     return a.compiled_ == b.compiled_ ||
            (a.compiled_ != nullptr && b.compiled_ != nullptr && a.compiled_->tree == b.compiled_->tree);
   }
 
-  // For the library itself. Null: lets all through.
+ private:
+  friend struct internal::Access;
+
+  struct Compiled {
+    internal::FilterGroup tree;
+    bool looks_at_attributes = false;
+    bool looks_at_body = false;
+  };
+
   static absl::StatusOr<FilterPolicy> Of(internal::FilterGroup root, const Limits& limits) {
     if (absl::Status status = CheckSize(root, limits); !status.ok()) return status;
     const bool looks_at_attributes = internal::LooksAt(root, internal::kAttributesScope);
@@ -81,7 +92,10 @@ class FilterPolicy {
     policy.compiled_ = std::make_shared<const Compiled>(Compiled{std::move(root), looks_at_attributes, looks_at_body});
     return policy;
   }
+
+  // Null: lets all through.
   const internal::FilterGroup* tree() const { return compiled_ == nullptr ? nullptr : &compiled_->tree; }
+
   static absl::Status CheckSize(const internal::FilterGroup& root, const Limits& limits) {
     const std::size_t keys = internal::FilterKeys::Of(root);
     if (keys > limits.max_filter_keys) {
@@ -98,13 +112,6 @@ class FilterPolicy {
     }
     return absl::OkStatus();
   }
-
- private:
-  struct Compiled {
-    internal::FilterGroup tree;
-    bool looks_at_attributes = false;
-    bool looks_at_body = false;
-  };
 
   std::shared_ptr<const Compiled> compiled_;  // null: lets all through
 };

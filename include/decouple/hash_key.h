@@ -1,7 +1,7 @@
-// What decides which shard a record goes to: a number of 128 bits, most often the hash of the record's partition key.
+// Hash keys: the 128-bit numbers that decide which shard a record goes to, usually hashes of partition keys.
 //
-//   HashKeyOf("truck-7");                      // the MD5 of the text, as a number: the same shard as the service
-//   ParseHashKey("170141183460469231731687303715884105728");
+//   HashKey key = HashKeyOf("truck-7");        // the MD5 of the text as a number: the same shard as with the service
+//   auto parsed = ParseHashKey("170141183460469231731687303715884105728");
 //
 // All functions may be called from any thread.
 
@@ -24,7 +24,7 @@ using HashKey = absl::uint128;
 
 inline constexpr HashKey kLargestHashKey = absl::Uint128Max();
 
-// From and to which hash key a shard reaches, both of them its own.
+// The hash keys of a shard, both ends included.
 struct HashKeyRange {
   HashKey starting = 0;
   HashKey ending = kLargestHashKey;
@@ -33,15 +33,15 @@ struct HashKeyRange {
   friend constexpr bool operator==(const HashKeyRange&, const HashKeyRange&) = default;
 };
 
-// How partition keys become hash keys. kMd5 as the service does; kFast is many times cheaper, and the same for the same
-// key within one build of a program only.
+// How partition keys are hashed. kMd5 is what the service does. kFast is many times cheaper, but the hash of a key
+// stays the same only within one build of a program.
 enum class PartitionHash { kMd5, kFast };
 
 inline HashKey HashKeyOf(std::string_view partition_key, PartitionHash hash = PartitionHash::kMd5) {
   return hash == PartitionHash::kMd5 ? internal::RecentMd5Of(partition_key) : internal::FastHashOf(partition_key);
 }
 
-// As the service writes it: decimal digits.
+// Decimal digits, as the service writes hash keys.
 inline std::string ToString(HashKey key) {
   std::string digits;
   do {
@@ -51,7 +51,7 @@ inline std::string ToString(HashKey key) {
   return digits;
 }
 
-// kInvalidArgument: it is not one to 39 decimal digits of a number below 2^128, the first of them 0 only in "0".
+// kInvalidArgument: `text` is not a decimal number from 0 to 2^128 - 1 without leading zeros.
 inline absl::StatusOr<HashKey> ParseHashKey(std::string_view text) {
   HashKey key = 0;
   if (absl::SimpleAtoi({text.data(), text.size()}, &key) && ToString(key) == text) return key;

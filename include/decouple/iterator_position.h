@@ -1,7 +1,7 @@
 // Where in a shard reading begins.
 //
-//   stream.Iterate(shard, decouple::TrimHorizon{});
-//   stream.Iterate(shard, decouple::AfterSequenceNumber{checkpoint});
+//   auto oldest = stream.Iterate(shard, decouple::TrimHorizon{});
+//   auto rest = stream.Iterate(shard, decouple::AfterSequenceNumber{checkpoint});
 //
 // Names are those of Kinesis's iterator types. Plain values.
 
@@ -15,19 +15,19 @@
 
 namespace decouple {
 
-// The oldest record that is there.
+// From the oldest record that is still there.
 struct TrimHorizon {};
-// What is put from now on.
+// From the records that are put from now on.
 struct Latest {};
-// The record of this number; if it has gone, the oldest that is there.
+// From the record with this number; if it has gone, from the oldest that is still there.
 struct AtSequenceNumber {
   SequenceNumber sequence_number;
 };
-// The record after this one, whether or not that is still there.
+// From the record behind this one, whether or not this one is still there.
 struct AfterSequenceNumber {
   SequenceNumber sequence_number;
 };
-// The first record that arrived at this time or later. Must not be ahead of the clock.
+// From the first record that arrived at this time or later. The time must not be ahead of the clock.
 struct AtTimestamp {
   absl::Time timestamp;
 };

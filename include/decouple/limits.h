@@ -1,8 +1,9 @@
-// The numbers that the services refuse to go beyond. Queues, topics and streams take them in their options:
+// The limits beyond which the services refuse a call. Queues, topics and streams take them in their options:
 //
-//   StandardQueue<int>::Create({.limits = Limits::Unlimited()});     // for use in process only
+//   auto queue = StandardQueue<int>::Create({.limits = Limits::Unlimited()});     // for use in this process only
 //
-// Limits::Service() is exactly what SQS, SNS and Kinesis document, so that what passes in a test passes there.
+// Limits::Service() is exactly what SQS, SNS and Kinesis document, so that what a test accepts the services accept,
+// too. A plain value.
 
 #ifndef DECOUPLE_LIMITS_H_
 #define DECOUPLE_LIMITS_H_
@@ -16,12 +17,12 @@
 namespace decouple {
 
 struct Limits {
-  absl::Duration max_visibility_timeout = absl::Hours(12);  // of one message too, counted from its first receive
+  absl::Duration max_visibility_timeout = absl::Hours(12);  // also for one message, counted from its first receive
   absl::Duration min_retention = absl::Seconds(60);
   absl::Duration max_retention = absl::Hours(14 * 24);
   absl::Duration max_delay = absl::Minutes(15);
   absl::Duration max_wait = absl::Seconds(20);
-  absl::Duration purge_interval = absl::Seconds(60);  // between two purges
+  absl::Duration purge_interval = absl::Seconds(60);  // the least time between two purges
   std::size_t smallest_max_message_size = 1'024;
   std::size_t largest_max_message_size = 1'048'576;
   std::size_t max_batch_bytes = 1'048'576;  // all entries of a batch together
@@ -29,13 +30,13 @@ struct Limits {
   std::size_t max_messages_per_receive = 10;
   std::size_t max_message_attributes = 10;
   std::int64_t max_in_flight = 120'000;
-  // Of topics and their filter policies.
+  // Topics and their filter policies.
   std::size_t max_published_message_size = 262'144;
   std::size_t max_subject_length = 100;
   std::size_t max_filter_keys = 5;
   std::size_t max_filter_combinations = 150;
   std::size_t max_filter_bytes = 262'144;
-  // Of streams.
+  // Streams.
   std::size_t max_partition_key_characters = 256;
   std::size_t largest_max_record_size = 10'485'760;
   std::size_t max_records_per_put = 500;
@@ -44,14 +45,14 @@ struct Limits {
   std::size_t max_bytes_per_read = 10'485'760;
   absl::Duration min_stream_retention = absl::Hours(24);
   absl::Duration max_stream_retention = absl::Hours(8'760);
-  absl::Duration iterator_lifetime = absl::Minutes(5);  // unused
+  absl::Duration iterator_lifetime = absl::Minutes(5);  // an iterator expires when not used for this long
   absl::Duration shard_subscription_lifetime = absl::Minutes(5);
   std::size_t max_registered_consumers = 20;
-  std::size_t max_scaling_factor = 2;  // of uniform scaling, up or down at once
+  std::size_t max_scaling_factor = 2;  // of one uniform scaling, up or down
 
   static constexpr Limits Service() { return {}; }
 
-  // Only what makes sense at all: nothing negative.
+  // No limits, except those without which an option makes no sense: nothing may be negative.
   static Limits Unlimited() {
     return {.max_visibility_timeout = absl::InfiniteDuration(),
             .min_retention = absl::ZeroDuration(),

@@ -1,4 +1,5 @@
-// What names a message (MessageId), what names one receipt of it (ReceiptHandle), and how large it is.
+// The names of a message (MessageId), of one receive of it (ReceiptHandle) and of its position in an order
+// (SequenceNumber), and the size of its body.
 //
 // All are plain values.
 
@@ -18,17 +19,18 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_format.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/base/mix.h"
 
 namespace decouple {
 
-// Unique within a queue always, and between queues of different seeds or names. Follows the order of sending in no way.
+// Unique within a queue, and also between queues whose seeds or names differ. The order of ids is not that of sending.
 class MessageId {
  public:
   constexpr MessageId() = default;
   constexpr MessageId(std::uint64_t queue, std::uint64_t number) : queue_(queue), number_(number) {}
 
-  // As the services print it: 8-4-4-4-12 lower-case hexadecimal digits.
+  // 8-4-4-4-12 lower-case hexadecimal digits, as the services print ids.
   std::string ToString() const {
     const std::uint64_t low = internal::Mix(number_);
     const std::uint64_t high = internal::Mix(queue_ ^ low);
@@ -48,23 +50,19 @@ class MessageId {
   std::uint64_t number_ = 0;
 };
 
-// Names one receipt of one message: what Receive() gives and Delete() and ChangeVisibility() take. Opaque: only the
-// queue that gave it can read it. It stays valid as a name for ever; what it can still do, the queue decides.
+// Names one receive of one message. Receive() gives it; Delete() and ChangeVisibility() take it. It is opaque: only the
+// queue that issued it can read it. It never becomes invalid as a name; the queue decides what it still permits.
 class ReceiptHandle {
  public:
-  // Names nothing: every queue refuses it with kReceiptHandleIsInvalid.
+  // Names no receive: every queue refuses it with kReceiptHandleIsInvalid.
   constexpr ReceiptHandle() = default;
 
-  // For queues: who gave it, which message, where it is kept, and the receive that it stands for.
-  constexpr ReceiptHandle(std::uint64_t queue, std::uint64_t ticket, std::uint32_t segment, std::uint32_t receive)
-      : queue_(queue), ticket_(ticket), segment_(segment), receive_(receive) {}
-
-  // 56 lower-case hexadecimal digits, the last 8 of which are a check sum.
+  // 56 lower-case hexadecimal digits; the last 8 are a checksum.
   std::string ToString() const {
     return absl::StrFormat("%016x%016x%08x%08x%08x", queue_, ticket_, segment_, receive_, CheckSum());
   }
 
-  // Takes what ToString() gave, else kReceiptHandleIsInvalid.
+  // kReceiptHandleIsInvalid: `text` is not what ToString() returned.
   static absl::StatusOr<ReceiptHandle> Parse(std::string_view text) {
     std::array<std::uint32_t, 7> words{};
     bool valid = text.size() == words.size() * 8;
@@ -83,11 +81,6 @@ class ReceiptHandle {
     return receipt;
   }
 
-  constexpr std::uint64_t queue() const { return queue_; }
-  constexpr std::uint64_t ticket() const { return ticket_; }
-  constexpr std::uint32_t segment() const { return segment_; }
-  constexpr std::uint32_t receive() const { return receive_; }
-
   friend constexpr auto operator<=>(const ReceiptHandle&, const ReceiptHandle&) = default;
 
   template <typename H>
@@ -96,6 +89,12 @@ class ReceiptHandle {
   }
 
  private:
+  friend struct internal::Access;
+
+  // The queue that issued it, the message's ticket and segment, and the number of the receive.
+  constexpr ReceiptHandle(std::uint64_t queue, std::uint64_t ticket, std::uint32_t segment, std::uint32_t receive)
+      : queue_(queue), ticket_(ticket), segment_(segment), receive_(receive) {}
+
   constexpr std::uint32_t CheckSum() const {
     const std::uint64_t where = std::uint64_t{segment_} << 32 | receive_;
     return static_cast<std::uint32_t>(internal::Mix(internal::Mix(internal::Mix(queue_) ^ ticket_) ^ where));
@@ -107,14 +106,14 @@ class ReceiptHandle {
   std::uint32_t receive_ = 0;
 };
 
-// Where a message of a FIFO queue, or a record of a stream's shard, stands in its order: grows strictly within the
-// queue, or the shard and its children.
+// The position of a message in a FIFO queue or of a record in a shard. It grows strictly within the queue, or within
+// the shard and its children.
 class SequenceNumber {
  public:
   constexpr SequenceNumber() = default;
   constexpr explicit SequenceNumber(std::uint64_t value) : value_(value) {}
 
-  // 20 decimal digits, so that text sorts as numbers do.
+  // 20 decimal digits, so that the texts sort like the numbers.
   std::string ToString() const { return absl::StrFormat("%020d", value_); }
 
   constexpr std::uint64_t value() const { return value_; }
@@ -132,19 +131,19 @@ concept HasSizeOfItsOwn = requires(const T& body) {
   { DecoupleMessageSize(body) } -> std::convertible_to<std::size_t>;
 };
 
-// Every body counts the same: its sizeof.
+// Whether every body of the type counts its sizeof.
 template <typename T>
 concept HasFixedSize = !HasSizeOfItsOwn<T> && !std::convertible_to<const T&, std::string_view> &&
                        !std::convertible_to<const T&, std::span<const std::byte>>;
 
 }  // namespace internal
 
-// How many bytes a body counts towards the limits. For a type of one's own, define beside it
+// The number of bytes that a body counts towards the limits. For a type of your own, define beside it
 //
 //   std::size_t DecoupleMessageSize(const Order& order);
 //
-// which must not use the queue. Otherwise what converts to a std::string_view or a span of bytes counts its length, and
-// all else its sizeof.
+// which must not use the queue. Otherwise a body that converts to a std::string_view or a span of bytes counts its
+// length, and any other its sizeof.
 template <typename T>
 std::size_t MessageSize(const T& body) {
   if constexpr (internal::HasSizeOfItsOwn<T>) {

@@ -1,12 +1,12 @@
-// Message attributes: up to 10 named, typed values that travel beside a body, so that filters and handlers can look at
+// Message attributes: up to 10 named, typed values that travel beside a body, so that filters and handlers can read
 // them without parsing it.
 //
-//   queue.Send(Order{45}, {.attributes = {{"price", 120}, {"store", "oslo"}}});
+//   queue.Send(Order{45}, {.attributes = {{"price", 120}, {"store", "oslo"}}}).IgnoreError();
 //   const AttributeValue* price = delivery.attributes().Find("price");   // price->type() == "Number"
 //
 // Names are 1 … 256 of A-Z a-z 0-9 _ . -, with no leading, trailing or doubled dot, and not starting with "AWS." or
 // "Amazon." (in any case). Types are String, Number or Binary, each with an optional suffix after a dot ("Number.int").
-// No value is empty. A plain value type; nothing here is synchronised.
+// A value must not be empty. Plain values.
 
 #ifndef DECOUPLE_MESSAGE_ATTRIBUTES_H_
 #define DECOUPLE_MESSAGE_ATTRIBUTES_H_
@@ -39,7 +39,7 @@ concept AttributeNumber =
 
 }  // namespace internal
 
-// A value with its type. Numbers are kept as text, so none loses a digit.
+// A value with its type. Numbers are kept as text, so no digit is lost.
 class AttributeValue {
  public:
   // Implicit, so that a list of attributes reads {{"price", 120}, {"store", "oslo"}}.
@@ -60,7 +60,7 @@ class AttributeValue {
   static AttributeValue Number(std::string_view text) { return {"Number", std::string(text)}; }
   static AttributeValue Binary(std::string_view bytes) { return {"Binary", std::string(bytes)}; }
 
-  // The same value with a type of one's own: WithSuffix("int") makes "Number" "Number.int".
+  // The same value with a suffix to its type: WithSuffix("int") turns "Number" into "Number.int".
   AttributeValue WithSuffix(std::string_view suffix) const {
     std::string type(type_);
     type.append(1, '.').append(suffix);
@@ -79,7 +79,7 @@ class AttributeValue {
   std::string value_;
 };
 
-// In the order in which they were given. Looking one up is linear: there are ten at most.
+// Attributes in the order in which they were given. Find() is linear, as there are at most ten.
 class MessageAttributes {
  public:
   using value_type = std::pair<std::string, AttributeValue>;
@@ -88,7 +88,7 @@ class MessageAttributes {
   MessageAttributes() = default;
   MessageAttributes(std::initializer_list<value_type> attributes) : attributes_(attributes) {}
 
-  // Adds one, or replaces the one of that name.
+  // Adds an attribute, or replaces the one with that name.
   void Set(std::string_view name, AttributeValue value) {
     for (auto& [existing, old] : attributes_) {
       if (existing == name) {
@@ -99,7 +99,7 @@ class MessageAttributes {
     attributes_.emplace_back(std::string(name), std::move(value));
   }
 
-  // Null if there is none of that name. Valid until the attributes change.
+  // Null if there is no attribute with that name. Valid until the attributes change.
   const AttributeValue* Find(std::string_view name) const {
     const auto found = std::find_if(begin(), end(), [&](const value_type& entry) { return entry.first == name; });
     return found == end() ? nullptr : &found->second;
@@ -110,7 +110,7 @@ class MessageAttributes {
   std::size_t size() const { return attributes_.size(); }
   bool empty() const { return attributes_.empty(); }
 
-  // What they count towards a message's size: names, types and values.
+  // The number of bytes that they count towards a message's size: names, types and values.
   std::size_t bytes() const {
     std::size_t sum = 0;
     for (const auto& [name, value] : attributes_) sum += name.size() + value.type().size() + value.value().size();
@@ -140,8 +140,9 @@ inline absl::Status CheckAttributeName(const std::string& name) {
   };
   if (name.empty()) return refuse("is empty");
   if (name.size() > kMaxAttributeNameLength) return refuse("is too long");
-  if (!std::all_of(name.begin(), name.end(), IsAttributeCharacter))
+  if (!std::all_of(name.begin(), name.end(), IsAttributeCharacter)) {
     return refuse("has a character that is not allowed");
+  }
   if (name.front() == '.' || name.back() == '.' || name.find("..") != std::string::npos) {
     return refuse("has a misplaced dot");
   }

@@ -1,22 +1,25 @@
-// Messages to single devices: an application on a push platform, and its endpoints, each a device known by its token.
+// Messages to single devices: an application on a push platform, and its endpoints, each a device with a token.
 //
 //   auto phones = decouple::PlatformApplication::Create({
 //       .platform = "APNS", .name = "shop",
 //       .transport = [&](const decouple::PlatformMessage& m) -> absl::Status { return Push(m.token, m.payload); }});
 //   auto phone = phones->CreateEndpoint("device-token", {.user_data = "customer-7"});
 //   phone->Publish("your order is on its way").IgnoreError();
-//   phone->Publish(decouple::PlatformPayloads{{"default", "on its way"}, {"APNS", R"({"aps": {"alert": "!"}})"}});
+//   phone->Publish(decouple::PlatformPayloads{{"default", "on its way"}, {"APNS", R"({"aps": {"alert": "!"}})"}})
+//       .IgnoreError();
 //
-// The transport is yours: it brings a payload to the device of a token, and is called by Publish, on its thread. When
-// it answers with kNotFound, the platform does not know the token any more: the endpoint is disabled, as with the
-// service, and Publish fails with kEndpointDisabled until the endpoint is enabled again, by a new token or by hand.
+// You supply the transport: a function that brings a payload to the device with a given token. Publish() calls it, on
+// the calling thread. When it returns kNotFound, the platform no longer knows the token: as with the service, the
+// endpoint is disabled, and Publish() fails with kEndpointDisabled until the endpoint is enabled again, by SetToken()
+// or SetEnabled().
 //
 // To subscribe an endpoint to a topic, subscribe a function:
 //
-//   topic.Subscribe([phone](const Notification<std::string>& n) { return phone.Publish(n.body()).status(); });
+//   auto subscription = topic.Subscribe(
+//       [phone = *phone](const decouple::Notification<std::string>& n) { return phone.Publish(n.body()).status(); });
 //
-// Both are handles, as a std::shared_ptr is. An endpoint keeps its application alive. All members may be called from
-// any thread; the transport, too, so it must be prepared for that. No lock is held while it runs.
+// Applications and endpoints are handles, as a std::shared_ptr is. An endpoint keeps its application alive. All members
+// may be called from any thread, and so may the transport be. No lock is held while the transport runs.
 
 #ifndef DECOUPLE_PLATFORM_APPLICATION_H_
 #define DECOUPLE_PLATFORM_APPLICATION_H_
@@ -28,18 +31,19 @@
 #include <initializer_list>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "decouple/error.h"
 #include "decouple/internal/base/identity.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/limits.h"
 #include "decouple/message.h"
 #include "decouple/message_attributes.h"
@@ -47,7 +51,7 @@
 
 namespace decouple {
 
-// What the transport is to bring, where to. Valid during the call.
+// What the transport delivers, and where to. Valid during the call.
 struct PlatformMessage {
   const std::string& platform;  // "APNS"
   const std::string& application;
@@ -67,10 +71,10 @@ class PlatformPayloads {
   PlatformPayloads(std::initializer_list<std::pair<const std::string, std::string>> payloads) : payloads_(payloads) {}
   explicit PlatformPayloads(std::map<std::string, std::string> payloads) : payloads_(std::move(payloads)) {}
 
-  // Of {"default": "…", "APNS": "…"}. kInvalidParameter: it is no JSON object of strings, or "default" is missing.
+  // Reads {"default": "…", "APNS": "…"}. kInvalidParameter: it is not a JSON object of strings, or has no "default".
   static inline absl::StatusOr<PlatformPayloads> Parse(std::string_view json);
 
-  // Null: there is neither one for the platform nor a default.
+  // The payload for the platform, else the default; null if there is neither.
   const std::string* For(const std::string& platform) const {
     const auto own = payloads_.find(platform);
     if (own != payloads_.end()) return &own->second;
@@ -85,16 +89,16 @@ class PlatformPayloads {
 };
 
 struct PlatformApplicationOptions {
-  std::string platform = {};  // the service's: ADM, APNS, APNS_SANDBOX, FCM, GCM, …; at least a character
+  std::string platform = {};  // as the service's: ADM, APNS, APNS_SANDBOX, FCM, GCM, …; not empty
   std::string name = {};      // 1 … 256 letters, digits, _ - .
   PlatformTransport transport = {};
   Limits limits = Limits::Service();
-  // One seed gives one run. 0: a random one.
+  // Runs with the same seed have the same ids. 0: a random seed.
   std::uint64_t seed = 0;
 };
 
 struct PlatformEndpointOptions {
-  // CustomUserData: for those who list endpoints; at most 2 048 bytes.
+  // CustomUserData: any text for your own use; at most 2 048 bytes.
   std::string user_data = {};
   bool enabled = true;
   friend bool operator==(const PlatformEndpointOptions&, const PlatformEndpointOptions&) = default;
@@ -108,6 +112,7 @@ struct PlatformStatistics {
 
 namespace internal {
 
+// All fields are guarded by the mutex of the endpoint's PlatformCore, which the analysis cannot name here.
 struct EndpointState {
   std::string token;
   PlatformEndpointOptions options;
@@ -123,11 +128,10 @@ class PlatformCore {
   const PlatformApplicationOptions& options() const { return options_; }
   MessageId NextId() { return MessageId(identity_, published_.fetch_add(1, std::memory_order_relaxed)); }
 
-  std::mutex mutex;
-  // All below: under the mutex.
-  bool enabled = true;
-  std::map<std::string, std::shared_ptr<EndpointState>> endpoints;  // by token
-  PlatformStatistics statistics;
+  Mutex mutex;
+  bool enabled ABSL_GUARDED_BY(mutex) = true;
+  std::map<std::string, std::shared_ptr<EndpointState>> endpoints ABSL_GUARDED_BY(mutex);  // by token
+  PlatformStatistics statistics ABSL_GUARDED_BY(mutex);
 
  private:
   const PlatformApplicationOptions options_;
@@ -151,8 +155,8 @@ inline absl::Status CheckEndpointOptions(const PlatformEndpointOptions& options)
 
 class PlatformEndpoint {
  public:
-  // Brings the payload to the device now; nothing is tried again. The result of a failed transport is its status.
-  // kInvalidParameter: an empty payload, one larger than 256 KB, or none for this platform. kEndpointDisabled,
+  // Passes the payload to the transport now, without retries. When the transport fails, its status is returned.
+  // kInvalidParameter: the payload is empty, larger than 256 KB, or missing for this platform. kEndpointDisabled,
   // kPlatformApplicationDisabled. kNotFound: the endpoint was deleted.
   absl::StatusOr<PublishResult> Publish(const std::string& payload, const PublishOptions& options = {}) const {
     std::string token;
@@ -174,27 +178,27 @@ class PlatformEndpoint {
   }
 
   std::string token() const {
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     return state_->token;
   }
   std::string user_data() const {
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     return state_->options.user_data;
   }
   bool enabled() const {
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     return state_->options.enabled;
   }
 
   void SetEnabled(bool enabled) const {
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     state_->options.enabled = enabled;
   }
-  // The device has a new one. Enables the endpoint. kInvalidParameter: it is empty, or another endpoint has it.
-  // kNotFound: the endpoint was deleted.
+  // Gives the endpoint the device's new token, and enables it. kInvalidParameter: the token is empty, or another
+  // endpoint has it. kNotFound: the endpoint was deleted.
   absl::Status SetToken(const std::string& token) const {
     if (absl::Status status = internal::CheckDeviceToken(token); !status.ok()) return status;
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     if (!state_->exists) return Deleted();
     const auto holder = core_->endpoints.find(token);
     if (holder != core_->endpoints.end() && holder->second != state_) {
@@ -207,17 +211,17 @@ class PlatformEndpoint {
     core_->endpoints.emplace(token, state_);
     return absl::OkStatus();
   }
-  // kInvalidParameter: more than 2 048 bytes.
+  // kInvalidParameter: the user data is larger than 2 048 bytes.
   absl::Status SetUserData(const std::string& user_data) const {
     if (absl::Status status = internal::CheckEndpointOptions({.user_data = user_data}); !status.ok()) return status;
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     state_->options.user_data = user_data;
     return absl::OkStatus();
   }
 
-  // Succeeds, and does nothing, when it is deleted already.
+  // Deletes the endpoint; does nothing if it is deleted already.
   void Delete() const {
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     if (std::exchange(state_->exists, false)) core_->endpoints.erase(state_->token);
   }
 
@@ -229,7 +233,9 @@ class PlatformEndpoint {
   PlatformEndpoint(std::shared_ptr<internal::PlatformCore> core, std::shared_ptr<internal::EndpointState> state)
       : core_(std::move(core)), state_(std::move(state)) {}
 
-  static absl::Status Deleted() { return internal::MakeError(Error::kNotFound, "the endpoint was deleted"); }
+  [[gnu::cold]] static absl::Status Deleted() {
+    return internal::MakeError(Error::kNotFound, "the endpoint was deleted");
+  }
 
   absl::Status CheckPublish(const std::string& payload, std::string& token) const {
     const std::size_t most = core_->options().limits.max_published_message_size;
@@ -237,7 +243,7 @@ class PlatformEndpoint {
       return internal::MakeError(Error::kInvalidParameter,
                                  absl::StrCat("a payload of ", payload.size(), " bytes; allowed are 1 to ", most));
     }
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     if (!state_->exists) return Deleted();
     if (!core_->enabled) {
       return internal::MakeError(Error::kPlatformApplicationDisabled,
@@ -253,10 +259,10 @@ class PlatformEndpoint {
   }
 
   void Note(const absl::Status& status, const std::string& token) const {
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     ++(status.ok() ? core_->statistics.number_of_notifications_delivered
                    : core_->statistics.number_of_notifications_failed);
-    // Not if it has a new token by now.
+    // A failure of the old token does not disable an endpoint that has a new one by now.
     if (status.code() == absl::StatusCode::kNotFound && state_->token == token) state_->options.enabled = false;
   }
 
@@ -286,14 +292,14 @@ class PlatformApplication {
     return PlatformApplication(std::make_shared<internal::PlatformCore>(std::move(options)));
   }
 
-  // The endpoint of a token: the one that is there, if its options are the same. kInvalidParameter: they are not, the
-  // token is empty, or the user data is too large.
+  // Returns the endpoint of the token; creates it if there is none. kInvalidParameter: the endpoint exists with other
+  // options, the token is empty, or the user data is too large.
   absl::StatusOr<PlatformEndpoint> CreateEndpoint(const std::string& token,
                                                   PlatformEndpointOptions options = {}) const {
     absl::Status status = internal::CheckDeviceToken(token);
     status.Update(internal::CheckEndpointOptions(options));
     if (!status.ok()) return status;
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     auto& state = core_->endpoints[token];
     if (state == nullptr) {
       state = std::make_shared<internal::EndpointState>(internal::EndpointState{token, std::move(options)});
@@ -304,26 +310,26 @@ class PlatformApplication {
     return PlatformEndpoint(core_, state);
   }
 
-  // By their tokens.
+  // All endpoints, in the order of their tokens.
   std::vector<PlatformEndpoint> ListEndpoints() const {
     std::vector<PlatformEndpoint> all;
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     for (const auto& [token, state] : core_->endpoints) all.push_back(PlatformEndpoint(core_, state));
     return all;
   }
 
-  // While it is disabled all its endpoints refuse messages.
+  // While an application is disabled, all its endpoints refuse messages.
   void SetEnabled(bool enabled) const {
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     core_->enabled = enabled;
   }
   bool enabled() const {
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     return core_->enabled;
   }
 
   PlatformStatistics Statistics() const {
-    const std::lock_guard lock(core_->mutex);
+    const internal::MutexLock lock(core_->mutex);
     return core_->statistics;
   }
   const std::string& platform() const { return core_->options().platform; }

@@ -1,16 +1,16 @@
-// What queues of both kinds can do; StandardQueue and FifoQueue say what is particular to each.
+// The interface of both kinds of queue. What differs is described at StandardQueue and FifoQueue.
 //
 //   template <typename T>
-//   void DrainInto(decouple::Queue<T> from, decouple::Queue<T> to);  // any queues with such bodies
+//   void DrainInto(decouple::Queue<T> from, decouple::Queue<T> to);  // takes queues of both kinds
 //
-// T is any type that can be moved and destroyed without throwing; it need not be copyable. A body is never copied, is
-// immutable once sent, and is destroyed on whichever thread is the last to need it: so its destructor may use the
-// queue, but must not be waited for by a thread that does.
-// Its move must use no queue: a body is moved when it is sent, when it becomes a dead letter or is moved back, and when
-// it is one of few that stay while those around it went.
+// T is any type that can be moved and destroyed without throwing; it need not be copyable. A body is never copied and
+// is immutable once sent. It is destroyed on the last thread that needs it. So its destructor may use the queue, but a
+// thread that uses the queue must not wait for it. A body is moved when it is sent, when it becomes a dead letter or is
+// moved back, and when the queue moves the few messages that outlasted their neighbours together; the move must not use
+// any queue.
 //
-// A queue is a handle, as a std::shared_ptr is: copies are the same queue, which lives as long as one of them.
-// All members may be called from any thread at the same time. Nothing throws: when memory runs out the process ends.
+// A queue is a handle, as a std::shared_ptr is: copies refer to the same queue, which lives as long as one of them. All
+// members may be called from any thread at the same time. Nothing throws: when memory runs out, the process ends.
 
 #ifndef DECOUPLE_QUEUE_H_
 #define DECOUPLE_QUEUE_H_
@@ -29,6 +29,7 @@
 #include "decouple/batch.h"
 #include "decouple/delivery.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/queue/queue_core.h"
 #include "decouple/message.h"
@@ -44,16 +45,17 @@ class Queue {
  public:
   using Body = T;
 
-  // The queue that `reference` refers to, if its bodies are T.
+  // The queue that `reference` refers to, if its bodies are of type T.
   static std::optional<Queue> From(const QueueReference& reference) {
-    if (!reference || reference.any()->body_type() != &internal::kBodyType<T>) return std::nullopt;
-    return Queue(std::static_pointer_cast<internal::QueueCore<T>>(reference.any()));
+    const std::shared_ptr<internal::QueueBase>& core = internal::Access::Core(reference);
+    if (core == nullptr || core->body_type() != &internal::kBodyType<T>) return std::nullopt;
+    return Queue(std::static_pointer_cast<internal::QueueCore<T>>(core));
   }
 
-  // Sends a message.
-  // kInvalidParameterValue: too large, or an option out of its range or not for this kind of queue. kMissingParameter:
-  // an empty string, or no group for a FIFO queue. kQueueClosed. kQueueFull: there was no room (in the time that Block
-  // gives). kRequestThrottled: the queue's quota of calls is used up. The body is consumed only on success.
+  // Sends a message. The body is moved from only on success.
+  // kInvalidParameterValue: the message is too large, or an option is out of its range or not for this kind of queue.
+  // kMissingParameter: the body is an empty string, or a FIFO queue got no group. kQueueClosed. kQueueFull: the queue
+  // had no room (within the time that Block allows). kRequestThrottled: the queue's quota of calls is used up.
   absl::StatusOr<SendResult> Send(T&& body, SendOptions options) noexcept {
     return core_->Send(std::move(body), std::move(options));
   }
@@ -66,12 +68,13 @@ class Queue {
     return core_->SendBatch(entries);
   }
 
-  // What is there, up to `max_messages`, at once; waits, if asked to, only while there is nothing. May give nothing.
-  // kInvalidParameterValue: an option out of its range. kOverLimit: too many in flight (with a wait, and in a FIFO
-  // queue: nothing instead). kQueueClosed: closed and drained. Closing the queue ends a wait.
+  // Receives up to `max_messages` messages. Returns what is ready, possibly nothing; waits, if asked to, only while no
+  // message is ready. Closing the queue ends a wait.
+  // kInvalidParameterValue: an option is out of its range. kOverLimit: too many messages are in flight (a receive with
+  // a wait, or from a FIFO queue, returns nothing instead). kQueueClosed: the queue is closed and drained.
   ReceiveResult<T> Receive(const ReceiveOptions& options = {}) noexcept { return core_->Receive(options); }
 
-  // By receipt, as by the delivery itself (see Delivery). kReceiptHandleIsInvalid: it is of another queue.
+  // Same as the members of Delivery, by receipt. kReceiptHandleIsInvalid: the receipt is of another queue.
   absl::Status Delete(const ReceiptHandle& receipt) noexcept { return core_->Delete(receipt); }
   absl::Status ChangeVisibility(const ReceiptHandle& receipt, absl::Duration visibility_timeout) noexcept {
     return core_->receipts().ChangeVisibility(receipt, visibility_timeout);
@@ -84,28 +87,28 @@ class Queue {
     return core_->ChangeVisibilityBatch(entries);
   }
 
-  // Removes every message that was sent before, in flight and delayed ones too, and forgets deduplication ids.
+  // Removes every message sent before, including those in flight and delayed, and forgets all deduplication ids.
   // O(messages). kPurgeQueueInProgress: the last purge was less than 60 s ago.
   absl::Status Purge() noexcept { return core_->Purge(); }
 
-  // Changes options; all, or on kInvalidAttributeValue none.
+  // Changes options: all of `attributes`, or none on an error. kInvalidAttributeValue: one is not allowed.
   absl::Status SetAttributes(const QueueAttributes& attributes) noexcept { return core_->SetAttributes(attributes); }
 
-  // First works off all timeouts that are due: O(threads + what is due).
+  // Runs all timeouts that are due first. O(threads + timeouts due).
   MessageCounts Counts() const noexcept { return core_->Counts(); }
   // O(messages in flight or delayed + segments); in a dead-letter queue O(messages).
   QueueStatistics Statistics() const noexcept { return core_->Statistics(); }
 
-  // No more sends from now on: they fail with kQueueClosed. Who waits for a message wakes at once. What is there can
-  // still be received and deleted. Closing twice is closing once.
+  // Makes all later sends fail with kQueueClosed and wakes all waiting receivers. Messages in the queue can still be
+  // received and deleted. Closing again has no effect.
   void Close() noexcept { core_->Close(); }
   bool closed() const noexcept { return core_->closed(); }
-  // Closed, and every message is gone.
+  // Whether the queue is closed and every message is gone.
   bool drained() const noexcept { return core_->drained(); }
 
   const std::string& name() const { return core_->name(); }
 
-  // Where messages go that were received too often; none if nowhere.
+  // The redrive policy; none if there is no dead-letter queue.
   std::optional<Redrive> redrive() const { return core_->redrive(); }
 
   // The queues whose dead-letter queue this is (SQS's ListDeadLetterSourceQueues). O(sources).
@@ -117,34 +120,33 @@ class Queue {
     return sources;
   }
 
-  // Moves what is in this queue, which must be somebody's dead-letter queue, elsewhere: see message_move_task.h. It
-  // does not begin by itself. kInvalidParameterValue: it is nobody's, a task is active already, the rate is out of its
-  // range, or the destination is this queue, or of another kind or body type.
+  // Creates a task that moves messages out of this dead-letter queue: see message_move_task.h. Nothing moves before the
+  // task is stepped or run. kInvalidParameterValue: the queue is no queue's dead-letter queue, a task is active
+  // already, the rate is out of its range, or the destination is this queue or of another kind or body type.
   absl::StatusOr<MessageMoveTask> StartMessageMoveTask(const MessageMoveOptions& options = {}) {
     auto move = internal::StartMessageMove(core_, options, Counts().ready);
     if (!move.ok()) return move.status();
-    return MessageMoveTask(*std::move(move));
+    return internal::Access::Make<MessageMoveTask>(*std::move(move));
   }
 
-  // The last ten, the latest first.
+  // The last ten tasks, the latest first.
   std::vector<MessageMoveTask> ListMessageMoveTasks() const {
     std::vector<MessageMoveTask> tasks;
-    for (auto& move : core_->moves().List()) tasks.push_back(MessageMoveTask(std::move(move)));
+    for (auto& move : core_->moves().List()) tasks.push_back(internal::Access::Make<MessageMoveTask>(std::move(move)));
     return tasks;
   }
 
   // Whether both are handles of one queue.
   friend bool operator==(const Queue&, const Queue&) = default;
 
-  // For the library itself.
-  std::shared_ptr<internal::QueueBase> any() const { return core_; }
-
  protected:
+  friend struct internal::Access;
+
   using Core = internal::QueueCore<T>;
 
   explicit Queue(std::shared_ptr<Core> core) : core_(std::move(core)) {}
 
-  // The handle of a new core, which has no attributes yet.
+  // Takes ownership of a new core, whose attributes are not set yet.
   template <typename NewCore>
   static std::shared_ptr<Core> Own(NewCore* core) {
     return std::shared_ptr<Core>(core, [](Core* abandoned) { abandoned->Abandon(); });

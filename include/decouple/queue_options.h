@@ -1,12 +1,12 @@
-// What a queue can be told: when it is created, while it lives, and with a single send or receive.
+// The options of a queue: for its creation, for changes while it lives, and for a single send or receive.
 //
-//   auto jobs = StandardQueue<Job>::Create({.visibility_timeout = absl::Minutes(5), .receive_wait =
-//   absl::Seconds(20)}); jobs->SetAttributes({.retention = absl::Hours(1)}); jobs->Send(Job{}, {.delay =
-//   absl::Seconds(5)}); jobs->Receive({.max_messages = 10, .wait = absl::Seconds(1)});
+//   auto jobs = StandardQueue<Job>::Create({.visibility_timeout = absl::Minutes(5)});
+//   jobs->SetAttributes({.retention = absl::Hours(1)}).IgnoreError();
+//   jobs->Send(Job{}, {.delay = absl::Seconds(5)}).IgnoreError();
+//   auto received = jobs->Receive({.max_messages = 10, .wait = absl::Seconds(1)});
 //
-// Names, ranges and defaults are SQS's; the ranges are those of Limits::Service() and can be lifted by `limits`. As
-// with the service both kinds of queue are told in the same words, and a standard queue refuses those that only a FIFO
-// queue understands.
+// Names, ranges and defaults are SQS's. The ranges are those of Limits::Service() and can be lifted by `limits`. As
+// with the service, both kinds of queue take the same options, and a standard queue refuses those for FIFO queues only.
 
 #ifndef DECOUPLE_QUEUE_OPTIONS_H_
 #define DECOUPLE_QUEUE_OPTIONS_H_
@@ -28,36 +28,36 @@
 
 namespace decouple {
 
-// A full queue refuses: kQueueFull at once.
+// A full queue refuses a send at once: kQueueFull.
 struct Reject {};
 
-// A full queue makes the sender wait for room, then kQueueFull. The time is more than 0.
+// A full queue makes the sender wait for room, up to `timeout`, which must be positive; then kQueueFull.
 struct Block {
   absl::Duration timeout = absl::InfiniteDuration();
 };
 
-// How much a queue holds at most, in any state: ready, in flight and delayed together. Both bounds are at least 1.
+// The most that a queue holds: ready, in-flight and delayed messages together. Both bounds are at least 1.
 struct Capacity {
   static constexpr std::int64_t kUnbounded = std::numeric_limits<std::int64_t>::max();
 
   std::int64_t messages = kUnbounded;
-  std::int64_t bytes = kUnbounded;  // as MessageSize() and attributes count
+  std::int64_t bytes = kUnbounded;  // of bodies by MessageSize(), and of attributes
   std::variant<Reject, Block> when_full = Reject{};
 };
 
-// What FIFO queues look at to tell a duplicate: all messages, or those of the same group.
+// Within which messages a FIFO queue looks for duplicates: all of them, or those of the same group.
 enum class DeduplicationScope { kQueue, kMessageGroup };
 
-// What QueueOptions::max_calls_per_second counts together in a FIFO queue: all calls, or the sends into one message
-// group. (Receives and deletes name no group, and are not counted then.)
+// Which calls of a FIFO queue share one QueueOptions::max_calls_per_second: all calls, or the sends to one message
+// group. (Receives and deletes name no group; with kPerMessageGroupId they are not counted.)
 enum class FifoThroughputLimit { kPerQueue, kPerMessageGroupId };
 
 struct QueueOptions {
-  // How long a received message stays hidden from others. 0 … 12 h.
+  // How long a received message stays hidden from other receivers. 0 … 12 h.
   absl::Duration visibility_timeout = absl::Seconds(30);
-  // How long a message is kept, from its sending. 60 s … 14 days.
+  // How long a message is kept, counted from its sending. 60 s … 14 days.
   absl::Duration retention = absl::Hours(4 * 24);
-  // How long a sent message stays hidden at first. 0 … 15 min.
+  // How long a message stays hidden after it was sent. 0 … 15 min.
   absl::Duration delay = absl::ZeroDuration();
   // How long a receive waits for a first message. 0 … 20 s.
   absl::Duration receive_wait = absl::ZeroDuration();
@@ -65,37 +65,40 @@ struct QueueOptions {
   std::optional<std::size_t> max_message_size = std::nullopt;
   // How many messages may be in flight. 1 … 120 000; by default the most that the limits allow.
   std::optional<std::int64_t> max_in_flight = std::nullopt;
-  // By default there is none.
+  // By default a queue has no bound.
   std::optional<Capacity> capacity = std::nullopt;
-  // Where messages go that were received too often. By default nowhere.
+  // The dead-letter queue of messages that were received too often. By default there is none.
   std::optional<Redrive> redrive = std::nullopt;
-  // Whose dead-letter queue this may be. By default everybody's.
+  // Which queues may use this one as their dead-letter queue. By default all.
   std::optional<RedriveAllowPolicy> redrive_allow = std::nullopt;
   // Which topics may send here. By default all.
   std::optional<SendersPolicy> senders = std::nullopt;
 
-  // Of FIFO queues only, all four. A message sent without a deduplication id gets the SHA-256 of its body as one. The
-  // body's type must have a content: see content_hash.h.
+  // The next four options are for FIFO queues only. With content-based deduplication a message sent without a
+  // deduplication id gets the SHA-256 of its body as its id. The body's type must have a content: see content_hash.h.
   std::optional<bool> content_based_deduplication = std::nullopt;
   std::optional<DeduplicationScope> deduplication_scope = std::nullopt;     // by default kQueue
   std::optional<FifoThroughputLimit> fifo_throughput_limit = std::nullopt;  // by default kPerQueue
-  // How many sends, and how many receives and deletes, are taken in a second; a batch is one. The rest fails with
-  // kRequestThrottled. The service's quota is kServiceCallsPerSecond. By default, and with 0, there is none.
+  // How many sends, how many receives and how many deletes are accepted in a second, each counted separately; a batch
+  // counts as one call. Further calls fail with kRequestThrottled. The service's quota is kServiceCallsPerSecond. By
+  // default, and with 0, there is no quota.
   std::optional<std::int64_t> max_calls_per_second = std::nullopt;
   static constexpr std::int64_t kServiceCallsPerSecond = 300;
 
   Limits limits = Limits::Service();
 
-  // For messages and for identities: ids of two queues differ if their names do, or their seeds.
+  // Appears in errors and dead letters, and distinguishes identities: two queues' ids differ if their names or seeds
+  // do.
   std::string name = {};
-  // One seed gives one run. 0: a random one. Two queues of one seed and name cannot tell each other's receipts.
+  // Runs with the same seed have the same ids. 0: a random seed. Two queues with the same seed and name cannot tell
+  // their receipts apart.
   std::uint64_t seed = 0;
-  // Must outlive the queue and its deliveries. Null: the system's.
+  // Must outlive the queue and its deliveries. Null: the system clock.
   Clock* clock = nullptr;
 };
 
-// What can change while the queue lives; what is absent stays. A new visibility timeout, delay or wait counts for calls
-// from then on; retention counts at once for what is there already.
+// The options that can change while the queue lives; an absent one stays as it is. A new visibility timeout, delay or
+// wait applies to later calls; a new retention applies at once to the messages in the queue, too.
 struct QueueAttributes {
   std::optional<absl::Duration> visibility_timeout = std::nullopt;
   std::optional<absl::Duration> retention = std::nullopt;
@@ -103,8 +106,8 @@ struct QueueAttributes {
   std::optional<absl::Duration> receive_wait = std::nullopt;
   std::optional<std::size_t> max_message_size = std::nullopt;
   std::optional<std::int64_t> max_in_flight = std::nullopt;
-  std::optional<Capacity> capacity = std::nullopt;  // Capacity{} lifts it
-  std::optional<Redrive> redrive = std::nullopt;    // Redrive{} ends it
+  std::optional<Capacity> capacity = std::nullopt;  // Capacity{} removes the bound
+  std::optional<Redrive> redrive = std::nullopt;    // Redrive{} removes the dead-letter queue
   std::optional<RedriveAllowPolicy> redrive_allow = std::nullopt;
   std::optional<SendersPolicy> senders = std::nullopt;
   std::optional<bool> content_based_deduplication = std::nullopt;
@@ -114,24 +117,24 @@ struct QueueAttributes {
 };
 
 struct SendOptions {
-  // Overrides the queue's, 0 included. A FIFO queue takes only 0 here, and that means its own.
+  // Overrides the queue's delay, also with 0. A FIFO queue accepts only 0, which there means the queue's delay.
   std::optional<absl::Duration> delay = std::nullopt;
   MessageAttributes attributes = {};
-  // MessageGroupId: 1 … 128 letters, digits and punctuation. A FIFO queue keeps the order within a group and needs one;
-  // to a standard queue it names a tenant. Empty: none.
+  // MessageGroupId: 1 … 128 letters, digits and punctuation. A FIFO queue keeps the order within a group and requires a
+  // group; in a standard queue it names a tenant. Empty: no group.
   std::string group = {};
-  // MessageDeduplicationId, of FIFO queues only: 1 … 128 letters, digits and punctuation. Empty: none.
+  // MessageDeduplicationId, for FIFO queues only: 1 … 128 letters, digits and punctuation. Empty: no id.
   std::string deduplication_id = {};
 };
 
 struct ReceiveOptions {
   // 1 … 10.
   std::size_t max_messages = 1;
-  // Both override the queue's, 0 included.
+  // Both override the queue's options, also with 0.
   std::optional<absl::Duration> visibility_timeout = std::nullopt;
   std::optional<absl::Duration> wait = std::nullopt;
-  // ReceiveRequestAttemptId, of FIFO queues only: 1 … 128 letters, digits and punctuation. The same again within five
-  // minutes gives the same messages. Empty: none. Need not outlive the call.
+  // ReceiveRequestAttemptId, for FIFO queues only: 1 … 128 letters, digits and punctuation. A receive with the same id
+  // within five minutes returns the same messages. Empty: no id. The text need not outlive the call.
   std::string_view attempt_id = {};
 };
 

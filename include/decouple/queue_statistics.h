@@ -1,4 +1,4 @@
-// What is in a queue, and what went through it.
+// Counts of what is in a queue and of what went through it.
 //
 //   MessageCounts now = queue.Counts();               // now.ready, now.in_flight, now.delayed
 //   queue.Statistics().ForEach([](std::string_view name, double value) { plot(name, value); });
@@ -33,8 +33,8 @@ struct QueueStatistics {
   std::uint64_t number_of_messages_deleted = 0;  // messages, not calls: deleting one twice counts once
   std::uint64_t number_of_messages_expired = 0;  // ours: by retention
   std::uint64_t number_of_messages_purged = 0;   // ours
-  // Ours: moved to the dead-letter queue, moved elsewhere by a move task, and taken over from another queue by either.
-  // Those taken over are not among those sent.
+  // Ours: messages moved to the dead-letter queue; moved to another queue by a move task; taken over from another queue
+  // by either. Those taken over are not counted as sent.
   std::uint64_t number_of_messages_redriven = 0;
   std::uint64_t number_of_messages_moved = 0;
   std::uint64_t number_of_messages_taken_over = 0;
@@ -45,10 +45,10 @@ struct QueueStatistics {
   std::int64_t approximate_number_of_messages_not_visible = 0;
   std::int64_t approximate_number_of_messages_delayed = 0;
   std::int64_t approximate_number_of_bytes = 0;  // ours: in any state
-  // Of messages that were received fewer than three times; zero if there is none.
+  // Counts only messages that were received fewer than three times; zero if there is none.
   absl::Duration approximate_age_of_oldest_message;
 
-  // Of fair queues; messages without a group count as quiet.
+  // For fair queues. Messages without a group count as quiet.
   std::int64_t approximate_number_of_noisy_groups = 0;
   std::int64_t approximate_number_of_messages_visible_in_quiet_groups = 0;
   std::int64_t approximate_number_of_messages_not_visible_in_quiet_groups = 0;

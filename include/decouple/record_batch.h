@@ -1,11 +1,11 @@
-// What a read of a stream gives: records, in the order in which they were put, where they are.
+// What a read of a stream returns: records, in the order in which they were put, without copying them.
 //
 //   for (const auto& record : iterator.Next(100).value()) Handle(record.partition_key(), record.body());
 //
-// Nothing is copied: the batch holds the memory that its records are in, for as long as it lives, whatever becomes of
-// the stream. Records refer to it. Kept for long, a batch may hold some thousand records that are over.
+// A batch keeps the memory of its records alive for as long as it lives, even after the stream has gone; records refer
+// to the batch. A batch that is kept for long may keep the memory of some thousand expired records.
 //
-// A batch is used by one thread at a time; its records are immutable and may be read by any.
+// A batch must be used by one thread at a time; its records are immutable and may be read by any thread.
 
 #ifndef DECOUPLE_RECORD_BATCH_H_
 #define DECOUPLE_RECORD_BATCH_H_
@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/message/shared_body.h"
 #include "decouple/internal/stream/record_log.h"
 #include "decouple/internal/stream/record_segment.h"
@@ -36,7 +37,7 @@ class ShardCore;
 template <typename T>
 class RecordBatch;
 
-// A view of one record, valid as long as its batch.
+// A view of one record. Valid as long as its batch.
 template <typename T>
 class Record {
   using Segment = internal::RecordSegment<T>;
@@ -45,25 +46,27 @@ class Record {
   const T& body() const { return *body_; }
   std::string_view partition_key() const { return segment_->key(at_); }
   SequenceNumber sequence_number() const { return SequenceNumber(base_ + segment_->first() + at_); }
-  // When it was put. Records that several threads put at the same time may be in another order than their times.
+  // When it was put. The order of records that several threads put at the same time may differ from that of their
+  // times.
   absl::Time approximate_arrival_timestamp() const { return absl::FromUnixNanos(segment_->arrival(at_)); }
-  // What it counts towards sizes: body and key.
+  // The size of body and key together.
   std::size_t bytes() const { return segment_->bytes(at_); }
 
-  // What was said of it when it was published on a topic that feeds the stream; null if it was put directly.
+  // What was published with it on a topic that feeds the stream; null if it was put directly.
   const Publication* publication() const {
     return segment_->IsShared(at_) ? segment_->shared(at_).publication() : nullptr;
   }
 
-  // For the library itself: the body, with a hold of the caller's.
-  internal::BodyReference Share() const { return internal::BodyReference(new internal::RecordBody<T>(*segment_, at_)); }
-
  private:
+  friend struct internal::Access;
   friend class RecordBatch<T>;
 
   Record() = default;
   Record(Segment& segment, std::uint32_t at, std::uint64_t base)
       : body_(&segment.body(at)), at_(at), segment_(&segment), base_(base) {}
+
+  // A reference to the body, owned by the caller.
+  internal::BodyReference Share() const { return internal::BodyReference(new internal::RecordBody<T>(*segment_, at_)); }
 
   const T* body_ = nullptr;
   std::uint32_t at_ = 0;
@@ -109,14 +112,14 @@ class RecordBatch {
 
     const_iterator(const Run* run, const Run* last, std::uint64_t base) : last_(last), base_(base) { Enter(run); }
 
-    // What is read may have been put long ago, and a loop that does little with a record does not look far enough ahead
-    // to keep the memory busy (a million numbers that no cache had any more: 0.58 ns instead of 0.65 each). A short run
-    // is most likely the tip, where those who put would lose their lines to one who does not need them yet.
+    // How far ahead an iterator prefetches: records may have left the caches, and a loop with little work per record
+    // does not run far enough ahead to keep memory busy (exp. 88). Runs shorter than kLong are most likely the tip of
+    // the shard, where a prefetch would take cache lines from the threads that put.
     static constexpr std::size_t kAhead = 4096;
     static constexpr std::size_t kLong = 4 * kAhead;
 
-    // Bodies of a run stand side by side, and one who loops over them moves one pointer until it comes to `stop_`.
-    // Where some bodies are elsewhere, as they are shared with others, that is after each record.
+    // The bodies of a run are contiguous, so an iterator moves one pointer until it reaches `stop_`. In a segment where
+    // some bodies are shared, and so stored elsewhere, `stop_` is behind each single record.
     static const T* Behind(const T* body) {
       return reinterpret_cast<const T*>(reinterpret_cast<const std::byte*>(body) +
                                         sizeof(typename internal::RecordSegment<T>::Body));
@@ -134,8 +137,8 @@ class RecordBatch {
                                          : reinterpret_cast<const T*>(run->segment->bodies() + run->end);
     }
 
-    // A copy is continued, so that no call sees the one that loops, which stays in registers: reading a million numbers
-    // took a third longer with one that was called upon by its address.
+    // Takes and returns a copy, so that the address of the loop's iterator never escapes and it stays in registers
+    // (exp. 89).
     static const_iterator Continued(const_iterator stopped) {
       Record<T>& record = stopped.record_;
       if (record.at_ == stopped.run_->end) {
@@ -171,14 +174,14 @@ class RecordBatch {
     return {};
   }
 
-  // All records together.
+  // The size of all records together.
   std::size_t bytes() const { return bytes_; }
   ShardId shard_id() const { return shard_id_; }
-  // How long the record has waited that is next in the shard; 0: there is none, the reader is at the tip.
+  // How long the next record of the shard has been waiting; 0 if there is none: the reader is at the tip.
   std::int64_t millis_behind_latest() const { return millis_behind_latest_; }
-  // These were the last: the shard is closed and has been read to its end.
+  // Whether these were the last records: the shard is closed and has been read to its end.
   bool shard_ended() const { return shard_ended_; }
-  // If so: the shards that go on where it ends; none if the stream was closed.
+  // After the end of the shard: the shards that continue it; none if the stream was closed.
   const std::vector<Shard>& child_shards() const { return child_shards_; }
 
  private:

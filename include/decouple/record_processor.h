@@ -1,21 +1,22 @@
-// What a consumer group's worker hands records to, one for each shard that it has: a plain object, or a function.
+// Record processors: what a consumer group's worker passes records to. A processor is a plain object, one for each
+// shard that the worker holds, or a function.
 //
 //   struct Totals {
 //     explicit Totals(decouple::ShardId shard);
-//     // Needed. Nothing or an absl::Status: what fails, or throws, comes again after a second.
+//     // Required. May return void. A batch for which it fails or throws is passed again after a second.
 //     absl::Status ProcessRecords(const decouple::RecordBatch<Click>& batch, decouple::Checkpointer& checkpointer);
 //     // All optional.
 //     void Initialize(decouple::ShardId shard);                         // before the first batch
-//     void LeaseLost();                                                 // another worker has the shard by now
-//     void ShardEnded(decouple::Checkpointer& checkpointer);            // must Checkpoint(), or is asked again
+//     void LeaseLost();                                                 // another worker may have the shard
+//     void ShardEnded(decouple::Checkpointer& checkpointer);            // must Checkpoint(), or is called again
 //     void ShutdownRequested(decouple::Checkpointer& checkpointer);     // the last chance to Checkpoint()
 //   };
 //
-// ProcessRecords() may leave the checkpointer out: then there is a checkpoint after each batch that succeeds. Without
-// ShardEnded() a shard is done with when its last batch has succeeded. Names are those of the Kinesis Client Library.
+// ProcessRecords() may omit the checkpointer; then a checkpoint is made after each batch that succeeds. Without
+// ShardEnded() a shard is finished when its last batch has succeeded. Names are those of the Kinesis Client Library.
 //
-// A processor is called by its worker's thread alone, one call at a time, and ends when the worker has no lease any
-// more.
+// A processor is called by its worker's thread only, one call at a time, and is destroyed when the worker no longer
+// holds the lease.
 
 #ifndef DECOUPLE_RECORD_PROCESSOR_H_
 #define DECOUPLE_RECORD_PROCESSOR_H_
@@ -30,18 +31,34 @@
 #include "decouple/checkpoint_store.h"
 #include "decouple/clock.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/group/lease_table.h"
 #include "decouple/message.h"
 #include "decouple/shard.h"
 
 namespace decouple {
 
-// Says how far a shard has been worked off: who takes it over later goes on there. Copies may be kept, and used by any
-// thread at any time; when the lease has gone they fail.
+namespace internal {
+
+// Shared by the worker of a shard and the shard's checkpointers.
+struct CheckpointerState {
+  std::shared_ptr<LeaseTable> table;
+  Clock& clock;
+  HeldLease lease;
+  std::atomic<std::uint64_t> given{0};  // the last sequence number passed to the processor; 0: none yet
+  std::atomic<bool> at_end{false};      // all records of the shard have been processed
+  std::atomic<bool> is_ended{false};    // the end of the shard has been saved
+};
+
+}  // namespace internal
+
+// Records the progress in a shard: the next worker of the shard continues there. Copies may be kept and used by any
+// thread at any time; they fail once the lease has gone.
 class Checkpointer {
  public:
-  // Up to the last record that was given to the processor; within ShardEnded() the whole shard. kShutdown: the lease
-  // is not this worker's any more, so another one will do, or has done, the work again. Or the store's error.
+  // Makes a checkpoint at the last record that was passed to the processor; within ShardEnded(), at the end of the
+  // shard. kShutdown: the worker no longer holds the lease, so another worker processes the records again. Else the
+  // store's error.
   absl::Status Checkpoint() {
     if (state_->at_end.load(std::memory_order_acquire)) {
       absl::Status status = Save(ShardEnd());
@@ -49,11 +66,12 @@ class Checkpointer {
       return status;
     }
     const std::uint64_t given = state_->given.load(std::memory_order_acquire);
-    if (given == 0) return absl::OkStatus();  // as it was
+    if (given == 0) return absl::OkStatus();  // nothing was processed: the former checkpoint holds
     return Save(AfterSequenceNumber{SequenceNumber(given)});
   }
 
-  // Up to this record. kInvalidArgument: it is before an earlier checkpoint, or has not been given to the processor.
+  // Makes a checkpoint at this record. kInvalidArgument: it is before an earlier checkpoint, or was not yet passed to
+  // the processor. Other errors as above.
   absl::Status Checkpoint(SequenceNumber sequence_number) {
     const std::uint64_t given = state_->given.load(std::memory_order_acquire);
     if (sequence_number.value() == 0 || sequence_number.value() > given) {
@@ -67,23 +85,16 @@ class Checkpointer {
 
   ShardId shard_id() const { return state_->lease.shard; }
 
-  // For the library itself.
-  struct State {
-    std::shared_ptr<internal::LeaseTable> table;
-    Clock& clock;
-    internal::HeldLease lease;
-    std::atomic<std::uint64_t> given{0};  // the last sequence number
-    std::atomic<bool> at_end{false};      // all records have been given, and worked off
-    std::atomic<bool> is_ended{false};    // and that has been saved
-  };
-  explicit Checkpointer(std::shared_ptr<State> state) : state_(std::move(state)) {}
-
  private:
+  friend struct internal::Access;
+
+  explicit Checkpointer(std::shared_ptr<internal::CheckpointerState> state) : state_(std::move(state)) {}
+
   absl::Status Save(const decouple::Checkpoint& checkpoint) {
     return state_->table->Save(state_->lease, checkpoint, state_->clock.NowNanos());
   }
 
-  std::shared_ptr<State> state_;
+  std::shared_ptr<internal::CheckpointerState> state_;
 };
 
 }  // namespace decouple

@@ -1,18 +1,18 @@
-// Dead letters: where a message goes that was received too often without being deleted.
+// Dead letters: messages that were received too often without being deleted move to a dead-letter queue.
 //
 //   decouple::StandardQueue<Job> failed;
 //   auto jobs = decouple::StandardQueue<Job>::Create({.redrive = decouple::Redrive{.to = failed, .max_receives = 3}});
 //   …
 //   for (auto& m : failed.Receive({.max_messages = 10}).value()) Report(m.body(), m.dead_letter_source());
 //
-// A message that was received `max_receives` times and is visible again is not given a further time: the receive that
-// meets it moves it, and goes on to the next. It keeps its id, body, attributes and group. In a standard queue it also
-// keeps the time of its sending, so that retention goes on counting; in a FIFO queue that starts anew. It becomes
-// visible there at once, and its receives count from zero.
+// A message that has been received `max_receives` times and is visible again is not received once more: the receive
+// that meets it moves it and continues with the next message. The message keeps its id, body, attributes and group. In
+// a standard queue it also keeps its sending time, so its retention continues; in a FIFO queue its retention starts
+// anew. It is visible in the dead-letter queue at once, and its receives count from zero.
 //
-// A dead-letter queue is of the same kind and body type as its sources, may have one of its own, and is never its own,
-// not even by way of others. Its sources keep it alive. When it is closed or full, or allows the source no more, the
-// message stays where it is: it counts as in flight for a second (kRedriveRetry), as
+// A dead-letter queue has the kind and body type of its sources. It may have a dead-letter queue of its own, but must
+// not be its own, not even indirectly. Its sources keep it alive. When it is closed or full, or no longer allows the
+// source, the message stays where it is: it counts as in flight for a second (kRedriveRetry), is counted in
 // QueueStatistics::number_of_messages_failed_to_redrive, and is tried again at the next receive after that.
 //
 // To move messages back, see message_move_task.h. All of these are plain values.
@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/queue/queue_base.h"
 
 namespace decouple {
@@ -34,26 +35,26 @@ namespace decouple {
 template <typename T>
 class Queue;
 
-// Refers to a queue of any kind and body type, and keeps it alive as a handle does. A default-constructed one refers to
-// none.
+// Refers to a queue of any kind and body type, and keeps it alive as a handle does. A default-constructed reference
+// refers to no queue.
 class QueueReference {
  public:
   QueueReference() = default;
   template <typename T>
-  QueueReference(const Queue<T>& queue) : queue_(queue.any()) {}  // NOLINT: any queue is one
+  QueueReference(const Queue<T>& queue) : core_(internal::Access::Core(queue)) {}  // NOLINT: any queue is one
 
-  // Of the queue; there must be one.
-  const std::string& name() const { return queue_->name(); }
+  // The queue's name. The reference must refer to a queue.
+  const std::string& name() const { return core_->name(); }
 
-  explicit operator bool() const { return queue_ != nullptr; }
+  explicit operator bool() const { return core_ != nullptr; }
   friend bool operator==(const QueueReference&, const QueueReference&) = default;
 
-  // For the library itself.
-  explicit QueueReference(std::shared_ptr<internal::QueueBase> queue) : queue_(std::move(queue)) {}
-  const std::shared_ptr<internal::QueueBase>& any() const { return queue_; }
-
  private:
-  std::shared_ptr<internal::QueueBase> queue_;
+  friend struct internal::Access;
+
+  explicit QueueReference(std::shared_ptr<internal::QueueBase> core) : core_(std::move(core)) {}
+
+  std::shared_ptr<internal::QueueBase> core_;
 };
 
 // SQS's redrive policy.
@@ -63,8 +64,8 @@ struct Redrive {
   int max_receives = 10;
 };
 
-// SQS's redrive allow policy: which queues may name this one as their dead-letter queue. Identities are compared, not
-// names; a source that is allowed no more keeps its messages.
+// SQS's redrive allow policy: which queues may use this one as their dead-letter queue. Queues are compared by
+// identity, not by name. A source that is no longer allowed keeps its messages.
 struct AllowAllSources {};
 struct DenyAllSources {};
 struct AllowSources {
@@ -72,7 +73,7 @@ struct AllowSources {
 };
 using RedriveAllowPolicy = std::variant<AllowAllSources, DenyAllSources, AllowSources>;
 
-// How long a message that its dead-letter queue did not take counts as in flight.
+// How long a message that the dead-letter queue did not take counts as in flight.
 inline constexpr absl::Duration kRedriveRetry = absl::Seconds(1);
 
 }  // namespace decouple

@@ -1,8 +1,8 @@
-// A value, or why there is none. Like an absl::StatusOr, but that value() of a temporary gives the value itself:
+// A value, or the error for which there is none. Unlike an absl::StatusOr, value() of a temporary returns by value:
 //
-//   for (auto& m : queue.Receive().value()) …        // what is looped over lives as long as the loop does
+//   for (auto& m : queue.Receive().value()) …        // the range lives as long as the loop
 //
-// In C++20 a StatusOr would be gone by then. A plain value.
+// In C++20 a temporary StatusOr would be destroyed before the loop runs. A plain value.
 
 #ifndef DECOUPLE_RESULT_H_
 #define DECOUPLE_RESULT_H_
@@ -12,24 +12,23 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
+#include "decouple/internal/base/access.h"
+
 namespace decouple {
 
 template <typename Value>
 class [[nodiscard]] Result {
  public:
-  // An empty value.
+  // A default-constructed value.
   Result() = default;
   explicit Result(absl::Status status) : status_(std::move(status)) {}
   explicit Result(Value value) : value_(std::move(value)) {}
-  // The value, made in its place from `arguments`.
-  template <typename... Arguments>
-  explicit Result(std::in_place_t, Arguments&&... arguments) : value_(std::forward<Arguments>(arguments)...) {}
 
   bool ok() const { return status_.ok(); }
   const absl::Status& status() const& { return status_; }
   absl::Status status() && { return std::move(status_); }
 
-  // If not ok() there is no value: the process ends, as with absl::StatusOr.
+  // Requires ok(); otherwise the process ends, as with absl::StatusOr.
   Value& value() & { return Checked(); }
   const Value& value() const& { return const_cast<Result*>(this)->Checked(); }
   Value value() && { return std::move(Checked()); }
@@ -40,13 +39,19 @@ class [[nodiscard]] Result {
   const Value* operator->() const { return &value(); }
 
  private:
+  friend struct internal::Access;
+
+  // Constructs the value in place, by a constructor that may be private.
+  template <typename... Arguments>
+  [[gnu::always_inline]] explicit Result(std::in_place_t, Arguments&&... arguments)
+      : value_(internal::Access::Make<Value>(std::forward<Arguments>(arguments)...)) {}
+
   Value& Checked() {
-    if (!status_.ok()) [[unlikely]]
-      End(status_);
+    if (!status_.ok()) End(status_);
     return value_;
   }
 
-  [[gnu::noinline]] static void End(const absl::Status& status) {
+  [[gnu::cold, gnu::noinline]] static void End(const absl::Status& status) {
     static_cast<void>(absl::StatusOr<bool>(status).value());
   }
 

@@ -2,8 +2,8 @@
 //
 //   for (const decouple::Shard& shard : stream.Shards()) Start(shard.id);
 //
-// Resharding closes shards, which stay readable, and opens children that go on where their parents end: a key's records
-// are first in the parent, then in the child. Plain values.
+// Resharding closes shards, which stay readable, and opens child shards that continue them: a key's records are first
+// in the parent, then in the child. Plain values.
 
 #ifndef DECOUPLE_SHARD_H_
 #define DECOUPLE_SHARD_H_
@@ -26,7 +26,7 @@
 
 namespace decouple {
 
-// Counts from 0 in the order in which a stream's shards are opened.
+// A shard's number: counts from 0 in the order in which a stream's shards are opened.
 class ShardId {
  public:
   constexpr ShardId() = default;
@@ -35,7 +35,7 @@ class ShardId {
   // "shardId-000000000042"
   std::string ToString() const { return absl::StrFormat("%s%012d", kPrefix, number_); }
 
-  // Takes what ToString() gave, else kInvalidArgument.
+  // kInvalidArgument: `text` is not what ToString() returned.
   static absl::StatusOr<ShardId> Parse(std::string_view text) {
     std::uint64_t number = 0;
     if (text.starts_with(kPrefix)) {
@@ -65,12 +65,12 @@ class ShardId {
 
 struct Shard {
   ShardId id;
-  // None, one that was split, or two that were merged. They may have gone since, with all their records.
+  // None, one shard that was split, or two that were merged. They may have gone since, with all their records.
   std::vector<ShardId> parents = {};
   HashKeyRange hash_key_range = {};
-  // Of the first record that it could have, whether that is still there or not.
+  // The number of the first record that the shard could have had, whether that is still there or not.
   SequenceNumber starting_sequence_number = SequenceNumber();
-  // Of a closed shard: that of its last record, or the one before the first if it never had any.
+  // Set when the shard is closed: the number of its last record, or of the one before its first if it never had any.
   std::optional<SequenceNumber> ending_sequence_number = std::nullopt;
 
   bool is_open() const { return !ending_sequence_number.has_value(); }

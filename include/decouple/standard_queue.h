@@ -6,11 +6,12 @@
 //     if (Encode(job.body()).ok()) job.Delete().IgnoreError();  // else it is visible again after 30 s
 //   }
 //
-// Delivery is at least once, in about the order of sending. A message leaves the queue by deletion, when its retention
-// ends, by a purge, or as a dead letter; all of these are counted. What else a queue can do: queue.h.
+// Delivery is at least once, approximately in the order of sending. A message leaves the queue when it is deleted, when
+// its retention ends, by a purge, or as a dead letter; the statistics count each of these. What else a queue can do:
+// queue.h.
 //
-// Send, Receive and Delete take no lock and, in the steady state, no memory; they cost O(messages concerned), and now
-// and then a bounded share of what timeouts have left to do.
+// Send, Receive and Delete take no lock and, in the steady state, no memory. They cost O(messages concerned), plus now
+// and then a bounded share of the work on timeouts.
 
 #ifndef DECOUPLE_STANDARD_QUEUE_H_
 #define DECOUPLE_STANDARD_QUEUE_H_
@@ -32,10 +33,10 @@ namespace decouple {
 template <typename T>
 class StandardQueue : public Queue<T> {
  public:
-  // With the documented defaults.
+  // A queue with the documented defaults.
   StandardQueue() : StandardQueue(QueueOptions()) { this->SetAttributes(this->AttributesOf({})).IgnoreError(); }
 
-  // kInvalidAttributeValue: an option is out of its range, or only for FIFO queues.
+  // kInvalidAttributeValue: an option is out of its range, or is for FIFO queues only.
   static absl::StatusOr<StandardQueue> Create(QueueOptions options) {
     const QueueAttributes attributes = StandardQueue::AttributesOf(options);
     StandardQueue queue(std::move(options));
@@ -43,16 +44,16 @@ class StandardQueue : public Queue<T> {
     return queue;
   }
 
-  // As Queue's, and the short form for a message without options.
+  // Same as Queue's Send(), and a short form for a message without options.
   absl::StatusOr<SendResult> Send(T&& body) noexcept { return core().Send(std::move(body)); }
   absl::StatusOr<SendResult> Send(const T& body) requires std::copy_constructible<T> { return core().Send(T(body)); }
   using Queue<T>::Send;
 
-  // As Queue's, and the short form for up to ten messages without options.
+  // Same as Queue's SendBatch(), and a short form for up to ten messages without options.
   absl::StatusOr<SentBatch> SendBatch(std::span<T> bodies) noexcept { return core().SendBatch(bodies); }
   using Queue<T>::SendBatch;
 
-  ReceiveResult<T> Receive() noexcept { return core().Receive(); }  // one message; the shortest way
+  ReceiveResult<T> Receive() noexcept { return core().Receive(); }  // at most one message; the fastest form
   ReceiveResult<T> Receive(const ReceiveOptions& options) noexcept { return core().Receive(options); }
 
  private:

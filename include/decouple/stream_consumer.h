@@ -1,23 +1,23 @@
-// Enhanced fan-out: consumers that a stream's records are pushed to, each with throughput of its own.
+// Enhanced fan-out: consumers that a stream's records are pushed to, each with its own throughput.
 //
 //   auto dashboard = decouple::StreamConsumer<Click>::Register(clicks, "dashboard").value();
 //   auto subscription = dashboard.SubscribeToShard(
 //       shard_id, decouple::Latest{}, [](const decouple::RecordBatch<Click>& batch) { Show(batch); },
 //       {.executor = [&](std::function<void()> task) { pool.Post(std::move(task)); }});
 //
-// A subscription gives all records of one shard, in order, to a function or to a queue: by the executor's threads as
-// soon as they are put, or without an executor on the thread that calls Deliver(). It ends by itself after five
-// minutes, and at the end of its shard; one that continues from where it was misses nothing and gets nothing twice:
+// A subscription passes all records of one shard, in order, to a function or a queue. With an executor that happens on
+// the executor's threads as soon as records are put; without one, on the thread that calls Deliver(). A subscription
+// ends after five minutes, and at the end of its shard. A new one that continues after the old one misses no record and
+// gets none twice:
 //
 //   const auto last = subscription->continuation_sequence_number();
-//   dashboard.SubscribeToShard(shard_id, decouple::AfterSequenceNumber{*last}, …);
+//   auto next = dashboard.SubscribeToShard(shard_id, decouple::AfterSequenceNumber{*last}, …);
 //
-// Where the stream's capacity mode bounds what shards give, each consumer may have 2 MiB a second of each shard; it
-// gets them at that pace. No thread of ours runs: what has to wait, for that or after a failure, is pushed with the
-// next put, or by Deliver() from NextDelivery() on.
+// When the stream's capacity mode limits what shards give, each consumer may take 2 MiB a second from each shard, and
+// records are pushed at that rate. The library runs no thread: records that have to wait, for that or after a failure,
+// are pushed with the next put, or by Deliver() from NextDelivery() on.
 //
-// A consumer is a handle; it is registered as long as one of its copies lives. All members may be called from any
-// thread.
+// A consumer is a handle; it stays registered as long as a copy of it lives. All members may be called from any thread.
 
 #ifndef DECOUPLE_STREAM_CONSUMER_H_
 #define DECOUPLE_STREAM_CONSUMER_H_
@@ -36,6 +36,7 @@
 #include "absl/time/time.h"
 #include "decouple/error.h"
 #include "decouple/executor.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/stream/consumer_core.h"
 #include "decouple/internal/stream/push_subscription.h"
@@ -50,11 +51,11 @@
 namespace decouple {
 
 struct SubscribeToShardOptions {
-  // Runs what records are pushed to. Called by those who put. By default that runs in Deliver().
+  // Runs the function or the sends to the queue. Called by threads that put. By default that runs in Deliver().
   Executor executor = {};
 };
 
-// What a consumer gets of one shard. Ends it when it goes. Must outlive no clock.
+// A consumer's subscription to one shard. Cancels the subscription when destroyed. Must not outlive the stream's clock.
 template <typename T>
 class ShardSubscription {
  public:
@@ -68,23 +69,23 @@ class ShardSubscription {
   }
   ~ShardSubscription() { Cancel(); }
 
-  // Pushes what is due, on this thread, unless there is an executor, which then does. Returns how many records were
-  // taken here.
+  // Pushes the records that are due on this thread; with an executor, hands that to it. Returns how many records were
+  // pushed on this thread.
   std::size_t Deliver() { return push_->Deliver(); }
 
-  // When Deliver() has something to do, as things are; absl::InfiniteFuture() if nothing.
+  // When Deliver() will have something to do, as far as known now; absl::InfiniteFuture() if nothing waits.
   absl::Time NextDelivery() const {
     const std::int64_t due = push_->NextDue();
     return due == internal::kForever ? absl::InfiniteFuture() : absl::FromUnixNanos(due);
   }
 
-  // Whether more may come: not cancelled, not taken over, not five minutes old, not at the end of the shard.
+  // Whether more records may come: it is not cancelled, taken over, five minutes old or at the end of the shard.
   bool active() const { return push_->IsActive(); }
 
-  // Of the last record that was taken; none if none was.
+  // The number of the last record that was pushed successfully; none if there is none yet.
   std::optional<SequenceNumber> continuation_sequence_number() const { return push_->last(); }
 
-  // Ends it. Returns when no other thread is within the function.
+  // Ends the subscription. Returns when no other thread is within the function.
   void Cancel() {
     if (push_ != nullptr) push_->End();
   }
@@ -101,19 +102,19 @@ class ShardSubscription {
 template <typename T>
 class StreamConsumer {
  public:
-  // kInvalidArgument: the name is not 1 … 128 letters, digits, dots, hyphens and underscores. kResourceInUse: there is
-  // one of that name. kLimitExceeded: there are 20.
+  // Registers a consumer. kInvalidArgument: the name is not 1 … 128 letters, digits, dots, hyphens and underscores.
+  // kResourceInUse: the name is taken. kLimitExceeded: the stream has 20 consumers already.
   static absl::StatusOr<StreamConsumer> Register(const Stream<T>& stream, const std::string& name) {
-    auto core = internal::ConsumerCore<T>::Register(stream.core(), name);
+    auto core = internal::ConsumerCore<T>::Register(internal::Access::Core(stream), name);
     if (!core.ok()) return core.status();
     return StreamConsumer(*std::move(core));
   }
 
-  // Pushes to a function of a const RecordBatch<T>&, which gives nothing or an absl::Status: a batch that it fails, or
-  // throws at, comes again with the first put or Deliver() a second later. Called by one thread at a time. At the
-  // shard's end the batch says so, and may be empty.
-  // kResourceNotFound, kInvalidArgument: as Stream::Iterate(). kResourceInUse: this consumer subscribed to the shard
-  // less than 5 s ago; an older subscription is taken over.
+  // Pushes to a function of a const RecordBatch<T>& that returns void or an absl::Status. When it fails or throws, the
+  // batch is pushed again with the first put or Deliver() at least a second later. The function is called by one thread
+  // at a time. The last batch of a shard says so, and may be empty.
+  // kResourceNotFound, kInvalidArgument: as for Stream::Iterate(). kResourceInUse: this consumer subscribed to the
+  // shard less than 5 s ago; an older subscription is taken over.
   template <std::invocable<const RecordBatch<T>&> Function>
   absl::StatusOr<ShardSubscription<T>> SubscribeToShard(ShardId shard_id, const IteratorPosition& position,
                                                         Function function,
@@ -122,20 +123,22 @@ class StreamConsumer {
                options);
   }
 
-  // Pushes into a queue, whose messages show the bodies where they are, which keeps them after the retention period,
-  // too. A FIFO queue gets the partition key as the group (its hash, if it cannot be a group's name), and each record
-  // once. What the queue does not take, as it is full, closed or too small, stays in the stream and is tried again each
-  // second, with what comes behind it. kAccessDenied: the queue's senders policy names topics.
+  // Pushes into a queue. Its messages share the bodies with the stream and keep them beyond the retention period. A
+  // FIFO queue gets the partition key as the group (its hash, if it is not allowed as a group), and takes each record
+  // once. Records that the queue does not take, because it is full, closed or limited to smaller messages, stay in the
+  // stream and are tried again every second, together with those behind them. kAccessDenied: the queue's senders policy
+  // allows named topics only.
   absl::StatusOr<ShardSubscription<T>> SubscribeToShard(ShardId shard_id, const IteratorPosition& position,
                                                         const Queue<T>& queue,
                                                         const SubscribeToShardOptions& options = {}) {
-    if (!queue.any()->senders().Allows(internal::TopicDelivery().topic)) {
+    if (!internal::Access::Core(queue)->senders().Allows(internal::TopicDelivery().topic)) {
       return internal::MakeError(
           Error::kAccessDenied,
           absl::StrCat("the queue \"", queue.name(),
                        "\" does not allow streams to send to it; its senders policy says who may"));
     }
-    return Add(shard_id, position, std::make_unique<internal::QueueTarget<T>>(queue.any(), core_->stream().clock()),
+    return Add(shard_id, position,
+               std::make_unique<internal::QueueTarget<T>>(internal::Access::Core(queue), core_->stream().clock()),
                options);
   }
 

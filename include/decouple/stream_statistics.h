@@ -1,4 +1,4 @@
-// What went through a stream.
+// Counts of what went through a stream.
 //
 //   stream.Statistics().ForEach([](std::string_view name, double value) { plot(name, value); });
 //
@@ -25,7 +25,7 @@ struct StreamStatistics {
   std::uint64_t get_records_success = 0;
   std::uint64_t get_records_bytes = 0;
   std::uint64_t get_records_records = 0;
-  // Of the latest read of each shard that gave a record: how old its last record was then. The oldest of these.
+  // How old the last record of each shard's latest non-empty read was at that time; the maximum over the shards.
   std::int64_t get_records_iterator_age_milliseconds = 0;
   std::uint64_t read_provisioned_throughput_exceeded = 0;  // reads
   std::uint64_t subscribe_to_shard_success = 0;
@@ -33,7 +33,7 @@ struct StreamStatistics {
   std::uint64_t subscribe_to_shard_event_bytes = 0;
   std::uint64_t subscribe_to_shard_event_records = 0;
   std::int64_t open_shards = 0;       // now
-  std::uint64_t trimmed_records = 0;  // ours: that have gone after the retention, or to make room
+  std::uint64_t trimmed_records = 0;  // ours: gone because their retention ended, or to make room
 
   // Calls visit(name, value) with the service's spelling and a double.
   template <typename Visit>

@@ -1,11 +1,11 @@
-// A topic can feed a stream: what is published is put, and can be read again and again.
+// Streams as subscribers of topics: what is published is put into the stream, and can be read any number of times.
 //
 //   auto kept = placed.Subscribe(decouple::IntoStream(orders, [](const Order& order) { return order.customer; }),
 //                                {.filter = Where(&Order::price) > 100});
 //
-// The stream's records show the published bodies where they are: nothing is copied. A record is there when Publish()
-// returns; where the stream's capacity mode does not take it, it is tried again, as with a queue that is full. A FIFO
-// topic keeps the order of its groups if the records of a group have the same key.
+// The stream's records share the published bodies; nothing is copied. A record is in the stream when Publish() returns.
+// If the stream's capacity mode does not allow it, the delivery is tried again, as with a full queue. A FIFO topic
+// keeps the order of its groups if the records of a group have the same key.
 
 #ifndef DECOUPLE_STREAM_SUBSCRIPTION_H_
 #define DECOUPLE_STREAM_SUBSCRIPTION_H_
@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "decouple/error.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/message/topic_delivery.h"
 #include "decouple/internal/stream/stream_core.h"
 #include "decouple/internal/topic/endpoint.h"
@@ -46,7 +47,8 @@ class StreamEndpoint final : public Endpoint {
   std::string Key(const TopicDelivery& published, int attempt) const {
     const T& body = *static_cast<const T*>(published.body->body());
     if constexpr (std::is_invocable_v<const KeyOf&, const Notification<T>&>) {
-      return std::string(std::invoke(key_of_, Notification<T>(body, *published.body->publication(), attempt)));
+      return std::string(
+          std::invoke(key_of_, Access::Make<Notification<T>>(body, *published.body->publication(), attempt)));
     } else {
       return std::string(std::invoke(key_of_, body));
     }
@@ -58,13 +60,13 @@ class StreamEndpoint final : public Endpoint {
 
 }  // namespace internal
 
-// For Topic<T>::Subscribe(). `key_of`: of a const T& or a const Notification<T>&, gives the record's partition key. It
-// is called by those who publish, by several threads at a time, and must not use the topic. A key that the stream does
-// not take fails the delivery for good, as does a closed stream.
+// The argument for Topic<T>::Subscribe(). `key_of` takes a const T& or a const Notification<T>& and returns the
+// record's partition key. Publishing threads call it, possibly several at a time; it must not use the topic. A key that
+// the stream refuses, or a closed stream, makes the delivery fail permanently.
 template <typename T, typename KeyOf>
 requires(std::invocable<const KeyOf&, const T&> || std::invocable<const KeyOf&, const Notification<T>&>)  //
     std::unique_ptr<internal::StreamEndpoint<T, KeyOf>> IntoStream(const Stream<T>& stream, KeyOf key_of) {
-  return std::make_unique<internal::StreamEndpoint<T, KeyOf>>(stream.core(), std::move(key_of));
+  return std::make_unique<internal::StreamEndpoint<T, KeyOf>>(internal::Access::Core(stream), std::move(key_of));
 }
 
 }  // namespace decouple

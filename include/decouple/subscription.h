@@ -1,13 +1,14 @@
-// Subscriptions of a topic: one refers to a subscription (SubscriptionReference), the other owns it (Subscription).
+// Subscriptions of a topic: a Subscription owns one, a SubscriptionReference refers to one.
 //
-//   auto subscription = topic.Subscribe(queue, {.filter = …});      // ends with this handle, unless
-//   subscription->Detach();                                         // it is let go of: then it lasts as the topic does
-//   subscription->Pause();                                          // what is published meanwhile waits
+//   auto subscription = topic.Subscribe(queue, {.filter = …});      // ends with this handle, unless it is detached:
+//   subscription->Detach();                                         // then it lasts as long as the topic
+//   subscription->Pause();                                          // messages published meanwhile wait
 //   subscription->SetFilter(Where(&Order::price) > 200).IgnoreError();
 //   subscription->Resume();
 //
-// All members of both may be called from any thread, and after the topic has gone, too: then nothing happens any more,
-// and what can fail says kNotFound. They keep alive what is subscribed, the queue or the function, but not the topic.
+// All members of both may be called from any thread. They may also be called after the topic has gone: then they have
+// no effect, and those that can fail return kNotFound. Both keep the subscribed queue or function alive, but not the
+// topic.
 
 #ifndef DECOUPLE_SUBSCRIPTION_H_
 #define DECOUPLE_SUBSCRIPTION_H_
@@ -23,6 +24,7 @@
 #include "absl/strings/str_cat.h"
 #include "decouple/error.h"
 #include "decouple/filter_policy.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/filter/filter_input.h"
 #include "decouple/internal/topic/subscription_core.h"
 #include "decouple/internal/topic/topic_base.h"
@@ -35,7 +37,7 @@ namespace decouple {
 
 namespace internal {
 
-// The policy, if messages with bodies of type T can be filtered by it.
+// Returns the filter's policy, if it can filter messages with bodies of type T.
 template <typename T>
 absl::StatusOr<FilterPolicy> CheckFilter(const SubscriptionFilter<T>& filter, const Limits& limits) {
   if (!filter.policy().ok()) return filter.policy().status();
@@ -45,20 +47,20 @@ absl::StatusOr<FilterPolicy> CheckFilter(const SubscriptionFilter<T>& filter, co
                      "a filter policy on the body of messages that cannot be looked into; describe the fields of the "
                      "type by DecoupleFields(), or let it be text");
   }
-  if (policy.tree() != nullptr) {
-    if (absl::Status status = FilterPolicy::CheckSize(*policy.tree(), limits); !status.ok()) return status;
+  if (!policy.lets_all_through()) {
+    if (absl::Status status = Access::CheckSize(policy, limits); !status.ok()) return status;
   }
   return policy;
 }
 
 }  // namespace internal
 
-// Copies refer to the same subscription.
+// Refers to a subscription; so do its copies.
 template <typename T>
 class SubscriptionReference {
  public:
-  // Takes another filter for all that is published from now on: a publish goes by the old one or by the new.
-  // kInvalidParameter, kFilterPolicyLimitExceeded: as for Topic::Subscribe(). kNotFound: it has ended.
+  // Replaces the filter for later publishes; a concurrent publish uses either the old filter or the new.
+  // kInvalidParameter, kFilterPolicyLimitExceeded: as for Topic::Subscribe(). kNotFound: the subscription has ended.
   absl::Status SetFilter(const SubscriptionFilter<T>& filter) const {
     const std::shared_ptr<internal::TopicBase> topic = topic_.lock();
     if (topic == nullptr) return Ended();
@@ -67,32 +69,32 @@ class SubscriptionReference {
     return topic->SetFilter(core_->number(), *std::move(policy)) ? absl::OkStatus() : Ended();
   }
 
-  // None: it has ended.
+  // None if the subscription has ended.
   std::optional<FilterPolicy> filter() const {
     const std::shared_ptr<internal::TopicBase> topic = topic_.lock();
     return topic == nullptr ? std::nullopt : topic->FilterOf(core_->number());
   }
 
-  // From now on messages wait, in order, until Resume(); also those that wait for a retry.
+  // Makes messages wait, in order, until Resume(), including those that wait for a retry.
   void Pause() const { core_->Pause(); }
-  // What waited in a queue's subscription is delivered by the next publish or Topic::Deliver().
+  // The next publish or Topic::Deliver() delivers the messages that waited in a queue's subscription.
   void Resume() const { core_->Resume(); }
   bool paused() const { return core_->is_paused(); }
 
-  // Ends the subscription, whoever owns it. What still waits is abandoned. Returns when no other thread is within the
-  // subscribed function any more: so it must not be called with a lock that the function needs. kNotFound: it has ended
-  // before.
+  // Ends the subscription, even if it has other owners. Messages that still wait are abandoned. Returns when no other
+  // thread is within the subscribed function any more, so the caller must not hold a lock that the function needs.
+  // kNotFound: the subscription had ended before.
   absl::Status Unsubscribe() const {
     const std::shared_ptr<internal::TopicBase> topic = topic_.lock();
     return topic != nullptr && topic->Unsubscribe(core_->number()) ? absl::OkStatus() : Ended();
   }
   bool ended() const { return core_->IsEnded(); }
 
-  // Delivers once more what a FIFO topic's archive holds of a span of time and the filter lets through, in the order of
-  // publication, with the same ids and without others in between; what is published after it comes after it.
-  // Delivery::replayed() says so. A queue takes it though it has had the deduplication id. Returns how many messages
-  // that are. O(archive).
-  // kInvalidParameter: the topic has no archive, or the span is empty. kNotFound: it has ended.
+  // Delivers again those messages in a FIFO topic's archive that were published within `span` and pass the filter: in
+  // the order of publication, with the same ids and without others in between. Messages that are published later come
+  // after them. Delivery::replayed() is true for them, and a queue takes them even if it has seen their deduplication
+  // ids. Returns the number of these messages. O(archive).
+  // kInvalidParameter: the topic has no archive, or the span is empty. kNotFound: the subscription has ended.
   absl::StatusOr<std::int64_t> Replay(const ReplaySpan& span = {}) const {
     const std::shared_ptr<internal::TopicBase> topic = topic_.lock();
     if (topic == nullptr) return Ended();
@@ -101,33 +103,34 @@ class SubscriptionReference {
 
   SubscriptionStatistics Statistics() const { return core_->Statistics(); }
   const std::string& name() const { return core_->settings().name; }
-  // The subscribed queue; none if it is a function.
+  // The subscribed queue; no queue if a function or a stream is subscribed.
   QueueReference queue() const {
     internal::QueueBase* const queue = core_->endpoint().queue();
-    return queue == nullptr ? QueueReference() : QueueReference(queue->shared_from_this());
+    return queue == nullptr ? QueueReference() : internal::Access::Make<QueueReference>(queue->shared_from_this());
   }
 
   friend bool operator==(const SubscriptionReference& a, const SubscriptionReference& b) { return a.core_ == b.core_; }
 
-  // For the library itself.
+ protected:
+  friend struct internal::Access;
+
   SubscriptionReference(std::weak_ptr<internal::TopicBase> topic, std::shared_ptr<internal::SubscriptionCore> core)
       : topic_(std::move(topic)), core_(std::move(core)) {}
 
- protected:
   std::weak_ptr<internal::TopicBase> topic_;
   std::shared_ptr<internal::SubscriptionCore> core_;
 
  private:
-  static absl::Status Ended() { return internal::MakeError(Error::kNotFound, "the subscription has ended"); }
+  [[gnu::cold]] static absl::Status Ended() {
+    return internal::MakeError(Error::kNotFound, "the subscription has ended");
+  }
 };
 
-// Ends its subscription when it goes, by Unsubscribe(). Where a queue was subscribed twice, the last one does.
+// Owns a subscription: ends it by Unsubscribe() when destroyed. If a queue was subscribed twice, the last owner ends
+// it.
 template <typename T>
 class [[nodiscard]] Subscription : public SubscriptionReference<T> {
  public:
-  // For the library itself: one owner more has been counted.
-  using SubscriptionReference<T>::SubscriptionReference;
-
   Subscription(Subscription&& other) noexcept
       : SubscriptionReference<T>(other), is_owner_(std::exchange(other.is_owner_, false)) {}
   Subscription& operator=(Subscription&& other) noexcept {
@@ -140,13 +143,18 @@ class [[nodiscard]] Subscription : public SubscriptionReference<T> {
   }
   ~Subscription() { End(); }
 
-  // The subscription lasts as long as the topic, or until Unsubscribe(), whatever becomes of its owners.
+  // Makes the subscription last as long as the topic, or until Unsubscribe(), independently of its owners.
   SubscriptionReference<T> Detach() {
-    is_owner_ = false;  // it stays counted: nobody is the last
+    is_owner_ = false;  // stays counted as an owner, so no other owner is the last
     return *this;
   }
 
  private:
+  friend struct internal::Access;
+
+  // Requires: the topic has counted this owner already.
+  using SubscriptionReference<T>::SubscriptionReference;
+
   void End() {
     if (!is_owner_) return;
     if (const std::shared_ptr<internal::TopicBase> topic = this->topic_.lock()) topic->Disown(*this->core_);

@@ -1,30 +1,31 @@
-// A topic: what is published on it reaches everybody who is subscribed.
+// A topic: every message published on it reaches all subscriptions whose filters let it through.
 //
 //   decouple::Topic<Order> placed;
-//   auto shipping = placed.Subscribe(shipping_queue, {.filter = Where(&Order::price) > 100});
+//   auto shipping = placed.Subscribe(shipping_queue, {.filter = decouple::Where(&Order::price) > 100});
 //   auto mail = placed.Subscribe([](const decouple::Notification<Order>& n) { return Mail(n.body()); },
 //                                {.dead_letters = failed});
 //   placed.Publish(Order{45}, {.attributes = {{"store", "oslo"}}}).IgnoreError();
 //   placed.Deliver();                                        // calls the functions, on this thread
 //
-// Every subscription gets each message that its filter lets through, exactly one each. Nobody subscribed, nobody gets
-// it: a topic keeps nothing. All share one immutable body, which is never copied. A publish brings the message into the
-// subscribed queues before it returns, as if it were sent to them then; it waits for nobody: a queue that is full is
-// tried again later (see delivery_policy.h), one that is closed, or refuses the message, is not.
+// Every subscription gets each message that passes its filter, exactly once. A topic keeps no messages: without a
+// subscription a message reaches no receiver. All receivers share one immutable body, which is never copied. Publish
+// brings the message into the subscribed queues before it returns, as if it were sent to them then, and never waits: a
+// full queue is tried again later (see delivery_policy.h); a queue that is closed, or refuses the message, is not.
 //
-// Functions are called by an executor of yours, or in Deliver() on the thread that calls it; each by one thread at a
-// time, and messages that one fails, however (an error, an exception), are tried again or end in the dead-letter queue
-// without troubling others. A function may publish, subscribe and unsubscribe itself. No thread of ours runs: what is
-// due is worked off by those who publish, but for functions without an executor, and by Deliver().
+// Functions are called by an executor of yours, or within Deliver() on the thread that calls it; each by one thread at
+// a time. A message that a function fails (by an error or an exception) is tried again or goes to the dead-letter
+// queue; it does not affect other messages. A function may itself publish, subscribe and unsubscribe. The library runs
+// no thread: publishing threads and Deliver() make the attempts that are due, but those to functions without an
+// executor are made by Deliver() only.
 //
-// This is a standard topic; FifoTopic (fifo_topic.h) is the other kind, and can be used as one of these. A topic is a
-// handle, as a std::shared_ptr is: copies are the same topic, which lives as long as one of them; then its
-// subscriptions end. It keeps the subscribed queues alive. A function that holds a handle of its topic keeps that
-// alive.
+// This is a standard topic. FifoTopic (fifo_topic.h) is the other kind, and can be used wherever a Topic can. A topic
+// is a handle, as a std::shared_ptr is: copies refer to the same topic, which lives as long as one of them; then its
+// subscriptions end. A topic keeps the subscribed queues alive. A function that holds a handle of its own topic keeps
+// that topic alive.
 //
-// All members may be called from any thread. Publish takes no lock while all who get the message are queues that take
-// it, and allocates once, for the body and what is said of it; reading JSON allocates, too. Subscribing does not hold
-// it up. O(subscriptions that get the message + filters that ask for nothing exact).
+// All members may be called from any thread. Publish takes no lock as long as all subscriptions that get the message
+// are queues that take it. It allocates once, for the body and its publication; reading JSON allocates, too.
+// Subscribing does not delay it. O(subscriptions that get the message + filters without an exact condition).
 
 #ifndef DECOUPLE_TOPIC_H_
 #define DECOUPLE_TOPIC_H_
@@ -47,6 +48,7 @@
 #include "decouple/batch.h"
 #include "decouple/delivery_policy.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/topic/endpoint.h"
@@ -77,14 +79,14 @@ class Topic {
 
   Topic() : Topic(std::make_shared<internal::StandardTopicCore<T>>(TopicOptions())) {}
 
-  // Never fails; for the sake of those kinds that can.
+  // Never fails; returns a StatusOr only because other kinds can fail.
   static absl::StatusOr<Topic> Create(const TopicOptions& options) {
     return Topic(std::make_shared<internal::StandardTopicCore<T>>(options));
   }
 
-  // Brings a message to all whose filter lets it through.
-  // kInvalidParameter: empty text, too large, a malformed subject, or in a FIFO topic no group or deduplication id.
-  // kInvalidParameterValue: a malformed attribute, group or id. kTopicClosed. The body is consumed only on success.
+  // Publishes a message to all subscriptions whose filters let it through. The body is moved from only on success.
+  // kInvalidParameter: the body is an empty text, the message is too large, the subject is malformed, or a FIFO topic
+  // got no group or deduplication id. kInvalidParameterValue: an attribute, group or id is malformed. kTopicClosed.
   absl::StatusOr<PublishResult> Publish(T&& body, PublishOptions options = {}) noexcept {
     return core_->Publish(std::move(body), std::move(options));
   }
@@ -93,8 +95,8 @@ class Topic {
     return core_->Publish(T(body), std::move(options));
   }
 
-  // Publishes up to ten messages, together of at most 262 144 bytes; see batch.h. The bodies and options of entries
-  // that were published are moved from.
+  // Publishes up to ten messages of at most 262 144 bytes together; see batch.h. The bodies and options of entries that
+  // were published are moved from.
   absl::StatusOr<PublishBatchResults> PublishBatch(std::span<PublishBatchEntry<T>> entries) noexcept {
     const Limits& limits = core_->limits();
     if (absl::Status status = internal::CheckBatch(entries, limits); !status.ok()) return status;
@@ -110,62 +112,66 @@ class Topic {
     return results;
   }
 
-  // Subscribes a queue: a standard one, or to a FIFO topic also a FIFO queue. The subscription ends with its handle:
-  // keep it, or Detach() it. The same queue with the same options again gives the same subscription. Takes a mutex;
-  // O(log subscriptions), amortized.
-  // kInvalidParameter: an option is not allowed, malformed, or does not go with the topic; or the queue is subscribed
-  // with other options. kFilterPolicyLimitExceeded. kAccessDenied: the queue's senders policy does not allow it.
+  // Subscribes a queue: a standard queue or, to a FIFO topic, also a FIFO queue. The subscription ends with its handle:
+  // keep it, or Detach() it. Subscribing the same queue again with the same options returns the same subscription.
+  // Takes a mutex; O(log subscriptions), amortized.
+  // kInvalidParameter: an option is malformed or not allowed for this topic, or the queue is subscribed with other
+  // options. kFilterPolicyLimitExceeded. kAccessDenied: the queue's senders policy does not allow the topic.
   absl::StatusOr<Subscription<T>> Subscribe(const Queue<T>& queue, SubscribeOptions<T> options = {}) {
-    return Add(std::make_unique<internal::QueueEndpoint<T>>(queue.any()), std::move(options));
+    return Add(std::make_unique<internal::QueueEndpoint<T>>(internal::Access::Core(queue)), std::move(options));
   }
 
-  // A queue of another type. `convert` takes a const T&, and gives a U, or an absl::StatusOr<U> whose error fails the
-  // delivery as a function's does. It is called by those who publish and must not use the topic; by several threads at
-  // a time. Of a queue that is subscribed already the first conversion stays.
+  // Subscribes a queue with another type of bodies. `convert` takes a const T& and returns a U, or an
+  // absl::StatusOr<U>, whose error fails the delivery as a function's error does. Publishing threads call it, possibly
+  // several at a time; it must not use the topic. If the queue is subscribed already, the first conversion stays in
+  // use.
   template <typename U, typename Convert>
   requires(std::invocable<const Convert&, const T&>)  //
       absl::StatusOr<Subscription<T>> Subscribe(const Queue<U>& queue, Convert convert,
                                                 SubscribeOptions<T> options = {}) {
-    return Add(std::make_unique<internal::ConvertingEndpoint<T, U, Convert>>(queue.any(), std::move(convert)),
+    return Add(std::make_unique<internal::ConvertingEndpoint<T, U, Convert>>(internal::Access::Core(queue),
+                                                                             std::move(convert)),
                std::move(options));
   }
 
-  // A function of a const Notification<T>& or a const T&, that gives nothing, or an absl::Status: see
-  // IsPermanentFailure() for what becomes of the message. Not to a FIFO topic.
+  // Subscribes a function of a const Notification<T>& or a const T& that returns void or an absl::Status: see
+  // IsPermanentFailure() for what its error means. Not for FIFO topics.
   template <typename Function>
   requires(std::invocable<Function&, const Notification<T>&> || std::invocable<Function&, const T&>)  //
       absl::StatusOr<Subscription<T>> Subscribe(Function function, SubscribeOptions<T> options = {}) {
     return Add(std::make_unique<internal::FunctionEndpoint<T, Function>>(std::move(function)), std::move(options));
   }
 
-  // What else takes messages, as a stream does: see stream_subscription.h.
+  // Subscribes another kind of receiver, such as a stream: see stream_subscription.h.
   template <std::derived_from<internal::Endpoint> Endpoint>
   absl::StatusOr<Subscription<T>> Subscribe(std::unique_ptr<Endpoint> endpoint, SubscribeOptions<T> options = {}) {
     return Add(std::move(endpoint), std::move(options));
   }
 
-  // In the order in which they were made.
+  // All subscriptions, in the order in which they were made.
   std::vector<SubscriptionReference<T>> Subscriptions() const {
     std::vector<SubscriptionReference<T>> all;
-    for (const internal::Subscribed& one : core_->Subscriptions()) all.emplace_back(core_, one.core);
+    for (const internal::Subscribed& one : core_->Subscriptions()) {
+      all.push_back(internal::Access::Make<SubscriptionReference<T>>(core_, one.core));
+    }
     return all;
   }
 
-  // Makes all attempts that are due, until none is, and gives those of functions with an executor to it. Returns how
-  // many were made here. What functions publish meanwhile is delivered, too.
+  // Makes attempts until none is due; hands those of functions with an executor to that. Messages that functions
+  // publish meanwhile are delivered, too. Returns how many attempts were made on this thread.
   std::size_t Deliver() { return core_->retry_scheduler().Deliver(); }
 
-  // When Deliver() will have something to do; absl::InfiniteFuture() if nothing waits, as things are.
+  // When Deliver() will have something to do, as far as known now; absl::InfiniteFuture() if nothing waits.
   absl::Time NextDelivery() const {
     const std::int64_t due = core_->retry_scheduler().NextDue();
     return due == internal::kForever ? absl::InfiniteFuture() : absl::FromUnixNanos(due);
   }
 
-  // Delivers whatever becomes due, asleep on the topic's clock in between: for a thread of yours. Returns when the
-  // topic is closed and nothing waits any more but for the end of a pause.
+  // Delivers whatever becomes due, and sleeps on the topic's clock in between: to be called on a thread of yours.
+  // Returns when the topic is closed and no message waits, except for the end of a pause.
   void RunDeliveries() { core_->retry_scheduler().Run(); }
 
-  // No more publishes from now on: they fail with kTopicClosed. What waits is still delivered.
+  // Makes all later publishes fail with kTopicClosed. Messages that wait are still delivered.
   void Close() noexcept { core_->Close(); }
   bool closed() const noexcept { return core_->closed(); }
 
@@ -173,7 +179,7 @@ class Topic {
   TopicStatistics Statistics() const { return core_->retry_scheduler().Sums(); }
 
   const std::string& name() const { return core_->name(); }
-  // Tells it from all other topics, as in TopicReference.
+  // Distinguishes the topic from all others; a TopicReference compares it.
   std::uint64_t identity() const { return core_->identity(); }
 
   // Whether both are handles of one topic.
@@ -183,7 +189,9 @@ class Topic {
   explicit Topic(std::shared_ptr<internal::TopicCore<T>> core) : core_(std::move(core)) {}
 
  private:
-  static absl::Status Refuse(const std::string& what) { return internal::MakeError(Error::kInvalidParameter, what); }
+  [[gnu::cold]] static absl::Status Refuse(const std::string& what) {
+    return internal::MakeError(Error::kInvalidParameter, what);
+  }
 
   absl::StatusOr<Subscription<T>> Add(std::unique_ptr<internal::Endpoint> endpoint, SubscribeOptions<T> options) {
     absl::StatusOr<FilterPolicy> filter = internal::CheckFilter(options.filter, core_->limits());
@@ -193,7 +201,7 @@ class Topic {
     if (!settings.ok()) return settings.status();
     auto core = core_->Subscribe(std::move(endpoint), *std::move(filter), *std::move(settings));
     if (!core.ok()) return core.status();
-    return Subscription<T>(core_, *std::move(core));
+    return internal::Access::Make<Subscription<T>>(core_, *std::move(core));
   }
 
   absl::StatusOr<internal::SubscriptionConfig> SettingsOf(SubscribeOptions<T> options, bool is_function) const {
@@ -214,7 +222,7 @@ class Topic {
     }
     if (options.executor && !is_function) return Refuse("an executor for a queue or a stream; only functions have one");
     if (options.dead_letters) {
-      internal::QueueBase& queue = *options.dead_letters.any();
+      internal::QueueBase& queue = *internal::Access::Core(options.dead_letters);
       if (queue.kind() != core_->kind() || queue.body_type() != &internal::kBodyType<T>) {
         return Refuse(absl::StrCat("the dead-letter queue \"", queue.name(), "\"; allowed is a ",
                                    internal::NameOf(core_->kind()), " queue with the topic's type of bodies"));
@@ -224,7 +232,8 @@ class Topic {
                                    absl::StrCat("the dead-letter queue \"", queue.name(),
                                                 "\" does not allow the topic \"", name(), "\" to send to it"));
       }
-      settings.dead_letters = std::make_shared<internal::QueueEndpoint<T>>(options.dead_letters.any());
+      settings.dead_letters =
+          std::make_shared<internal::QueueEndpoint<T>>(internal::Access::Core(options.dead_letters));
     }
     settings.max_receives_per_second = options.max_receives_per_second;
     settings.max_waiting = options.max_waiting;

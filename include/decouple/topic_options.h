@@ -1,7 +1,7 @@
-// What a topic can be told when it is created, and with a subscription; publish_options.h has what goes with a publish.
+// The options of a topic and of a subscription. Those of a publish are in publication.h.
 //
 //   auto placed = Topic<Order>::Create({.name = "placed"});
-//   placed->Subscribe(queue, {.filter = Where(&Order::price) > 100, .dead_letters = failed});
+//   auto dear = placed->Subscribe(queue, {.filter = Where(&Order::price) > 100, .dead_letters = failed});
 //
 // Names, ranges and defaults are SNS's; sizes can be lifted by `limits`.
 
@@ -29,36 +29,36 @@ namespace decouple {
 
 struct TopicOptions {
   Limits limits = Limits::Service();
-  // For those who get its messages, and for identities: ids of two topics differ if their names do, or their seeds.
+  // Shown to receivers, and distinguishes identities: the ids of two topics differ if their names or seeds do.
   std::string name = {};
-  // One seed gives one run. 0: a random one.
+  // Runs with the same seed have the same ids. 0: a random seed.
   std::uint64_t seed = 0;
-  // Must outlive the topic. Null: the system's.
+  // Must outlive the topic. Null: the system clock.
   Clock* clock = nullptr;
 };
 
 struct FifoTopicOptions {
   // A message published without a deduplication id gets the SHA-256 of its body as one; see content_hash.h.
   bool content_based_deduplication = false;
-  // SNS's FifoThroughputScope: whether ids are looked for in the whole topic, or in the message's group.
+  // SNS's FifoThroughputScope: whether duplicates are looked for in the whole topic or in the message's group.
   DeduplicationScope deduplication_scope = DeduplicationScope::kQueue;
-  // How long published messages are kept for replay: 1 … 365 days. By default not at all.
+  // How long published messages are kept for replay: 1 … 365 days. By default they are not kept.
   std::optional<absl::Duration> archive_retention = std::nullopt;
 
   Limits limits = Limits::Service();
-  // All three as for TopicOptions.
+  // These three are as for TopicOptions.
   std::string name = {};
   std::uint64_t seed = 0;
   Clock* clock = nullptr;
 };
 
-// A filter for messages with bodies of type T: a policy, what FilterPolicy::Parse() gives, or an expression. By default
-// it lets everything through. Plain values.
+// A filter for messages with bodies of type T: a policy, the result of FilterPolicy::Parse(), or an expression. By
+// default it lets every message through. A plain value.
 template <typename T>
 class SubscriptionFilter {
  public:
   SubscriptionFilter() = default;
-  // Implicit, all: so that options read {.filter = Where(&Order::price) > 100}.
+  // All are implicit, so that options read {.filter = Where(&Order::price) > 100}.
   // NOLINTBEGIN(google-explicit-constructor)
   SubscriptionFilter(FilterPolicy policy) : policy_(std::move(policy)) {}
   SubscriptionFilter(absl::StatusOr<FilterPolicy> policy) : policy_(std::move(policy)) {}
@@ -67,7 +67,7 @@ class SubscriptionFilter {
       : policy_(expression.Policy(Limits::Unlimited())) {}
   // NOLINTEND(google-explicit-constructor)
 
-  // The policy, or what is wrong with it.
+  // The policy, or the error in it.
   const absl::StatusOr<FilterPolicy>& policy() const { return policy_; }
 
  private:
@@ -79,20 +79,20 @@ struct SubscribeOptions {
   SubscriptionFilter<T> filter = {};
   // By default DeliveryPolicy() for a function, and DeliveryPolicy::OfQueues() for a queue.
   std::optional<DeliveryPolicy> delivery = std::nullopt;
-  // maxReceivesPerSecond, of functions only: at least 1.
+  // maxReceivesPerSecond, for functions only: at least 1.
   std::optional<int> max_receives_per_second = std::nullopt;
-  // A queue of T, of the topic's kind, for what could not be delivered. By default there is none.
+  // A queue of T, of the topic's kind, that gets messages which could not be delivered. By default there is none.
   QueueReference dead_letters = {};
-  // How many messages may wait for a retry, for the function's turn, or during a pause; the rest fails for good.
+  // How many messages may wait for a retry, for the function's turn, or during a pause; further ones fail permanently.
   std::int64_t max_waiting = std::numeric_limits<std::int64_t>::max();
-  // Runs the function, of functions only. Called by those who publish or deliver. By default the function runs in
-  // Topic::Deliver(), on the thread that calls that.
+  // Runs the function; for functions only. Publishing and delivering threads call it. By default the function runs
+  // within Topic::Deliver(), on the thread that calls that.
   Executor executor = {};
-  // For those who list subscriptions.
+  // For your own use, as in lists of subscriptions.
   std::string name = {};
 };
 
-// What of a FIFO topic's archive is delivered once more: what was published from `from` on, before `to`.
+// Selects the messages of a FIFO topic's archive to deliver again: those published at `from` or later and before `to`.
 struct ReplaySpan {
   absl::Time from = absl::InfinitePast();
   absl::Time to = absl::InfiniteFuture();

@@ -1,4 +1,4 @@
-// What went through a topic, and through one of its subscriptions.
+// Counts of what went through a topic, and through one of its subscriptions.
 //
 //   topic.Statistics().ForEach([](std::string_view name, double value) { plot(name, value); });
 //
@@ -16,11 +16,11 @@ struct TopicStatistics {
   std::uint64_t number_of_messages_published = 0;
   std::uint64_t publish_size = 0;  // bytes, all messages together
   std::uint64_t number_of_notifications_delivered = 0;
-  // For good: after the last retry, or at once; also those that went to a dead-letter queue.
+  // Permanent failures, after the last retry or at once, including those whose message went to a dead-letter queue.
   std::uint64_t number_of_notifications_failed = 0;
-  // By a filter, for each subscription; and of these by what: attributes that do not match, a message without any,
-  // a String.Array that is none; a body that does not match, or is not the JSON that it should be. A policy that looks
-  // at both counts under the attributes.
+  // Messages that a filter kept from a subscription, counted for each subscription; then the same by reason: attributes
+  // that do not match; a message without attributes; a String.Array that is not an array; a body that does not match; a
+  // body that should be JSON and is not. A policy that reads both is counted under the attributes.
   std::uint64_t number_of_notifications_filtered_out = 0;
   std::uint64_t number_of_notifications_filtered_out_message_attributes = 0;
   std::uint64_t number_of_notifications_filtered_out_no_message_attributes = 0;

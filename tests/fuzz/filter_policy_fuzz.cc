@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "decouple/error.h"
 #include "decouple/filter_policy.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/filter/filter_index.h"
 #include "decouple/internal/filter/filter_input.h"
 #include "decouple/internal/filter/filter_tree.h"
@@ -43,7 +44,8 @@ void TryPolicy(std::string_view text, FilterScope scope, const decouple::Message
   }
   Require(FilterPolicy::Parse(text, scope, Limits::Unlimited()).value() == *policy);
   const bool matches = policy->Matches(attributes, body);
-  const decouple::internal::FilterIndex index({policy->tree(), policy->tree()});
+  const auto* const tree = decouple::internal::Access::Tree(*policy);
+  const decouple::internal::FilterIndex index({tree, tree});
   const decouple::internal::FilterInput view(attributes, body);
   std::vector<std::uint32_t> found;
   index.ForEachMatch(view.root(), [&](std::uint32_t place) { found.push_back(place); });

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "decouple/checkpoint_store.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/group/lease_table.h"
 #include "decouple/internal/group/processor.h"
@@ -32,8 +33,8 @@ class ShardReader {
       : stream_(stream),
         shard_(std::move(shard)),
         position_(position),
-        state_(new Checkpointer::State{.table = table, .clock = stream.clock(), .lease = lease}),
-        checkpointer_(state_),
+        state_(new CheckpointerState{.table = table, .clock = stream.clock(), .lease = lease}),
+        checkpointer_(Access::Make<Checkpointer>(state_)),
         processor_(make_processor(lease.shard)) {}
 
   const HeldLease& lease() const { return state_->lease; }
@@ -99,7 +100,7 @@ class ShardReader {
   StreamCore<T>& stream_;
   const std::shared_ptr<ShardCore<T>> shard_;
   std::uint64_t position_;
-  const std::shared_ptr<Checkpointer::State> state_;
+  const std::shared_ptr<CheckpointerState> state_;
   Checkpointer checkpointer_;
   const std::unique_ptr<Processor<T>> processor_;
   std::int64_t retry_at_ = 0;

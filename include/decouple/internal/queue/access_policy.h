@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "decouple/access_policy.h"
+#include "decouple/internal/base/access.h"
 
 namespace decouple::internal {
 
@@ -22,7 +23,7 @@ class AccessPolicy {
     const auto* const some = std::get_if<AllowSenders>(&policy);
     allowed_.clear();
     if (some != nullptr) {
-      for (const TopicReference& topic : some->topics) allowed_.push_back(topic.identity());
+      for (const TopicReference& topic : some->topics) allowed_.push_back(Access::Identity(topic));
     }
     everybody_.store(some == nullptr, std::memory_order_relaxed);  // in force for deliveries that begin later
   }

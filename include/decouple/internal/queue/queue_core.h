@@ -24,6 +24,7 @@
 #include "decouple/clock.h"
 #include "decouple/delivery.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/base/event_count.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/message/message_groups.h"
@@ -135,7 +136,7 @@ class QueueCore : public QueueUpkeep<T> {
 
   // None if messages go nowhere.
   std::optional<Redrive> redrive() const {
-    QueueReference to(this->dead_letters().target());
+    auto to = Access::Make<QueueReference>(this->dead_letters().target());
     if (!to) return std::nullopt;
     return Redrive{std::move(to), static_cast<int>(this->dead_letters().max_receives())};
   }

@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/base/cache_line.h"
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/base/time_math.h"
@@ -48,7 +49,7 @@ class Receipts {
   }
 
   ReceiptHandle ReceiptOf(Message message, std::uint32_t receive) const {
-    return ReceiptHandle(identity_, store_.TicketOf(message), store_.SegmentNumberOf(message), receive);
+    return Access::Make<ReceiptHandle>(identity_, store_.TicketOf(message), store_.SegmentNumberOf(message), receive);
   }
 
   // ---- of a message that the caller holds ---------------------------------------------------------------------------
@@ -79,7 +80,7 @@ class Receipts {
   // ---- of one that a receipt names ----------------------------------------------------------------------------------
 
   absl::Status Delete(const ReceiptHandle& receipt) {
-    if (receipt.queue() != identity_) return Foreign(receipt);
+    if (Access::Queue(receipt) != identity_) return Foreign(receipt);
     Message message;
     SlotState before;
     const Found found = Find(receipt, message, before);
@@ -88,7 +89,7 @@ class Receipts {
 
   absl::Status ChangeVisibility(const ReceiptHandle& receipt, absl::Duration timeout) {
     if (absl::Status status = checks_.CheckVisibility(timeout); !status.ok()) return status;
-    if (receipt.queue() != identity_) return Foreign(receipt);
+    if (Access::Queue(receipt) != identity_) return Foreign(receipt);
     Message message;
     SlotState before;
     const Found found = Find(receipt, message, before);
@@ -104,16 +105,17 @@ class Receipts {
       Found found = Found::kGone;
       {
         const RcuReadGuard section;
-        const auto place = store_.lane().FindByNumber(receipt.segment(), receipt.ticket());
+        const auto place = store_.lane().FindByNumber(Access::Segment(receipt), Access::Ticket(receipt));
         message = {place.segment, place.slot};
         if (place.slot != nullptr) {
-          found = TryFind(message, Lane::OrdinalOf(receipt.ticket()), receipt.receive(), before);
+          found = TryFind(message, Lane::OrdinalOf(Access::Ticket(receipt)), Access::Receive(receipt), before);
         }
       }
       if (found == Found::kGone && store_.moved_messages() != nullptr) {
-        store_.moved_messages()->Find(receipt.ticket(), [&](Message moved) {
+        store_.moved_messages()->Find(Access::Ticket(receipt), [&](Message moved) {
           message = moved;
-          found = TryFind(moved, moved.segment->ordinal.load(std::memory_order_relaxed), receipt.receive(), before);
+          found =
+              TryFind(moved, moved.segment->ordinal.load(std::memory_order_relaxed), Access::Receive(receipt), before);
         });
       }
       if (found != Found::kBusy) return found;

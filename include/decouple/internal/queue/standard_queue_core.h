@@ -15,6 +15,7 @@
 #include "decouple/clock.h"
 #include "decouple/delivery.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/base/asymmetric_fence.h"
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/base/time_math.h"
@@ -67,7 +68,7 @@ class StandardQueueCore final : public StandardSender<T> {
       return ReceiveClaimed(*local, slot);
     local->counts.received.Add(1);
     const SlotState received = Store::LeaseReady(*slot, beside[place], now, visible_at);
-    return ReceiveResult<T>(std::in_place, this, Message{segment, slot}, received);
+    return Access::Make<ReceiveResult<T>>(std::in_place, this, Message{segment, slot}, received);
   }
 
   ReceiveResult<T> Receive(const ReceiveOptions& options) override {
@@ -139,8 +140,8 @@ class StandardQueueCore final : public StandardSender<T> {
     LeaseTimes* times = known.cursor.receive_cold_fields + claimed.place;
     const auto lease_young = [&](Delivery<T>* place) {
       for (; slot != end && !Store::IsAgeing(*slot, visible_at, retention); ++slot, ++times, ++place) {
-        ::new (static_cast<void*>(place))
-            Delivery<T>(this, {segment, slot}, Store::LeaseReady(*slot, *times, now, visible_at));
+        Access::MakeAt<Delivery<T>>(place, this, Message{segment, slot},
+                                    Store::LeaseReady(*slot, *times, now, visible_at));
       }
       return place;
     };

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "decouple/batch.h"
 #include "decouple/clock.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/base/asymmetric_fence.h"
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/base/time_math.h"
@@ -128,7 +129,7 @@ class StandardSender : public QueueCore<T> {
     if (store_.lane().MaybeSkipped(ticket) || store_.visible().HasWaitersAfterFence()) [[unlikely]]
       AnnounceRun(*local, ticket, n);
     WorkOffAfter(*local, ticket + n, n, now);
-    return SentBatch(this->identity(), ticket, n);
+    return Access::Make<SentBatch>(this->identity(), ticket, n);
   }
 
   absl::StatusOr<SendBatchResults> SendBatch(std::span<SendBatchEntry<T>> entries) final {
@@ -261,7 +262,7 @@ class StandardSender : public QueueCore<T> {
     if (!status.ok()) return status;
     SendBatchResults results;
     for (T& body : bodies) results.push_back(Send(std::move(body)));
-    return SentBatch(std::move(results));
+    return Access::Make<SentBatch>(std::move(results));
   }
 
   [[gnu::noinline]] Acceptance EnqueueSlow(const TopicDelivery& published) {

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "decouple/clock.h"
 #include "decouple/hash_key.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/base/call_guard.h"
 #include "decouple/internal/message/shared_body.h"
 #include "decouple/internal/message/topic_delivery.h"
@@ -69,7 +70,7 @@ class QueueTarget final : public PushTarget<T> {
 
  private:
   bool Deliver(ShardId shard, const Record<T>& record) {
-    BodyReference body = record.Share();
+    BodyReference body = Access::Share(record);
     TopicDelivery published;
     published.body = body.get();
     published.clock = &clock_;

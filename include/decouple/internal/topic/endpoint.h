@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/message/shared_body.h"
 #include "decouple/internal/message/topic_delivery.h"
 #include "decouple/internal/queue/queue_base.h"
@@ -139,7 +140,7 @@ class FunctionEndpoint final : public Endpoint {
     const T& body = *static_cast<const T*>(published.body->body());
     const Outcome outcome = RunGuarded([&] {
       if constexpr (std::is_invocable_v<Function&, const Notification<T>&>) {
-        return Call(Notification<T>(body, *published.body->publication(), attempt));
+        return Call(Access::Make<Notification<T>>(body, *published.body->publication(), attempt));
       } else {
         return Call(body);
       }

@@ -24,6 +24,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "decouple/filter_policy.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/filter/filter_index.h"
 #include "decouple/internal/filter/filter_input.h"
@@ -60,7 +61,7 @@ class SubscriptionSnapshot {
           unfiltered_.push_back(place);
         } else {
           filtered_.push_back(place);
-          policies.push_back(members_[place].filter.tree());
+          policies.push_back(Access::Tree(members_[place].filter));
         }
       }
       index_ = FilterIndex(std::move(policies));

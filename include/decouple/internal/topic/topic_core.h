@@ -21,6 +21,7 @@
 #include "absl/time/time.h"
 #include "decouple/clock.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/base/identity.h"
 #include "decouple/internal/filter/filter_input.h"
 #include "decouple/internal/message/shared_body.h"
@@ -83,14 +84,7 @@ class TopicCore : public TopicBase {
   }
 
   Publication PublicationOf(PublishOptions&& options) const {
-    return {.id = {},
-            .sequence_number = std::nullopt,
-            .published_at = {},
-            .subject = std::move(options.subject),
-            .attributes = std::move(options.attributes),
-            .group = std::move(options.group),
-            .deduplication_id = std::move(options.deduplication_id),
-            .topic_name = this->name_};
+    return Access::Make<Publication>(std::move(options), this->name_);
   }
 
   // Of a payload that is complete.

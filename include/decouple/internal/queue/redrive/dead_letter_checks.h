@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/queue/queue_config.h"
 #include "decouple/redrive_policy.h"
@@ -38,7 +39,7 @@ inline absl::Status CheckSameSort(Error error, const char* what, const QueueBase
 // one may end with its last handle, and the user's code runs then: so it is given to the caller.
 inline absl::Status LinkDeadLetters(QueueBase& queue, const Redrive& redrive, std::shared_ptr<QueueBase>& former) {
   constexpr auto kError = Error::kInvalidAttributeValue;
-  const std::shared_ptr<QueueBase>& target = redrive.to.any();
+  const std::shared_ptr<QueueBase>& target = Access::Core(redrive.to);
   if (target != nullptr) {
     absl::Status status = CheckNumber(kError, "maximum of receives", redrive.max_receives, 1, kMostReceives);
     status.Update(CheckSameSort(kError, "the dead-letter queue", queue, *target));
@@ -67,7 +68,7 @@ inline void ApplyAllowPolicy(QueueBase& queue, const RedriveAllowPolicy& policy)
   std::optional<std::vector<std::uint64_t>> allowed;
   if (!std::holds_alternative<AllowAllSources>(policy)) allowed.emplace();
   if (const auto* const by_queue = std::get_if<AllowSources>(&policy)) {
-    for (const QueueReference& source : by_queue->sources) allowed->push_back(source.any()->identity());
+    for (const QueueReference& source : by_queue->sources) allowed->push_back(Access::Core(source)->identity());
   }
   queue.dead_letters().SetAllowed(std::move(allowed));
 }

@@ -56,7 +56,7 @@ TEST_CASE("an attribute's type is String, Number or Binary, with an optional suf
   CHECK_FALSE(IsValid({{"a", AttributeValue("x").WithSuffix(std::string(250, 'a'))}}));
 }
 
-TEST_CASE("an attribute's value is not empty, and a number is one") {
+TEST_CASE("an attribute's value must not be empty, and a Number must be a number") {
   CHECK_FALSE(IsValid({{"a", ""}}));
   CHECK_FALSE(IsValid({{"a", AttributeValue::Binary("")}}));
   CHECK(IsValid({{"a", AttributeValue::Number("-1e9")}}));
@@ -65,7 +65,7 @@ TEST_CASE("an attribute's value is not empty, and a number is one") {
   CHECK_FALSE(IsValid({{"a", std::numeric_limits<double>::infinity()}}));
 }
 
-TEST_CASE("no name is given twice") {
+TEST_CASE("attributes with the same name twice are refused") {
   CHECK_FALSE(IsValid({{"a", 1}, {"a", 2}}));
   MessageAttributes attributes;
   attributes.Set("a", 1);
@@ -75,7 +75,7 @@ TEST_CASE("no name is given twice") {
   CHECK(attributes.Find("b") == nullptr);
 }
 
-TEST_CASE("attributes count their names, types and values") {
+TEST_CASE("the size of attributes counts names, types and values") {
   CHECK(MessageAttributes().bytes() == 0);
   CHECK(MessageAttributes({{"name", "value"}, {"n", 10}}).bytes() == 4 + 6 + 5 + 1 + 6 + 2);
 }

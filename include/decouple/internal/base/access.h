@@ -1,0 +1,89 @@
+// The one friend of the public classes: by it the library makes their objects and reaches what is not for users.
+//
+//   friend struct internal::Access;                             // in the public class
+//
+//   auto iterator = Access::Make<ShardIterator<T>>(core, shard, position);
+//   const auto& core = Access::Core(queue);
+//
+// It names no public type, so every header may include it. All functions compile to the access itself.
+
+#ifndef DECOUPLE_INTERNAL_BASE_ACCESS_H_
+#define DECOUPLE_INTERNAL_BASE_ACCESS_H_
+
+#include <new>
+#include <utility>
+
+namespace decouple::internal {
+
+struct Access {
+  // An object by a private constructor.
+  template <typename Object, typename... Arguments>
+  [[gnu::always_inline]] static constexpr Object Make(Arguments&&... arguments) {
+    return Object(std::forward<Arguments>(arguments)...);
+  }
+
+  // The same at `place`, which is memory for an Object.
+  template <typename Object, typename... Arguments>
+  [[gnu::always_inline]] static Object* MakeAt(void* place, Arguments&&... arguments) {
+    return ::new (place) Object(std::forward<Arguments>(arguments)...);
+  }
+
+  // Of a Queue<T>, a QueueReference or a Stream<T>: a shared pointer to what it is a handle of. Valid as long as the
+  // handle.
+  template <typename Handle>
+  [[gnu::always_inline]] static const auto& Core(const Handle& handle) {
+    return handle.core_;
+  }
+
+  // Of a TopicReference.
+  template <typename Reference>
+  [[gnu::always_inline]] static auto Identity(const Reference& reference) {
+    return reference.identity_;
+  }
+
+  // Of a ReceiptHandle, which is opaque to all but its queue.
+  template <typename Receipt>
+  [[gnu::always_inline]] static constexpr auto Queue(const Receipt& receipt) {
+    return receipt.queue_;
+  }
+  template <typename Receipt>
+  [[gnu::always_inline]] static constexpr auto Ticket(const Receipt& receipt) {
+    return receipt.ticket_;
+  }
+  template <typename Receipt>
+  [[gnu::always_inline]] static constexpr auto Segment(const Receipt& receipt) {
+    return receipt.segment_;
+  }
+  template <typename Receipt>
+  [[gnu::always_inline]] static constexpr auto Receive(const Receipt& receipt) {
+    return receipt.receive_;
+  }
+
+  // Of a Record: its body, with a reference that is the caller's.
+  template <typename Record>
+  static auto Share(const Record& record) {
+    return record.Share();
+  }
+
+  // Of a FilterPolicy: its tree; null lets all messages through.
+  template <typename Policy>
+  static auto Tree(const Policy& policy) {
+    return policy.tree();
+  }
+
+  // A FilterPolicy of a tree that is within `limits`, else an error.
+  template <typename Policy, typename Tree, typename Limits>
+  static auto PolicyOf(Tree tree, const Limits& limits) {
+    return Policy::Of(std::move(tree), limits);
+  }
+
+  // Whether a FilterPolicy's tree is within `limits`.
+  template <typename Policy, typename Limits>
+  static auto CheckSize(const Policy& policy, const Limits& limits) {
+    return Policy::CheckSize(*policy.tree(), limits);
+  }
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_BASE_ACCESS_H_

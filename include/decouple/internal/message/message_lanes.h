@@ -150,9 +150,10 @@ class MessageLanes : public MessageContent<T> {
     return metadata == nullptr || !metadata->is_moved ? message.segment->number() : MovedMessages<T>::kSegmentNumber;
   }
 
-  // Notified when messages became visible.
+  // Notified when messages became visible, and when the earliest deadline became earlier, as sleepers wait for that,
+  // too.
   EventCount& visible() { return visible_; }
-  // Notified when messages were removed, if WatchForRoom() asked for it.
+  // Notified when messages were removed, if WatchForRoom() asked for it, and by the sweep (timeout_sweep.h).
   EventCount& room() { return room_; }
 
   // From now on a removal also notifies room(), or visible() respectively. A removal that did not see the watcher is

@@ -61,8 +61,8 @@ TEST_CASE("revoking the bias waits for the read sections in which it was given")
   holder.join();
 }
 
-// One thread sends, receives and deletes, one and ten messages at a time, while another runs interfere() again and again.
-// Then the messages that are left are received and deleted, and the queue is empty.
+// One thread sends, receives and deletes, one and ten messages at a time, while another runs interfere() again and
+// again. Then the messages that are left are received and deleted, and the queue is empty.
 template <typename Interfere>
 void DeleteDuring(StandardQueue<int>& queue, int messages, Interfere interfere) {
   std::atomic<bool> done{false};

@@ -1,4 +1,4 @@
-// What happens when a body is destroyed is the user's: it may use queues.
+// The destructor of a body is user code, which may use queues.
 
 #include <memory>
 #include <utility>
@@ -51,7 +51,7 @@ TEST_CASE("a body may hold a handle of its own queue") {
   auto delivery = ReceiveOne(*queue);
   REQUIRE(delivery.Delete().ok());
   queue.reset();
-  CHECK(delivery.body().queue != nullptr);  // it goes with the delivery, and the queue with it
+  CHECK(delivery.body().queue != nullptr);  // the body ends with the delivery, and the queue with it
 }
 
 }  // namespace decouple::testing

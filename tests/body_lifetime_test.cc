@@ -38,7 +38,7 @@ TEST_CASE("deliveries may end on other threads than the queue's handles") {
 }
 
 CONFORMANCE_TEST(
-    "a body that was shared by queues ends with the last that needs it, though it lies in its own queue again") {
+    "a body that queues share ends with its last user, even after the message came back to its first queue") {
   using Queue = typename QueueKind<TestType>::template Of<std::shared_ptr<int>>;
   ManualClock clock;
   const auto counted = std::make_shared<int>(1);
@@ -46,7 +46,7 @@ CONFORMANCE_TEST(
     auto dead = Make<Queue>(clock);
     auto live = Make<Queue>(clock, {.redrive = Redrive{.to = dead, .max_receives = 1}});
     SendAll(live, counted);
-    const auto shown = ReceiveOne(live);  // so that the body stays where it is, wherever its message goes
+    const auto shown = ReceiveOne(live);  // so that the body stays in its slot, wherever the message goes
     clock.Advance(Seconds(30));
     REQUIRE(ReceivesNothing(live));
     REQUIRE(dead.StartMessageMoveTask()->Step() == MessageMoveStatus::kCompleted);

@@ -16,7 +16,7 @@ void SendOf(Queue& queue, const std::string& group, int n) {
 
 std::string GroupOfNext(Queue& queue) { return std::string(ReceiveOne(queue).group()); }
 
-// Makes `group` noisy: so many of it are in flight, and so many more wait.
+// Makes `group` noisy: 30 messages of it are in flight, and `waiting` more are visible.
 void MakeNoisy(Queue& queue, const std::string& group, int waiting) {
   SendOf(queue, group, 30 + waiting);
   for (int i = 0; i < 30; ++i) REQUIRE(GroupOfNext(queue) == group);
@@ -41,7 +41,7 @@ TEST_CASE("messages without a group have none") {
   CHECK(GroupOfNext(queue).empty());
 }
 
-TEST_CASE("quiet fair_scheduler and messages without a group are served in the order of sending") {
+TEST_CASE("messages of quiet tenants and messages without a group are served in the order of sending") {
   ManualClock clock;
   auto queue = Make<Queue>(clock);
   REQUIRE(queue.Send(0, {.group = "a"}).ok());
@@ -53,7 +53,7 @@ TEST_CASE("quiet fair_scheduler and messages without a group are served in the o
   CHECK(queue.Counts() == MessageCounts{.in_flight = 5});
 }
 
-TEST_CASE("messages of quiet fair_scheduler come before those of a noisy one") {
+TEST_CASE("messages of quiet tenants come before those of a noisy one") {
   ManualClock clock;
   auto queue = Make<Queue>(clock);
   MakeNoisy(queue, "noisy", 100);
@@ -86,12 +86,12 @@ TEST_CASE("a tenant with a tenth of what is in flight is not noisy, with more it
   CHECK(queue.Statistics().approximate_number_of_noisy_groups == 1);
 }
 
-TEST_CASE("of several noisy fair_scheduler the one with the fewest in flight is served first") {
+TEST_CASE("of several noisy tenants the one with the fewest messages in flight is served first") {
   ManualClock clock;
   auto queue = Make<Queue>(clock);
   SendOf(queue, "a", 80);
   SendOf(queue, "b", 80);
-  // All of a's first, as it is older, until it is noisy; then b's; then both in turn.
+  // First all of a's, which is older, until it is noisy; then b's; then both in turn.
   std::map<std::string, int> in_flight;
   for (int i = 0; i < 100; ++i) ++in_flight[GroupOfNext(queue)];
   CHECK(in_flight["a"] == 50);
@@ -127,7 +127,7 @@ TEST_CASE("a tenant is quiet again after five minutes without a send") {
   clock.Advance(kOneNanosecond);
   CHECK(queue.Statistics().approximate_number_of_noisy_groups == 0);
   SendOf(queue, "quiet", 1);
-  // The send of another does not make it noisy; older as it is, it comes first.
+  // Another tenant's send does not make it noisy again; as its message is older, it comes first.
   CHECK(GroupOfNext(queue) == "noisy");
 }
 
@@ -159,7 +159,7 @@ TEST_CASE("a message with a group comes back, is hidden again and deleted like a
   CHECK(again.receive_count() == 2);
   CHECK(again.group() == "a");
   REQUIRE(again.Release().ok());
-  REQUIRE(again.Delete().ok());  // while it is listed with its tenant
+  REQUIRE(again.Delete().ok());  // while it is queued with its tenant
   CHECK(again.group() == "a");
   CHECK(ReceivesNothing(queue));
   CHECK(queue.Counts() == MessageCounts{});
@@ -184,7 +184,7 @@ TEST_CASE("messages with a group can be delayed, expire and be purged") {
   CHECK(ReceivesNothing(queue));
 }
 
-TEST_CASE("of a tenant too, a message received three times goes to the back") {
+TEST_CASE("a tenant's message that was received three times goes to the back, too") {
   ManualClock clock;
   auto queue = Make<Queue>(clock);
   SendOf(queue, "a", 1);

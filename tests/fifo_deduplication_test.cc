@@ -1,4 +1,4 @@
-// FIFO queues: what is a duplicate, and what a repeated receive gives.
+// FIFO queues: which sends are duplicates, what a repeated receive returns, and the quota of calls.
 
 #include <cstddef>
 #include <cstdint>
@@ -37,23 +37,23 @@ TEST_CASE("a duplicate is accepted, not enqueued, and answers with the first one
   CHECK(only.sequence_number() == first->sequence_number);
 }
 
-TEST_CASE("it stays a duplicate when the first is received and deleted, for five minutes from the first send") {
+TEST_CASE("a send stays a duplicate when the first is received and deleted, for five minutes from the first send") {
   ManualClock clock;
   auto queue = Make<Fifo>(clock);
   const auto first = SendId(queue, "x", "a", "1");
   REQUIRE(ReceiveOne(queue).Delete().ok());
   clock.Advance(Minutes(4));
-  CHECK(SendId(queue, "x", "a", "1")->message_id == first->message_id);  // which prolongs nothing
+  CHECK(SendId(queue, "x", "a", "1")->message_id == first->message_id);  // a duplicate prolongs nothing
   clock.Advance(Minutes(1) - kOneNanosecond);
   CHECK(SendId(queue, "x", "a", "1")->message_id == first->message_id);
   CHECK(queue.Counts().total() == 0);
   clock.Advance(kOneNanosecond);
-  const auto anew = SendId(queue, "x", "a", "1");
-  CHECK(anew->message_id != first->message_id);
-  CHECK(anew->sequence_number > first->sequence_number);
+  const auto again = SendId(queue, "x", "a", "1");
+  CHECK(again->message_id != first->message_id);
+  CHECK(again->sequence_number > first->sequence_number);
   CHECK(queue.Counts().ready == 1);
   clock.Advance(Minutes(5) - kOneNanosecond);
-  CHECK(SendId(queue, "x", "a", "1")->message_id == anew->message_id);
+  CHECK(SendId(queue, "x", "a", "1")->message_id == again->message_id);
 }
 
 TEST_CASE("five minutes are five minutes, however much is forgotten at once") {
@@ -80,7 +80,7 @@ TEST_CASE("deduplication ids count in the whole queue, or in a group if the scop
   CHECK(SendId(by_group, "x", "a", "1")->message_id == first->message_id);
 }
 
-TEST_CASE("what was sent before a change of scope counts by the new one") {
+TEST_CASE("sends before a change of scope count by the new one") {
   ManualClock clock;
   auto queue = Make<Fifo>(clock, {.deduplication_scope = DeduplicationScope::kMessageGroup});
   const auto in_a = SendId(queue, "x", "a", "1");
@@ -126,7 +126,7 @@ TEST_CASE("a deduplication id is 1 to 128 letters, digits and punctuation, and m
   CHECK(SendId(queue, "x", "a", std::string(128, '~').c_str()).ok());
 }
 
-TEST_CASE("what a full queue refuses of a batch stays as it was, and its id and group are as if it had never been") {
+TEST_CASE("what a full queue refuses of a batch stays as it was, and leaves no trace of its id and group") {
   ManualClock clock;
   auto queue = Make<Fifo>(clock, {.capacity = Capacity{.messages = 1}});
   const std::string long_group(100, 'g');
@@ -234,7 +234,7 @@ struct Order {
   friend void DecoupleHashContent(const Order& order, ContentHash& hash) { hash.Add(order.id).Add(order.customer); }
 };
 
-TEST_CASE("a type of one's own says what its content is") {
+TEST_CASE("a user's type says what its content is") {
   ManualClock clock;
   auto queue = Make<FifoQueue<Order>>(clock, {.content_based_deduplication = true});
   const auto first = queue.Send(Order{1, "ann", 0.5}, {.group = "a"});
@@ -259,7 +259,7 @@ TEST_CASE("different ids are different, though the table of a million of them kn
     if (turn.TryRemember(0, ticket)) turn.Succeed(ticket = sent++);
     return ticket;
   };
-  constexpr std::uint64_t kIds = 1'000'000;  // of which some pairs have that part in common
+  constexpr std::uint64_t kIds = 1'000'000;  // some pairs of them have that part in common
   for (std::uint64_t i = 0; i < kIds; ++i) {
     if (once(std::to_string(i)) != i) FAIL(i << " was taken for another");
   }
@@ -277,7 +277,7 @@ TEST_CASE("parts of a content do not run into each other") {
 
 // ---- receive attempts ----------------------------------------------------------------------------------------------
 
-TEST_CASE("the same attempt gives the same messages and receipts, with visibility restarted") {
+TEST_CASE("the same attempt returns the same messages and receipts, with visibility restarted") {
   ManualClock clock;
   auto queue = Make<Fifo>(clock);
   for (const char* id : {"1", "2", "3"}) REQUIRE(SendId(queue, id, "a", id).ok());
@@ -299,7 +299,7 @@ TEST_CASE("the same attempt gives the same messages and receipts, with visibilit
   CHECK(queue.Counts().in_flight == 0);
 }
 
-TEST_CASE("both deliveries of a repeated attempt can go, in any order") {
+TEST_CASE("both deliveries of a repeated attempt can end, in any order") {
   ManualClock clock;
   auto queue = Make<Fifo>(clock);
   REQUIRE(SendId(queue, "x", "a", "1").ok());
@@ -312,7 +312,7 @@ TEST_CASE("both deliveries of a repeated attempt can go, in any order") {
   CHECK(queue.Receive({.attempt_id = "attempt"})->empty());
 }
 
-TEST_CASE("an attempt of which one message changed its state is made anew") {
+TEST_CASE("an attempt of which one message has changed its state receives again") {
   ManualClock clock;
   auto queue = Make<Fifo>(clock);
   for (const char* id : {"1", "2"}) REQUIRE(SendId(queue, id, id, id).ok());
@@ -331,15 +331,15 @@ TEST_CASE("an attempt of which one message changed its state is made anew") {
   }
   SECTION("released") {
     REQUIRE((*first)[0].Release().ok());
-    const auto anew = queue.Receive(attempt);
-    REQUIRE(anew->size() == 1);
-    CHECK(anew->front().receive_count() == 2);
+    const auto again = queue.Receive(attempt);
+    REQUIRE(again->size() == 1);
+    CHECK(again->front().receive_count() == 2);
   }
   SECTION("timed out") {
     clock.Advance(Seconds(30));
-    const auto anew = queue.Receive(attempt);
-    REQUIRE(anew->size() == 2);
-    CHECK(anew->front().receive_count() == 2);
+    const auto again = queue.Receive(attempt);
+    REQUIRE(again->size() == 2);
+    CHECK(again->front().receive_count() == 2);
   }
 }
 
@@ -358,7 +358,7 @@ TEST_CASE("another attempt id, or the same after five minutes, is another attemp
 
 // ---- quota ---------------------------------------------------------------------------------------------------------
 
-TEST_CASE("a quota of calls refuses what is beyond it, each kind of call for itself") {
+TEST_CASE("a quota of calls refuses the calls beyond it, each kind of call for itself") {
   ManualClock clock;
   auto queue = Make<FifoQueue<int>>(clock, {.max_calls_per_second = QueueOptions::kServiceCallsPerSecond});
   for (int i = 0; i < 300; ++i) REQUIRE(Send(queue, i).ok());

@@ -13,7 +13,7 @@
 namespace decouple::testing {
 
 constexpr int kGroups = 1'000'000;
-// Of what was 600 MiB, for the next backlog: 16 of segments and what messages have beside them, and texts of these.
+// Of what was 600 MiB, kept for the next backlog: 16 of segments and their metadata, and the strings of these.
 constexpr std::int64_t kKeptWarm = 24 * kMebibyte;
 
 void SendIntoEachGroup(FifoQueue<int>& queue) {
@@ -33,7 +33,7 @@ int DeleteAll(FifoQueue<int>& queue) {
   return deleted;
 }
 
-TEST_CASE("a send with a short id into a group with a short name is remembered in a hundred bytes at most") {
+TEST_CASE("a send with a short id into a group with a short name is remembered in at most a hundred bytes") {
   ManualClock clock;
   auto queue = Make<FifoQueue<int>>(clock);
   constexpr int kSends = 1'000'000;
@@ -52,7 +52,7 @@ TEST_CASE("groups without messages, and deduplication ids after five minutes, ta
   auto queue = Make<FifoQueue<int>>(clock);
   const std::int64_t before = HeapBytes();
   SendIntoEachGroup(queue);
-  CHECK(HeapBytes() - before > 400 * kMebibyte);  // it was there
+  CHECK(HeapBytes() - before > 400 * kMebibyte);  // the backlog was there
   CHECK(DeleteAll(queue) == kGroups);
   const std::int64_t with_ids = HeapBytes() - before;
   clock.Advance(Minutes(5) - kOneNanosecond);

@@ -1,4 +1,4 @@
-// A FIFO queue beside a plain model of one: the same random operations on both, and the same outcome each time.
+// A FIFO queue against a plain model of one: the same random operations on both, and the same outcome each time.
 
 #include <algorithm>
 #include <cstdint>
@@ -16,8 +16,8 @@
 
 namespace decouple::testing {
 
-// What SEMANTICS says of a FIFO queue, in the plainest way: lists of messages, and times compared with now. Which group
-// comes next is the queue's own business.
+// The rules of a FIFO queue in the plainest way: lists of messages, and times compared with now. The model leaves open
+// which group comes next.
 class FifoModel {
  public:
   struct Message {
@@ -45,7 +45,7 @@ class FifoModel {
     groups_[group].push_back({body, group, now, now + delay, {}, 0});
   }
 
-  // Null if it is gone.
+  // Null if the message is gone.
   Message* Find(int body) {
     for (auto& [name, messages] : groups_) {
       for (Message& message : messages) {
@@ -61,7 +61,7 @@ class FifoModel {
     }
   }
 
-  // What is past its retention.
+  // Removes the messages that are past their retention.
   void Forget(absl::Time now) {
     for (auto& [name, messages] : groups_) {
       std::erase_if(messages, [&](const Message& message) { return now >= message.sent_at + retention; });
@@ -73,7 +73,8 @@ class FifoModel {
     sent_.clear();
   }
 
-  // What of the group could be given at `now`, dead letters left out: those before the first that is invisible.
+  // The messages of the group that a receive at `now` may return, without dead letters: those before the first that is
+  // invisible.
   std::vector<int> Receivable(const std::string& group, absl::Time now) const {
     std::vector<int> bodies;
     for (const Message& message : groups_.at(group)) {
@@ -99,7 +100,7 @@ class FifoModel {
     return counts;
   }
 
-  // The result of the send that this one is a duplicate of.
+  // Returns the result of the send that this one is a duplicate of.
   std::optional<SendResult> FirstSend(const std::string& id, absl::Time now) const {
     const auto found = sent_.find(id);
     if (found == sent_.end() || now >= found->second.at + Minutes(5)) return std::nullopt;

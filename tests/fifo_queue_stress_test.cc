@@ -24,12 +24,14 @@ struct Numbered {
   int number;  // in the group, from 0
 };
 
-// What is seen of one group: who has which of its messages in flight and from when to when, and which are gone.
+// The observed history of one group: which receiver has which of its messages in flight and from when to when, and which
+// messages are gone.
 class WatchedGroup {
  public:
   void Expect(int messages) { gone_.resize(static_cast<std::size_t>(messages)); }
 
-  // For each message of a receive, before it is given up in any way: it was in flight at least from `since` to `until`.
+  // Called for each message of a receive before it is released or deleted: it was in flight at least from `since` to
+  // `until`.
   void Enter(int receiver, int number, absl::Time since, absl::Time until) {
     const std::lock_guard lock(mutex_);
     for (const auto& [other_number, other] : in_flight_) {
@@ -39,7 +41,7 @@ class WatchedGroup {
     if (entry.since <= since) entry = {receiver, since, until};
   }
 
-  // Before the message is released.
+  // Called before the message is released.
   void Leave(int receiver, int number) {
     const std::lock_guard lock(mutex_);
     const auto found = in_flight_.find(number);
@@ -52,13 +54,13 @@ class WatchedGroup {
     const std::lock_guard lock(mutex_);
     if (!delete_it()) return;  // too late
     in_flight_.erase(number);
-    if (gone_[static_cast<std::size_t>(number)]) return;  // somebody else's, since our timeout ended
+    if (gone_[static_cast<std::size_t>(number)]) return;  // deleted by another receiver, since our timeout ended
     if (number < last_) ++overtakings_;
     last_ = number;
     gone_[static_cast<std::size_t>(number)] = true;
   }
 
-  // Arrived in the dead-letter queue.
+  // Called when the message has arrived in the dead-letter queue.
   void Bury(int number) {
     const std::lock_guard lock(mutex_);
     if (number <= last_buried_) ++buried_overtakings_;
@@ -124,7 +126,7 @@ class FifoStress {
   static constexpr int kSenders = 2;
   static constexpr absl::Duration kTimeout = absl::Milliseconds(10);  // five minutes do not pass between two sends
 
-  // Of every second group.
+  // Sends the messages of every second group, from `sender` on.
   void SendEachTwice(int sender) {
     for (int number = 0; number < in_group_; ++number) {
       for (int group = sender; group < kGroups; group += kSenders) {
@@ -153,7 +155,7 @@ class FifoStress {
         GroupOf(delivery).Finish(delivery.body().number, [&] { return delivery.Delete().ok(); });
       }
       if (random() % 2 == 0) continue;                          // the rest comes back by itself
-      for (std::size_t i = received->size(); i > to_do; --i) {  // or at once, the last first, so that none overtakes
+      for (std::size_t i = received->size(); i > to_do; --i) {  // or at once, the last first, so that order is kept
         auto& delivery = (*received)[i - 1];
         GroupOf(delivery).Leave(receiver, delivery.body().number);
         delivery.Release().IgnoreError();
@@ -205,7 +207,7 @@ TEST_CASE("messages that fail too often leave in the order of their groups, and 
   });
 }
 
-TEST_CASE("of many sends of one id at once one is taken, and all get its result") {
+TEST_CASE("of many concurrent sends with one id one is taken, and all get its result") {
   constexpr int kThreads = 4;
   const int ids = Messages(100'000);
   FifoQueue<int> queue;

@@ -1,4 +1,4 @@
-// What is particular to FIFO queues: the order of groups, and receipts that expire.
+// What FIFO queues do that standard queues do not: the order of groups, and receipts that expire.
 
 #include <string>
 #include <vector>
@@ -9,7 +9,7 @@ namespace decouple::testing {
 
 using Fifo = FifoQueue<int>;
 
-// Bodies in this order into one group; the body is the deduplication id too.
+// Sends the bodies in this order into one group; the body is the deduplication id, too.
 void SendTo(Fifo& queue, const std::string& group, const std::vector<int>& bodies) {
   for (const int body : bodies) {
     REQUIRE(queue.Send(body, {.group = group, .deduplication_id = std::to_string(body)}).ok());
@@ -37,7 +37,7 @@ TEST_CASE("a message of a FIFO queue must have a group") {
   CHECK(queue.Send(1, {.group = std::string(128, '!'), .deduplication_id = "1"}).ok());
 }
 
-TEST_CASE("messages of a group are given in the order of sending") {
+TEST_CASE("messages of a group are received in the order of sending") {
   ManualClock clock;
   auto queue = Make<Fifo>(clock);
   SendTo(queue, "a", {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});
@@ -47,7 +47,7 @@ TEST_CASE("messages of a group are given in the order of sending") {
   CHECK(Next(queue) == std::vector<int>{11, 12});
 }
 
-TEST_CASE("while one message of a group is in flight no later one is given to anybody") {
+TEST_CASE("while one message of a group is in flight no later one is received") {
   ManualClock clock;
   auto queue = Make<Fifo>(clock);
   SendTo(queue, "a", {1, 2});
@@ -79,7 +79,7 @@ TEST_CASE("deleting one of several received does not free the rest of the group"
   CHECK(Next(queue) == std::vector<int>{4});
 }
 
-TEST_CASE("when the first is extended and the others time out, none is given until the first is visible") {
+TEST_CASE("when the first is extended and the others time out, none is received until the first is visible") {
   ManualClock clock;
   auto queue = Make<Fifo>(clock);
   SendTo(queue, "a", {1, 2, 3});
@@ -94,7 +94,7 @@ TEST_CASE("when the first is extended and the others time out, none is given unt
   CHECK(Next(queue) == std::vector<int>{1, 2, 3});
 }
 
-TEST_CASE("what is given of a group ends before the first that is invisible") {
+TEST_CASE("a receive from a group ends before its first message that is invisible") {
   ManualClock clock;
   auto queue = Make<Fifo>(clock);
   SendTo(queue, "a", {1, 2, 3});
@@ -134,7 +134,7 @@ TEST_CASE("a receive takes all it can of the first group, then of the next") {
   CHECK(Next(queue) == std::vector<int>{21});  // b has one in flight
 }
 
-TEST_CASE("a group that was served goes to the back of the line, so that none starves") {
+TEST_CASE("a group that was served goes to the back of the queue, so that none starves") {
   ManualClock clock;
   auto queue = Make<Fifo>(clock);
   SendTo(queue, "a", {1, 2, 3});
@@ -213,10 +213,10 @@ TEST_CASE("a receipt whose visibility timeout has ended can neither delete nor h
   CHECK(ErrorOf(one.Delete()) == Error::kInvalidParameterValue);
   CHECK(ErrorOf(one.ChangeVisibility(Seconds(1))) == Error::kMessageNotInflight);
   REQUIRE(again.Delete().ok());
-  CHECK(one.Delete().ok());  // what is deleted already stays so
+  CHECK(one.Delete().ok());  // a deleted message stays deleted
 }
 
-TEST_CASE("over the limit of messages in flight a receive gives nothing, and no error") {
+TEST_CASE("over the limit of messages in flight a receive returns nothing, and no error") {
   ManualClock clock;
   auto queue = Make<Fifo>(clock, {.max_in_flight = 3});
   SendTo(queue, "a", {1, 2});
@@ -228,7 +228,7 @@ TEST_CASE("over the limit of messages in flight a receive gives nothing, and no 
   CHECK(Next(queue) == std::vector<int>{12});
 }
 
-TEST_CASE("over the limit of messages in flight nothing comes one by one, either, until one is deleted") {
+TEST_CASE("over the limit of messages in flight receives of one message return nothing, either, until one is deleted") {
   ManualClock clock;
   auto queue = Make<Fifo>(clock, {.max_in_flight = 3});
   for (int i = 0; i < 5; ++i) SendTo(queue, std::to_string(i), {i});
@@ -242,12 +242,12 @@ TEST_CASE("over the limit of messages in flight nothing comes one by one, either
   CHECK(queue.Counts() == MessageCounts{.ready = 1, .in_flight = 3});
 }
 
-TEST_CASE("what is in flight only until somebody works it off makes room for whole runs of a group") {
+TEST_CASE("messages in flight whose timeout has ended make room for whole runs of a group") {
   ManualClock clock;
   constexpr int kLimit = 20;
   auto queue = Make<Fifo>(clock, {.max_in_flight = kLimit});
   int next = 100;
-  for (int i = 0; i < kLimit; ++i) {  // far from each other, so that it takes many steps to work them off
+  for (int i = 0; i < kLimit; ++i) {  // far from each other, so that the sweep takes many steps
     SendTo(queue, "held-" + std::to_string(i), {next++});
     const auto held = ReceiveOne(queue);
     for (int j = 0; i + 1 < kLimit && j < 63; ++j) {
@@ -289,7 +289,7 @@ TEST_CASE("the order of a group is kept into its dead-letter queue, whose retent
   CHECK(Next(live) == std::vector<int>{1, 2, 3, 11});
   clock.Advance(Minutes(2));
   SendTo(live, "a", {4});
-  CHECK(Next(live) == std::vector<int>{4});  // in the same call in which those before it went
+  CHECK(Next(live) == std::vector<int>{4});  // in the same call in which the ones before it went
   auto letters = *dead.Receive({.max_messages = 10});
   CHECK(BodiesOf(letters) == std::vector<int>{1, 2, 3, 11});
   CHECK(letters.front().sent_at() == clock.Now());
@@ -336,7 +336,7 @@ TEST_CASE("a purge of a FIFO queue removes whole groups") {
   CHECK(Next(queue) == std::vector<int>{4, 13});
 }
 
-TEST_CASE("deleting what one receive gave says when its timeout has ended, and deletes none of it") {
+TEST_CASE("deleting the messages of one receive fails after their timeout, and deletes none of them") {
   ManualClock clock;
   auto queue = Make<FifoQueue<int>>(clock);
   SendAll(queue, 1, 2);
@@ -347,14 +347,14 @@ TEST_CASE("deleting what one receive gave says when its timeout has ended, and d
   CHECK(queue.Counts() == MessageCounts{.ready = 2});
 }
 
-TEST_CASE("deleting what one receive gave is one call of the quota") {
+TEST_CASE("deleting the messages of one receive is one call of the quota") {
   ManualClock clock;
   auto queue = Make<FifoQueue<int>>(clock, {.max_calls_per_second = 2});
   SendAll(queue, 1, 2);
   auto received = queue.Receive({.max_messages = 2});
   REQUIRE(received->size() == 2);
   CHECK(received->Delete().ok());
-  CHECK(received->Delete().ok());  // what is gone is gone
+  CHECK(received->Delete().ok());  // deleting what is gone succeeds
   CHECK(ErrorIn(received->Delete()) == Error::kRequestThrottled);
 }
 

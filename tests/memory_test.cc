@@ -15,9 +15,9 @@
 
 namespace decouple::testing {
 
-TEST_CASE("a message takes 19 bytes beside its body while it waits, and 35 while it is in flight") {
+TEST_CASE("a message takes 19 bytes besides its body while it waits, and 35 while it is in flight") {
   ManualClock clock;
-  constexpr std::int64_t kMessages = 10'000'000;  // so many that two megabytes are no matter (huge_page_pool.h)
+  constexpr std::int64_t kMessages = 10'000'000;  // so many that two megabytes do not matter (huge_page_pool.h)
   auto queue = Make<StandardQueue<std::int64_t>>(clock, {.limits = Limits::Unlimited()});
   const std::int64_t before = ResidentBytes();
   for (std::int64_t i = 0; i < kMessages; ++i) {
@@ -38,7 +38,7 @@ TEST_CASE("a drained backlog of ten million messages leaves at most 64 MiB behin
   for (int i = 0; i < kMessages; ++i) {
     if (!queue.Send(i).ok()) std::abort();
   }
-  CHECK(ResidentBytes() - before > 100 * kMebibyte);  // it was there
+  CHECK(ResidentBytes() - before > 100 * kMebibyte);  // the backlog was there
   int received = 0;
   for (auto deliveries = queue.Receive({.max_messages = 10}); !deliveries->empty();
        deliveries = queue.Receive({.max_messages = 10})) {
@@ -64,7 +64,7 @@ TEST_CASE("a backlog that is received and deleted takes no more memory than it h
     if (deliveries->size() != 1 || !deliveries->front().Delete().ok()) std::abort();
   }
   CHECK(queue.Counts().total() == 0);
-  CHECK(ResidentBytes() - waiting <= kMebibyte);  // six, if each kept the 16 bytes that it had in flight
+  CHECK(ResidentBytes() - waiting <= kMebibyte);  // it would be six, if each kept its 16 bytes of lease times
 }
 
 TEST_CASE("a backlog that expires or is purged leaves as little behind") {
@@ -145,7 +145,8 @@ TEST_CASE("of ten messages of a FIFO queue, whose groups come and go, at most tw
   ManualClock clock;
   auto queue = Make<FifoQueue<int>>(clock);
   constexpr int kMessages = 10'000;
-  const auto cycle = [&](int from) {  // so long that all before are forgotten as sends, for which the memory is
+  // Long enough that the sends of the cycle before are forgotten, and their memory is used again.
+  const auto cycle = [&](int from) {
     for (int i = from; i < from + kMessages; ++i) {
       if (!queue.Send(i, {.group = std::to_string(i % 500), .deduplication_id = std::to_string(i)}).ok()) std::abort();
       clock.Advance(absl::Milliseconds(31));
@@ -178,7 +179,7 @@ TEST_CASE("a backlog of a FIFO queue that comes again finds the memory of the on
   const std::uint64_t before = Allocations();
   round();
   INFO(Allocations() - before << " allocations");
-  CHECK(Allocations() - before <= kMessages / 100 * 12);  // for what it remembers of sends
+  CHECK(Allocations() - before <= kMessages / 100 * 12);  // for the sends that it remembers
 }
 
 TEST_CASE("messages that time out and come back take no more memory than their backlog") {

@@ -1,4 +1,4 @@
-// Who sees to it that messages go once their retention is over.
+// Which calls remove the messages that are past their retention.
 
 #include <utility>
 
@@ -6,7 +6,7 @@
 
 namespace decouple::testing {
 
-// Counts those that are alive.
+// Counts its objects that are alive.
 class Counted {
  public:
   explicit Counted(int* alive) : alive_(alive) { ++*alive_; }
@@ -19,7 +19,7 @@ class Counted {
   int* alive_;
 };
 
-TEST_CASE("senders alone see to it that what has expired goes") {
+TEST_CASE("sends alone remove the messages that have expired") {
   ManualClock clock;
   int alive = 0;
   auto queue = Make<StandardQueue<Counted>>(clock, {.retention = Hours(1)});
@@ -27,21 +27,21 @@ TEST_CASE("senders alone see to it that what has expired goes") {
     for (int i = 0; i < n; ++i) REQUIRE(queue.Send(Counted(&alive)).ok());
   };
   constexpr int kMany = 6'400;
-  constexpr int kRest = 128;  // that a sender notices later
+  constexpr int kRest = 128;  // a send notices so many expired messages late, at most
   send(kMany);
   clock.Advance(Hours(1) - kOneNanosecond);
   send(kMany);
   CHECK(alive == 2 * kMany);
-  clock.Advance(kOneNanosecond);  // the first are over
+  clock.Advance(kOneNanosecond);  // the first ones expire
   send(kMany);
   CHECK(alive >= 2 * kMany);
   CHECK(alive <= 2 * kMany + kRest);
-  clock.Advance(Hours(1) - kOneNanosecond);  // the second, too, but not the third, which was sent a nanosecond later
+  clock.Advance(Hours(1) - kOneNanosecond);  // the second, too, but not the third, sent a nanosecond later
   send(2 * kMany);
   CHECK(alive >= 3 * kMany);
   CHECK(alive <= 3 * kMany + kRest);
   REQUIRE(queue.SetAttributes({.retention = Minutes(1)}).ok());
-  clock.Advance(Minutes(1));  // by what it is now
+  clock.Advance(Minutes(1));  // the new retention holds for all
   send(2 * kMany);
   CHECK(alive <= 2 * kMany + kRest);
 }

@@ -1,8 +1,8 @@
-// A FIFO queue: how it takes messages in, each deduplication id once, and keeps the order of their groups.
+// A FIFO queue: takes each deduplication id once, and keeps the messages of each group in order.
 //
-// The locks of a send, in this order: the shard of its deduplication id, then the shard of its group (message_groups.h).
-// Two sends wait for each other only if they fall into the same of the 32 shards of either. Then the message is
-// written and published as in a standard queue.
+// Lock order of a send: first the shard of its deduplication id (deduplication.h), then the shard of its group
+// (message_groups.h). Two sends wait for each other only if they fall into the same of the 32 shards of either. Then
+// the message is written and published as in a standard queue.
 
 #ifndef DECOUPLE_INTERNAL_FIFO_FIFO_QUEUE_CORE_H_
 #define DECOUPLE_INTERNAL_FIFO_FIFO_QUEUE_CORE_H_
@@ -70,7 +70,7 @@ class FifoQueueCore final : public QueueCore<T> {
     if (this->quota_->counted() == FifoThroughputLimit::kPerQueue) {
       if (absl::Status status = TakeSend({}); !status.ok()) return status;
     }
-    absl::InlinedVector<Keys, 10> keys;  // sought for all before the first is sent, so they come together
+    absl::InlinedVector<Keys, 10> keys;  // all before the first is sent, so that their prefetches overlap
     for (const SendBatchEntry<T>& entry : entries) keys.push_back(Prefetch(entry.options));
     for (std::size_t i = 0; i < entries.size(); ++i) {
       auto& result = (*results)[i];
@@ -86,7 +86,8 @@ class FifoQueueCore final : public QueueCore<T> {
     return results;
   }
 
-  // Without regard to its deduplication id: what was moved here is not lost for having been sent here before.
+  // Disregards the deduplication id: a message that is transferred here must not be lost because it was sent here
+  // before.
   bool EnqueueTransfer(Transfer<T>& transfer) override {
     LocalState& local = store_.local();
     std::optional<Message> to_requeue;
@@ -101,7 +102,7 @@ class FifoQueueCore final : public QueueCore<T> {
       const std::int64_t now = store_.Now();
       writer_.PublishInGroup(local, append_guard, ticket, now, now, describe, transfer.ConstructBody(), to_requeue);
     }
-    List(local, to_requeue);
+    Requeue(local, to_requeue);
     return true;
   }
 
@@ -133,7 +134,7 @@ class FifoQueueCore final : public QueueCore<T> {
         MessageGroups::GroupAppendGuard append_guard(*store_.groups(), keys.group);
         if (!Append(local, append_guard, bytes, store_.Now(), describe, share, ticket, to_requeue)) return false;
       }
-      List(local, to_requeue);
+      Requeue(local, to_requeue);
       return true;
     };
     if (!attempt()) {
@@ -166,15 +167,15 @@ class FifoQueueCore final : public QueueCore<T> {
 
   // ---- sending ------------------------------------------------------------------------------------------------------
 
-  // By what the tables know a message. They are larger than the caches, so what is looked for there is sought before
-  // all else, and comes while the send is checked (a twelfth of a send, receive and delete), or while those before it in
-  // its batch are sent.
+  // What the tables of groups and ids find a message by. The tables are larger than the caches, so their entries are
+  // prefetched before everything else, and arrive while the send is checked (exp. 29), or while the entries before it
+  // in its batch are sent.
   struct Keys {
     std::uint32_t group;
     Deduplication::Key id;
   };
 
-  // The group first: what is found there leads on to its last message.
+  // The group first, as its entry leads on to the group's last message.
   Keys Prefetch(std::string_view group, std::string_view id) {
     const std::uint32_t group_hash = store_.groups()->Prefetch(group);
     return {group_hash, deduplication_.Prefetch(group, id)};
@@ -214,36 +215,35 @@ class FifoQueueCore final : public QueueCore<T> {
     return SendResult{MessageId(this->identity(), ticket), Base::SequenceNumberOf(ticket)};
   }
 
-  // (Tickets and messages are not returned as std::optional here and below: its flag is written by itself and read with
-  // the rest, which has to wait until both have left the store buffer. That was five per cent of a cycle.)
+  // Out-parameters, not std::optional, here and below: the optional's flag defeats store-to-load forwarding (exp. 30).
   //
-  // Sets `ticket` to that of the message, or of the first send of its deduplication id. False: the queue is closed or
-  // full, and nothing has happened. describe(metadata) and construct(slot) as for MessageWriter; they may take from
-  // group and id.
+  // Sets `ticket` to that of the message, or of the first send of its deduplication id. Returns false, and does
+  // nothing, if the queue is closed or full. describe(metadata) and construct(slot) are as for MessageWriter; they may
+  // move from `group` and `id`.
   template <typename Describe, typename Construct>
   bool TrySend(LocalState& local, const Keys& keys, std::string_view group, std::string_view id, std::size_t bytes,
                const Describe& describe, const Construct& construct, std::uint64_t& ticket) {
     if (this->closed()) return false;  // to duplicates as well
     std::optional<Message> to_requeue;
     {
-      Deduplication::DeduplicationGuard turn(deduplication_, keys.id, group, id);
+      Deduplication::DeduplicationGuard deduplication_guard(deduplication_, keys.id, group, id);
       MessageGroups::GroupAppendGuard append_guard(*store_.groups(), keys.group);
       const std::int64_t now = store_.Now();
-      if (!turn.TryRemember(now, ticket)) return true;
+      if (!deduplication_guard.TryRemember(now, ticket)) return true;
       append_guard.PrefetchLast();
       if (!Append(local, append_guard, bytes, now, describe, construct, ticket, to_requeue)) {
-        turn.Fail();
+        deduplication_guard.Fail();
         return false;
       }
-      turn.Succeed(ticket);
+      deduplication_guard.Succeed(ticket);
     }
-    List(local, to_requeue);
+    Requeue(local, to_requeue);
     if (ticket % kSlotsPerSegment == 0) this->RunSomeTimeouts(local, store_.Now());
     return true;
   }
 
-  // The message at the end of its group, and its ticket; false if the queue is closed or full. Then the caller lists
-  // what is to be listed.
+  // Appends the message to its group, and sets `ticket` to its ticket; returns false if the queue is closed or full.
+  // After the append guard has ended, the caller passes `to_requeue` to Requeue().
   template <typename Describe, typename Construct>
   bool Append(LocalState& local, MessageGroups::GroupAppendGuard& append_guard, std::size_t bytes, std::int64_t now,
               const Describe& describe, const Construct& construct, std::uint64_t& ticket,
@@ -255,8 +255,8 @@ class FifoQueueCore final : public QueueCore<T> {
     return true;
   }
 
-  // The new first message of a group, which can be received.
-  void List(LocalState& local, const std::optional<Message>& message) {
+  // Queues the new first message of a group, if there is one, for the receivers.
+  void Requeue(LocalState& local, const std::optional<Message>& message) {
     if (!message) return;
     store_.Requeue(local, *message);
     store_.visible().Notify(1);

@@ -1,22 +1,23 @@
-// Receiving from a FIFO queue: the first message of the group that has waited longest, then those behind it in its
-// group, then from the next group.
+// Receiving from a FIFO queue: the first message of the group that has waited longest, then the messages behind it in
+// its group, then from the next group.
 //
-// The store's line names the first messages of groups, in the order in which they became receivable. One is taken from
-// the line and owned; then its group is locked and walked as far as messages are visible. While the first is in flight
-// nobody finds its group.
+// Design. The redelivery lane names the first messages of groups, in the order in which they became receivable. A
+// receive claims one there and locks its slot; then it locks the group and goes on through it as far as messages are
+// visible. While the first message of a group is in flight no receiver finds the group.
 //
-// Of the limit of messages in flight, who wants one message claims it by its place in the line, which he takes anyway (a
-// tenth of a send, receive and delete less). Who wants several claims them one by one, as it is not known beforehand how
-// many a group has.
+// Limit of messages in flight. A receive of one message claims it from the limit by its ticket in the redelivery lane,
+// which it claims anyway (exp. 31). A receive of several claims them singly, as it is not known beforehand how many a
+// group has.
 
 #ifndef DECOUPLE_INTERNAL_FIFO_FIFO_RECEIVER_H_
 #define DECOUPLE_INTERNAL_FIFO_FIFO_RECEIVER_H_
 
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/rcu.h"
+#include "decouple/internal/message/message_groups.h"
 #include "decouple/internal/message/message_metadata.h"
 #include "decouple/internal/message/message_store.h"
 #include "decouple/internal/queue/compaction.h"
@@ -38,18 +39,19 @@ class FifoReceiver {
   FifoReceiver(Store& store, Limit& limit, TimeoutSweep<T>& sweep, ReceiveGrant<T>& grant, Compaction<T>& moves)
       : store_(store), limit_(limit), sweep_(sweep), grant_(grant), moves_(moves) {}
 
-  // Leases up to `request.most` messages and calls sink(message, word) for each, held. Returns false if it
-  // gave none only because the limit of messages in flight is reached.
+  // Leases up to `request.most` messages and calls sink(message, word) for each; the sink takes over a reference.
+  // Returns false if there was none only because the limit of messages in flight is reached.
   template <typename Sink>
   bool Lease(LocalState& local, const LeaseRequest& request, Sink& sink) {
     return request.most == 1 ? LeaseOne(local, request, sink) : LeaseSeveral(local, request, sink);
   }
 
  private:
-  // What its place in the line claims and no lease comes of is counted where that is found out.
+  // What a ticket in the redelivery lane claims from the limit and no lease comes of is counted (not_leased) where that
+  // is found out.
   template <typename Sink>
   bool LeaseOne(LocalState& local, const LeaseRequest& request, Sink& sink) {
-    for (bool has_swept = false; !IsNothingListed();) {
+    for (bool has_swept = false; !IsNothingQueued();) {
       Message first;
       SlotState before;
       switch (TakeFirst(local, limit_.redelivery_gate(), first, before)) {
@@ -58,7 +60,7 @@ class FifoReceiver {
         case Taken::kGated:
           if (limit_.OpenFor(Limit::Claimant::kLine)) break;
           if (has_swept || store_.earliest().get() > request.now) return false;
-          sweep_.All(local, request.now);  // what is in flight only until somebody works it off makes room
+          sweep_.All(local, request.now);  // messages that are due are in flight no longer, which makes room
           has_swept = true;
           break;
         case Taken::kOne:
@@ -70,40 +72,42 @@ class FifoReceiver {
 
   template <typename Sink>
   bool LeaseSeveral(LocalState& local, const LeaseRequest& request, Sink& sink) {
-    std::uint32_t given = 0;
-    while (given < request.most && !IsNothingListed()) {
-      // All that may be given, before a group is touched: what is not given of it now waits until the rest comes back.
-      std::uint32_t claimed = Claim(request.most - given);
-      if (claimed < request.most && given == 0 && store_.earliest().get() <= request.now) {
+    std::uint32_t leased = 0;
+    while (leased < request.most && !IsNothingQueued()) {
+      // All that may be leased, before a group is touched: what is not leased of it now waits until the rest comes
+      // back.
+      std::uint32_t claimed = Claim(request.most - leased);
+      if (claimed < request.most && leased == 0 && store_.earliest().get() <= request.now) {
         sweep_.All(local, request.now);  // as above
         claimed += Claim(request.most - claimed);
       }
-      if (claimed == 0) return given > 0;
+      if (claimed == 0) return leased > 0;
       Message first;
       SlotState before;
       std::uint32_t used = 0;
       if (TakeFirst(local, kOpenGate, first, before) == Taken::kNone) {
-        given = request.most;  // there is no more
+        leased = request.most;  // there is no more
       } else {
-        local.counts.not_leased.Add(1);  // the place in the line, which is no claim here
+        local.counts.not_leased.Add(1);  // the ticket in the redelivery lane, which claims nothing from the limit here
         if (grant_.IsOver(local, request.now, first, before)) {
           used = 1;
         } else {
           used = LeaseGroup(local, request, first, before, claimed, sink);
-          given += used;
+          leased += used;
         }
       }
+      DECOUPLE_ASSERT(used <= claimed);
       local.counts.not_leased.Add(claimed - used);
     }
     return true;
   }
 
-  bool IsNothingListed() const {
-    const RedeliveryLane* const line = store_.redelivery_lane();
-    return line == nullptr || line->head() >= line->tail();
+  bool IsNothingQueued() const {
+    const RedeliveryLane* const redelivery_lane = store_.redelivery_lane();
+    return redelivery_lane == nullptr || redelivery_lane->head() >= redelivery_lane->tail();
   }
 
-  // As many of the limit as are asked for, or as there are.
+  // Claims up to `most` from the limit, as many as are left. Returns how many.
   std::uint32_t Claim(std::uint32_t most) {
     std::uint32_t claimed = 0;
     while (claimed < most) {
@@ -116,17 +120,17 @@ class FifoReceiver {
 
   enum class Taken { kOne, kNone, kGated };
 
-  // The next that the line names and that is still visible; it is the caller's then, and its place in the line is
-  // claimed. kGated: there is one, but none may be claimed.
+  // Claims in the redelivery lane up to the next message that is still visible, and locks its slot. kGated: there is a
+  // message, but the gate is closed.
   Taken TakeFirst(LocalState& local, const std::atomic<std::uint64_t>& gate, Message& first, SlotState& before) {
-    RedeliveryLane& line = *store_.redelivery_lane();
+    RedeliveryLane& redelivery_lane = *store_.redelivery_lane();
     for (;;) {
-      const auto place = line.ClaimNext(RcuReadGuard(), local.redelivery_cursor, gate);
+      const auto place = redelivery_lane.ClaimNext(RcuReadGuard(), local.redelivery_cursor, gate);
       if (place != RedeliveryLane::kNoPlace) [[likely]] {
         auto& entry = local.redelivery_cursor.receive_segment->slots[place];
         const SlotState word(entry.word.load(std::memory_order_relaxed));  // as the claim acquired it
         first = Store::TakeEntry(entry, word);
-      } else if (const Taken taken = TakeNextSlow(local, line, gate, first); taken != Taken::kOne) {
+      } else if (const Taken taken = TakeNextSlow(local, redelivery_lane, gate, first); taken != Taken::kOne) {
         return taken;
       }
       if (store_.TakeFromRedelivery(first, before)) return Taken::kOne;
@@ -134,66 +138,68 @@ class FifoReceiver {
     }
   }
 
-  [[gnu::noinline]] Taken TakeNextSlow(LocalState& local, RedeliveryLane& line, const std::atomic<std::uint64_t>& gate,
-                                       Message& first) {
+  [[gnu::noinline]] Taken TakeNextSlow(LocalState& local, RedeliveryLane& redelivery_lane,
+                                       const std::atomic<std::uint64_t>& gate, Message& first) {
     for (;;) {
-      const auto run = line.Claim(local.redelivery_cursor, 1, gate, WantAll());
+      const auto run = redelivery_lane.Claim(local.redelivery_cursor, 1, gate, WantAll());
       if (run.size == 0) return run.gated ? Taken::kGated : Taken::kNone;
       local.counts.not_leased.Add(run.size - run.taken_count());
       run.ForEachTaken([&](auto& entry, SlotState word) { first = Store::TakeEntry(entry, word); });
       if (run.ends_round) {
-        line.RetireRound();
+        redelivery_lane.RetireRound();
         moves_.Tidy(local);
       }
       if (run.taken != 0) return Taken::kOne;
     }
   }
 
-  // The first of a group, and as many behind it as there are, up to `most`. Returns how many.
+  // Leases the first message of a group, which the caller has locked, and the visible ones behind it, up to `most`
+  // messages. Returns how many.
   template <typename Sink>
   std::uint32_t LeaseGroup(LocalState& local, const LeaseRequest& request, Message first, SlotState before,
                            std::uint32_t most, Sink& sink) {
-    if (most == 1) {  // nobody looks behind it
+    if (most == 1) {  // the messages behind it do not matter
       grant_.Lease(local, request, first, before, sink);
       return 1;
     }
     const MessageMetadata& metadata = Store::MetadataAt(first);
-    const auto lock = store_.groups()->Lock(metadata);
-    // Its group's order is locked, so what is next stays: whoever deletes the first has to take it out of the order.
+    const MessageGroups::GroupLock lock(*store_.groups(), metadata);
+    // The group is locked, so `next` stays: a thread that deletes the first message needs the lock to take it out.
     const MessageMetadata* next = metadata.in_group.later;
     grant_.Lease(local, request, first, before, sink);
     std::uint32_t leased = 1;
     for (; leased < most && next != nullptr; ++leased, next = next->in_group.later) {
-      const Message message = Store::MessageAtPlace(next->in_group.place);
-      if (!MayFollow(request.now, message) || !TryOwnVisible(local, request.now, message, before)) break;
+      const Message message = Store::MessageOf(next->in_group.place);
+      if (!MayFollow(request.now, message) || !TryLockVisible(local, request.now, message, before)) break;
       grant_.Lease(local, request, message, before, sink);
     }
     return leased;
   }
 
-  // A look ahead: a message behind the first that is visible, or due to be. (One that is past its retention, or was
-  // received too often, ends the run: it is dealt with when it is the first.)
+  // Whether a message behind the first one seems to be visible, or due to be. A message that is past its retention, or
+  // was received too often, ends the run: it is dealt with when it is the first.
   bool MayFollow(std::int64_t now, Message message) const {
     const SlotState word(message.slot->word.load(std::memory_order_acquire));
     return IsVisible(now, message, word) && store_.RetentionEnd(*message.slot) > now &&
            !grant_.IsReceivedTooOften(word);
   }
 
-  // In a locked group, so others may own the slot, and we do not wait for them: then the run ends.
-  bool TryOwnVisible(LocalState& local, std::int64_t now, Message message, SlotState& before) {
+  // Called in a locked group. If another thread has locked the slot, this does not wait for it (message_groups.h), and
+  // the run ends.
+  bool TryLockVisible(LocalState& local, std::int64_t now, Message message, SlotState& before) {
     for (;;) {
       before = SlotState(message.slot->word.load(std::memory_order_acquire));
       if (!IsVisible(now, message, before)) return false;
-      if (!Store::TryLock(*message.slot, before)) continue;  // a mark has changed, or somebody else owns it
+      if (!Store::TryLock(*message.slot, before)) continue;  // a mark has changed, or another thread has locked it
       if (IsVisible(now, message, before)) break;
-      Store::Unlock(*message.slot, before);  // its timeout was changed in between
+      Store::Unlock(*message.slot, before);  // its visibility timeout was changed in between
       return false;
     }
     if (before.phase() == Phase::kInFlight) store_.NoteReturned(local, message, before);
     return true;
   }
 
-  // Those whose time is up are visible, though nobody has worked that off.
+  // Messages that are due count as visible, even if the sweep has not seen to them.
   static bool IsVisible(std::int64_t now, Message message, SlotState word) {
     const bool waits = word.phase() == Phase::kInFlight || word.phase() == Phase::kDelayed;
     return word.phase() == Phase::kVisibleAgain || (waits && message.times().visible_at() <= now);

@@ -1,43 +1,52 @@
-// Who else holds a body. One holder is a mark in the slot's word (kReferenced); that there are more is another (kMoreReferences),
-// and how many is counted here: rare, as it takes a message that was received again while an old delivery lives on.
+// Counts the references to a body beyond the first. That there is one reference is a mark in the slot's word
+// (kReferenced); that there are more is another mark (kMoreReferences), and how many is counted here. That is rare: it
+// takes a message that was received again while a delivery of an earlier receive lives on.
+//
+// Invariant: a word has kMoreReferences exactly if the slot has an entry here, with a count of at least one; only while
+// the slot is locked may the entry come before the mark.
 
 #ifndef DECOUPLE_INTERNAL_MESSAGE_EXTRA_REFERENCES_H_
 #define DECOUPLE_INTERNAL_MESSAGE_EXTRA_REFERENCES_H_
 
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "decouple/internal/base/assert.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/lane/slot_state.h"
 
 namespace decouple::internal {
 
 class ExtraReferences {
  public:
-  // One more holder of the body of a slot that the caller owns; `slot` is its address. Returns the word that says so.
-  SlotState Add(const void* slot, SlotState word) {
+  // Adds a reference to the body of a slot that the caller has locked; `slot` is its address, `word` its word. Returns
+  // the word that says so.
+  SlotState Add(const void* slot, SlotState word) ABSL_LOCKS_EXCLUDED(mutex_) {
+    DECOUPLE_ASSERT(word.Has(SlotState::kReferenced) || !word.Has(SlotState::kMoreReferences));
     if (!word.Has(SlotState::kReferenced)) [[likely]]
       return word.With(SlotState::kReferenced);
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     ++further_[slot];
     return word.With(SlotState::kMoreReferences);
   }
 
-  // One less, of a slot whose word was seen to say kMoreReferences. False: it is not so any more, or somebody owns the
-  // slot; the caller looks again.
-  bool TryRemove(const void* slot, std::atomic<std::uint64_t>& atomic_word) {
-    const std::lock_guard lock(mutex_);
+  // Removes a reference to the body of a slot whose word was seen to have kMoreReferences. Returns false if it does not
+  // have it any more, or if another thread has locked the slot; then the caller looks at the word again.
+  bool TryRemove(const void* slot, std::atomic<std::uint64_t>& atomic_word) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     std::uint64_t seen = atomic_word.load(std::memory_order_acquire);
     const SlotState word(seen);
     if (!word.Has(SlotState::kMoreReferences)) return false;
     const auto further = further_.find(slot);
+    DECOUPLE_ASSERT(further != further_.end() && further->second > 0);
     if (further->second > 1) {
       --further->second;
       return true;
     }
-    // Who owns the slot may be about to count itself here: let it be first. Release and acquire: what others did to the
-    // word stays ordered.
+    // The thread that has locked the slot may be about to add a reference here: it goes first. Release and acquire:
+    // what others did to the word stays ordered.
     if (word.phase() == Phase::kBusy ||
         !atomic_word.compare_exchange_strong(seen, word.Without(SlotState::kMoreReferences).bits(),
                                              std::memory_order_acq_rel, std::memory_order_relaxed)) {
@@ -48,8 +57,9 @@ class ExtraReferences {
   }
 
  private:
-  std::mutex mutex_;
-  absl::flat_hash_map<const void*, std::uint32_t> further_;  // beyond the first, by slot
+  Mutex mutex_;
+  // How many references there are beyond the first, by slot.
+  absl::flat_hash_map<const void*, std::uint32_t> further_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace decouple::internal

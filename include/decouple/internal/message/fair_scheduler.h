@@ -1,12 +1,15 @@
-// Fair queues: the lines of visible messages that carry a group, one line a group, and which of them is served next.
+// Fair queues (SQS): the visible messages that carry a group, by group, and the choice of the group to serve next.
 //
 // A group names a tenant. Messages of quiet tenants are served before those of noisy ones, oldest first; of several
-// noisy tenants the one with the fewest in flight is served. A tenant becomes noisy when it has at least 30 messages in
-// flight and more than 10 % of all, or used more than 10 % of the recent processing time, of which we keep the current
-// and the previous five minutes. It is quiet again when nothing of it waits or after 5 minutes without a send.
+// noisy tenants the one with the fewest messages in flight is served. A tenant becomes noisy when it has at least 30
+// messages in flight and more than 10 % of all, or used more than 10 % of the recent processing time, which is that of
+// the current and the previous five minutes. It is quiet again when it has no visible message or after 5 minutes
+// without a send.
 //
-// A queue has one of these from its first message with a group on. Every member takes one mutex: this is the slower
-// path, and messages without a group never come here. Costs O(log n) of n fair_scheduler.
+// Threading. A queue has one of these from its first message with a group on. Every public member takes one mutex: this
+// is the slower path, which messages without a group never take.
+//
+// Complexity. O(log n) with n tenants, where nothing else is said.
 
 #ifndef DECOUPLE_INTERNAL_MESSAGE_FAIR_SCHEDULER_H_
 #define DECOUPLE_INTERNAL_MESSAGE_FAIR_SCHEDULER_H_
@@ -15,26 +18,32 @@
 #include <cstdint>
 #include <iterator>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
+#include "decouple/internal/base/assert.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/message/message_metadata.h"
 
 namespace decouple::internal {
 
+// Guarded by the mutex of its FairScheduler.
 struct Tenant {
+  // A message's queue position, which is its ticket or a later one, and its ticket.
+  using Position = std::pair<std::uint64_t, std::uint64_t>;
+
   std::string group;
-  absl::btree_map<std::pair<std::uint64_t, std::uint64_t>, SlotRef> waiting;  // by the place in line, then ticket
-  std::int64_t messages = 0;                                                  // in any state
+  absl::btree_map<Position, SlotRef> waiting;  // the visible messages
+  std::int64_t messages = 0;                   // in any state
   std::int64_t in_flight = 0;
-  std::int64_t busy = 0;         // nanoseconds of processing in this period
-  std::int64_t busy_before = 0;  // and in the one before
-  std::int64_t period = 0;       // that `busy` counts for
+  std::int64_t busy = 0;         // nanoseconds of processing in `period`
+  std::int64_t busy_before = 0;  // and in the period before it
+  std::int64_t period = 0;
   std::int64_t last_sent_at = 0;
   bool noisy = false;
 
@@ -49,10 +58,10 @@ class FairScheduler {
     std::int64_t in_flight_in_noisy_groups = 0;
   };
 
-  // The tenant of a message that is being sent. It stays until Forget().
-  Tenant* Enrol(const std::string& group, std::int64_t now) {
-    const std::lock_guard lock(mutex_);
-    std::unique_ptr<Tenant>& tenant = fair_scheduler_[group];
+  // Returns the tenant of a message that is being sent; the tenant stays until the message's RemoveMessage().
+  Tenant* Enrol(const std::string& group, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    std::unique_ptr<Tenant>& tenant = tenants_[group];
     if (tenant == nullptr) {
       tenant = std::make_unique<Tenant>();
       tenant->group = group;
@@ -62,10 +71,12 @@ class FairScheduler {
     return tenant.get();
   }
 
-  // A message of the tenant is over.
-  void Forget(Tenant* tenant) {
-    const std::lock_guard lock(mutex_);
+  // A message of the tenant has ended. Requires: it is neither waiting nor counted as in flight any more.
+  void RemoveMessage(Tenant* tenant) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    DECOUPLE_ASSERT(tenant->messages > 0);
     if (--tenant->messages > 0) return;
+    DECOUPLE_ASSERT(tenant->waiting.empty() && tenant->in_flight == 0);
     if (tenant->recent_busy() > 0) {
       idle_.insert(tenant);  // what it used still counts for a while
     } else {
@@ -73,75 +84,80 @@ class FairScheduler {
     }
   }
 
-  // A message of the tenant is visible; `place_in_line` is its ticket, or a later one to put it further back.
-  void Join(Tenant* tenant, std::uint64_t place_in_line, std::uint64_t ticket, SlotRef place) {
-    const std::lock_guard lock(mutex_);
-    Unqueue(tenant);
-    tenant->waiting.emplace(std::pair(place_in_line, ticket), place);
-    Queue(tenant);
+  // A message of the tenant became visible; `queue_position` is its ticket, or a later one to put it further back.
+  void Enqueue(Tenant* tenant, std::uint64_t queue_position, std::uint64_t ticket, SlotRef message)
+      ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    RemoveFromOrder(tenant);
+    tenant->waiting.emplace(Tenant::Position(queue_position, ticket), message);
+    AddToOrder(tenant);
   }
 
-  // A waiting message is over. False if it has just been taken.
-  bool Withdraw(Tenant* tenant, std::uint64_t place_in_line, std::uint64_t ticket) {
-    const std::lock_guard lock(mutex_);
-    Unqueue(tenant);
-    const bool was_waiting = tenant->waiting.erase(std::pair(place_in_line, ticket)) != 0;
-    Queue(tenant);
+  // A waiting message is not to be served any more. Returns false if a receiver has just taken it.
+  bool Withdraw(Tenant* tenant, std::uint64_t queue_position, std::uint64_t ticket) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    RemoveFromOrder(tenant);
+    const bool was_waiting = tenant->waiting.erase(Tenant::Position(queue_position, ticket)) != 0;
+    AddToOrder(tenant);
     return was_waiting;
   }
 
-  // The next message if its tenant is quiet, its place in line is before `before`, and may_take() says yes.
+  // Takes the next message if its tenant is quiet, its queue position is before `before`, and may_take() returns true.
   template <typename MayTake>
-  std::optional<SlotRef> NextQuiet(std::uint64_t before, std::int64_t all_in_flight, std::int64_t now,
-                                   MayTake may_take) {
-    const std::lock_guard lock(mutex_);
-    Review(all_in_flight, now);
+  std::optional<SlotRef> NextQuiet(std::uint64_t before, std::int64_t all_in_flight, std::int64_t now, MayTake may_take)
+      ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    ReclassifyNext(all_in_flight, now);
     if (quiet_.empty() || quiet_.begin()->first.first >= before || !may_take()) return std::nullopt;
     return TakeFirst(quiet_.begin()->second);
   }
 
-  // The next message of a noisy tenant, if there is one and may_take() says yes.
+  // Takes the next message of a noisy tenant, if there is one and may_take() returns true.
   template <typename MayTake>
-  std::optional<SlotRef> NextNoisy(std::int64_t all_in_flight, std::int64_t now, MayTake may_take) {
-    const std::lock_guard lock(mutex_);
-    Review(all_in_flight, now);
+  std::optional<SlotRef> NextNoisy(std::int64_t all_in_flight, std::int64_t now, MayTake may_take)
+      ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    ReclassifyNext(all_in_flight, now);
     if (noisy_.empty() || !may_take()) return std::nullopt;
     return TakeFirst(noisy_.begin()->second);
   }
 
-  void Leased(Tenant* tenant, std::int64_t all_in_flight, std::int64_t now) {
-    const std::lock_guard lock(mutex_);
-    Unqueue(tenant);
+  // A message of the tenant came in flight.
+  void AddInFlight(Tenant* tenant, std::int64_t all_in_flight, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    RemoveFromOrder(tenant);
     ++tenant->in_flight;
-    Judge(*tenant, all_in_flight, now);
-    Queue(tenant);
+    Classify(*tenant, all_in_flight, now);
+    AddToOrder(tenant);
   }
 
   // A message of the tenant is no longer in flight, after `busy` nanoseconds.
-  void Unleased(Tenant* tenant, std::int64_t busy, std::int64_t now) {
-    const std::lock_guard lock(mutex_);
-    Unqueue(tenant);
+  void RemoveInFlight(Tenant* tenant, std::int64_t busy, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    DECOUPLE_ASSERT(tenant->in_flight > 0);
+    RemoveFromOrder(tenant);
     --tenant->in_flight;
-    Turn(*tenant, now);
-    TurnTotal(now);
+    RotatePeriod(*tenant, now);
+    RotateTotalPeriod(now);
     tenant->busy += busy;
     total_.busy += busy;
-    Queue(tenant);
+    AddToOrder(tenant);
   }
 
-  bool IsAnyWaiting() {
-    const std::lock_guard lock(mutex_);
+  bool IsAnyWaiting() ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     return !quiet_.empty() || !noisy_.empty();
   }
 
-  Counts CountsAt(std::int64_t all_in_flight, std::int64_t now) {
-    const std::lock_guard lock(mutex_);
-    TurnTotal(now);  // which may forget tenants, so not while we go through them
+  // O(n log n).
+  Counts CountsAt(std::int64_t all_in_flight, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    RotateTotalPeriod(now);  // not in the loop, as it may erase tenants
     Counts counts;
-    for (const auto& [group, tenant] : fair_scheduler_) {
-      Unqueue(tenant.get());
-      Judge(*tenant, all_in_flight, now);
-      Queue(tenant.get());
+    for (const auto& [group, tenant] : tenants_) {
+      RemoveFromOrder(tenant.get());
+      Classify(*tenant, all_in_flight, now);
+      AddToOrder(tenant.get());
       if (!tenant->noisy) continue;
       ++counts.noisy_groups;
       counts.visible_in_noisy_groups += static_cast<std::int64_t>(tenant->waiting.size());
@@ -155,64 +171,63 @@ class FairScheduler {
   static constexpr std::int64_t kNoisyInFlight = 30;
   static constexpr std::int64_t kNoisyShare = 10;  // a tenth
 
-  using PlaceInLine = std::pair<std::uint64_t, std::uint64_t>;
-
-  // Under the mutex, all of them. A tenant with something waiting is in exactly one of quiet_ and noisy_.
-  void Queue(Tenant* tenant) {
+  // A tenant with waiting messages is in exactly one of quiet_ and noisy_, by its first one. It leaves them before any
+  // of what the order goes by changes, and comes back after it.
+  void AddToOrder(Tenant* tenant) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (tenant->waiting.empty()) {
-      tenant->noisy = false;  // its retry queue is empty
+      tenant->noisy = false;  // its backlog is empty
       return;
     }
-    if (tenant->noisy) {
-      noisy_.emplace(std::pair(tenant->in_flight, tenant->waiting.begin()->first), tenant);
-    } else {
-      quiet_.emplace(tenant->waiting.begin()->first, tenant);
-    }
+    [[maybe_unused]] const bool is_new =
+        tenant->noisy ? noisy_.emplace(std::pair(tenant->in_flight, tenant->waiting.begin()->first), tenant).second
+                      : quiet_.emplace(tenant->waiting.begin()->first, tenant).second;
+    DECOUPLE_ASSERT(is_new);
   }
 
-  void Unqueue(Tenant* tenant) {
+  void RemoveFromOrder(Tenant* tenant) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (tenant->waiting.empty()) return;
-    if (tenant->noisy) {
-      noisy_.erase(std::pair(tenant->in_flight, tenant->waiting.begin()->first));
-    } else {
-      quiet_.erase(tenant->waiting.begin()->first);
-    }
+    [[maybe_unused]] const std::size_t erased =
+        tenant->noisy ? noisy_.erase(std::pair(tenant->in_flight, tenant->waiting.begin()->first))
+                      : quiet_.erase(tenant->waiting.begin()->first);
+    DECOUPLE_ASSERT(erased == 1);
   }
 
-  SlotRef TakeFirst(Tenant* tenant) {
-    Unqueue(tenant);
-    const SlotRef place = tenant->waiting.begin()->second;
+  SlotRef TakeFirst(Tenant* tenant) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    RemoveFromOrder(tenant);
+    const SlotRef message = tenant->waiting.begin()->second;
     tenant->waiting.erase(tenant->waiting.begin());
-    Queue(tenant);
-    return place;
+    AddToOrder(tenant);
+    return message;
   }
 
-  // What is about to be served may have changed sides since it was judged: look until it has not.
-  void Review(std::int64_t all_in_flight, std::int64_t now) {
+  // The tenants at the front of quiet_ and noisy_ may belong to the other side by now: classifies them anew until none
+  // changes sides.
+  void ReclassifyNext(std::int64_t all_in_flight, std::int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     for (bool changed = true; changed;) {
       changed = false;
       for (Tenant* tenant :
            {quiet_.empty() ? nullptr : quiet_.begin()->second, noisy_.empty() ? nullptr : noisy_.begin()->second}) {
         if (tenant == nullptr) continue;
-        Unqueue(tenant);
+        RemoveFromOrder(tenant);
         const bool was = tenant->noisy;
-        Judge(*tenant, all_in_flight, now);
+        Classify(*tenant, all_in_flight, now);
         changed = changed || tenant->noisy != was;
-        Queue(tenant);
+        AddToOrder(tenant);
       }
     }
   }
 
-  void Judge(Tenant& tenant, std::int64_t all_in_flight, std::int64_t now) {
-    Turn(tenant, now);
-    TurnTotal(now);
+  // Requires: the tenant is in neither order.
+  void Classify(Tenant& tenant, std::int64_t all_in_flight, std::int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    RotatePeriod(tenant, now);
+    RotateTotalPeriod(now);
     const bool many_in_flight = tenant.in_flight >= kNoisyInFlight && tenant.in_flight * kNoisyShare > all_in_flight;
     const bool much_time = tenant.recent_busy() * kNoisyShare > total_.recent_busy();
     const bool sends = now - tenant.last_sent_at < kPeriod;
     tenant.noisy = sends && !tenant.waiting.empty() && (tenant.noisy || many_in_flight || much_time);
   }
 
-  static void Turn(Tenant& tenant, std::int64_t now) {
+  static void RotatePeriod(Tenant& tenant, std::int64_t now) {
     const std::int64_t period = now / kPeriod;
     if (period == tenant.period) return;
     tenant.busy_before = period == tenant.period + 1 ? tenant.busy : 0;
@@ -220,30 +235,32 @@ class FairScheduler {
     tenant.period = period;
   }
 
-  void TurnTotal(std::int64_t now) {
+  // At the begin of a period also erases the tenants whose processing time counts no more.
+  void RotateTotalPeriod(std::int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (now / kPeriod == total_.period) return;
-    Turn(total_, now);
+    RotatePeriod(total_, now);
     for (auto next = idle_.begin(); next != idle_.end();) {
       Tenant* const tenant = *next;
-      Turn(*tenant, now);
-      const bool forgotten = tenant->messages == 0 && tenant->recent_busy() == 0;
-      next = tenant->messages > 0 || forgotten ? idle_.erase(next) : std::next(next);
-      if (forgotten) Erase(tenant);
+      RotatePeriod(*tenant, now);
+      const bool is_over = tenant->messages == 0 && tenant->recent_busy() == 0;
+      next = tenant->messages > 0 || is_over ? idle_.erase(next) : std::next(next);
+      if (is_over) Erase(tenant);
     }
   }
 
-  void Erase(Tenant* tenant) {
+  void Erase(Tenant* tenant) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    DECOUPLE_ASSERT(tenant->messages == 0);
     idle_.erase(tenant);
     const std::string group = tenant->group;
-    fair_scheduler_.erase(group);
+    tenants_.erase(group);
   }
 
-  std::mutex mutex_;
-  absl::flat_hash_map<std::string, std::unique_ptr<Tenant>> fair_scheduler_;
-  absl::btree_set<Tenant*> idle_;  // without messages, but lately busy
-  absl::btree_map<PlaceInLine, Tenant*> quiet_;
-  absl::btree_map<std::pair<std::int64_t, PlaceInLine>, Tenant*> noisy_;
-  Tenant total_;
+  Mutex mutex_;
+  absl::flat_hash_map<std::string, std::unique_ptr<Tenant>> tenants_ ABSL_GUARDED_BY(mutex_);
+  absl::btree_set<Tenant*> idle_ ABSL_GUARDED_BY(mutex_);  // without messages, but busy lately
+  absl::btree_map<Tenant::Position, Tenant*> quiet_ ABSL_GUARDED_BY(mutex_);
+  absl::btree_map<std::pair<std::int64_t, Tenant::Position>, Tenant*> noisy_ ABSL_GUARDED_BY(mutex_);
+  Tenant total_ ABSL_GUARDED_BY(mutex_);  // the processing time of all tenants
 };
 
 }  // namespace decouple::internal

@@ -1,7 +1,8 @@
-// What lies in the slot of a message: its body, its own or one that others share, what it counts towards sizes, and its
-// metadata; and how they end, and free the slot.
+// What a message consists of: its body, which lies in the slot or is shared, its metadata, and what it counts towards
+// sizes; and how these are destroyed and the slot is freed.
 //
-// All of it of a message that the caller holds or owns, so it stays where it is.
+// Every member requires that the caller has a reference to the message or has locked its slot, so that it stays where
+// it is. A parameter `word` is the slot's word at any time since then, or as it was when the caller locked the slot.
 
 #ifndef DECOUPLE_INTERNAL_MESSAGE_MESSAGE_CONTENT_H_
 #define DECOUPLE_INTERNAL_MESSAGE_MESSAGE_CONTENT_H_
@@ -12,6 +13,7 @@
 #include <memory>
 #include <utility>
 
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/lane/segment_pool.h"
 #include "decouple/internal/lane/slot_state.h"
 #include "decouple/internal/message/message_metadata.h"
@@ -28,55 +30,55 @@ class MessageContent {
   using Segment = typename SegmentPool<Slot>::Segment;
   using Message = MessageAt<T>;
 
-  static Message MessageAtPlace(SlotRef place) {
-    return {static_cast<Segment*>(place.segment), static_cast<Slot*>(place.slot)};
+  static Message MessageOf(SlotRef message) {
+    return {static_cast<Segment*>(message.segment), static_cast<Slot*>(message.slot)};
   }
 
-  // Of a message that has some.
+  // Requires: the message has metadata.
   static MessageMetadata& MetadataAt(Message message) { return message.segment->data.at(PlaceOf(message)); }
 
-  // Where its segment's metadata have those of the message.
+  // The index of the message's slot in its segment.
   static std::size_t PlaceOf(Message message) {
     return static_cast<std::size_t>(message.slot - message.segment->slots);
   }
 
-  // `word`: any since the caller came to hold it.
   static const T& BodyOf(Message message, SlotState word) {
     if (word.Has(SlotState::kShared)) return *static_cast<const T*>(message.slot->shared().body());
     return message.slot->body();
   }
 
-  // The attributes, group and more of a message that the caller holds or owns; null if it has none.
+  // Null if the message has no metadata.
   static const MessageMetadata* MetadataOf(Message message) {
     const SlotState word(message.slot->word.load(std::memory_order_acquire));
     return word.Has(SlotState::kHasMetadata) ? &MetadataAt(message) : nullptr;
   }
 
-  // The body that such a message shares with others; null if it has one of its own.
+  // The body that the message shares with others; null if it has a body of its own.
   static const SharedBody* SharedOf(Message message) {
     const SlotState word(message.slot->word.load(std::memory_order_acquire));
     return word.Has(SlotState::kShared) ? &message.slot->shared() : nullptr;
   }
 
-  // What it counts towards sizes. `word`: as it is, or was before the caller owned it.
+  // What the message counts towards sizes.
   static std::size_t BytesOf(Message message, SlotState word) {
     const std::size_t bytes = PlainBytesOf(message, word);
     const bool has_own_attributes = word.Has(SlotState::kHasMetadata) && !word.Has(SlotState::kShared);
     return has_own_attributes ? bytes + MetadataAt(message).attributes.bytes() : bytes;
   }
-  // The same of one without attributes of its own.
+  // Same as BytesOf(), for a message without attributes of its own.
   static std::size_t PlainBytesOf(Message message, SlotState word) {
     if (word.Has(SlotState::kShared)) return message.slot->shared().bytes();
     return MessageSize(std::as_const(message.slot->body()));
   }
 
-  // Whether the only thing left of the message is the caller's hold on it. Acquire: pairs with whoever deleted it.
+  // Whether the message is deleted, the caller's reference is the last one, and the slot is not queued for redelivery.
+  // The word must have been acquired: that pairs with the release of the thread that deleted the message.
   static bool IsLastReference(SlotState word) {
     return word.phase() == Phase::kDeleted && !word.Has(SlotState::kMoreReferences | SlotState::kQueued);
   }
 
-  // The caller holds the body no more, in the usual case: the message is deleted, and nobody else holds it. False: it
-  // is not so, and nothing has happened.
+  // Releases the caller's reference in the usual case: the message is deleted, has no metadata, and the reference is
+  // the last one. Returns false, and does nothing, in every other case. Acquire: as for IsLastReference().
   [[gnu::always_inline]] static bool TryReleasePlain(Message message) {
     const SlotState word(message.slot->word.load(std::memory_order_acquire));
     if (!word.IsPlainDeleted()) [[unlikely]]
@@ -86,7 +88,7 @@ class MessageContent {
     return true;
   }
 
-  // The same where nothing is to be done about the body, either: it goes with its slot.
+  // Same as TryReleasePlain(), only for a body in the slot that needs no destruction.
   [[gnu::always_inline]] static bool TryReleaseBare(Message message) {
     if constexpr (std::is_trivially_destructible_v<T>) {
       const SlotState word(message.slot->word.load(std::memory_order_acquire));
@@ -111,10 +113,16 @@ class MessageContent {
     DestroyBody(message, word);
   }
 
-  // Frees the slot after its content. Release: the next one to use it comes after all that we did here.
+  // Frees the slot, whose content has been destroyed or moved: kDeleted or kBusy → kDone. Release: the slot's next
+  // sender comes after all that was done here.
   static void FreeLast(Message message, SlotState word) {
+    DECOUPLE_ASSERT(IsAnyOf(WordOf(*message.slot), Phase::kDeleted, Phase::kBusy));
     message.slot->word.store(SlotState(Phase::kDone, word.generation()).bits(), std::memory_order_release);
   }
+
+ protected:
+  // For assertions about a slot that no other thread may change now.
+  static SlotState WordOf(const Slot& slot) { return SlotState(slot.word.load(std::memory_order_relaxed)); }
 };
 
 }  // namespace decouple::internal

@@ -1,5 +1,6 @@
-// Where the messages of a queue lie and wait, and what its threads know of each other: the lanes, the lines of those
-// that are visible again, the counts, the instant at which something is due, and the calls for those who sleep.
+// Where the messages of a queue are, and what its threads share: the lanes, the queues of messages that are visible
+// again (redelivery lane, fair scheduler, message groups), the counts, the earliest deadline, and the notifications of
+// sleepers.
 
 #ifndef DECOUPLE_INTERNAL_MESSAGE_MESSAGE_LANES_H_
 #define DECOUPLE_INTERNAL_MESSAGE_MESSAGE_LANES_H_
@@ -11,6 +12,7 @@
 #include <utility>
 
 #include "decouple/clock.h"
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/asymmetric_fence.h"
 #include "decouple/internal/base/cache_line.h"
 #include "decouple/internal/base/event_count.h"
@@ -44,26 +46,29 @@ class MessageLanes : public MessageContent<T> {
   using Lane = TicketLane<Slot>;
   using RedeliveryLane = TicketLane<RedeliverySlot<T>>;
 
-  using Content::DestroyContent;
-  using Content::MetadataOf;
+  using Content::DestroyContent, Content::MetadataOf;
 
-  // What each thread keeps for itself.
+  // The state of one thread in this store.
   struct LocalState {
     ThreadRecord& record = ThreadRegistry::Current();
     LocalQueueCounts counts;
     typename Lane::Cursor cursor;
     typename RedeliveryLane::Cursor redelivery_cursor;
     typename Lane::Cursor moved_cursor;
-    // What is at the lane's head was not sent before (queue_upkeep.h).
+    // Lower bound of the send time of the message at the lane's head; lets senders skip the retention check
+    // (queue_upkeep.h).
     std::int64_t head_sent_since = std::numeric_limits<std::int64_t>::min();
   };
 
-  // `groups`: of a FIFO queue; null: of a standard one.
-  MessageLanes(Clock* clock, std::unique_ptr<MessageGroups> groups) : clock_(clock), groups_(std::move(groups)) {}
+  // `groups` is null in a standard queue, and only there.
+  MessageLanes(Clock* clock, std::unique_ptr<MessageGroups> groups) : clock_(clock), groups_(std::move(groups)) {
+    DECOUPLE_ASSERT(reinterpret_cast<std::uintptr_t>(&clock_) / kCacheLine ==
+                    reinterpret_cast<std::uintptr_t>(&has_older_ones_) / kCacheLine);
+  }
   MessageLanes(const MessageLanes&) = delete;
   MessageLanes& operator=(const MessageLanes&) = delete;
 
-  // Nobody uses the store any more, and no delivery is left.
+  // Requires: no thread uses the store any more, and no delivery is left.
   ~MessageLanes() {
     ForEachLane([](Lane& lane) {
       lane.pool().ForEachInUse([](Segment& segment) {
@@ -81,12 +86,13 @@ class MessageLanes : public MessageContent<T> {
   }
 
   [[gnu::always_inline]] LocalState& local() { return per_thread_.Local(); }
-  // Null: look again by local(). Else light fences are free.
+  // Cached lookup; null on a miss, after which local() does. Non-null implies membarrier: LightFence() is a compiler
+  // barrier.
   [[gnu::always_inline]] LocalState* CachedLocal() const { return per_thread_.CachedLocal(); }
-  // The same for who goes from queue to queue.
+  // Same as CachedLocal(), for a thread that goes from queue to queue.
   [[gnu::always_inline]] LocalState* RecentLocal() const { return per_thread_.RecentLocal(); }
   [[gnu::always_inline]] std::int64_t Now() const { return NowNanos(clock_); }
-  // False: look again by Now().
+  // Returns false if only Now() can tell.
   [[gnu::always_inline]] bool TryNow(std::int64_t& now) const { return TryNowNanos(clock_, now); }
 
   QueueSums Sums() const {
@@ -97,63 +103,61 @@ class MessageLanes : public MessageContent<T> {
 
   Lane& lane() { return lane_; }
   const Lane& lane() const { return lane_; }
-  RedeliveryLane* redelivery_lane() const {
-    return redelivery_lane_.load(std::memory_order_acquire);
-  }  // null until something was listed
-  FairScheduler* fair_scheduler() const {
-    return fair_scheduler_.load(std::memory_order_acquire);
-  }  // null until the first group
-  MovedMessages<T>* moved_messages() const {
-    return moved_messages_.load(std::memory_order_acquire);
-  }  // null until the first straggler
+  // Null until the first message was queued for redelivery.
+  RedeliveryLane* redelivery_lane() const { return redelivery_lane_.load(std::memory_order_acquire); }
+  // Null until the first message with a group was sent to a standard queue.
+  FairScheduler* fair_scheduler() const { return fair_scheduler_.load(std::memory_order_acquire); }
+  // Null until the first message was moved.
+  MovedMessages<T>* moved_messages() const { return moved_messages_.load(std::memory_order_acquire); }
   MovedMessages<T>& MovedMessagesOrCreate() { return *GetOrCreate(moved_messages_); }
   RedeliveryLane& RedeliveryLaneOrCreate() {
     RedeliveryLane& redelivery_lane = *GetOrCreate(redelivery_lane_);
-    has_detours_.store(true, std::memory_order_release);  // only now: who sees it looks there
+    has_detours_.store(true, std::memory_order_release);  // not before: pairs with has_detours(), which looks there
     return redelivery_lane;
   }
   FairScheduler& FairSchedulerOrCreate() {
     FairScheduler& fair_scheduler = *GetOrCreate(fair_scheduler_);
-    has_detours_.store(true, std::memory_order_release);  // only now: who sees it looks there
+    has_detours_.store(true, std::memory_order_release);  // not before, as above
     return fair_scheduler;
   }
-  // Receivers must look elsewhere than at the head, too.
+  // Whether a receiver must look elsewhere than at the lane's head, too.
   bool has_detours() const {
     return has_detours_.load(std::memory_order_acquire) &&
            (fair_scheduler() != nullptr || !redelivery_lane()->LooksEmpty());
   }
-  MessageGroups* groups() const { return groups_.get(); }  // null unless of a FIFO queue
-  // Who else may change words of messages that are held.
+  MessageGroups* groups() const { return groups_.get(); }  // null in a standard queue
+  // Whether only its holder may change the word of a message in flight.
   DeleteBias& bias() { return bias_; }
   EarliestDeadline& earliest() { return earliest_; }
 
-  // Wherever messages lie.
+  // Calls visit(lane) for each lane in which messages are.
   template <typename Visit>
   void ForEachLane(Visit visit) {
     visit(lane_);
     if (MovedMessages<T>* const moved = moved_messages()) visit(moved->lane());
   }
 
-  // By which a message is known, held or owned by the caller.
+  // The ticket by which a message is known. Requires: the caller has a reference to it or has locked its slot.
   std::uint64_t TicketOf(Message message) const {
     const MessageMetadata* const metadata = MetadataOf(message);
     return metadata == nullptr || !metadata->is_moved ? Lane::TicketOf(*message.segment, *message.slot)
                                                       : metadata->moved_from;
   }
 
-  // What a receipt says of its place.
+  // What a receipt says of where the message is. Requires: as TicketOf().
   std::uint32_t SegmentNumberOf(Message message) const {
     const MessageMetadata* const metadata = MetadataOf(message);
     return metadata == nullptr || !metadata->is_moved ? message.segment->number() : MovedMessages<T>::kSegmentNumber;
   }
 
-  // Announces messages that became visible.
+  // Notified when messages became visible, and when the earliest deadline became earlier, as sleepers wait for that,
+  // too.
   EventCount& visible() { return visible_; }
-  // Announces, to those who watch for it, that messages are gone.
+  // Notified when messages were removed, if WatchForRoom() asked for it, and by the sweep (timeout_sweep.h).
   EventCount& room() { return room_; }
 
-  // From now on a removal is announced by room(), or to receivers, too. A removal that did not see the wish is counted
-  // by the time these return (see AnnounceRemoval). A negative number takes the wish back.
+  // From now on a removal also notifies room(), or visible() respectively. A removal that did not see the watcher is
+  // counted by the time these return (see AnnounceRemoval()). A negative number takes watchers back.
   void WatchForRoom(int watchers) { Watch(watchers); }
   void WatchForReceivers(int watchers) { Watch(watchers * static_cast<std::int64_t>(kReceiver)); }
 
@@ -163,24 +167,24 @@ class MessageLanes : public MessageContent<T> {
     return SaturatingAdd(slot.sent_at.load(std::memory_order_relaxed), retention());
   }
 
-  // Whether the message's retention ends before a lease that ends at `visible_at`; or may, where the clock is before 1970
-  // and the retention for ever.
+  // Whether the message's retention ends before a lease that ends at `visible_at`. Also true for some messages whose
+  // retention does not, where the clock is before 1970 and the retention infinite.
   static bool IsAgeing(const Slot& slot, std::int64_t visible_at, std::int64_t retention) {
-    // Without signs, as these two may overflow; and from the two first, as they are the same for many slots.
+    // Unsigned, as the difference may overflow. It comes first, as it is the same for many slots.
     const auto earliest = static_cast<std::uint64_t>(visible_at) - static_cast<std::uint64_t>(retention);
     return slot.sent_at.load(std::memory_order_relaxed) < static_cast<std::int64_t>(earliest);
   }
 
-  // Some messages were sent earlier than those that have earlier tickets: they came from another queue.
+  // Whether some messages may have been sent earlier than ones with earlier tickets, as they came from another queue.
   bool has_older_ones() const { return has_older_ones_.load(std::memory_order_relaxed); }
   void set_has_older_ones() { has_older_ones_.store(true, std::memory_order_relaxed); }
 
-  // After it has been counted.
+  // Called after a removal has been counted.
   [[gnu::always_inline]] void AnnounceRemoval() {
     LightFence();  // pairs with the heavy one in Watch()
     AnnounceRemovalAfterFence();
   }
-  // The same for who has passed a light fence since.
+  // Same as AnnounceRemoval(), for a caller that has passed a light fence since it counted the removal.
   [[gnu::always_inline]] void AnnounceRemovalAfterFence() {
     if (watchers_.load(std::memory_order_relaxed) != 0) [[unlikely]]
       NotifyWatchers();
@@ -198,12 +202,13 @@ class MessageLanes : public MessageContent<T> {
     if (watchers / kReceiver != 0) visible_.Notify(EventCount::kAll);
   }
 
-  // In one redelivery lane of the cache, whatever calls look at (delivery_core.h).
+  // Everything that each call reads is in one cache line (delivery_core.h), up to has_older_ones_.
   alignas(kCacheLine) Clock* const clock_;  // null: the system clock
   PerThread<LocalState> per_thread_;
   std::atomic<std::int64_t> retention_{kForever};
   EarliestDeadline earliest_;
-  // In one word, so that a removal looks once: those who watch for room, and above them those who do for receivers.
+  // In one word, so that a removal reads once: the number of watchers for room in the low half, of those for receivers
+  // in the high half.
   static constexpr std::uint64_t kReceiver = 1ULL << 32;
   std::atomic<std::uint64_t> watchers_{0};
   DeleteBias bias_;

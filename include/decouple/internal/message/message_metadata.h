@@ -1,10 +1,9 @@
-// What is to be said of a message besides its body: attributes, a group, a past in another queue.
+// The metadata of a message, which is everything besides its body: attributes, a group, a past in another queue.
 //
-// Few messages of a standard queue have any, so each that does has its own, in a table of the segment that exists only
-// once one of its messages needs it. All messages of a FIFO queue have some, so there a segment has them in a row, for
-// one message after the other: nothing is allocated for a message, and who goes from message to message goes through
-// memory in order. (Each with its own, and each group too, that took a fifth of a send, receive and delete with 100 000
-// groups.)
+// Few messages of a standard queue have metadata, so each of them has an allocation of its own, in a table that the
+// segment gets when the first of its messages needs it. All messages of a FIFO queue have metadata, so there a segment
+// has one row of them, slot by slot: nothing is allocated for a message, and a thread that goes from message to message
+// goes through memory in order (exp. 27).
 
 #ifndef DECOUPLE_INTERNAL_MESSAGE_MESSAGE_METADATA_H_
 #define DECOUPLE_INTERNAL_MESSAGE_MESSAGE_METADATA_H_
@@ -18,6 +17,7 @@
 #include <string>
 #include <utility>
 
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/cache_line.h"
 #include "decouple/internal/base/lazy_pointer.h"
 #include "decouple/internal/lane/segment_pool.h"
@@ -30,44 +30,45 @@ class QueueBase;
 struct MessageMetadata;
 struct Tenant;
 
-// What a message brought along from another queue.
+// What a message keeps of the queue that it came from.
 struct Origin {
-  std::optional<MessageId> id;      // kept
-  std::string source_name;          // of the queue whose dead letter it is
+  std::optional<MessageId> id;      // the id that it had there, if it keeps it
+  std::string source_name;          // the name of the queue whose dead letter it is
   std::weak_ptr<QueueBase> source;  // that queue
 };
 
-// Names a slot for those who do not know the body's type.
+// Names a slot for code that does not know the body's type.
 struct SlotRef {
   void* segment = nullptr;
   void* slot = nullptr;
 };
 
-// Where a message of a FIFO queue is in the order of its group. Guarded by the mutex of the group (message_groups.h).
+// The position of a message of a FIFO queue in its group. Guarded by the mutex of the group's shard (message_groups.h).
 struct PlaceInGroup {
   MessageMetadata* earlier = nullptr;
   MessageMetadata* later = nullptr;
-  SlotRef place;  // of the message
+  SlotRef place;  // where the message is
 };
 
-// In the order of who looks at it, in lines of the cache: every call; a receiver that wants to know; nearly nobody.
+// The fields are grouped by cache line: every call uses the first, a receiver that asks for them the second, hardly any
+// call the third.
 struct MessageMetadata {
-  PlaceInGroup in_group;         // of messages of FIFO queues
-  std::uint32_t group_hash = 0;  // the same
+  PlaceInGroup in_group;         // in FIFO queues
+  std::uint32_t group_hash = 0;  // in FIFO queues
   bool is_replayed = false;      // a topic sent it once more, from its archive
   bool is_moved = false;         // it is known by another ticket than its slot's (moved_messages.h)
-  bool has_origin = false;       // else it was sent here
+  bool has_origin = false;       // `origin` is set; otherwise the message was sent to this queue
   MessageAttributes attributes;
 
   std::string group;
   std::string deduplication_id;
 
   std::unique_ptr<Origin> origin;
-  std::uint64_t moved_from = 0;  // the ticket, if it is moved
-  // Of messages of standard queues with a group:
+  std::uint64_t moved_from = 0;  // the ticket by which it is known, if it is moved
+  // In standard queues, for messages with a group:
   Tenant* tenant = nullptr;
-  std::uint64_t place_in_line = 0;  // where it waits among its tenant's messages
-  std::int64_t leased_at = 0;       // when it was received last
+  std::uint64_t queue_position = 0;  // its position among its tenant's visible messages
+  std::int64_t leased_at = 0;        // when it was received last
 
   Origin& MakeOrigin() {
     origin = std::make_unique<Origin>();
@@ -75,7 +76,7 @@ struct MessageMetadata {
     return *origin;
   }
 
-  // What the message brought along, from where it was.
+  // Moves here what belongs to the message, not to its slot.
   void TakeFrom(MessageMetadata& other) {
     is_replayed = other.is_replayed;
     attributes = std::move(other.attributes);
@@ -84,12 +85,12 @@ struct MessageMetadata {
     has_origin = other.has_origin;
     origin = std::move(other.origin);
     tenant = other.tenant;
-    place_in_line = other.place_in_line;
+    queue_position = other.queue_position;
     leased_at = other.leased_at;
   }
 
-  // The message is over, and another one's will be here: all is as at first, but for what that one says anyway. The
-  // memory of the texts stays for its texts.
+  // After the message has ended: resets every field that the next message does not set in any case. The strings keep
+  // their memory for the next message's.
   void Clear() {
     if (!attributes.empty()) attributes = MessageAttributes();
     if (has_origin) origin.reset();
@@ -97,7 +98,14 @@ struct MessageMetadata {
   }
 };
 
-// Those of a segment's messages, by their place. A place is written and read only by those who own or hold its slot.
+static_assert(offsetof(MessageMetadata, attributes) + sizeof(MessageAttributes) <= kCacheLine &&
+                  offsetof(MessageMetadata, group) >= kCacheLine,
+              "keep what every call uses in the first cache line");
+
+// The metadata of a segment's messages, by the index of their slot. An entry is read and written only by threads that
+// have locked its slot or have a reference to its message.
+//
+// A segment has either a row (in the lane of a FIFO queue) or a table of owners, never both.
 class MetadataTable {
  public:
   MetadataTable() = default;
@@ -108,39 +116,45 @@ class MetadataTable {
     delete owners_.load(std::memory_order_acquire);
   }
 
-  // Of a message that has some.
-  MessageMetadata& at(std::size_t place) const {
-    // Relaxed: who owns or holds the slot has acquired what was there when it was published.
-    if (Row* const row = row_.load(std::memory_order_relaxed)) return (*row)[place];
-    return *(*owners_.load(std::memory_order_relaxed))[place];
+  // Requires: the message in that slot has metadata.
+  MessageMetadata& at(std::size_t index) const {
+    DECOUPLE_ASSERT(index < kSlotsPerSegment);
+    // Relaxed: the caller has acquired the slot's word, and with it what was here when the message was published.
+    if (Row* const row = row_.load(std::memory_order_relaxed)) return (*row)[index];
+    const Owners* const owners = owners_.load(std::memory_order_relaxed);
+    DECOUPLE_ASSERT(owners != nullptr && (*owners)[index] != nullptr);
+    return *(*owners)[index];
   }
 
-  // For a message of a FIFO queue that comes into the place. The next place is on its way then.
-  MessageMetadata& InRow(std::size_t place) {
-    Aligned* const here = GetOrCreate(row_)->data() + place;
+  // For the sender of a message of a FIFO queue: the metadata to fill. Prefetches the next slot's.
+  MessageMetadata& InRow(std::size_t index) {
+    DECOUPLE_ASSERT(index < kSlotsPerSegment && owners_.load(std::memory_order_relaxed) == nullptr);
+    Aligned* const here = GetOrCreate(row_)->data() + index;
     const auto* const next = reinterpret_cast<const std::byte*>(here + 1);
     __builtin_prefetch(next, /* to write */ 1);
     __builtin_prefetch(next + kCacheLine, /* to write */ 1);
     return *here;
   }
 
-  // For one of a standard queue, or that was moved aside.
-  void Put(std::size_t place, std::unique_ptr<MessageMetadata> metadata) {
-    (*GetOrCreate(owners_))[place] = std::move(metadata);
+  // For a message of a standard queue, or one that has been moved (moved_messages.h).
+  void Put(std::size_t index, std::unique_ptr<MessageMetadata> metadata) {
+    DECOUPLE_ASSERT(index < kSlotsPerSegment && row_.load(std::memory_order_relaxed) == nullptr);
+    (*GetOrCreate(owners_))[index] = std::move(metadata);
   }
 
-  // The message of the place is over, or has left.
-  void Clear(std::size_t place) {
+  // After the slot's message has ended, or has been moved. Requires: it has metadata.
+  void Clear(std::size_t index) {
+    DECOUPLE_ASSERT(index < kSlotsPerSegment);
     if (Row* const row = row_.load(std::memory_order_relaxed)) {
-      (*row)[place].Clear();
+      (*row)[index].Clear();
     } else {
-      (*owners_.load(std::memory_order_relaxed))[place].reset();
+      (*owners_.load(std::memory_order_relaxed))[index].reset();
     }
   }
 
-  // What the row takes; what its texts do comes on top.
+  // The memory of the row, without that of its strings.
   std::int64_t bytes() const { return row_.load(std::memory_order_relaxed) == nullptr ? 0 : sizeof(Row); }
-  // Nobody has a slot of the segment: its memory goes, and comes back with the next message.
+  // Frees the row; the next message allocates it again. Requires: no slot of the segment is in use.
   void Free() { delete row_.exchange(nullptr, std::memory_order_acq_rel); }
 
  private:

@@ -1,5 +1,6 @@
-// One message where it lies: 16 bytes of state, and the body. When it is visible again, and since when it has been
-// received, lies beside it (segment_pool.h): what only waits has neither.
+// The slot of one message: 16 bytes of state, and the body. The lease times (when the message becomes visible again,
+// and when it was first received) are the slot's cold fields and lie apart (segment_pool.h): a message that only waits
+// has none.
 //
 // What few messages have (attributes, a group, a past in another queue) is kept by the segment (message_metadata.h).
 
@@ -21,11 +22,11 @@
 
 namespace decouple::internal {
 
-// Nanoseconds since the epoch. Plain, so that memory that nobody touched has them. Guarded by the slot's word, but for
-// whoever looks for what is due: he reads visible_at before he owns the slot.
+// In nanoseconds since the epoch. Guarded by the slot's word, except that the timeout sweep reads visible_at before it
+// has locked the slot. Trivial, so that untouched memory holds valid objects.
 class LeaseTimes {
  public:
-  // kDelayed, kInFlight: when the message is visible (again). Relaxed: the word orders it.
+  // In kDelayed and kInFlight: when the message becomes visible (again). Relaxed: the word orders it.
   std::int64_t visible_at() { return std::atomic_ref(visible_at_).load(std::memory_order_relaxed); }
   void set_visible_at(std::int64_t nanos) { std::atomic_ref(visible_at_).store(nanos, std::memory_order_relaxed); }
 
@@ -36,6 +37,8 @@ class LeaseTimes {
   std::int64_t visible_at_;
   std::int64_t first_received_at_;
 };
+static_assert(std::is_trivial_v<LeaseTimes> && sizeof(LeaseTimes) == 16);
+static_assert(std::atomic_ref<std::int64_t>::required_alignment == alignof(std::int64_t));
 
 template <typename T>
 struct MessageSlot {
@@ -49,49 +52,59 @@ struct MessageSlot {
   static_assert(std::is_nothrow_move_constructible_v<T>,
                 "decouple: a message body must be movable without throwing; mark its move constructor noexcept");
 
-  std::atomic<std::uint64_t> word{0};  // see slot_state.h; it guards all that follows
+  // A SlotState (slot_state.h); it guards all that follows. First, as MessageGroups finds it at the slot's address.
+  std::atomic<std::uint64_t> word{0};
 
-  // Nanoseconds since the epoch. Atomic because whoever looks for what is due reads it before owning the slot.
+  // In nanoseconds since the epoch. Atomic because the timeout sweep reads it before it has locked the slot.
   std::atomic<std::int64_t> sent_at{0};
 
-  // A body, or where the word says kShared, what points to one.
+  // A body, or, where the word has kShared, a pointer to one.
   static constexpr std::size_t kSize = std::max(sizeof(T), sizeof(void*));
   alignas(T) alignas(SharedBody*) std::byte content[kSize];
 
   T& body() { return *std::launder(reinterpret_cast<T*>(content)); }
   SharedBody& shared() { return **std::launder(reinterpret_cast<SharedBody**>(content)); }
 
-  // Both return the marks that the word is to have for it.
+  // Construct() and Share() return the marks that the word must have for what they wrote.
   std::uint32_t Construct(T&& body) {
+    static_assert(offsetof(MessageSlot, word) == 0 && offsetof(MessageSlot, sent_at) == 8);
+    static_assert(offsetof(MessageSlot, content) == std::max(std::size_t{16}, alignof(MessageSlot)));
     ::new (static_cast<void*>(content)) T(std::move(body));
     return 0;
   }
-  // Takes over a hold.
-  std::uint32_t Share(SharedBody* hold) {
-    ::new (static_cast<void*>(content)) SharedBody*(hold);
+  // Takes over a reference of the caller's.
+  std::uint32_t Share(SharedBody* shared) {
+    ::new (static_cast<void*>(content)) SharedBody*(shared);
     return SlotState::kShared;
   }
 };
 
-// Names a slot that stays where it is as long as the caller holds or owns it, or a line names it.
+// Names a slot with a message. It stays valid while the caller has a reference to the message or has locked the slot,
+// or while the message is queued for redelivery.
 template <typename T>
 struct MessageAt {
   typename SegmentPool<MessageSlot<T>>::Segment* segment = nullptr;
   MessageSlot<T>* slot = nullptr;
 
   LeaseTimes& times() const { return segment->ColdFieldsOf(*slot); }
-  // Before they are written, for the first time or not.
+  // Same as times(), for a caller that writes them: allocates their memory if there is none yet.
   LeaseTimes& TimesToWrite() const { return segment->ColdFieldsToWrite(*slot); }
 };
 
-// An entry of a line of messages that are visible again: names one message.
+// For assertions: whether the word is in one of these phases.
+template <typename... Phases>
+constexpr bool IsAnyOf(SlotState word, Phases... phases) {
+  return ((word.phase() == phases) || ...);
+}
+
+// A slot of the redelivery lane: names one message that is visible again.
 template <typename T>
 struct RedeliverySlot {
   struct SegmentData {};
   struct ColdFields {};
 
-  // What names the message is not side by side, or compilers write it as one, from two registers by way of the stack,
-  // and wait for that (a hundredth of a FIFO queue's cycle).
+  // Keep the two pointers apart: side by side, compilers write them as one, from two registers by way of the stack, and
+  // stall on store forwarding (exp. 26).
   typename SegmentPool<MessageSlot<T>>::Segment* segment = nullptr;
   std::atomic<std::uint64_t> word{0};
   MessageSlot<T>* message = nullptr;

@@ -1,19 +1,22 @@
-// Where messages go that are the last in their segment, so that a few stragglers do not keep the memory of many.
+// Where compaction (compaction.h) moves the last messages of a segment to, so that a few of them do not keep the memory
+// of many.
 //
-// They lie in a lane of their own, one beside the other, and are found by the ticket that they had: a receipt names
-// that. Only messages move that nobody holds and no line names, which are in flight or delayed. The lane is but a
-// place: its head passes everything at once, and what becomes visible again is listed like any other message.
+// Design. Moved messages lie densely in a lane of their own, and are found by the ticket that they had, as that is what
+// a receipt names. Only messages move that are in flight or delayed (in a FIFO queue also visible ones behind another
+// of their group), that no delivery refers to and that are not queued for redelivery. The lane only stores them: its
+// head passes every ticket at once, and a moved message that becomes visible is queued for redelivery like any other.
 //
-// A queue has one of these from its first straggler on. Finding, adding and removing take a mutex.
+// A queue has one of these from the first move on. Add(), Remove() and Find() take a mutex.
 
 #ifndef DECOUPLE_INTERNAL_MESSAGE_MOVED_MESSAGES_H_
 #define DECOUPLE_INTERNAL_MESSAGE_MOVED_MESSAGES_H_
 
-#include <atomic>
 #include <cstdint>
-#include <mutex>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "decouple/internal/base/assert.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/lane/ticket_lane.h"
 #include "decouple/internal/message/message_slot.h"
 
@@ -24,34 +27,35 @@ class MovedMessages {
  public:
   using Lane = TicketLane<MessageSlot<T>>;
 
-  // What a receipt of a moved message says instead of a segment's number.
+  // The receipt of a moved message carries this instead of a segment's number.
   static constexpr std::uint32_t kSegmentNumber = UINT32_MAX;
 
   Lane& lane() { return lane_; }
 
-  // `message` has the ticket from now on.
-  void Add(std::uint64_t ticket, MessageAt<T> message) {
-    const std::lock_guard lock(mutex_);
+  // `message` is where the message of that ticket is from now on.
+  void Add(std::uint64_t ticket, MessageAt<T> message) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     messages_.insert_or_assign(ticket, message);
   }
 
-  void Remove(std::uint64_t ticket) {
-    const std::lock_guard lock(mutex_);
-    messages_.erase(ticket);
+  void Remove(std::uint64_t ticket) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    [[maybe_unused]] const auto erased = messages_.erase(ticket);
+    DECOUPLE_ASSERT(erased == 1);
   }
 
-  // Calls visit(message) if the ticket's message is here; it stays meanwhile.
+  // Calls visit(message), under the mutex, if the message of that ticket is here: it is not removed meanwhile.
   template <typename Visit>
-  void Find(std::uint64_t ticket, Visit visit) {
-    const std::lock_guard lock(mutex_);
+  void Find(std::uint64_t ticket, Visit visit) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     const auto found = messages_.find(ticket);
     if (found != messages_.end()) visit(found->second);
   }
 
  private:
   Lane lane_;
-  std::mutex mutex_;
-  absl::flat_hash_map<std::uint64_t, MessageAt<T>> messages_;
+  Mutex mutex_;
+  absl::flat_hash_map<std::uint64_t, MessageAt<T>> messages_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace decouple::internal

@@ -1,7 +1,7 @@
-// A body that several messages have in common, each in a queue of its own: their slots only point here.
+// A body that several messages share, each in a queue of its own: their slots only point here.
 //
-// It is counted: whoever is to keep it has a hold, and the last hold to go destroys it. Only the counting is
-// synchronised; the rest does not change.
+// It is reference-counted: each user that keeps it has a reference, and the release of the last reference destroys it.
+// Only the count is synchronised; everything else is constant.
 
 #ifndef DECOUPLE_INTERNAL_MESSAGE_SHARED_BODY_H_
 #define DECOUPLE_INTERNAL_MESSAGE_SHARED_BODY_H_
@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "decouple/internal/base/assert.h"
 #include "decouple/publication.h"
 
 namespace decouple::internal {
@@ -20,38 +21,43 @@ class SharedBody {
   SharedBody(const SharedBody&) = delete;
   SharedBody& operator=(const SharedBody&) = delete;
 
-  // Of the type that the queue's bodies have.
+  // Points to a body of the type that the queue's bodies have.
   const void* body() const { return body_; }
-  // Null: it was not published by a topic.
+  // Null if the body was not published by a topic.
   const Publication* publication() const { return publication_; }
-  // What a message with it counts towards sizes, attributes included.
+  // What a message with this body counts towards sizes, attributes included.
   std::size_t bytes() const { return bytes_; }
 
-  // Relaxed: who adds holds has one.
-  void AddReferences(std::int64_t n) { holds_.fetch_add(n, std::memory_order_relaxed); }
-  // Acquire and release: what the others did to the body comes before its end.
+  // Requires: the caller has a reference. Relaxed for that reason.
+  void AddReferences(std::int64_t n) {
+    [[maybe_unused]] const std::int64_t before = references_.fetch_add(n, std::memory_order_relaxed);
+    DECOUPLE_ASSERT(n >= 0 && before > 0);
+  }
+  // Acquire and release: what the other users did to the body happens before its destruction.
   void RemoveReferences(std::int64_t n) {
-    if (holds_.fetch_sub(n, std::memory_order_acq_rel) == n) delete this;
+    const std::int64_t before = references_.fetch_sub(n, std::memory_order_acq_rel);
+    DECOUPLE_ASSERT(n > 0 && before >= n);
+    if (before == n) delete this;
   }
 
  protected:
-  // With one hold, the creator's.
+  // With one reference, the creator's.
   SharedBody(const void* body, const Publication* publication, std::size_t bytes)
       : body_(body), publication_(publication), bytes_(bytes) {}
   virtual ~SharedBody() = default;
 
  private:
-  std::atomic<std::int64_t> holds_{1};
+  std::atomic<std::int64_t> references_{1};
   const void* const body_;
   const Publication* const publication_;
   const std::size_t bytes_;
 };
 
-// One hold, or none.
+// Owns one reference, or none.
 class BodyReference {
  public:
   BodyReference() = default;
-  // Takes over a hold of the caller's.
+  // Takes over a reference of the caller's.
   explicit BodyReference(SharedBody* body) : body_(body) {}
   BodyReference(BodyReference&& other) noexcept : body_(other.Release()) {}
   BodyReference& operator=(BodyReference&& other) noexcept {
@@ -62,6 +68,7 @@ class BodyReference {
     if (body_ != nullptr) body_->RemoveReferences(1);
   }
 
+  // Adds a reference. Requires: the caller has one.
   static BodyReference On(SharedBody& body) {
     body.AddReferences(1);
     return BodyReference(&body);
@@ -72,7 +79,7 @@ class BodyReference {
   SharedBody* operator->() const { return body_; }
   explicit operator bool() const { return body_ != nullptr; }
 
-  // The hold is the caller's from now on.
+  // The caller owns the reference from now on.
   SharedBody* Release() { return std::exchange(body_, nullptr); }
 
  private:

@@ -1,4 +1,4 @@
-// A message that a topic brings to a queue.
+// A message that a topic delivers to a queue.
 
 #ifndef DECOUPLE_INTERNAL_MESSAGE_TOPIC_DELIVERY_H_
 #define DECOUPLE_INTERNAL_MESSAGE_TOPIC_DELIVERY_H_
@@ -12,25 +12,25 @@
 namespace decouple::internal {
 
 struct TopicDelivery {
-  // A queue that takes the message takes over one hold of the caller's.
+  // A queue that takes the message takes over one reference of the caller's.
   SharedBody* body = nullptr;
   std::uint64_t topic = 0;  // its identity
-  // Of the publication: empty for none. Need not outlive the call.
+  // The publication's group and deduplication id; empty for none. They need not outlive the call.
   std::string_view group;
   std::string_view deduplication_id;
   // The time by the topic's clock, which is most often the queue's.
   const Clock* clock = nullptr;
   std::int64_t now = 0;
-  // From the archive, so it is taken though it has been before.
+  // Replayed from the archive: the queue takes it although it may have taken the same deduplication id before.
   bool is_replayed = false;
-  // As a dead letter, likewise.
+  // Delivered as a dead letter: the same applies.
   bool is_dead_letter = false;
 
-  // Nothing is to be said of it but what is in the body.
+  // Whether the message needs no metadata beyond what the body carries.
   bool IsPlain() const { return group.empty() && !is_replayed; }
 };
 
-// What a queue says to it.
+// The queue's answer to a delivery.
 enum class Acceptance { kTaken, kFull, kThrottled, kClosed, kRefused, kDenied };
 
 }  // namespace decouple::internal

@@ -75,7 +75,7 @@ class MessageWriter {
   // is the caller's to list.
   [[gnu::noinline]] void RequeueSkipped(Message message) {
     const SlotState ready(message.slot->word.load(std::memory_order_relaxed));
-    Store::Unlock(*message.slot, ready.With(Phase::kBusy));
+    Store::LockSkipped(*message.slot, ready);
     store_.MakeVisible(store_.local(), message, ready);
   }
 

@@ -1,4 +1,4 @@
-// Messages that stay long while those around them go: they are moved, and nobody can tell.
+// Messages that stay long after the ones around them have gone are moved (compaction.h), which no user can observe.
 
 #include <algorithm>
 #include <string>
@@ -12,7 +12,7 @@ namespace decouple::testing {
 
 using Queue = StandardQueue<std::string>;
 
-// Leaves one message of a hundred in flight, known by its receipt only, and has them moved.
+// Leaves one message of a hundred in flight, by its receipt only, and has them moved.
 std::vector<ReceiptHandle> LeaveStragglers(Queue& queue, const SendOptions& options = {}) {
   std::vector<ReceiptHandle> receipts;
   for (int i = 0; i < 10'000; ++i) {
@@ -52,7 +52,7 @@ TEST_CASE("a moved message comes back with all that it had") {
         internal::Access::Segment(delivery.receipt()) == internal::MovedMessages<std::string>::kSegmentNumber ? 1 : 0;
     REQUIRE(delivery.Delete().ok());
   }
-  CHECK(moved >= 30);  // else this proves nothing
+  CHECK(moved >= 30);  // otherwise this test proves nothing
   std::sort(bodies.begin(), bodies.end());
   CHECK(std::unique(bodies.begin(), bodies.end()) == bodies.end());
   CHECK(bodies.front() == "straggler 0");
@@ -82,7 +82,7 @@ TEST_CASE("a receipt from before the move changes visibility, and is stale after
   CHECK(queue.Counts() == MessageCounts{.in_flight = 50});
 }
 
-TEST_CASE("a moved message keeps its id, its receipts work, and once deleted it is gone for all of them") {
+TEST_CASE("a moved message keeps its id and its receipts, and once it is deleted all of them find it gone") {
   ManualClock clock;
   auto queue = Make<Queue>(clock);
   const auto receipts = LeaveStragglers(queue);
@@ -149,7 +149,7 @@ TEST_CASE("a tenant's message is moved and stays its tenant's") {
   CHECK(ReceivesNothing(queue));
 }
 
-TEST_CASE("a message that a delivery holds is not moved, and its body stays where it is") {
+TEST_CASE("a message that a delivery refers to is not moved, and its body stays where it is") {
   ManualClock clock;
   auto queue = Make<Queue>(clock, {.visibility_timeout = Hours(1)});
   REQUIRE(queue.Send("held").ok());

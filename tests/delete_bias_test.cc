@@ -1,5 +1,5 @@
-// Those who hold messages delete them by plain stores. These tests let everybody who may come between do so at that
-// very moment, on another thread: each message is removed once.
+// The holder of a message deletes it by a plain store while the bias is given (delete_bias.h). In these tests every
+// operation that may interfere does so at that very moment, on another thread: each message is removed once.
 
 #include <atomic>
 #include <cstdint>
@@ -22,7 +22,7 @@ bool IsGiven(const internal::DeleteBias& bias) {
   return bias.IsGiven(section);
 }
 
-TEST_CASE("holders are alone until somebody else comes, and again when all of these have gone") {
+TEST_CASE("the bias is given until a thread revokes it, and again when all that revoked it have restored it") {
   internal::DeleteBias bias;
   CHECK(IsGiven(bias));
   bias.Revoke();
@@ -34,7 +34,7 @@ TEST_CASE("holders are alone until somebody else comes, and again when all of th
   CHECK(IsGiven(bias));
 }
 
-TEST_CASE("once ended, holders are never alone again") {
+TEST_CASE("once the bias has ended it is never given again") {
   internal::DeleteBias bias;
   bias.End();
   bias.End();
@@ -44,7 +44,7 @@ TEST_CASE("once ended, holders are never alone again") {
   CHECK(!IsGiven(bias));
 }
 
-TEST_CASE("who revokes waits for those who are at it") {
+TEST_CASE("revoking the bias waits for the read sections in which it was given") {
   internal::DeleteBias bias;
   std::atomic<bool> is_in{false};
   std::atomic<bool> is_out{false};
@@ -61,10 +61,10 @@ TEST_CASE("who revokes waits for those who are at it") {
   holder.join();
 }
 
-// One thread sends, receives and deletes, one and ten at a time, while another runs interfere() again and again. Then
-// what is left is received and deleted, and the queue is empty.
+// One thread sends, receives and deletes, one and ten messages at a time, while another runs interfere() again and
+// again. Then the messages that are left are received and deleted, and the queue is empty.
 template <typename Interfere>
-void DeleteBeside(StandardQueue<int>& queue, int messages, Interfere interfere) {
+void DeleteDuring(StandardQueue<int>& queue, int messages, Interfere interfere) {
   std::atomic<bool> done{false};
   std::thread other([&] {
     while (!done) interfere();
@@ -84,30 +84,30 @@ void DeleteBeside(StandardQueue<int>& queue, int messages, Interfere interfere) 
   }
   done = true;
   other.join();
-  queue.Counts();  // works off what is due
+  queue.Counts();  // runs all timeouts
   for (auto rest = receive(10); !rest.empty(); rest = receive(10)) rest.Delete().IgnoreError();
 }
 
-TEST_CASE("what is deleted while its timeout ends is removed once") {
+TEST_CASE("a message that is deleted while its visibility timeout ends is removed once") {
   ManualClock clock;
   const int messages = Messages(1'000'000);
   auto queue =
       Make<StandardQueue<int>>(clock, {.visibility_timeout = absl::Milliseconds(100), .retention = Hours(14 * 24)});
-  DeleteBeside(queue, messages, [&] {
-    clock.Advance(absl::Milliseconds(100));  // after which the sweep leaves the holders alone, until it comes again
-    queue.Counts();                          // gives back what is due
+  DeleteDuring(queue, messages, [&] {
+    clock.Advance(absl::Milliseconds(100));  // after which the sweep restores the bias, until it runs again
+    queue.Counts();                          // runs all timeouts
   });
   CHECK(queue.Counts().total() == 0);
   CHECK(queue.Statistics().number_of_messages_deleted == static_cast<std::uint64_t>(messages));
 }
 
-TEST_CASE("what is deleted while the queue is purged is removed once") {
+TEST_CASE("a message that is deleted while the queue is purged is removed once") {
   ManualClock clock;
   const int messages = Messages(1'000'000);
   Limits limits;
   limits.purge_interval = absl::ZeroDuration();
   auto queue = Make<StandardQueue<int>>(clock, {.limits = limits});
-  DeleteBeside(queue, messages, [&] {
+  DeleteDuring(queue, messages, [&] {
     if (!queue.Purge().ok()) std::abort();
   });
   const QueueStatistics statistics = queue.Statistics();
@@ -116,7 +116,7 @@ TEST_CASE("what is deleted while the queue is purged is removed once") {
         static_cast<std::uint64_t>(messages));
 }
 
-TEST_CASE("what is deleted by its delivery and by its receipt at the same time is removed once") {
+TEST_CASE("a message that is deleted by its delivery and by its receipt at the same time is removed once") {
   const int messages = Messages(200'000);
   StandardQueue<int> queue;
   std::atomic<int> taken{0};

@@ -17,7 +17,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/str_format.h"
+#include "absl/strings/str_cat.h"
 #include "decouple/error.h"
 #include "decouple/internal/base/access.h"
 #include "decouple/internal/base/mix.h"
@@ -34,8 +34,9 @@ class MessageId {
   std::string ToString() const {
     const std::uint64_t low = internal::Mix(number_);
     const std::uint64_t high = internal::Mix(queue_ ^ low);
-    return absl::StrFormat("%08x-%04x-%04x-%04x-%012x", high >> 32, high >> 16 & 0xFFFF, high & 0xFFFF, low >> 48,
-                           low & 0xFFFFFFFFFFFF);
+    return absl::StrCat(absl::Hex(high >> 32, absl::kZeroPad8), "-", absl::Hex(high >> 16 & 0xFFFF, absl::kZeroPad4),
+                        "-", absl::Hex(high & 0xFFFF, absl::kZeroPad4), "-", absl::Hex(low >> 48, absl::kZeroPad4), "-",
+                        absl::Hex(low & 0xFFFFFFFFFFFF, absl::kZeroPad12));
   }
 
   friend constexpr auto operator<=>(const MessageId&, const MessageId&) = default;
@@ -59,7 +60,9 @@ class ReceiptHandle {
 
   // 56 lower-case hexadecimal digits; the last 8 are a checksum.
   std::string ToString() const {
-    return absl::StrFormat("%016x%016x%08x%08x%08x", queue_, ticket_, segment_, receive_, CheckSum());
+    return absl::StrCat(absl::Hex(queue_, absl::kZeroPad16), absl::Hex(ticket_, absl::kZeroPad16),
+                        absl::Hex(segment_, absl::kZeroPad8), absl::Hex(receive_, absl::kZeroPad8),
+                        absl::Hex(CheckSum(), absl::kZeroPad8));
   }
 
   // kReceiptHandleIsInvalid: `text` is not what ToString() returned.
@@ -114,7 +117,7 @@ class SequenceNumber {
   constexpr explicit SequenceNumber(std::uint64_t value) : value_(value) {}
 
   // 20 decimal digits, so that the texts sort like the numbers.
-  std::string ToString() const { return absl::StrFormat("%020d", value_); }
+  std::string ToString() const { return absl::StrCat(absl::Dec(value_, absl::kZeroPad20)); }
 
   constexpr std::uint64_t value() const { return value_; }
 

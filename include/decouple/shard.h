@@ -19,7 +19,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/numbers.h"
-#include "absl/strings/str_format.h"
+#include "absl/strings/str_cat.h"
 #include "decouple/error.h"
 #include "decouple/hash_key.h"
 #include "decouple/message.h"
@@ -33,7 +33,7 @@ class ShardId {
   constexpr explicit ShardId(std::uint64_t number) : number_(number) {}
 
   // "shardId-000000000042"
-  std::string ToString() const { return absl::StrFormat("%s%012d", kPrefix, number_); }
+  std::string ToString() const { return absl::StrCat(kPrefix, absl::Dec(number_, absl::kZeroPad12)); }
 
   // kInvalidArgument: `text` is not what ToString() returned.
   static absl::StatusOr<ShardId> Parse(std::string_view text) {

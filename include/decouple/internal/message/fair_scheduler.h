@@ -17,15 +17,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <unordered_map>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/btree_map.h"
-#include "absl/container/btree_set.h"
-#include "absl/container/flat_hash_map.h"
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/mutex.h"
 #include "decouple/internal/message/message_metadata.h"
@@ -38,8 +38,8 @@ struct Tenant {
   using Position = std::pair<std::uint64_t, std::uint64_t>;
 
   std::string group;
-  absl::btree_map<Position, SlotRef> waiting;  // the visible messages
-  std::int64_t messages = 0;                   // in any state
+  std::map<Position, SlotRef> waiting;  // the visible messages
+  std::int64_t messages = 0;            // in any state
   std::int64_t in_flight = 0;
   std::int64_t busy = 0;         // nanoseconds of processing in `period`
   std::int64_t busy_before = 0;  // and in the period before it
@@ -256,10 +256,10 @@ class FairScheduler {
   }
 
   Mutex mutex_;
-  absl::flat_hash_map<std::string, std::unique_ptr<Tenant>> tenants_ ABSL_GUARDED_BY(mutex_);
-  absl::btree_set<Tenant*> idle_ ABSL_GUARDED_BY(mutex_);  // without messages, but busy lately
-  absl::btree_map<Tenant::Position, Tenant*> quiet_ ABSL_GUARDED_BY(mutex_);
-  absl::btree_map<std::pair<std::int64_t, Tenant::Position>, Tenant*> noisy_ ABSL_GUARDED_BY(mutex_);
+  std::unordered_map<std::string, std::unique_ptr<Tenant>> tenants_ ABSL_GUARDED_BY(mutex_);
+  std::set<Tenant*> idle_ ABSL_GUARDED_BY(mutex_);  // without messages, but busy lately
+  std::map<Tenant::Position, Tenant*> quiet_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::pair<std::int64_t, Tenant::Position>, Tenant*> noisy_ ABSL_GUARDED_BY(mutex_);
   Tenant total_ ABSL_GUARDED_BY(mutex_);  // the processing time of all tenants
 };
 

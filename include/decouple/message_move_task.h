@@ -41,6 +41,7 @@
 #include "decouple/internal/queue/queue_config.h"
 #include "decouple/internal/queue/redrive/dead_letter_checks.h"
 #include "decouple/internal/queue/redrive/move_task.h"
+#include "decouple/message_move_status.h"
 #include "decouple/redrive_policy.h"
 
 namespace decouple {

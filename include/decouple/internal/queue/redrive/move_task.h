@@ -26,13 +26,10 @@
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/base/token_bucket.h"
 #include "decouple/internal/queue/queue_base.h"
+#include "decouple/message_move_status.h"
 #include "decouple/redrive_policy.h"
 
-namespace decouple {
-
-enum class MessageMoveStatus { kRunning, kCompleted, kCancelling, kCancelled, kFailed };
-
-namespace internal {
+namespace decouple::internal {
 
 class MessageMove {
  public:
@@ -190,8 +187,6 @@ class MessageMoves {
   std::deque<std::shared_ptr<MessageMove>> tasks_;
 };
 
-}  // namespace internal
-
-}  // namespace decouple
+}  // namespace decouple::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_REDRIVE_MOVE_TASK_H_

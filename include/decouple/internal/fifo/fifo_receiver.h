@@ -58,7 +58,7 @@ class FifoReceiver {
         case Taken::kGated:
           if (limit_.OpenFor(Limit::Claimant::kLine)) break;
           if (has_swept || store_.earliest().get() > request.now) return false;
-          sweep_.All(local, request.now);  // what is in flight only until somebody works it off makes room
+          sweep_.RunAll(local, request.now);  // what is in flight only until somebody works it off makes room
           has_swept = true;
           break;
         case Taken::kOne:
@@ -75,7 +75,7 @@ class FifoReceiver {
       // All that may be given, before a group is touched: what is not given of it now waits until the rest comes back.
       std::uint32_t claimed = Claim(request.most - given);
       if (claimed < request.most && given == 0 && store_.earliest().get() <= request.now) {
-        sweep_.All(local, request.now);  // as above
+        sweep_.RunAll(local, request.now);  // as above
         claimed += Claim(request.most - claimed);
       }
       if (claimed == 0) return given > 0;
@@ -143,7 +143,7 @@ class FifoReceiver {
       run.ForEachTaken([&](auto& entry, SlotState word) { first = Store::TakeEntry(entry, word); });
       if (run.ends_round) {
         line.RetireRound();
-        moves_.Tidy(local);
+        moves_.CompactSome(local);
       }
       if (run.taken != 0) return Taken::kOne;
     }

@@ -25,7 +25,7 @@
 
 namespace decouple::internal {
 
-inline constexpr int kMaxMaxReceives = 1'000;  // SQS's upper bound of maxReceiveCount
+inline constexpr int kLargestMaxReceives = 1'000;  // SQS's upper bound of maxReceiveCount
 
 // Whether `to` can take over messages of `from`: both are of one kind and have bodies of one type.
 inline absl::Status CheckSameSort(Error error, const char* what, const QueueBase& from, const QueueBase& to) {
@@ -56,7 +56,7 @@ inline absl::Status LinkDeadLetters(QueueBase& queue, const Redrive& redrive, st
   constexpr auto kError = Error::kInvalidAttributeValue;
   const std::shared_ptr<QueueBase>& target = redrive.to.any();
   if (target != nullptr) {
-    absl::Status status = CheckNumber(kError, "maximum of receives", redrive.max_receives, 1, kMaxMaxReceives);
+    absl::Status status = CheckNumber(kError, "maximum of receives", redrive.max_receives, 1, kLargestMaxReceives);
     status.Update(CheckSameSort(kError, "the dead-letter queue", queue, *target));
     if (!status.ok()) return status;
   }

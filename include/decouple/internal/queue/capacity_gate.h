@@ -184,8 +184,8 @@ class CapacityGate {
     return false;
   }
 
-  // Relaxed, all of them: they are sums, and publish nothing. Between the two loads other messages may come and go, so
-  // `held` is exact only when the exchange succeeds.
+  // Relaxed, all of them: they are sums, and publish nothing. Between the two loads other messages may come and go,
+  // but then the exchange fails. When it succeeds, `held` is too high at most, because removals are counted late.
   static bool TryAdd(std::atomic<std::int64_t>& admitted, std::int64_t n, const std::atomic<std::int64_t>& removed,
                      const std::atomic<std::int64_t>& most) {
     std::int64_t seen = admitted.load(std::memory_order_relaxed);

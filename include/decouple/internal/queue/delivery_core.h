@@ -106,7 +106,7 @@ class DeliveryCore : public QueueBase {
     for (const Delivery<T>& delivery : deliveries) {
       if (delivery.core_ == nullptr) [[unlikely]] {
         --released;
-      } else if (!Store::TryReleaseBare(delivery.message_)) {  // the usual case
+      } else if (!Store::TryReleaseBare(delivery.message_)) {  // tried first: it is all there is to do for most
         store_.ReleaseReference(delivery.message_);
       }
     }

@@ -45,7 +45,7 @@ class InFlightLimit {
     CloseGatesLocked();
   }
 
-  // A message is in flight that nobody has claimed, so the gates may be open for too many.
+  // A message is in flight without a claim, so the gates may be open for too many.
   void CloseGates() ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     CloseGatesLocked();
@@ -78,7 +78,7 @@ class InFlightLimit {
       return true;
     }
     CloseGatesLocked();
-    RcuSynchronize();  // from here on nobody claims until the gates open
+    RcuSynchronize();  // from here on no thread claims until the gates open
     // Ends of leases are summed before their beginnings are read, so the difference is too high at most.
     const QueueSums sums = store_.Sums();
     const auto* redelivery_lane = store_.redelivery_lane();

@@ -101,7 +101,7 @@ class TimeoutSweep {
     return found;
   }
 
-  // Requires of both: the caller runs a step.
+  // Both require that the caller runs a step.
   void RevokeBias(std::int64_t now) {
     DECOUPLE_ASSERT(IsStepping());
     if (has_revoked_.load(std::memory_order_relaxed)) return;

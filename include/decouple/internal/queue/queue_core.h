@@ -1,9 +1,7 @@
 // The core of a queue, which its handles share: what both kinds of queue do in the same way. This file holds the general
 // receive with its long poll, batches by receipt, attributes, purging, and moving messages to other queues. Sending, and
-// the order in which messages are received, are each kind's own (standard_queue_core.h, fifo_queue_core.h).
-//
-// The core is built as a chain of classes: DeliveryCore (what deliveries refer to), QueueUpkeep (time and counts),
-// QueueCore, and the class of the kind.
+// the order in which messages are received, are each kind's own (standard_queue_core.h, fifo_queue_core.h). The core is a
+// chain of classes: DeliveryCore (what deliveries refer to), QueueUpkeep (time and counts), QueueCore, and the kind's.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_QUEUE_CORE_H_
 #define DECOUPLE_INTERNAL_QUEUE_QUEUE_CORE_H_
@@ -116,8 +114,7 @@ class QueueCore : public QueueUpkeep<T> {
   absl::StatusOr<StatusBatchResults> ChangeVisibilityBatch(std::span<const ChangeVisibilityBatchEntry> entries) {
     if (absl::Status status = CheckBatch(entries, config_.limits()); !status.ok()) return status;
     StatusBatchResults results;
-    for (const auto& entry : entries)
-      results.push_back(receipts_.ChangeVisibility(entry.receipt, entry.visibility_timeout));
+    for (const auto& e : entries) results.push_back(receipts_.ChangeVisibility(e.receipt, e.visibility_timeout));
     return results;
   }
 
@@ -214,8 +211,7 @@ class QueueCore : public QueueUpkeep<T> {
     return MessageSize(body) + options.attributes.bytes();
   }
 
-  // The error that fails a batch of sends as a whole; or one result an entry: its error, or a result to be filled in when
-  // the entry is sent.
+  // The error that fails a batch of sends as a whole, or one result an entry: its error, or one to be filled in.
   template <typename CheckOptions>
   absl::StatusOr<SendBatchResults> CheckSendBatch(std::span<SendBatchEntry<T>> entries, CheckOptions check_options) {
     if (absl::Status status = CheckBatch(entries, config_.limits()); !status.ok()) return status;
@@ -336,8 +332,6 @@ class QueueCore : public QueueUpkeep<T> {
   static absl::Status Drained() {
     return MakeError(Error::kQueueClosed, "the queue is closed and drained; nothing will come any more");
   }
-
-  // ---- receiving ----------------------------------------------------------------------------------------------------
 
   std::int64_t WaitOf(const ReceiveOptions& options) const {
     return options.wait ? absl::ToInt64Nanoseconds(*options.wait) : config_.receive_wait();

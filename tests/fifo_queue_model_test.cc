@@ -172,7 +172,7 @@ class FifoComparison {
     } else if (dice < 84) {
       ChangeVisibility();
     } else if (dice < 89) {
-      if (Held* const held = held_.Pick()) held_.ReleaseReference(held);
+      if (Held* const held = held_.Pick()) held_.Drop(held);
     } else if (dice < 98) {
       chance_.Advance(clock_, model_.NextEvent(clock_.Now()));
       model_.Forget(clock_.Now());
@@ -315,7 +315,7 @@ class FifoComparison {
         ErrorIn(held_.Delete(queue_, *held)) == (expired ? std::optional(Error::kInvalidParameterValue) : std::nullopt),
         "delete");
     if (!expired) model_.Remove(held->body);
-    if (chance_.Pick(2) == 0) held_.ReleaseReference(held);
+    if (chance_.Pick(2) == 0) held_.Drop(held);
   }
 
   bool IsInFlight(const FifoModel::Message& message, std::uint32_t receive) const {

@@ -1,4 +1,5 @@
-// What comparisons of a queue with a plain model of it share: chance, and the receipts that are still held.
+// What the model tests share (a queue and a plain model of it, compared after each operation): random choices, and the
+// receives whose deliveries or receipts the test still has.
 
 #ifndef DECOUPLE_TESTS_MODEL_TESTING_H_
 #define DECOUPLE_TESTS_MODEL_TESTING_H_
@@ -24,13 +25,13 @@ class Chance {
 
   int Pick(int n) { return static_cast<int>(random_() % static_cast<std::uint64_t>(n)); }
 
-  // Mostly round numbers, so that things fall on the same instant.
+  // Mostly round numbers, so that several timeouts end at the same instant.
   absl::Duration PickTimeout() {
     constexpr int kSeconds[] = {0, 1, 5, 30, 30, 30, 60, 600, 3600, 43'200};
     return Seconds(kSeconds[Pick(10)]);
   }
 
-  // Moves time on: often to just before or at `next`, the next instant at which something happens.
+  // Advances the clock: often to `next`, the next instant at which something happens, or to just before it.
   void Advance(ManualClock& clock, absl::Time next) {
     switch (Pick(5)) {
       case 0:
@@ -71,7 +72,7 @@ class HeldReceives {
     return held_.empty() ? nullptr : &held_[static_cast<std::size_t>(chance_.Pick(static_cast<int>(held_.size())))];
   }
 
-  // By the delivery or by its receipt, as chance has it.
+  // Deletes by the delivery or by its receipt, at random.
   template <typename Queue>
   absl::Status Delete(Queue& queue, Held& held) {
     const bool by_delivery = held.delivery.has_value() && chance_.Pick(2) == 0;
@@ -84,7 +85,7 @@ class HeldReceives {
     return by_delivery ? held.delivery->ChangeVisibility(timeout) : queue.ChangeVisibility(held.receipt, timeout);
   }
 
-  void ReleaseReference(Held* held) {
+  void Drop(Held* held) {
     if (held->delivery.has_value()) Require(held->delivery->body() == held->body, "the body is readable to the end");
     held_.erase(held_.begin() + (held - held_.data()));
   }

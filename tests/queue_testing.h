@@ -1,4 +1,5 @@
-// What tests of queues share. The conformance tests are templated on the queue type; QueueKind says how to send to one.
+// What the tests of queues share. Conformance tests are templated on the queue type; QueueKind completes the options of
+// a send as the kind of queue requires.
 
 #ifndef DECOUPLE_TESTS_QUEUE_TESTING_H_
 #define DECOUPLE_TESTS_QUEUE_TESTING_H_
@@ -37,7 +38,7 @@ struct QueueKind<FifoQueue<T>> {
   template <typename U>
   using Of = FifoQueue<U>;
 
-  // A group and an id of its own for each message, so that none waits for another and none is a duplicate.
+  // Gives each message a group and a deduplication id of its own, so that none waits for another or is a duplicate.
   static SendOptions Complete(SendOptions options) {
     static std::atomic<int> sent{0};
     const std::string number = std::to_string(sent++);
@@ -47,7 +48,7 @@ struct QueueKind<FifoQueue<T>> {
   }
 };
 
-// Every test named so runs for each type of queue.
+// A test case that runs for each type of queue.
 #define CONFORMANCE_TEST(name) TEMPLATE_TEST_CASE(name, "", ::decouple::StandardQueue<int>, ::decouple::FifoQueue<int>)
 
 template <typename Queue>
@@ -58,7 +59,7 @@ Queue Make(ManualClock& clock, QueueOptions options = {}) {
   return *std::move(queue);
 }
 
-// With what the queue's kind requires beside.
+// Sends with the options completed for the kind of queue.
 template <typename Queue, typename Body>
 auto Send(Queue& queue, Body&& body, SendOptions options = {}) {
   return queue.Send(std::forward<Body>(body), QueueKind<Queue>::Complete(std::move(options)));
@@ -96,7 +97,7 @@ bool ReceivesNothing(Queue& queue) {
   return received->empty();
 }
 
-// The bodies of all that can be received now; they stay in flight.
+// The bodies of all messages that can be received now; they stay in flight.
 template <typename Queue>
 std::vector<typename Queue::Body> ReceiveAll(Queue& queue) {
   std::vector<typename Queue::Body> bodies;
@@ -108,7 +109,7 @@ std::vector<typename Queue::Body> ReceiveAll(Queue& queue) {
   }
 }
 
-// How many can be received now, by so many at once; they stay in flight.
+// How many messages can be received now, by `at_once` a call; they stay in flight.
 template <typename Queue>
 int ReceiveAllBy(Queue& queue, std::size_t at_once) {
   for (int received = 0;;) {

@@ -1,4 +1,4 @@
-// Dead letters of standard queues: what differs from FIFO queues (conformance/dead_letters_test.cc has the rest).
+// Dead letters of standard queues, where they differ from FIFO queues (the rest: conformance/dead_letters_test.cc).
 
 #include <string>
 #include <vector>
@@ -15,7 +15,7 @@ TEST_CASE("a dead letter keeps the time of its sending, so its retention goes on
   SendAll(live, 1);
   REQUIRE(ReceiveOne(live).Release().ok());
   clock.Advance(Hours(1));
-  SendAll(dead, 2);  // sent later, and yet before it in line
+  SendAll(dead, 2);  // sent later, but into the dead-letter queue before the dead letter
   REQUIRE(ReceivesNothing(live));
   CHECK(dead.Statistics().approximate_age_of_oldest_message == Hours(1));
   clock.Advance(Hours(1) - kOneNanosecond);
@@ -40,21 +40,21 @@ TEST_CASE("the age of the oldest message is that of a dead letter, however far b
   CHECK(dead.Statistics().approximate_age_of_oldest_message == Hours(1));
 }
 
-TEST_CASE("a message received three times goes to the back also with a redrive policy") {
+TEST_CASE("a message received three times goes to the back with a redrive policy, too") {
   ManualClock clock;
   StandardQueue<int> dead;
   auto live = Make<StandardQueue<int>>(clock, {.redrive = Redrive{.to = dead, .max_receives = 5}});
   SendAll(live, 1);
   for (int i = 0; i < 3; ++i) REQUIRE(ReceiveOne(live).Release().ok());
   SendAll(live, 2, 3);
-  // What went to the back before these were sent is before them; so once more, with them there.
+  // It went to the back before 2 and 3 were sent, so it is still before them; now it goes behind them.
   auto one = ReceiveOne(live);
   CHECK(one.body() == 1);
   REQUIRE(one.Release().ok());
   CHECK(ReceiveAll(live) == std::vector<int>{2, 3, 1});
 }
 
-TEST_CASE("dead letters of a fair queue's fair_scheduler are the fair_scheduler' in the dead-letter queue too") {
+TEST_CASE("dead letters of a fair queue keep their tenants in the dead-letter queue") {
   ManualClock clock;
   auto dead = Make<StandardQueue<int>>(clock);
   auto live = Make<StandardQueue<int>>(clock, {.redrive = Redrive{.to = dead, .max_receives = 1}});

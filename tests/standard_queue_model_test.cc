@@ -1,4 +1,4 @@
-// A standard queue beside a plain model of one: the same random operations on both, and the same outcome each time.
+// A standard queue compared with a plain model of one: the same random operations on both have the same outcomes.
 
 #include <algorithm>
 #include <cstdint>
@@ -14,8 +14,8 @@
 
 namespace decouple::testing {
 
-// What SEMANTICS says of a standard queue, in the plainest way: a map of messages, and times compared with now. The
-// order of messages is the queue's own business.
+// The rules of a standard queue in the plainest way: a map of messages, and times compared with now. The model leaves
+// open in which order messages are received.
 class Model {
  public:
   enum class State { kGone, kReady, kInFlight, kDelayed };
@@ -79,7 +79,7 @@ class Model {
 
   void Purge() { messages_.clear(); }
 
-  // A visible message that is to be moved instead of being given.
+  // Whether a visible message is to be moved to the dead-letter queue instead of being received.
   bool IsDeadLetter(int body, absl::Time now) const {
     return StateOf(body, now) == State::kReady && messages_.at(body).receive_count >= max_receives;
   }
@@ -141,7 +141,7 @@ class Comparison {
     } else if (dice < 82) {
       ChangeVisibility();
     } else if (dice < 88) {
-      ReleaseReference();
+      Drop();
     } else if (dice < 97) {
       Advance();
     } else if (dice < 98) {
@@ -204,7 +204,8 @@ class Comparison {
     const auto got = static_cast<std::int64_t>(received->size());
     INFO("got " << got << ", expected " << expected << " of " << most << "; in flight " << counts.in_flight << " of "
                 << model_.max_in_flight);
-    if (timeout == absl::ZeroDuration()) {  // what it gives is ready again, so it may stop at any number
+    if (timeout ==
+        absl::ZeroDuration()) {  // received messages are ready again at once, so the receive may stop at any number
       Require(got <= expected && (got > 0) == (expected > 0), "some of what is ready");
     } else {
       Require(got == expected, "as many as are ready");
@@ -219,7 +220,7 @@ class Comparison {
     }
   }
 
-  // What has arrived in the dead-letter queue was received too often, and was not given in this call.
+  // Messages that have arrived in the dead-letter queue were received too often, and were not given by this call.
   void TakeDeadLetters() {
     for (;;) {
       auto letters = *dead_.Receive({.max_messages = 10});
@@ -238,7 +239,7 @@ class Comparison {
     if (held == nullptr) return;
     Require(held_.Delete(queue_, *held).ok(), "delete");
     model_.Delete(held->body, held->receive, clock_.Now());
-    if (chance_.Pick(2) == 0) held_.ReleaseReference(held);
+    if (chance_.Pick(2) == 0) held_.Drop(held);
   }
 
   void ChangeVisibility() {
@@ -251,8 +252,8 @@ class Comparison {
     Require(ErrorIn(status) == expected, "change visibility");
   }
 
-  void ReleaseReference() {
-    if (Held* const held = held_.Pick()) held_.ReleaseReference(held);
+  void Drop() {
+    if (Held* const held = held_.Pick()) held_.Drop(held);
   }
 
   void Advance() {

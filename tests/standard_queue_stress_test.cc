@@ -1,4 +1,4 @@
-// Millions of messages through many threads, with everything going on at once, and each message accounted for.
+// Millions of messages through many threads, with all operations going on at once, and each message accounted for.
 
 #include <algorithm>
 #include <atomic>
@@ -17,7 +17,7 @@
 
 namespace decouple::testing {
 
-// A body that knows who it is and notices when it is destroyed twice or never.
+// A body that has a number, and counts how many of its kind are alive: a body that is destroyed twice or never shows.
 class Tracked {
  public:
   Tracked(int number, std::atomic<std::int64_t>& alive) : number_(number), alive_(&alive) { alive_->fetch_add(1); }
@@ -88,7 +88,7 @@ TEST_CASE("a large backlog is drained by several threads, and nothing of it is l
         while (!is_over.load()) {
           auto deliveries = queue.Receive({.max_messages = random() % 10 + 1});
           for (auto& delivery : *deliveries) {
-            if (random() % 8 == 0) continue;  // a crash
+            if (random() % 8 == 0) continue;  // the receiver crashes
             if (!delivery.Delete().ok()) std::abort();
             deleted[static_cast<std::size_t>(delivery.body())].store(true, std::memory_order_relaxed);
           }
@@ -105,7 +105,7 @@ TEST_CASE("a large backlog is drained by several threads, and nothing of it is l
 }
 
 TEST_CASE(
-    "no message is lost or destroyed twice while timeouts end, receipts go stale and receivers change their mind") {
+    "no message is lost or destroyed twice while timeouts end, receipts go stale and receivers change visibility") {
   ForEachSeed(1, [](std::uint64_t seed) {
     const int messages = Messages(3'000'000);
     constexpr int kSenders = 2;
@@ -151,7 +151,7 @@ TEST_CASE(
             for (auto& delivery : *deliveries) {
               const auto number = static_cast<std::size_t>(delivery.body().number());
               switch (random() % 16) {
-                case 0:  // a crash
+                case 0:  // the receiver crashes
                   break;
                 case 1:
                   delivery.Release().IgnoreError();
@@ -159,7 +159,7 @@ TEST_CASE(
                 case 2:
                   delivery.ChangeVisibility(Seconds(static_cast<int>(random() % 20))).IgnoreError();
                   break;
-                case 3:  // a slow one, which deletes late: it may be somebody else's by then
+                case 3:  // a slow receiver deletes late: another receiver may have the message by then
                   kept.push_back(std::move(delivery));
                   break;
                 case 4:
@@ -202,7 +202,7 @@ TEST_CASE(
   });
 }
 
-TEST_CASE("what is purged while all goes on is destroyed once, and the rest is delivered") {
+TEST_CASE("what is purged while others send and receive is destroyed once, and the rest is delivered") {
   ForEachSeed(1, [](std::uint64_t seed) {
     const int messages = Messages(400'000);
     std::atomic<std::int64_t> alive{0};
@@ -290,7 +290,7 @@ TEST_CASE("a bounded queue never holds more than its capacity, and loses nothing
   CHECK(sum.load() == std::int64_t{messages} * (messages - 1) / 2);
 }
 
-// Runs when its thread ends.
+// Runs a function when its thread ends.
 struct AtTheEnd {
   std::function<void()> run;
   ~AtTheEnd() {
@@ -309,7 +309,7 @@ TEST_CASE("a thread that sends while it ends counts for itself, and not for the 
     }
   };
   std::thread ending([&] {
-    thread_local AtTheEnd last;  // made before what the library keeps for the thread, so it ends after that
+    thread_local AtTheEnd last;  // constructed before what the library keeps for the thread, so destroyed after it
     last.run = [&] {
       has_given_back = true;
       while (!has_taken_over) std::this_thread::yield();

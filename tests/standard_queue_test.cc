@@ -1,4 +1,4 @@
-// What is a standard queue's own: order, late receipts, the limit of messages in flight, going to the back.
+// What only a standard queue does: order, late receipts, errors at the limit in flight, and going to the back.
 
 #include "decouple/standard_queue.h"
 
@@ -216,7 +216,7 @@ TEST_CASE("over the limit in flight a short poll fails") {
   auto queue = Make<Queue>(clock, {.max_in_flight = 3});
   SendAll(queue, 1, 2, 3, 4, 5);
   auto received = queue.Receive({.max_messages = 10});
-  REQUIRE(received->size() == 3);  // what there is room for
+  REQUIRE(received->size() == 3);  // as many as there is room for
   CHECK(ErrorIn(queue.Receive()) == Error::kOverLimit);
   CHECK(queue.Counts() == MessageCounts{.ready = 2, .in_flight = 3});
   REQUIRE((*received)[1].Delete().ok());
@@ -289,7 +289,7 @@ TEST_CASE("a message received three times goes to the back of the queue") {
   SendAll(queue, 1, 2);
   for (int receive = 1; receive <= 3; ++receive) {
     auto delivery = ReceiveOne(queue);
-    REQUIRE(delivery.body() == 1);  // twice it came back to the front
+    REQUIRE(delivery.body() == 1);  // twice it has come back to the front
     REQUIRE(delivery.receive_count() == static_cast<std::uint32_t>(receive));
     REQUIRE(delivery.Release().ok());
   }

@@ -1,4 +1,4 @@
-// What the tests with many threads share.
+// What the tests with many threads share: how many messages, and joining threads.
 
 #ifndef DECOUPLE_TESTS_STRESS_TESTING_H_
 #define DECOUPLE_TESTS_STRESS_TESTING_H_
@@ -10,7 +10,7 @@
 
 namespace decouple::testing {
 
-// The sanitizers run a smaller number (DECOUPLE_STRESS_MESSAGES, set by tests/run).
+// As many as usual, or at most DECOUPLE_STRESS_MESSAGES, which tests/run sets for the sanitizers.
 inline int Messages(int usual) {
   const char* const named = std::getenv("DECOUPLE_STRESS_MESSAGES");
   return named == nullptr ? usual : std::min(usual, std::atoi(named));

@@ -24,6 +24,7 @@
 #include "decouple/limits.h"
 #include "decouple/message.h"
 #include "decouple/message_attributes.h"
+#include "decouple/message_move_status.h"
 #include "decouple/message_move_task.h"
 #include "decouple/platform_application.h"
 #include "decouple/publication.h"

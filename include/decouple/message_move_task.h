@@ -40,8 +40,9 @@
 #include "decouple/internal/base/access.h"
 #include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/queue/queue_config.h"
-#include "decouple/internal/queue/redrive/dead_letter_checks.h"
 #include "decouple/internal/queue/redrive/move_task.h"
+#include "decouple/internal/queue/redrive/redrive_attributes.h"
+#include "decouple/message_move_status.h"
 #include "decouple/redrive_policy.h"
 
 namespace decouple {

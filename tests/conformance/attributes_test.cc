@@ -1,4 +1,4 @@
-// Attributes on their way through a queue.
+// Message attributes on their way through a queue.
 
 #include <string>
 
@@ -17,7 +17,7 @@ CONFORMANCE_TEST("attributes travel with their message") {
   CHECK(with.attributes() == attributes);
   CHECK(without.attributes().empty());
   REQUIRE(with.Delete().ok());
-  CHECK(with.attributes().Find("price")->value() == "120");  // readable as long as the delivery
+  CHECK(with.attributes().Find("price")->value() == "120");  // readable as long as the delivery lives
   clock.Advance(Seconds(30));
   CHECK(ReceiveOne(queue).attributes().empty());
 }

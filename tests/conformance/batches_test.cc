@@ -1,4 +1,4 @@
-// Batches: one result an entry, and what fails a batch as a whole.
+// Batches: one result an entry, and the errors that fail a batch as a whole.
 
 #include <array>
 #include <string>
@@ -175,7 +175,7 @@ CONFORMANCE_TEST("a batch fills a bounded queue as far as there is room") {
   CHECK(ReceiveAll(queue) == std::vector{0, 1, 2});
 }
 
-CONFORMANCE_TEST("what one receive gave is deleted as one") {
+CONFORMANCE_TEST("the messages of one receive are deleted by one call") {
   ManualClock clock;
   auto queue = Make<TestType>(clock);
   SendAll(queue, 1, 2, 3, 4);
@@ -198,7 +198,7 @@ CONFORMANCE_TEST("what one receive gave is deleted as one") {
   CHECK(none.Delete().ok());
 }
 
-CONFORMANCE_TEST("deleting what one receive gave touches nothing that was received again") {
+CONFORMANCE_TEST("deleting the messages of one receive touches none that was received again") {
   ManualClock clock;
   auto queue = Make<TestType>(clock);
   SendAll(queue, 1, 2);
@@ -211,7 +211,7 @@ CONFORMANCE_TEST("deleting what one receive gave touches nothing that was receiv
   CHECK(queue.Statistics().number_of_messages_deleted <= 1);
 }
 
-CONFORMANCE_TEST("what one receive gave outlives the queue's handle, and is deleted or let go of all the same") {
+CONFORMANCE_TEST("the messages of one receive outlive the queue's handle, and can still be deleted or released") {
   ManualClock clock;
   Deliveries<int> deleted;
   Deliveries<int> kept;

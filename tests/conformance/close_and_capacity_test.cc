@@ -1,4 +1,4 @@
-// Closing and draining, and queues that hold only so much.
+// Closing and draining, and queues of bounded capacity.
 
 #include <string>
 #include <thread>
@@ -21,14 +21,14 @@ CONFORMANCE_TEST("nothing can be sent to a closed queue") {
   CHECK(queue.closed());
 }
 
-CONFORMANCE_TEST("what is in a closed queue can be received and deleted, and then it is drained") {
+CONFORMANCE_TEST("messages in a closed queue can be received and deleted, and then it is drained") {
   ManualClock clock;
   auto queue = Make<TestType>(clock);
   SendAll(queue, 1, 2);
   queue.Close();
   REQUIRE(ReceiveOne(queue).Delete().ok());
   auto last = ReceiveOne(queue);
-  CHECK(queue.Receive()->empty());  // empty, but not drained: the last may come back
+  CHECK(queue.Receive()->empty());  // empty, but not drained: the last message may come back
   CHECK_FALSE(queue.drained());
   REQUIRE(last.Delete().ok());
   CHECK(queue.drained());
@@ -75,7 +75,7 @@ CONFORMANCE_TEST("a full queue refuses a message, and takes it once there is roo
   SendAll(queue, 1, 2);
   CHECK(ErrorIn(Send(queue, 3)) == Error::kQueueFull);
   auto delivery = ReceiveOne(queue);
-  CHECK(ErrorIn(Send(queue, 3)) == Error::kQueueFull);  // what is in flight still takes its room
+  CHECK(ErrorIn(Send(queue, 3)) == Error::kQueueFull);  // a message in flight still takes room
   REQUIRE(delivery.Delete().ok());
   CHECK(Send(queue, 3).ok());
   CHECK(ErrorIn(Send(queue, 4)) == Error::kQueueFull);
@@ -123,7 +123,7 @@ CONFORMANCE_TEST("a capacity can be set, changed and lifted while the queue live
   REQUIRE(queue.SetAttributes({.capacity = Capacity{.messages = 3}}).ok());
   SendAll(queue, 4);
   CHECK(ErrorIn(Send(queue, 5)) == Error::kQueueFull);
-  REQUIRE(queue.SetAttributes({.capacity = Capacity{.messages = 1}}).ok());  // below what is there: nothing goes
+  REQUIRE(queue.SetAttributes({.capacity = Capacity{.messages = 1}}).ok());  // fewer than there are: none is removed
   CHECK(queue.Counts().ready == 3);
   CHECK(ErrorIn(Send(queue, 5)) == Error::kQueueFull);
   REQUIRE(queue.SetAttributes({.capacity = Capacity{}}).ok());
@@ -161,7 +161,7 @@ CONFORMANCE_TEST("a blocked sender goes on when a message is deleted") {
   CHECK(ReceiveOne(queue).body() == 2);
 }
 
-CONFORMANCE_TEST("receivers get what a batch has sent so far while the rest of it is blocked") {
+CONFORMANCE_TEST("receivers get the messages that a batch has sent so far while the rest of it is blocked") {
   ManualClock clock;
   auto queue = Make<TestType>(clock, {.capacity = Capacity{.messages = 2, .when_full = Block{}}});
   std::vector<int> received;

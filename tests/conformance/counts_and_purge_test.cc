@@ -19,7 +19,7 @@ CONFORMANCE_TEST("counts tell ready, in flight and delayed messages") {
   CHECK(queue.Counts().total() == 4);
 }
 
-CONFORMANCE_TEST("a message past its timeout counts as ready before any call noticed") {
+CONFORMANCE_TEST("a message past its timeout counts as ready before any call has run the timeout") {
   ManualClock clock;
   auto queue = Make<TestType>(clock);
   SendAll(queue, 1);
@@ -93,7 +93,7 @@ CONFORMANCE_TEST("statistics tell what went through, under the service's names")
   CHECK(metrics.at("ApproximateNumberOfBytes") == 12);
 }
 
-CONFORMANCE_TEST("receives that give nothing are counted") {
+CONFORMANCE_TEST("empty receives are counted") {
   ManualClock clock;
   auto queue = Make<TestType>(clock);
   CHECK(ReceivesNothing(queue));
@@ -113,12 +113,12 @@ CONFORMANCE_TEST("the age of the oldest message is that of the oldest that is st
   clock.Advance(Seconds(5));
   CHECK(queue.Statistics().approximate_age_of_oldest_message == Seconds(10));
   auto first = ReceiveOne(queue);
-  CHECK(queue.Statistics().approximate_age_of_oldest_message == Seconds(10));  // in flight is not gone
+  CHECK(queue.Statistics().approximate_age_of_oldest_message == Seconds(10));  // a message in flight is not gone
   REQUIRE(first.Delete().ok());
   CHECK(queue.Statistics().approximate_age_of_oldest_message == Seconds(5));
 }
 
-CONFORMANCE_TEST("every way out is counted, and all together are what was sent") {
+CONFORMANCE_TEST("every way in which a message leaves is counted, and all together are as many as were sent") {
   ManualClock clock;
   auto queue = Make<TestType>(clock, {.retention = Minutes(1)});
   SendAll(queue, 1, 2, 3);
@@ -160,7 +160,7 @@ CONFORMANCE_TEST("a body is destroyed once, however its message ends") {
     REQUIRE(ReceiveOne(queue).Release().ok());
     ReceiveOne(queue);
   }
-  CHECK(counted.use_count() == 1);  // with the queue
+  CHECK(counted.use_count() == 1);  // destroyed with the queue
 }
 
 }  // namespace decouple::testing

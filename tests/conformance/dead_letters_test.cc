@@ -41,7 +41,7 @@ CONFORMANCE_TEST("a message is received as often as allowed, and then moved inst
     CHECK(ReceiveOne(queues.live).receive_count() == receive);
     queues.clock.Advance(Seconds(30));
   }
-  CHECK(queues.live.Counts().ready == 1);  // it moves when somebody asks for it, not by itself
+  CHECK(queues.live.Counts().ready == 1);  // it moves when a receive meets it, not by itself
   CHECK(queues.dead.Counts().total() == 0);
   CHECK(ReceivesNothing(queues.live));
   CHECK(queues.live.Counts().total() == 0);
@@ -117,7 +117,7 @@ CONFORMANCE_TEST("a message that its dead-letter queue has no room for stays, is
   SendAll(queues.dead, 0);
   SendAll(queues.live, 1);
   ReceiveAndRelease(queues.live, 1);
-  CHECK(ReceivesNothing(queues.live));  // nobody waits for room
+  CHECK(ReceivesNothing(queues.live));  // a receive does not wait for room
   CHECK(queues.live.Counts() == MessageCounts{.in_flight = 1});
   CHECK(queues.live.Statistics().number_of_messages_failed_to_redrive == 1);
   REQUIRE(ReceiveOne(queues.dead).Delete().ok());
@@ -132,7 +132,7 @@ CONFORMANCE_TEST("a message that its dead-letter queue has no room for stays, is
   CHECK(queues.live.Statistics().number_of_messages_failed_to_redrive == 1);
 }
 
-CONFORMANCE_TEST("a message that is tried again has the room that what is over leaves") {
+CONFORMANCE_TEST("a message that is tried again gets the room of messages past their retention") {
   Pair<TestType> queues(1, {.retention = Minutes(1), .capacity = Capacity{.messages = 1}});
   SendAll(queues.dead, 0);
   ReceiveOne(queues.dead);
@@ -142,7 +142,7 @@ CONFORMANCE_TEST("a message that is tried again has the room that what is over l
   CHECK(ReceivesNothing(queues.live));
   CHECK(queues.live.Counts().total() == 1);
   queues.clock.Advance(kRedriveRetry);
-  CHECK(ReceivesNothing(queues.live));  // finds the queue full of what is over
+  CHECK(ReceivesNothing(queues.live));  // finds the dead-letter queue full of messages past their retention
   queues.clock.Advance(kRedriveRetry);
   CHECK(ReceivesNothing(queues.live));
   CHECK(queues.live.Counts().total() == 0);
@@ -160,7 +160,7 @@ CONFORMANCE_TEST("a message stays when its dead-letter queue is closed") {
     queues.clock.Advance(kRedriveRetry);
   }
   REQUIRE(queues.live.SetAttributes({.redrive = Redrive{}}).ok());
-  CHECK(ReceiveOne(queues.live).receive_count() == 2);  // it was not received meanwhile
+  CHECK(ReceiveOne(queues.live).receive_count() == 2);  // it was not received in between
 }
 
 CONFORMANCE_TEST("a body stays readable and whole when its message could not be moved") {
@@ -177,7 +177,7 @@ CONFORMANCE_TEST("a body stays readable and whole when its message could not be 
   CHECK(ReceiveOne(queues.live).body() == std::string(50, 'a'));
 }
 
-CONFORMANCE_TEST("the handle of a dead-letter queue may go: its sources keep it, and give it back") {
+CONFORMANCE_TEST("the handle of a dead-letter queue may go: its sources keep the queue, and give a handle of it") {
   ManualClock clock;
   std::optional<TestType> dead = Make<TestType>(clock);
   auto live = Make<TestType>(clock, {.redrive = Redrive{.to = *dead, .max_receives = 1}});
@@ -355,7 +355,7 @@ CONFORMANCE_TEST("a purge removes dead letters, and a closed queue with dead let
   CHECK(queues.dead.drained());
 }
 
-CONFORMANCE_TEST("who polls a dead-letter queue gets what comes") {
+CONFORMANCE_TEST("a long poll of a dead-letter queue ends when a dead letter comes") {
   Pair<TestType> queues(1);
   SendAll(queues.live, 1);
   ReceiveAndRelease(queues.live, 1);

@@ -1,4 +1,4 @@
-// Waiting for a message: on a manual clock it takes no time.
+// Waiting for a message. On a manual clock this takes no time.
 
 #include <algorithm>
 #include <mutex>
@@ -54,7 +54,7 @@ CONFORMANCE_TEST("the queue's wait counts for receives without one of their own"
   CHECK(poll.result()->empty());
 }
 
-CONFORMANCE_TEST("a long poll ends with a message that is sent meanwhile") {
+CONFORMANCE_TEST("a long poll ends with a message that is sent during the poll") {
   ManualClock clock;
   auto queue = Make<TestType>(clock);
   LongPoll poll(queue, {.max_messages = 10, .wait = Seconds(20)});
@@ -143,7 +143,7 @@ CONFORMANCE_TEST("long polls on a manual clock end in the order of their deadlin
   }
   for (std::size_t ended = 1; ended <= 5; ++ended) {
     clock.Advance(Seconds(1));
-    for (bool noted = false; !noted;) {  // the clock has let the thread go, which is about to note it
+    for (bool noted = false; !noted;) {  // the clock has woken the thread, which is about to note it
       const std::lock_guard lock(mutex);
       noted = order.size() == ended;
     }
@@ -168,7 +168,7 @@ CONFORMANCE_TEST("closing wakes blocked receivers at once: closed if drained, em
   CHECK(of_used.result()->empty());
 }
 
-CONFORMANCE_TEST("a receiver of a closed queue can wait for what is in flight, and learns when it is drained") {
+CONFORMANCE_TEST("a receiver of a closed queue can wait for messages in flight, and learns when the queue is drained") {
   ManualClock clock;
   auto queue = Make<TestType>(clock);
   SendAll(queue, 1, 2);

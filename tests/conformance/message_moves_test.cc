@@ -1,4 +1,4 @@
-// MoveToQueue dead letters back, or elsewhere.
+// Moving dead letters back to their sources, or to another queue.
 
 #include <functional>
 #include <optional>
@@ -11,7 +11,7 @@
 
 namespace decouple::testing {
 
-// Two sources and their dead-letter queue, where each body given is by now.
+// Two sources and their dead-letter queue, which holds a dead letter of each body given.
 template <typename Queue>
 struct DeadLetters {
   DeadLetters(const std::vector<int>& of_a, const std::vector<int>& of_b)
@@ -83,7 +83,7 @@ CONFORMANCE_TEST("a moved message is new: another id and sending time, and recei
   CHECK(queues.a.Statistics().number_of_messages_taken_over == 1);
 }
 
-CONFORMANCE_TEST("a task that may move so many a second has a second's worth at once, and the rest as time goes") {
+CONFORMANCE_TEST("a task with a maximum a second moves one second's worth at once, and the rest as time goes on") {
   DeadLetters<TestType> queues({1, 2, 3, 4, 5, 6}, {});
   auto task = queues.Start({.max_messages_per_second = 2});
   CHECK(task.max_messages_per_second() == 2);
@@ -138,7 +138,7 @@ CONFORMANCE_TEST("a task is cancelled between steps at once, and what has moved 
   CHECK(ErrorOf(task.Cancel()) == Error::kInvalidParameterValue);
 }
 
-CONFORMANCE_TEST("cancelling wakes who runs the task") {
+CONFORMANCE_TEST("cancelling wakes the thread that runs the task") {
   DeadLetters<TestType> queues({1, 2, 3}, {});
   auto task = queues.Start({.max_messages_per_second = 1});
   std::thread runner([&] { CHECK(task.Run() == MessageMoveStatus::kCancelled); });
@@ -147,7 +147,7 @@ CONFORMANCE_TEST("cancelling wakes who runs the task") {
   runner.join();
 }
 
-CONFORMANCE_TEST("messages in flight and such as come later are not moved") {
+CONFORMANCE_TEST("messages that are in flight or come later are not moved") {
   DeadLetters<TestType> queues({1, 2}, {});
   const auto held = ReceiveOne(queues.dead);
   auto task = queues.Start({.max_messages_per_second = 1});
@@ -157,7 +157,7 @@ CONFORMANCE_TEST("messages in flight and such as come later are not moved") {
   CHECK(queues.dead.Counts() == MessageCounts{.ready = 1, .in_flight = 1});
 }
 
-CONFORMANCE_TEST("a task ends when others have received what it was to move") {
+CONFORMANCE_TEST("a task ends when receivers have taken the messages that it was to move") {
   DeadLetters<TestType> queues({1, 2}, {});
   auto task = queues.Start();
   CHECK(ReceiveAll(queues.dead).size() == 2);
@@ -217,7 +217,8 @@ CONFORMANCE_TEST("a task whose queue is gone fails") {
   CHECK(task->Step() == MessageMoveStatus::kFailed);
 }
 
-CONFORMANCE_TEST("messages are moved only from a dead-letter queue, to another queue of its sort, 1 to 500 a second") {
+CONFORMANCE_TEST(
+    "messages are moved only from a dead-letter queue, to another queue of its kind and body type, 1 to 500 a second") {
   DeadLetters<TestType> queues({1}, {});
   auto other = Make<TestType>(queues.clock);
   auto strings = Make<typename QueueKind<TestType>::template Of<std::string>>(queues.clock);

@@ -32,7 +32,7 @@ CONFORMANCE_TEST("attribute names, types and values count towards the size") {
   CHECK(ErrorIn(Send(queue, std::string(1010, 'x'), {.attributes = attributes})) == Error::kInvalidParameterValue);
 }
 
-CONFORMANCE_TEST("an empty string is no message") {
+CONFORMANCE_TEST("an empty string is not a message") {
   ManualClock clock;
   using Strings = typename QueueKind<TestType>::template Of<std::string>;
   auto queue = Make<Strings>(clock);
@@ -41,7 +41,7 @@ CONFORMANCE_TEST("an empty string is no message") {
   CHECK(queue.Counts().total() == 0);
 }
 
-CONFORMANCE_TEST("a body of one's own type has the size that its function says") {
+CONFORMANCE_TEST("a body of a user's type has the size that its function returns") {
   ManualClock clock;
   using Documents = typename QueueKind<TestType>::template Of<Document>;
   auto queue = Make<Documents>(clock, {.max_message_size = 2000});

@@ -1,4 +1,4 @@
-// Options: their ranges and defaults, and changing them while the queue lives.
+// Options: their ranges and defaults, and changes while the queue lives.
 
 #include <limits>
 
@@ -59,7 +59,7 @@ CONFORMANCE_TEST("a capacity is at least 1, and Block waits for more than no tim
   CHECK_FALSE(Refuses<TestType>({.capacity = Capacity{.messages = 1, .bytes = 1, .when_full = Block{}}}));
 }
 
-CONFORMANCE_TEST("an error of an option names what was wrong, its value and what is allowed") {
+CONFORMANCE_TEST("the error of an option names what was wrong, its value and what is allowed") {
   const auto queue = TestType::Create({.retention = Seconds(59)});
   const std::string message(queue.status().message());
   CHECK(message == "message retention period of 59s; allowed are 1m to 336h");
@@ -119,7 +119,7 @@ CONFORMANCE_TEST("a changed maximum message size counts for later sends") {
   CHECK(queue.Counts().ready == 1);
 }
 
-CONFORMANCE_TEST("of several changed attributes all are taken over or none") {
+CONFORMANCE_TEST("several attributes are changed together or not at all") {
   ManualClock clock;
   auto queue = Make<TestType>(clock);
   const QueueAttributes half_wrong = {.visibility_timeout = Seconds(1), .delay = Hours(1)};

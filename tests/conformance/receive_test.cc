@@ -1,4 +1,4 @@
-// Receiving and deleting: what every queue does.
+// Receiving and deleting, as every queue does them.
 
 #include <memory>
 #include <set>
@@ -51,7 +51,7 @@ CONFORMANCE_TEST("a visibility timeout of 0 makes a received message visible at 
   CHECK(ReceiveOne(queue, {.visibility_timeout = absl::ZeroDuration()}).receive_count() == 2);
 }
 
-CONFORMANCE_TEST("a receive gives one message by default and up to ten if asked") {
+CONFORMANCE_TEST("a receive gives one message by default, and up to ten if asked for") {
   ManualClock clock;
   auto queue = Make<TestType>(clock);
   for (int i = 0; i < 25; ++i) SendAll(queue, i);
@@ -82,18 +82,18 @@ CONFORMANCE_TEST("a receive's visibility timeout and wait must be in range") {
   CHECK(queue.Receive({.visibility_timeout = Hours(12), .wait = Seconds(20)})->size() == 1);
 }
 
-CONFORMANCE_TEST("a receive without a wait returns at once when there is nothing") {
+CONFORMANCE_TEST("a receive without a wait returns at once when there is no message") {
   ManualClock clock;
   auto queue = Make<TestType>(clock);
   CHECK(queue.Receive()->empty());
   CHECK(clock.sleepers() == 0);
 }
 
-CONFORMANCE_TEST("a receive with a wait does not wait while there is something") {
+CONFORMANCE_TEST("a receive with a wait does not wait while there is a message") {
   ManualClock clock;
   auto queue = Make<TestType>(clock);
   SendAll(queue, 1);
-  CHECK(queue.Receive({.max_messages = 10, .wait = Seconds(20)})->size() == 1);  // not for nine more
+  CHECK(queue.Receive({.max_messages = 10, .wait = Seconds(20)})->size() == 1);  // does not wait for nine more
 }
 
 CONFORMANCE_TEST("a received message tells when it was sent, first received, and how often received") {
@@ -163,12 +163,12 @@ CONFORMANCE_TEST("deleting with a receipt from before the last receive never tou
   auto old = ReceiveOne(queue);
   clock.Advance(Seconds(30));
   const auto again = ReceiveOne(queue);
-  queue.Delete(old.receipt()).IgnoreError();  // what it says depends on the kind
+  queue.Delete(old.receipt()).IgnoreError();  // its status depends on the kind of queue
   old.Delete().IgnoreError();
   CHECK(queue.Counts() == MessageCounts{.in_flight = 1});
 }
 
-CONFORMANCE_TEST("a receipt of long ago never touches the message that has its place now") {
+CONFORMANCE_TEST("an old receipt never touches the message that has its slot now") {
   ManualClock clock;
   auto queue = Make<TestType>(clock);
   SendAll(queue, 0);
@@ -243,7 +243,7 @@ CONFORMANCE_TEST("a body stays readable as long as its delivery, whatever happen
   CHECK(third.body() == text);
 }
 
-CONFORMANCE_TEST("handles are one queue, and go in any order") {
+CONFORMANCE_TEST("handles refer to one queue, and may go in any order") {
   ManualClock clock;
   auto first = std::make_unique<TestType>(Make<TestType>(clock));
   auto second = std::make_unique<TestType>(*first);

@@ -18,7 +18,7 @@ CONFORMANCE_TEST("a message is kept for four days by default") {
   CHECK(queue.Statistics().number_of_messages_expired == 1);
 }
 
-CONFORMANCE_TEST("a message past its retention is not received, even if nothing noticed before") {
+CONFORMANCE_TEST("a message past its retention is not received, even if no call has removed it before") {
   ManualClock clock;
   auto queue = Make<TestType>(clock, {.retention = Minutes(1)});
   SendAll(queue, 1);
@@ -47,7 +47,7 @@ CONFORMANCE_TEST("retention removes a backlog in flight a nanosecond before it w
   for (const std::size_t at_once : {1U, 10U}) {
     ManualClock clock;
     auto queue = Make<TestType>(clock, {.visibility_timeout = Seconds(30), .retention = Minutes(1)});
-    constexpr int kMessages = 300;  // of several segments: the first of each is not received in the usual way
+    constexpr int kMessages = 300;  // several segments: the first message of each takes the slow path
     for (int i = 0; i < kMessages; ++i) SendAll(queue, i);
     clock.Advance(Seconds(30) + kOneNanosecond);
     CHECK(ReceiveAllBy(queue, at_once) == kMessages);
@@ -75,7 +75,8 @@ CONFORMANCE_TEST("what is kept for ever is received and comes back on a clock th
   }
 }
 
-CONFORMANCE_TEST("the visibility of a message past its retention cannot change, even if nothing noticed before") {
+CONFORMANCE_TEST(
+    "the visibility of a message past its retention cannot change, even if no call has removed it before") {
   ManualClock clock;
   auto queue = Make<TestType>(clock, {.visibility_timeout = Hours(1), .retention = Minutes(1)});
   SendAll(queue, 1);
@@ -144,7 +145,7 @@ CONFORMANCE_TEST("a longer retention applies to what is already there") {
   CHECK(queue.Counts().total() == 0);
 }
 
-CONFORMANCE_TEST("a longer retention does not bring back what was over, even if nothing noticed before") {
+CONFORMANCE_TEST("a longer retention does not bring back what was over, even if no call has removed it before") {
   ManualClock clock;
   auto queue = Make<TestType>(clock, {.visibility_timeout = Hours(1), .retention = Minutes(1)});
   SendAll(queue, 1, 2);
@@ -154,7 +155,7 @@ CONFORMANCE_TEST("a longer retention does not bring back what was over, even if 
   CHECK(queue.Counts().total() == 0);
 }
 
-CONFORMANCE_TEST("senders alone work off what is past its retention") {
+CONFORMANCE_TEST("senders alone remove messages that are past their retention") {
   ManualClock clock;
   using Pointers = typename QueueKind<TestType>::template Of<std::shared_ptr<int>>;
   auto queue = Make<Pointers>(clock, {.retention = Minutes(1)});
@@ -163,7 +164,7 @@ CONFORMANCE_TEST("senders alone work off what is past its retention") {
   clock.Advance(Minutes(1));
   CHECK(counted.use_count() == 1 + 1000);
   for (int i = 0; i < 1000; ++i) REQUIRE(Send(queue, counted).ok());
-  CHECK(counted.use_count() == 1 + 1000);  // the new ones
+  CHECK(counted.use_count() == 1 + 1000);  // only the new messages
 }
 
 CONFORMANCE_TEST("a delayed message becomes visible when its delay is over") {
@@ -179,7 +180,7 @@ CONFORMANCE_TEST("a delayed message becomes visible when its delay is over") {
   CHECK(queue.Counts() == MessageCounts{.in_flight = 1});
 }
 
-CONFORMANCE_TEST("a delay that nothing noticed the end of is over all the same") {
+CONFORMANCE_TEST("a delay whose end no call has noticed is over all the same") {
   ManualClock clock;
   auto queue = Make<TestType>(clock, {.delay = Seconds(5)});
   SendAll(queue, 1, 2, 3);

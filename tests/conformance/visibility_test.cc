@@ -4,11 +4,11 @@
 
 namespace decouple::testing {
 
-CONFORMANCE_TEST("all of a backlog that was received comes back, whether it was received one by one or by tens") {
+CONFORMANCE_TEST("a backlog that was received comes back as a whole, whether it was received one by one or by tens") {
   for (const std::size_t at_once : {1U, 10U}) {
     ManualClock clock;
     auto queue = Make<TestType>(clock);
-    constexpr int kMessages = 300;  // of several segments: the first of each is not received in the usual way
+    constexpr int kMessages = 300;  // several segments: the first message of each takes the slow path
     for (int i = 0; i < kMessages; ++i) SendAll(queue, i);
     CHECK(ReceiveAllBy(queue, at_once) == kMessages);
     clock.Advance(Seconds(30) - kOneNanosecond);
@@ -73,7 +73,7 @@ CONFORMANCE_TEST("a message stays in flight at most 12 hours from its first rece
   SendAll(queue, 1);
   ReceiveOne(queue);
   clock.Advance(Seconds(30));
-  auto again = ReceiveOne(queue);  // the second receive does not begin anew
+  auto again = ReceiveOne(queue);  // the second receive does not restart the time
   clock.Advance(Seconds(10));
   const absl::Duration left = Hours(12) - Seconds(40);
   CHECK(ErrorIn(again.ChangeVisibility(left + kOneNanosecond)) == Error::kInvalidParameterValue);

@@ -60,7 +60,7 @@ class FifoReceiver {
         case Taken::kGated:
           if (limit_.OpenFor(Limit::Claimant::kLine)) break;
           if (has_swept || store_.earliest().get() > request.now) return false;
-          sweep_.All(local, request.now);  // messages that are due are in flight no longer, which makes room
+          sweep_.RunAll(local, request.now);  // messages that are due are in flight no longer, which makes room
           has_swept = true;
           break;
         case Taken::kOne:
@@ -78,7 +78,7 @@ class FifoReceiver {
       // back.
       std::uint32_t claimed = Claim(request.most - leased);
       if (claimed < request.most && leased == 0 && store_.earliest().get() <= request.now) {
-        sweep_.All(local, request.now);  // as above
+        sweep_.RunAll(local, request.now);  // as above
         claimed += Claim(request.most - claimed);
       }
       if (claimed == 0) return leased > 0;
@@ -147,7 +147,7 @@ class FifoReceiver {
       run.ForEachTaken([&](auto& entry, SlotState word) { first = Store::TakeEntry(entry, word); });
       if (run.ends_round) {
         redelivery_lane.RetireRound();
-        moves_.Tidy(local);
+        moves_.CompactSome(local);
       }
       if (run.taken != 0) return Taken::kOne;
     }

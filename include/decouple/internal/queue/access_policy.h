@@ -1,4 +1,4 @@
-// Who may deliver to a queue; asked at each delivery.
+// A queue's access policy: which topics may deliver to it. It is looked at on each delivery.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_ACCESS_POLICY_H_
 #define DECOUPLE_INTERNAL_QUEUE_ACCESS_POLICY_H_
@@ -6,20 +6,21 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 #include <variant>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "decouple/access_policy.h"
 #include "decouple/internal/base/access.h"
+#include "decouple/internal/base/mutex.h"
 
 namespace decouple::internal {
 
-// All members may be called from any thread. As long as everybody may, asking is one load.
+// All members may be called from any thread. As long as all topics are allowed, Allows() is one load.
 class AccessPolicy {
  public:
-  void Set(const SendersPolicy& policy) {
-    const std::lock_guard lock(mutex_);
+  void Set(const SendersPolicy& policy) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     const auto* const some = std::get_if<AllowSenders>(&policy);
     allowed_.clear();
     if (some != nullptr) {
@@ -30,17 +31,16 @@ class AccessPolicy {
 
   bool AllowsEverybody() const { return everybody_.load(std::memory_order_relaxed); }
 
-  bool Allows(std::uint64_t topic) const {
-    if (AllowsEverybody()) [[likely]]
-      return true;
-    const std::lock_guard lock(mutex_);
+  bool Allows(std::uint64_t topic) const ABSL_LOCKS_EXCLUDED(mutex_) {
+    if (AllowsEverybody()) return true;
+    const MutexLock lock(mutex_);
     return std::find(allowed_.begin(), allowed_.end(), topic) != allowed_.end();
   }
 
  private:
   std::atomic<bool> everybody_{true};
-  mutable std::mutex mutex_;
-  std::vector<std::uint64_t> allowed_;  // under the mutex
+  mutable Mutex mutex_;
+  std::vector<std::uint64_t> allowed_ ABSL_GUARDED_BY(mutex_);  // identities of topics
 };
 
 }  // namespace decouple::internal

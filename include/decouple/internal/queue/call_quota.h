@@ -1,8 +1,8 @@
-// How many calls of a FIFO queue are taken in a second: the service's throughput quota, for those who want to test
-// against it.
+// The throughput quota of a FIFO queue: how many calls it takes in a second. It is off unless a program wants to be
+// tested against the service's quota.
 //
-// Sends, receives and deletes are counted each for themselves; a batch is one call. Counted by message group it is the
-// sends of a group; receives and deletes name none, and are not counted then.
+// Sends, receives and deletes are counted separately; a batch is one call. With a limit per message group only sends are
+// counted, each for its group; receives and deletes name no group.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_CALL_QUOTA_H_
 #define DECOUPLE_INTERNAL_QUEUE_CALL_QUOTA_H_
@@ -11,14 +11,15 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <string>
 #include <string_view>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/container/node_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/token_bucket.h"
 #include "decouple/queue_options.h"
 
@@ -31,25 +32,24 @@ class CallQuota {
   void Set(FifoThroughputLimit counted) { counted_.store(counted, std::memory_order_relaxed); }
   FifoThroughputLimit counted() const { return counted_.load(std::memory_order_relaxed); }
 
-  // `clock()` gives the time in nanoseconds, and is asked only if there is a quota. kRequestThrottled if that is too
-  // many.
+  // The three calls below take one call from the quota; kRequestThrottled: it is used up. clock() returns the time in
+  // nanoseconds; it is called only if there is a quota.
   template <typename ClockNow>
-  absl::Status TakeSend(std::string_view group, ClockNow clock) {
-    if (!is_on()) [[likely]]
-      return absl::OkStatus();
+  absl::Status TakeSend(std::string_view group, ClockNow clock) ABSL_LOCKS_EXCLUDED(mutex_) {
+    if (!is_on()) return absl::OkStatus();
     const std::int64_t now = clock();
     if (counted() == FifoThroughputLimit::kPerQueue) return Take(sends_, "sends", now);
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     ForgetIdleGroups(now);
-    return Take(of_group_[std::string(group)], "sends into a message group", now);
+    return Take(group_sends_[std::string(group)], "sends into a message group", now);
   }
   template <typename ClockNow>
   absl::Status TakeReceive(ClockNow clock) {
-    return TakeOfQueue(receives_, "receives", clock);
+    return TakeForQueue(receives_, "receives", clock);
   }
   template <typename ClockNow>
   absl::Status TakeDelete(ClockNow clock) {
-    return TakeOfQueue(deletes_, "deletes", clock);
+    return TakeForQueue(deletes_, "deletes", clock);
   }
 
  private:
@@ -58,9 +58,8 @@ class CallQuota {
   bool is_on() const { return per_second_.load(std::memory_order_relaxed) != kNone; }
 
   template <typename ClockNow>
-  absl::Status TakeOfQueue(TokenBucket& bucket, const char* what, ClockNow clock) {
-    if (!is_on() || counted() != FifoThroughputLimit::kPerQueue) [[likely]]
-      return absl::OkStatus();
+  absl::Status TakeForQueue(TokenBucket& bucket, const char* what, ClockNow clock) {
+    if (!is_on() || counted() != FifoThroughputLimit::kPerQueue) return absl::OkStatus();
     return Take(bucket, what, clock());
   }
 
@@ -71,24 +70,25 @@ class CallQuota {
                                                             " a second, a batch counting as one"));
   }
 
-  // Under the mutex. Amortized O(1): when it looks at all, as many groups have been added as were left the last time.
-  void ForgetIdleGroups(std::int64_t now) {
-    if (of_group_.size() < look_at_size_) return;
-    absl::erase_if(of_group_, [&](const auto& entry) { return entry.second.IsFull(now); });
-    look_at_size_ = std::max(kFewGroups, 2 * of_group_.size());
+  // Amortized O(1): between two passes over the groups as many are added as the first of them left.
+  void ForgetIdleGroups(std::int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (group_sends_.size() < next_pass_size_) return;
+    absl::erase_if(group_sends_, [&](const auto& entry) { return entry.second.IsFull(now); });
+    next_pass_size_ = std::max(kFewGroups, 2 * group_sends_.size());
   }
 
   static constexpr std::size_t kFewGroups = 1'000;
 
+  // Relaxed, both: in force for calls that begin later.
   std::atomic<std::int64_t> per_second_{kNone};
   std::atomic<FifoThroughputLimit> counted_{FifoThroughputLimit::kPerQueue};
   TokenBucket sends_;
   TokenBucket receives_;
   TokenBucket deletes_;
 
-  std::mutex mutex_;
-  absl::node_hash_map<std::string, TokenBucket> of_group_;  // under the mutex
-  std::size_t look_at_size_ = kFewGroups;
+  Mutex mutex_;
+  absl::node_hash_map<std::string, TokenBucket> group_sends_ ABSL_GUARDED_BY(mutex_);
+  std::size_t next_pass_size_ ABSL_GUARDED_BY(mutex_) = kFewGroups;
 };
 
 }  // namespace decouple::internal

@@ -1,20 +1,28 @@
-// Gives segments back whose messages are gone, and moves the last ones out of a segment that is nearly empty.
+// Compaction: frees segments whose messages are gone, and moves the last messages out of a segment that is nearly empty.
+//
+// Design. A segment keeps its memory as long as one of its slots is used, so a few old messages that are in flight or
+// delayed could keep many segments. Their messages are moved into a lane of their own, where they lie densely
+// (moved_messages.h), and are found there by their tickets. Only a message that nothing refers to by its slot moves: no
+// delivery holds it, and no entry of the redelivery lane names it.
+//
+// A thread that looks for the message by its ticket finds the old slot locked, then done, and then looks in
+// MovedMessages, where the message is by then.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_COMPACTION_H_
 #define DECOUPLE_INTERNAL_QUEUE_COMPACTION_H_
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <cstdint>
 #include <memory>
 #include <utility>
 
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/lane/retired_segments.h"
 #include "decouple/internal/message/message_metadata.h"
 #include "decouple/internal/message/message_store.h"
 #include "decouple/internal/message/moved_messages.h"
+#include "decouple/internal/queue/locked_slots.h"
 
 namespace decouple::internal {
 
@@ -30,62 +38,55 @@ class Compaction {
 
   explicit Compaction(Store& store) : store_(store) {}
 
-  // Some of both, now and then. Outside of any section.
-  void Tidy(LocalState& local) {
+  // Frees and empties some segments. Called now and then: when a receiver has claimed the last slot of a round of
+  // segments, and by polls of an empty queue. Not from within a read section.
+  void CompactSome(LocalState& local) {
     store_.ForEachLane([&](Lane& lane) {
-      for (const SparseSegment& sparse : lane.RetireRound()) MoveAllOf(local, lane, sparse);
+      for (const SparseSegment& sparse : lane.RetireRound()) MoveMessagesOf(local, lane, sparse);
     });
   }
 
  private:
-  struct Owned {
-    Segment* segment = nullptr;
-    std::uint64_t slots = 0;  // a bit each
-    std::array<SlotState, kSlotsPerSegment> before;
-  };
-
-  void MoveAllOf(LocalState& local, Lane& lane, const SparseSegment& sparse) {
-    Owned owned;
+  void MoveMessagesOf(LocalState& local, Lane& lane, const SparseSegment& sparse) {
+    LockedSlots<T> locked;
     {
-      const RcuReadGuard section;  // until we own a slot, the segment may go
+      const RcuReadGuard section;  // until a slot is locked, the segment may be retired and freed
       Segment* const segment = lane.pool().Find(sparse.number);
       if (segment == nullptr || segment->ordinal.load(std::memory_order_acquire) != sparse.ordinal) return;
-      if (!IsWorthwhile(*segment, sparse.ordinal)) return;
-      owned.segment = segment;
+      if (!WouldBeEmptied(*segment, sparse.ordinal)) return;
+      locked.segment = segment;
       for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) {
+        // Acquire: pairs with the last store of the word, which publishes the rest of the slot.
         const SlotState word(segment->slots[i].word.load(std::memory_order_acquire));
-        if (!word.IsOf(sparse.ordinal) || !IsMovable(word) || !Store::TryLock(segment->slots[i], word)) continue;
-        owned.slots |= 1ULL << i;
-        owned.before[i] = word;
+        if (word.IsOf(sparse.ordinal) && IsMovable(word)) locked.TryLock(i, word);
       }
     }
-    for (std::uint64_t bits = owned.slots; bits != 0; bits &= bits - 1) {
-      const int i = std::countr_zero(bits);
-      Move(local, {owned.segment, &owned.segment->slots[i]}, owned.before[static_cast<std::size_t>(i)]);
-    }
+    locked.ForEach([&](Message message, SlotState before) { MoveMessage(local, message, before); });
   }
 
-  // Nothing of the segment would stay.
-  bool IsWorthwhile(Segment& segment, std::uint64_t ordinal) const {
+  // Whether nothing of the segment would stay.
+  bool WouldBeEmptied(Segment& segment, std::uint64_t ordinal) const {
     return std::all_of(std::begin(segment.slots), std::end(segment.slots), [&](const Slot& slot) {
       const SlotState word(slot.word.load(std::memory_order_acquire));
       return word.IsFree(ordinal) || (word.IsOf(ordinal) && IsMovable(word));
     });
   }
 
-  // Visible ones only of FIFO queues, where those that no line names lie behind another of their group.
+  // A message that is visible again moves only in a FIFO queue: there, unless it is queued, it waits behind another of
+  // its group.
   bool IsMovable(SlotState word) const {
     const bool is_waiting = word.phase() == Phase::kInFlight || word.phase() == Phase::kDelayed ||
                             (word.phase() == Phase::kVisibleAgain && store_.groups() != nullptr);
-    return is_waiting && !word.Has(SlotState::kReferenced | SlotState::kMoreReferences | SlotState::kQueued);
+    return is_waiting && !word.Has(kReferredTo);
   }
 
-  // Of a slot that the caller owns. Who looks for the message by its ticket finds the slot owned, then over, and then
-  // looks aside, where the message is by then.
-  void Move(LocalState& local, Message from, SlotState before) {
-    MovedMessages<T>& aside = store_.MovedMessagesOrCreate();
-    const std::uint64_t ticket = aside.lane().TakeTickets(1);
-    const auto place = aside.lane().PlaceOf(ticket, local.moved_cursor);
+  // Requires: the caller has locked the slot of `from`; `before` is its word before that.
+  void MoveMessage(LocalState& local, Message from, SlotState before) {
+    DECOUPLE_ASSERT(IsLocked(*from.slot) && IsMovable(before));
+    MovedMessages<T>& moved_messages = store_.MovedMessagesOrCreate();
+    Lane& lane = moved_messages.lane();
+    const std::uint64_t ticket = lane.TakeTickets(1);
+    const auto place = lane.PlaceOf(ticket, local.moved_cursor);
     const Message to{place.segment, place.slot};
     to.slot->sent_at.store(from.slot->sent_at.load(std::memory_order_relaxed), std::memory_order_relaxed);
     const std::int64_t visible_at = from.times().visible_at();
@@ -95,19 +96,19 @@ class Compaction {
 
     const std::uint64_t original = store_.TicketOf(from);
     auto metadata = std::make_unique<MessageMetadata>();
-    const bool has_some = before.Has(SlotState::kHasMetadata);
-    if (has_some && store_.groups() == nullptr) metadata->TakeFrom(Store::MetadataAt(from));
+    const bool has_metadata = before.Has(SlotState::kHasMetadata);
+    if (has_metadata && store_.groups() == nullptr) metadata->TakeFrom(Store::MetadataAt(from));
     metadata->is_moved = true;
     metadata->moved_from = original;
     const bool is_shared = before.Has(SlotState::kShared);
     const std::uint32_t body_marks =
         is_shared ? to.slot->Share(&from.slot->shared()) : to.slot->Construct(std::move(from.slot->body()));
     to.segment->data.Put(Store::PlaceOf(to), std::move(metadata));
-    aside.Add(original, to);
+    moved_messages.Add(original, to);
     const SlotState moved(before.phase(), Lane::OrdinalOf(ticket), body_marks | SlotState::kHasMetadata,
                           before.receive_count());
-    Lane::PublishUnclaimable(*to.slot, moved.With(Phase::kBusy));  // it cannot end meanwhile
-    aside.lane().ForgetSkip(ticket);
+    Lane::PublishUnclaimable(*to.slot, moved.With(Phase::kBusy));  // locked, so that it cannot end meanwhile
+    lane.ForgetSkip(ticket);
     store_.LowerDeadline(*to.segment, std::min(visible_at, store_.RetentionEnd(*to.slot)));
     if (store_.groups() == nullptr) {
       Store::Unlock(*to.slot, moved);
@@ -116,18 +117,23 @@ class Compaction {
       store_.Requeue(local, to);
       store_.visible().Notify(1);
     }
-    while (aside.lane().Claim(local.moved_cursor, kSlotsPerSegment, kOpenGate, WantAll()).size != 0) {
+    // No receiver claims from this lane: its head passes whatever has been published.
+    while (lane.Claim(local.moved_cursor, kSlotsPerSegment, kOpenGate, WantAll()).size != 0) {
     }
 
-    if (has_some) from.segment->data.Clear(Store::PlaceOf(from));
-    const SlotState over = before.Without(SlotState::kHasMetadata);
+    if (has_metadata) from.segment->data.Clear(Store::PlaceOf(from));
+    const SlotState left = before.Without(SlotState::kHasMetadata);
     if (is_shared) {
-      Store::FreeLast(from, over);  // its hold is with the other slot
+      Store::FreeLast(from, left);  // the reference to the shared body has gone to the other slot
     } else {
-      Store::Unlock(*from.slot, over.With(Phase::kDeleted).With(SlotState::kReferenced));
+      // What is left of the body was moved from: it is destroyed as that of a deleted message is.
+      Store::Unlock(*from.slot, left.With(Phase::kDeleted).With(SlotState::kReferenced));
       store_.ReleaseReference(from);
     }
   }
+
+  // What refers to a message by its slot.
+  static constexpr std::uint32_t kReferredTo = SlotState::kReferenced | SlotState::kMoreReferences | SlotState::kQueued;
 
   Store& store_;
 };

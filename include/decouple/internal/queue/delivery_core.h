@@ -1,8 +1,13 @@
-// A queue as its deliveries know it: where they say that a message is done with, or that they are gone.
+// The part of a queue that its deliveries refer to: deleting their messages, releasing their references, and the lifetime
+// of the queue's core. It owns what every call of a queue needs: the configuration, the message store, the limit of
+// messages in flight and the receipts.
 //
-// Lifetime. Handles share the core as a std::shared_ptr does. Deliveries do not touch that count: each thread counts
-// the deliveries it makes and those it lets go of, and only once the last handle is gone (EndWithLastDelivery) are they
-// counted out one by one; the last of them deletes the core.
+// Lifetime. Handles share the core as a std::shared_ptr does. Deliveries do not touch that count: each thread counts the
+// deliveries that it makes and releases. Once the last handle is gone (EndWithLastDelivery) releases are subtracted one
+// by one from the number that is outstanding, and the last of them deletes the core.
+//
+// Fast paths. ReleaseReference() and Delete() are inlined into the caller; every rare case is a tail call to a noinline
+// function, so they spill no registers.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_DELIVERY_CORE_H_
 #define DECOUPLE_INTERNAL_QUEUE_DELIVERY_CORE_H_
@@ -19,6 +24,7 @@
 #include "absl/status/status.h"
 #include "decouple/clock.h"
 #include "decouple/delivery.h"
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/asymmetric_fence.h"
 #include "decouple/internal/base/cache_line.h"
 #include "decouple/internal/base/identity.h"
@@ -44,19 +50,19 @@ class DeliveryCore : public QueueBase {
   using Message = typename Store::Message;
   using LocalState = typename Store::LocalState;
 
-  // What is done with a delivery or a receipt.
+  // Deletes and changes of visibility, by delivery or by receipt.
   Receipts<T>& receipts() { return receipts_; }
 
-  // A delivery is gone. What calls further is gone on with in functions of their own, as the last thing that is done
-  // here: so this one saves no registers.
+  // Fast path. A delivery is destroyed: releases its reference to the message, and counts it.
   [[gnu::always_inline]] void ReleaseReference(Message message) {
     LocalState* const local = store_.CachedLocal();
     if (local == nullptr) [[unlikely]]
       return ReleaseReferenceAfterCacheMiss(message);
     if (!Store::TryReleaseBare(message)) return ReleaseReferenceSlow(*local, message);
-    ReleaseReference(*local, 1);
+    CountReleased(*local, 1);
   }
 
+  // Nullopt in a standard queue.
   std::optional<SequenceNumber> SequenceNumberOf(Message message) const {
     if (store_.groups() == nullptr) return std::nullopt;
     return SequenceNumberOf(store_.TicketOf(message));
@@ -65,8 +71,10 @@ class DeliveryCore : public QueueBase {
   const SharedBody* SharedOf(Message message) const { return store_.SharedOf(message); }
   const MessageMetadata* MetadataOf(Message message) const { return store_.MetadataOf(message); }
 
-  // By its holder, who received it by that word. What has a quota has metadata too, so it never goes the short way.
+  // Fast path. Deletes the message of a delivery, which received it by the word `received`. A queue with a quota is a FIFO
+  // queue, whose messages all have metadata, so they never take this path past the quota.
   [[gnu::always_inline]] absl::Status Delete(Message message, SlotState received) {
+    DECOUPLE_ASSERT(received.phase() == Phase::kInFlight);
     LocalState* const local = store_.CachedLocal();
     if (local == nullptr || !TryDeletePlain(*local, message, received)) [[unlikely]]
       return DeleteSlow(message, received);
@@ -74,9 +82,9 @@ class DeliveryCore : public QueueBase {
     return absl::OkStatus();
   }
 
-  // Deliveries of one receive. Those that can be are deleted; the first error of the others.
+  // Deletes the messages of the deliveries of one receive, those that can be. Returns the first error of the others.
   [[gnu::noinline]] absl::Status DeleteAll(std::span<Delivery<T>> deliveries) {
-    store_.local();  // the thread may have used another queue meanwhile
+    store_.local();  // makes CachedLocal() hit if the thread has used another queue since
     LocalState* const local = store_.CachedLocal();
     const Delivery<T>* const first = deliveries.data();
     const Delivery<T>* const end = first + deliveries.size();
@@ -84,7 +92,7 @@ class DeliveryCore : public QueueBase {
     if (local != nullptr) [[likely]] {
       SlotState marks;
       rest = RemovePlainOnes(*local, first, end, marks);
-      // Not in the section: it may be the user's code.
+      // Outside of the section: MessageSize() may be the user's code.
       store_.CountPlainRemovals(*local, static_cast<std::size_t>(rest - first), PlainBytesOf(first, rest, marks));
     }
     if (rest != end) [[unlikely]]
@@ -92,21 +100,21 @@ class DeliveryCore : public QueueBase {
     return absl::OkStatus();
   }
 
-  // Deliveries of one receive are gone.
+  // The deliveries of one receive are destroyed; some may have been moved from.
   [[gnu::always_inline]] void ReleaseReferences(std::span<Delivery<T>> deliveries) {
-    auto gone = static_cast<std::int64_t>(deliveries.size());
+    auto released = static_cast<std::int64_t>(deliveries.size());
     for (const Delivery<T>& delivery : deliveries) {
       if (delivery.core_ == nullptr) [[unlikely]] {
-        --gone;
-      } else if (!Store::TryReleaseBare(delivery.message_)) {  // first, as it is all there is to most
+        --released;
+      } else if (!Store::TryReleaseBare(delivery.message_)) {  // tried first: it is all there is to do for most
         store_.ReleaseReference(delivery.message_);
       }
     }
-    store_.local();  // the thread may have used another queue meanwhile
+    store_.local();  // makes CachedLocal() hit if the thread has used another queue since
     if (LocalState* const local = store_.CachedLocal()) [[likely]] {
-      ReleaseReference(*local, gone);
+      CountReleased(*local, released);
     } else {
-      ReleaseReference(gone);
+      CountReleasedAfterCacheMiss(released);
     }
   }
 
@@ -124,12 +132,15 @@ class DeliveryCore : public QueueBase {
         receipts_(rules_, identity(), store_, limit_, checks_) {}
   ~DeliveryCore() override = default;
 
-  // Nobody has a handle any more: the core goes with the last delivery.
+  // The last handle is gone: from now on the core is deleted with the last delivery, or here if there is none. To be
+  // called once; the caller touches the core no more. Not from within a read section.
   void EndWithLastDelivery() {
-    abandoned_.store(true, std::memory_order_relaxed);  // ordered by the next line; pairs with ReleaseReference()
+    DECOUPLE_ASSERT(!abandoned_.load(std::memory_order_relaxed));
+    abandoned_.store(true, std::memory_order_relaxed);  // ordered by RcuSynchronize(); pairs with TryCountReleased()
     RcuSynchronize();
     const std::int64_t deliveries = store_.Sums().deliveries();
-    // Those that went since subtracted themselves before or will; whoever reaches zero deletes.
+    // Deliveries that were released since have subtracted themselves or will. The thread that reaches zero deletes.
+    // Acquire and release: its deletion comes after what the others did.
     if (outstanding_.fetch_add(deliveries, std::memory_order_acq_rel) + deliveries == 0) delete this;
   }
 
@@ -140,18 +151,17 @@ class DeliveryCore : public QueueBase {
     return quota_->TakeDelete([this] { return store_.Now(); });
   }
 
-  // Tickets are taken in the order of a group's messages. In steps, so that nobody reads a count from it.
+  // Tickets are taken in the order of a group's messages. The step of 256 keeps users from reading a count from it.
   static SequenceNumber SequenceNumberOf(std::uint64_t ticket) { return SequenceNumber((ticket + 1) * 256); }
 
   const QueueRules rules_;
   Clock& clock_;
 
  private:
-  // In one line of the cache: whether the queue goes with its last delivery, and the settings that calls look at, which
-  // come first in theirs. What else they look at begins the store. Who goes from queue to queue waits for each such line
-  // (a message in and out of each of 1 000 queues in turn: 59 -> 51 ns, of 10 000: 306 -> 232).
+  // Keep together: these two and the first fields of QueueConfig, which calls read, fill one cache line; what else calls
+  // read begins the store. A thread that goes from queue to queue misses once for each such line (exp. 42).
   alignas(kCacheLine) std::atomic<bool> abandoned_{false};
-  std::atomic<std::int64_t> outstanding_{0};  // deliveries, once abandoned
+  std::atomic<std::int64_t> outstanding_{0};  // deliveries, once abandoned; negative until they have been summed up
 
  protected:
   QueueConfig config_;
@@ -162,10 +172,11 @@ class DeliveryCore : public QueueBase {
   std::unique_ptr<CallQuota> quota_;  // null: calls are not counted
 
  private:
-  // From `first` on, up to the first that is to be deleted in another way. Adds up the marks of those that were.
-  [[gnu::always_inline]] const Delivery<T>* RemovePlainOnes(LocalState& known, const Delivery<T>* first,
+  // Removes messages from `first` on, up to the first that needs another way, which it returns. Adds up the marks of the
+  // removed ones.
+  [[gnu::always_inline]] const Delivery<T>* RemovePlainOnes(LocalState& local, const Delivery<T>* first,
                                                             const Delivery<T>* end, SlotState& marks) {
-    const RcuReadGuard section(known.record, MembarrierAvailable());
+    const RcuReadGuard section(local.record, MembarrierAvailable());
     if (!store_.bias().IsGiven(section)) [[unlikely]]
       return first;
     std::uint64_t all = 0;
@@ -186,12 +197,12 @@ class DeliveryCore : public QueueBase {
     return bytes;
   }
 
-  [[gnu::always_inline]] bool TryDeletePlain(LocalState& known, Message message, SlotState received) {
-    const RcuReadGuard section(known.record, MembarrierAvailable());
+  [[gnu::always_inline]] bool TryDeletePlain(LocalState& local, Message message, SlotState received) {
+    const RcuReadGuard section(local.record, MembarrierAvailable());
     return store_.TryRemovePlain(section, message, received);
   }
 
-  // One by one. What has a quota begins here: it is never deleted in a plain way.
+  // Slow path of DeleteAll(), one by one. In a queue with a quota all of its work is done here, and costs one call.
   [[gnu::noinline]] absl::Status DeleteEach(const Delivery<T>* first, const Delivery<T>* end) {
     absl::Status all = TakeDelete();
     if (!all.ok()) return all;
@@ -208,40 +219,41 @@ class DeliveryCore : public QueueBase {
   }
 
   [[gnu::noinline]] absl::Status DeleteSlow(Message message, SlotState received) {
-    store_.local();  // so that the thread is known here from now on
+    store_.local();  // makes CachedLocal() hit from now on
     if (absl::Status status = TakeDelete(); !status.ok()) return status;
     return receipts_.Delete(message, received.receive_count());
   }
 
-  [[gnu::noinline]] void ReleaseReferenceSlow(LocalState& known, Message message) {
+  [[gnu::noinline]] void ReleaseReferenceSlow(LocalState& local, Message message) {
     store_.ReleaseReference(message);
-    ReleaseReference(known, 1);
+    CountReleased(local, 1);
   }
-  // By a thread that used another queue meanwhile.
+  // Slow path: this thread's cached state belongs to another queue. Look it up.
   [[gnu::noinline]] void ReleaseReferenceAfterCacheMiss(Message message) {
     store_.ReleaseReference(message);
-    ReleaseReference(1);
+    CountReleasedAfterCacheMiss(1);
   }
 
-  // So many deliveries have been dropped.
-  [[gnu::always_inline]] void ReleaseReference(LocalState& known, std::int64_t deliveries) {
-    if (!TryCountOut(RcuReadGuard(known.record, MembarrierAvailable()), known, deliveries)) [[unlikely]]
-      LetGoOfAbandoned(deliveries);
+  // Counts destroyed deliveries. The core may be gone when these return.
+  [[gnu::always_inline]] void CountReleased(LocalState& local, std::int64_t deliveries) {
+    if (!TryCountReleased(RcuReadGuard(local.record, MembarrierAvailable()), local, deliveries)) [[unlikely]]
+      CountReleasedAbandoned(deliveries);
   }
-  [[gnu::noinline]] void ReleaseReference(std::int64_t deliveries) {
+  [[gnu::noinline]] void CountReleasedAfterCacheMiss(std::int64_t deliveries) {
     LocalState& local = store_.local();
-    if (!TryCountOut(RcuReadGuard(), local, deliveries)) LetGoOfAbandoned(deliveries);
+    if (!TryCountReleased(RcuReadGuard(), local, deliveries)) CountReleasedAbandoned(deliveries);
   }
-  // False: they are counted in another way. The section pairs with EndWithLastDelivery().
-  [[gnu::always_inline]] bool TryCountOut(const RcuReadGuard&, LocalState& local, std::int64_t deliveries) const {
+  // False: the queue is abandoned, so they are counted in `outstanding_`. The section pairs with the RcuSynchronize() in
+  // EndWithLastDelivery(): what is counted here is in its sum.
+  [[gnu::always_inline]] bool TryCountReleased(const RcuReadGuard&, LocalState& local, std::int64_t deliveries) const {
     if (abandoned_.load(std::memory_order_relaxed)) [[unlikely]]
       return false;
     local.counts.let_go.Add(static_cast<std::uint64_t>(deliveries));
     return true;
   }
 
-  [[gnu::noinline]] void LetGoOfAbandoned(std::int64_t deliveries) {
-    // What others did comes before.
+  [[gnu::noinline]] void CountReleasedAbandoned(std::int64_t deliveries) {
+    // Acquire and release: the deletion comes after what other threads did.
     if (outstanding_.fetch_sub(deliveries, std::memory_order_acq_rel) == deliveries) delete this;
   }
 };

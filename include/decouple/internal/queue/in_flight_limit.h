@@ -1,11 +1,12 @@
-// How many messages may be in flight, kept without a counter that every receiver would fight for.
+// The limit of messages in flight, kept without a counter that every receiver would contend for.
 //
-// Every lease begins with a claim: of a place in the lane, of one in the line of returned messages, or of a single
-// message that is found in another way (those of tenants, all of a FIFO queue). So each of these three has a gate, a
-// number of claims up to which it is open; within it receivers only compare. At a closed gate the limit is worked out
-// anew from what all threads counted, and the room that is left is dealt out again. As long as a claim has led neither
-// to a lease nor to nothing it counts as a lease: so the limit is never exceeded, and it is exact when nothing runs
-// concurrently.
+// Design. Every lease begins with a claim: of a slot of the lane, of an entry of the redelivery lane, or of a single
+// message that is found in another way (by the fair scheduler, or in a FIFO queue). Each of these three claimants has a
+// gate, the number of claims up to which it may go on; a receiver only compares with it. At a closed gate the limit is
+// computed anew from what all threads counted, and the room that is left is dealt out to the three gates.
+//
+// Invariant. A claim counts as a lease until it has led to a lease or to nothing (not_leased), so the limit is never
+// exceeded, and it is exact when nothing runs concurrently.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_IN_FLIGHT_LIMIT_H_
 #define DECOUPLE_INTERNAL_QUEUE_IN_FLIGHT_LIMIT_H_
@@ -14,14 +15,17 @@
 #include <atomic>
 #include <cstdint>
 #include <limits>
-#include <mutex>
 
+#include "absl/base/thread_annotations.h"
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/message/message_store.h"
 
 namespace decouple::internal {
 
+// All members may be called from any thread.
 template <typename T>
 class InFlightLimit {
  public:
@@ -34,23 +38,25 @@ class InFlightLimit {
   explicit InFlightLimit(Store& store) : store_(store) {}
 
   // Takes effect at the next closed gate, which is the next receive.
-  void Set(std::int64_t most) {
-    const std::lock_guard lock(mutex_);
+  void SetLimit(std::int64_t most) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    DECOUPLE_ASSERT(most >= 1);
     most_ = most;
-    CloseAll();
+    CloseGatesLocked();
   }
 
-  // Something is in flight without a claim: what was dealt out may be too much.
-  void DealAnew() {
-    const std::lock_guard lock(mutex_);
-    CloseAll();
+  // A message is in flight without a claim, so the gates may be open for too many.
+  void CloseGates() ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    CloseGatesLocked();
   }
 
   const std::atomic<std::uint64_t>& lane_gate() const { return lane_gate_; }
   const std::atomic<std::uint64_t>& redelivery_gate() const { return redelivery_gate_; }
 
-  // To take up to `most` messages that are found in another way. Returns for how many; 0: the gate is closed.
+  // Claims up to `most` messages that are found in another way than by a lane. Returns how many; 0: the gate is closed.
   std::uint32_t ClaimSingle(std::uint32_t most) {
+    DECOUPLE_ASSERT(most >= 1);
     const RcuReadGuard section;  // orders the look at the gate, as in TicketLane::Claim()
     std::uint64_t claims = single_claims_.load(std::memory_order_relaxed);
     std::uint64_t claimed = 0;
@@ -62,43 +68,48 @@ class InFlightLimit {
     return static_cast<std::uint32_t>(claimed);
   }
 
-  // At a closed gate: opens it again if there is room. O(threads).
-  bool OpenFor(Claimant claimant) {
-    const std::lock_guard lock(mutex_);
+  // For a claimant that met a closed gate: opens all gates again if there is room, else returns false. O(threads); not
+  // from within a read section.
+  bool OpenFor(Claimant claimant) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     if (most_ == kNone) {
       for (auto* gate : {&lane_gate_, &redelivery_gate_, &single_gate_})
         gate->store(kOpenUntil, std::memory_order_relaxed);
       return true;
     }
-    CloseAll();
-    RcuSynchronize();  // nobody claims any more, until we open
-    // What ended leases is read before what began them: the difference is too high at most.
+    CloseGatesLocked();
+    RcuSynchronize();  // from here on no thread claims until the gates open
+    // Ends of leases are summed before their beginnings are read, so the difference is too high at most.
     const QueueSums sums = store_.Sums();
-    const auto* line = store_.redelivery_lane();
-    const std::uint64_t claims = store_.lane().head() + (line == nullptr ? 0 : line->head()) +
-                                 single_claims_.load(std::memory_order_relaxed) + sums.hidden_again;
+    const auto* redelivery_lane = store_.redelivery_lane();
+    const std::uint64_t redelivery_claims = redelivery_lane == nullptr ? 0 : redelivery_lane->head();
+    const std::uint64_t claims =
+        store_.lane().head() + redelivery_claims + single_claims_.load(std::memory_order_relaxed) + sums.hidden_again;
     const std::uint64_t ended = sums.not_leased + sums.removed_in_flight() + sums.returned;
     const auto in_flight = static_cast<std::int64_t>(claims - ended);
     if (in_flight >= most_) return false;
     const auto room = static_cast<std::uint64_t>(most_ - in_flight);
     const std::uint64_t share_of_others = room / 4;
     const auto share = [&](Claimant of) { return of == claimant ? room - 2 * share_of_others : share_of_others; };
+    DECOUPLE_ASSERT(share(Claimant::kLane) + share(Claimant::kLine) + share(Claimant::kSingle) == room);
+    DECOUPLE_ASSERT(share(claimant) >= 1);
     lane_gate_.store(store_.lane().head() + share(Claimant::kLane), std::memory_order_relaxed);
-    redelivery_gate_.store((line == nullptr ? 0 : line->head()) + share(Claimant::kLine), std::memory_order_relaxed);
+    redelivery_gate_.store((redelivery_lane == nullptr ? 0 : redelivery_lane->head()) + share(Claimant::kLine),
+                           std::memory_order_relaxed);
     single_gate_.store(single_claims_.load(std::memory_order_relaxed) + share(Claimant::kSingle),
                        std::memory_order_relaxed);
     return true;
   }
 
  private:
-  void CloseAll() {
+  void CloseGatesLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     for (auto* gate : {&lane_gate_, &redelivery_gate_, &single_gate_}) gate->store(0, std::memory_order_relaxed);
   }
 
   Store& store_;
-  std::mutex mutex_;
-  std::int64_t most_ = kNone;  // under the mutex
-  // Read by every claim, written here alone. Relaxed: what a claim publishes, it publishes by other words.
+  Mutex mutex_;  // serializes the changes of the gates
+  std::int64_t most_ ABSL_GUARDED_BY(mutex_) = kNone;
+  // Read by every claim, written under the mutex only. Relaxed: a claim publishes nothing by them.
   alignas(kCacheLine) std::atomic<std::uint64_t> lane_gate_{0};
   std::atomic<std::uint64_t> redelivery_gate_{0};
   std::atomic<std::uint64_t> single_gate_{0};

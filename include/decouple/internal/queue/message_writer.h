@@ -1,12 +1,16 @@
-// How messages come into a store: each is written into the slot of its ticket, and published by the slot's word.
+// Writes messages into the slots of their tickets, and publishes them by the slots' words.
 //
-// Before the word is stored nobody looks at the slot; after it the message may be somebody's, or gone. The caller has
-// taken the ticket and notifies receivers afterwards.
+// Before the word is stored no other thread looks at the slot. From the store on the message may be received, or gone.
+// The caller takes the ticket beforehand, and notifies receivers afterwards.
+//
+// In all functions construct(slot) writes the body into the slot, and returns the marks that MessageSlot gives for it.
+// Everything in the slot is written relaxed: the release store of the word publishes it.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_MESSAGE_WRITER_H_
 #define DECOUPLE_INTERNAL_QUEUE_MESSAGE_WRITER_H_
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -14,6 +18,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/lane/slot_state.h"
@@ -35,8 +40,7 @@ class MessageWriter {
 
   explicit MessageWriter(Store& store) : store_(store) {}
 
-  // The usual message of a standard queue: visible at once, and nothing to be said of it. Here and below,
-  // construct(slot) writes the body, and returns the marks that MessageSlot gives for it.
+  // Publishes a plain message of a standard queue: visible at once, without metadata.
   template <typename Construct>
   [[gnu::always_inline]] void PublishPlain(LocalState& local, std::uint64_t ticket, std::int64_t sent_at,
                                            Construct construct) {
@@ -45,44 +49,43 @@ class MessageWriter {
     PublishReady({place.segment, place.slot}, ticket, ready);
   }
 
-  // The first half of it: writes the slot, which is nobody else's yet, and returns its word. `ready` is that without
-  // marks.
+  // The first half of PublishPlain(): writes the slot of the caller's own ticket, and returns the word to publish, which
+  // is `ready` with marks.
   template <typename Construct>
   [[gnu::always_inline]] static SlotState WritePlain(Slot& slot, SlotState ready, std::int64_t sent_at,
                                                      Construct construct) {
     const std::uint32_t marks = construct(slot);
-    // Relaxed, as all of the slot is until the word is stored: that publishes it.
     slot.sent_at.store(sent_at, std::memory_order_relaxed);
     return ready.With(marks);
   }
 
-  // Several of these, with consecutive tickets: construct(slot) for each in turn. After a light fence the caller asks
-  // for those that were skipped, if there may be some.
+  // Publishes `n` plain messages with consecutive tickets; calls construct(slot) for each in turn. After a light fence
+  // the caller calls RequeueSkippedInRun() if some tickets may have been skipped (TicketLane::MaybeSkipped).
   template <typename Construct>
-  [[gnu::always_inline]] void PublishPlainRunOnly(LocalState& local, std::uint64_t first, std::uint32_t n,
-                                                  std::int64_t sent_at, Construct construct) {
+  [[gnu::always_inline]] void PublishPlainRun(LocalState& local, std::uint64_t first, std::uint32_t n,
+                                              std::int64_t sent_at, Construct construct) {
     store_.lane().PublishRunOnly(first, n, local.cursor, [&](Slot& slot, SlotState ready) {
       return WritePlain(slot, ready, sent_at, construct);
     });
   }
-  void RequeueSkippedOfRun(LocalState& local, std::uint64_t first, std::uint32_t n) {
+  void RequeueSkippedInRun(LocalState& local, std::uint64_t first, std::uint32_t n) {
     store_.lane().ForEachSkipped(first, n, local.cursor, [&](typename Lane::Place place) {
       RequeueSkipped({place.segment, place.slot});
     });
   }
 
-  // A message that has been published as ready, but whose ticket was skipped: no receiver will come for it there, so it
-  // is the caller's to list.
+  // Makes a message visible that was published as ready, but whose ticket was skipped: no receiver will claim it at the
+  // head. Requires: the caller is its sender, to which the slot belongs then.
   [[gnu::noinline]] void RequeueSkipped(Message message) {
     const SlotState ready(message.slot->word.load(std::memory_order_relaxed));
     Store::LockSkipped(*message.slot, ready);
     store_.MakeVisible(store_.local(), message, ready);
   }
 
-  // A message that was sent to a standard queue; visible from `visible_at` on. Null metadata: it has none.
+  // Publishes any message that is sent to a standard queue; it is visible from `visible_at` on. `metadata` may be null.
   template <typename Construct>
-  void Publish(LocalState& local, std::uint64_t ticket, std::unique_ptr<MessageMetadata> metadata, std::int64_t sent_at,
-               std::int64_t visible_at, Construct construct) {
+  void PublishMessage(LocalState& local, std::uint64_t ticket, std::unique_ptr<MessageMetadata> metadata,
+                      std::int64_t sent_at, std::int64_t visible_at, Construct construct) {
     const auto place = store_.lane().PlaceOf(ticket, local.cursor);
     const Message message{place.segment, place.slot};
     const std::uint64_t ordinal = Lane::OrdinalOf(ticket);
@@ -100,33 +103,35 @@ class MessageWriter {
       local.counts.delayed.Add(1);
       PublishUnderDeadline(message, ticket, SlotState(Phase::kDelayed, ordinal, marks), visible_at);
     } else if (has_group) {
-      const SlotState owned(Phase::kBusy, ordinal, marks);
-      Lane::PublishUnclaimable(*place.slot, owned);
+      const SlotState locked(Phase::kBusy, ordinal, marks);
+      Lane::PublishUnclaimable(*place.slot, locked);
       store_.lane().ForgetSkip(ticket);
-      store_.MakeVisible(local, message, owned);
+      store_.MakeVisible(local, message, locked);
     } else {
       PublishReady(message, ticket, SlotState(Phase::kReady, ordinal, marks));
     }
   }
 
-  // One that a standard queue takes over from another: listed at once, as it may be older than those before it.
+  // Publishes a message that a standard queue takes over from another queue. It goes into the redelivery lane at once,
+  // because it may be older than the messages before it.
   template <typename Construct>
-  void PublishTakenOver(LocalState& local, std::uint64_t ticket, std::unique_ptr<MessageMetadata> metadata,
-                        std::int64_t sent_at, Construct construct) {
+  void PublishTransferred(LocalState& local, std::uint64_t ticket, std::unique_ptr<MessageMetadata> metadata,
+                          std::int64_t sent_at, Construct construct) {
     const auto place = store_.lane().PlaceOf(ticket, local.cursor);
     const Message message{place.segment, place.slot};
-    const SlotState owned(Phase::kBusy, Lane::OrdinalOf(ticket), construct(*place.slot) | SlotState::kHasMetadata);
+    const SlotState locked(Phase::kBusy, Lane::OrdinalOf(ticket), construct(*place.slot) | SlotState::kHasMetadata);
     place.slot->sent_at.store(sent_at, std::memory_order_relaxed);
     if (!metadata->group.empty()) metadata->tenant = store_.FairSchedulerOrCreate().Enrol(metadata->group, sent_at);
     message.segment->data.Put(Store::PlaceOf(message), std::move(metadata));
     store_.set_has_older_ones();
-    Lane::PublishUnclaimable(*place.slot, owned);
+    Lane::PublishUnclaimable(*place.slot, locked);
     store_.lane().ForgetSkip(ticket);
-    store_.MakeVisible(local, message, owned);
+    store_.MakeVisible(local, message, locked);
   }
 
-  // One that comes into a FIFO queue, in the append guard of its group; else as the two above. describe(metadata) writes
-  // what is to be said of it. `to_requeue` is set if the caller has to list it, once he has left the append_guard.
+  // Publishes a message of a FIFO queue. describe(metadata) writes its metadata. Sets `to_requeue` if the message is the
+  // first of its group and visible: then the caller requeues it once it has left the append guard. Requires: the guard is
+  // that of the message's group, and the ticket was taken within it.
   template <typename Describe, typename Construct>
   void PublishInGroup(LocalState& local, MessageGroups::GroupAppendGuard& append_guard, std::uint64_t ticket,
                       std::int64_t sent_at, std::int64_t visible_at, Describe describe, Construct construct,
@@ -153,12 +158,12 @@ class MessageWriter {
   }
 
  private:
-  // A message that becomes somebody's at `visible_at`, or when its retention ends, which is seen to from then on.
+  // Publishes a message that the timeout sweep looks after: it is due at `visible_at`, or when its retention ends.
   void PublishUnderDeadline(Message message, std::uint64_t ticket, SlotState word, std::int64_t visible_at) {
     message.TimesToWrite().set_visible_at(visible_at);
     const std::int64_t due = std::min(visible_at, store_.RetentionEnd(*message.slot));
     {
-      const RcuReadGuard section;  // once it is published, it may come to its end, and its segment too
+      const RcuReadGuard section;  // once it is published the message may end, and its segment may be freed
       Lane::PublishUnclaimable(*message.slot, word);
       store_.LowerDeadline(*message.segment, due);
     }

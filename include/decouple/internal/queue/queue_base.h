@@ -1,4 +1,4 @@
-// A queue of either kind and any body, as others know it that only point to it.
+// A queue of either kind and any body type, for code that only refers to it: references, dead-letter links, move tasks.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_QUEUE_BASE_H_
 #define DECOUPLE_INTERNAL_QUEUE_QUEUE_BASE_H_
@@ -18,11 +18,12 @@ enum class QueueKind { kStandard, kFifo };
 
 constexpr const char* NameOf(QueueKind kind) { return kind == QueueKind::kStandard ? "standard" : "FIFO"; }
 
-// Its address names the type T, without RTTI.
+// Its address identifies the type T, without RTTI.
 template <typename T>
 inline constexpr char kBodyType = 0;
 
-// What came of moving a message to another queue.
+// The outcome of moving one message to another queue. kNothing: no message was visible. kNoSource: the message does not
+// say which queue it came from, or that queue is gone.
 enum class MoveOutcome { kMoved, kNothing, kNoRoom, kClosed, kNoSource };
 
 class MessageMoves;
@@ -35,15 +36,15 @@ class QueueBase : public std::enable_shared_from_this<QueueBase> {
   const std::string& name() const { return name_; }
   std::uint64_t identity() const { return identity_; }
   QueueKind kind() const { return kind_; }
-  // Queues of one body type can take over each other's messages.
+  // Queues of one kind and body type can take over each other's messages (CheckSameSort).
   const char* body_type() const { return body_type_; }
 
   virtual Clock& clock() const = 0;
   virtual bool closed() const = 0;
 
-  // Moves the next visible message to `to`, or if that is null to the queue whose dead letter it is.
+  // Moves the next visible message to `to`, or, if that is null, to the queue whose dead letter it is.
   virtual MoveOutcome MoveOne(QueueBase* to) = 0;
-  // The tasks that do so.
+  // The tasks that move messages out of this queue.
   virtual MessageMoves& moves() = 0;
 
   AccessPolicy& senders() { return senders_; }

@@ -1,4 +1,4 @@
-// What a queue's options come to once they are checked: numbers that calls read without a lock.
+// A queue's attributes: which values they may have, and those that calls read, as numbers, without a lock.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_QUEUE_CONFIG_H_
 #define DECOUPLE_INTERNAL_QUEUE_QUEUE_CONFIG_H_
@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/cache_line.h"
 #include "decouple/internal/base/range_checks.h"
 #include "decouple/limits.h"
 #include "decouple/message_attributes.h"
@@ -40,7 +41,7 @@ inline absl::Status CheckCapacity(const Capacity& capacity) {
   return CheckDuration(kError, "Block timeout", block->timeout, absl::Nanoseconds(1), absl::InfiniteDuration());
 }
 
-inline constexpr std::size_t kMostAllowedSources = 10;  // SQS
+inline constexpr std::size_t kMaxAllowedSources = 10;  // SQS
 
 inline absl::Status CheckAllowPolicy(const RedriveAllowPolicy& policy) {
   const auto* const by_queue = std::get_if<AllowSources>(&policy);
@@ -51,7 +52,7 @@ inline absl::Status CheckAllowPolicy(const RedriveAllowPolicy& policy) {
     }
   }
   return CheckNumber(Error::kInvalidAttributeValue, "number of allowed sources", by_queue->sources.size(),
-                     std::size_t{1}, kMostAllowedSources);
+                     std::size_t{1}, kMaxAllowedSources);
 }
 
 inline absl::Status CheckQueueAttributes(const QueueAttributes& attributes, const Limits& limits) {
@@ -87,12 +88,11 @@ inline absl::Status CheckQueueAttributes(const QueueAttributes& attributes, cons
 
 inline constexpr std::size_t kMaxTokenLength = 128;  // SQS
 
-// Whether all are letters, digits and punctuation of ASCII: what lies between the space and the last, which is a control
-// character.
+// Whether all characters are ASCII letters, digits and punctuation: greater than the space and less than 0x7F.
 inline bool IsGraphic(std::string_view text) {
-  // Eight at once, the last eight once more with those before; ids are about that long. The highest bit of a byte says
-  // that it is not: it is there already, or one more than the byte has it, or 33 less (where borrowed from its
-  // neighbour, that one has said so).
+  // Eight bytes at once; the last eight may overlap those before, as ids are about that long. A byte is not graphic if its
+  // highest bit is set, or that of the byte plus 1 (0x7F), or that of the byte minus '!' (below '!'). A subtraction that
+  // borrows from the next byte comes from a byte below '!', which has already made the result false.
   constexpr std::uint64_t kOnes = 0x0101'0101'0101'0101;
   const auto are_graphic = [](const char* eight) {
     std::uint64_t bytes = 0;
@@ -106,10 +106,9 @@ inline bool IsGraphic(std::string_view text) {
   return are_graphic(text.data() + text.size() - 8);
 }
 
-// The ids that users give: groups, deduplication ids, receive attempts. `what` is one of these.
+// Checks an id that a user gives: of a group, a message's deduplication or a receive attempt. `what` names it.
 inline absl::Status CheckToken(const char* what, std::string_view token) {
-  if (token.size() <= kMaxTokenLength && IsGraphic(token)) [[likely]]
-    return absl::OkStatus();
+  if (token.size() <= kMaxTokenLength && IsGraphic(token)) return absl::OkStatus();
   return MakeError(Error::kInvalidParameterValue,
                    absl::StrCat(what, " \"", std::string(token),
                                 "\"; allowed are 1 to 128 letters, digits and punctuation characters"));
@@ -117,11 +116,12 @@ inline absl::Status CheckToken(const char* what, std::string_view token) {
 
 class QueueConfig {
  public:
-  explicit QueueConfig(const Limits& limits) : limits_(limits) {}
+  explicit QueueConfig(const Limits& limits) : limits_(limits) {
+    static_assert(offsetof(QueueConfig, limits_) + 2 * sizeof(std::int64_t) <= kCacheLine, "see the fields");
+  }
 
-  // Takes over what is given and has been checked.
+  // Sets the attributes that are given. Requires: CheckQueueAttributes() found nothing wrong with them.
   void Apply(const QueueAttributes& attributes) {
-    // Relaxed, all of them: each is a number of its own, in force for calls that begin later.
     if (attributes.visibility_timeout) Store(visibility_timeout_, *attributes.visibility_timeout);
     if (attributes.delay) Store(delay_, *attributes.delay);
     if (attributes.receive_wait) Store(receive_wait_, *attributes.receive_wait);
@@ -138,9 +138,11 @@ class QueueConfig {
 
  private:
   static void Store(std::atomic<std::int64_t>& setting, absl::Duration value) {
-    setting.store(absl::ToInt64Nanoseconds(value), std::memory_order_relaxed);  // an infinite one is kForever
+    setting.store(absl::ToInt64Nanoseconds(value), std::memory_order_relaxed);  // an infinite duration is kForever
   }
 
+  // Relaxed, all of them: each is a number of its own, in force for calls that begin later. They come first: together with
+  // the fields of DeliveryCore before them they fill one cache line.
   std::atomic<std::int64_t> visibility_timeout_{0};
   std::atomic<std::int64_t> delay_{0};
   std::atomic<std::int64_t> receive_wait_{0};

@@ -1,6 +1,7 @@
-// One queue: how messages come into it and are received, and what it is told as a whole, shared by the queue's handles.
-// What becomes of it with time, and what its deliveries do with it, are layers of their own below (queue_upkeep.h,
-// delivery_core.h).
+// The core of a queue, which its handles share: what both kinds of queue do in the same way. This file holds the general
+// receive with its long poll, batches by receipt, attributes, purging, and moving messages to other queues. Sending, and
+// the order in which messages are received, are each kind's own (standard_queue_core.h, fifo_queue_core.h). The core is a
+// chain of classes: DeliveryCore (what deliveries refer to), QueueUpkeep (time and counts), QueueCore, and the kind's.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_QUEUE_CORE_H_
 #define DECOUPLE_INTERNAL_QUEUE_QUEUE_CORE_H_
@@ -10,13 +11,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <thread>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -25,7 +26,9 @@
 #include "decouple/delivery.h"
 #include "decouple/error.h"
 #include "decouple/internal/base/access.h"
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/event_count.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/message/message_groups.h"
 #include "decouple/internal/message/message_store.h"
@@ -38,11 +41,11 @@
 #include "decouple/internal/queue/queue_upkeep.h"
 #include "decouple/internal/queue/receipts.h"
 #include "decouple/internal/queue/receive_grant.h"
-#include "decouple/internal/queue/redrive/dead_letter_checks.h"
 #include "decouple/internal/queue/redrive/message_transfer.h"
 #include "decouple/internal/queue/redrive/move_task.h"
 #include "decouple/internal/queue/redrive/move_to_dead_letters.h"
 #include "decouple/internal/queue/redrive/move_to_queue.h"
+#include "decouple/internal/queue/redrive/redrive_attributes.h"
 #include "decouple/internal/queue/request_checks.h"
 #include "decouple/message.h"
 #include "decouple/message_attributes.h"
@@ -62,20 +65,20 @@ class QueueCore : public QueueUpkeep<T> {
   using Lane = typename Store::Lane;
   using Slot = typename Store::Slot;
 
-  // ---- sending: what the kinds of queue do each in their own way ----------------------------------------------------
+  // ---- sending: implemented by each kind of queue -------------------------------------------------------------------
 
   virtual absl::StatusOr<SendResult> Send(T&& body, SendOptions&& options) = 0;
   virtual absl::StatusOr<SendBatchResults> SendBatch(std::span<SendBatchEntry<T>> entries) = 0;
 
   // Takes over a message that another queue gives up; it is visible at once. False: the queue is closed or full, and
-  // nothing has happened. Runs no code of the user's but the body's move.
+  // nothing has happened. Runs no user code but the body's move, as the source has locked the message's slot.
   virtual bool EnqueueTransfer(Transfer<T>& transfer) = 0;
 
-  // Takes a message that a topic brings, as if it were sent now, without waiting for room. Runs no code of the user's.
-  virtual Acceptance Enqueue(const TopicDelivery& published) = 0;
+  // Takes a message that a topic delivers, as if it were sent now, without waiting for room. Runs no user code.
+  virtual Acceptance Enqueue(const TopicDelivery& delivery) = 0;
 
   Clock& clock() const override { return clock_; }
-  MessageMoves& moves() override { return moves_of_messages_; }
+  MessageMoves& moves() override { return move_tasks_; }
 
   MoveOutcome MoveOne(QueueBase* to) override {
     ReceiveResult<T> one;
@@ -84,9 +87,9 @@ class QueueCore : public QueueUpkeep<T> {
     const Delivery<T>& delivery = one->front();
     SlotState before;
     if (receipts_.Find(delivery.message_, delivery.receive_count(), before) != Receipts<T>::Found::kOwned) {
-      return MoveOutcome::kNoRoom;  // purged, or over, just now
+      return MoveOutcome::kNoRoom;  // the message was purged, or has ended, in between
     }
-    return moving_.Move(store_.local(), delivery.message_, before, to);
+    return move_to_queue_.Move(store_.local(), delivery.message_, before, to);
   }
 
   // ---- receiving ----------------------------------------------------------------------------------------------------
@@ -96,8 +99,7 @@ class QueueCore : public QueueUpkeep<T> {
   // ---- receipts -----------------------------------------------------------------------------------------------------
 
   absl::Status Delete(const ReceiptHandle& receipt) {
-    if (absl::Status status = this->TakeDelete(); !status.ok()) [[unlikely]]
-      return status;
+    if (absl::Status status = this->TakeDelete(); !status.ok()) return status;
     return receipts_.Delete(receipt);
   }
 
@@ -113,39 +115,39 @@ class QueueCore : public QueueUpkeep<T> {
   absl::StatusOr<StatusBatchResults> ChangeVisibilityBatch(std::span<const ChangeVisibilityBatchEntry> entries) {
     if (absl::Status status = CheckBatch(entries, config_.limits()); !status.ok()) return status;
     StatusBatchResults results;
-    for (const auto& entry : entries)
-      results.push_back(receipts_.ChangeVisibility(entry.receipt, entry.visibility_timeout));
+    for (const auto& e : entries) results.push_back(receipts_.ChangeVisibility(e.receipt, e.visibility_timeout));
     return results;
   }
 
   // ---- the queue as a whole -----------------------------------------------------------------------------------------
 
-  absl::Status SetAttributes(const QueueAttributes& attributes) {
-    std::shared_ptr<QueueBase> former;
+  // All given attributes are set, or none.
+  absl::Status SetAttributes(const QueueAttributes& attributes) ABSL_LOCKS_EXCLUDED(setting_) {
+    std::shared_ptr<QueueBase> former;  // may be the last reference, and run user code: dropped after the mutex
     {
-      const std::lock_guard lock(setting_);  // what goes together is checked and changed together; no user code here
+      const MutexLock lock(setting_);
       absl::Status status = CheckQueueAttributes(attributes, config_.limits());
       if (status.ok()) status = CheckOwnAttributes(attributes);
       if (status.ok() && attributes.redrive) status = LinkDeadLetters(*this, *attributes.redrive, former);
       if (!status.ok()) return status;
       ApplyOwnAttributes(attributes);
     }
-    Apply(attributes);
+    ApplyAttributes(attributes);
     return absl::OkStatus();
   }
 
-  // None if messages go nowhere.
+  // Nullopt if the queue has no dead-letter queue.
   std::optional<Redrive> redrive() const {
     auto to = Access::Make<QueueReference>(this->dead_letters().target());
     if (!to) return std::nullopt;
     return Redrive{std::move(to), static_cast<int>(this->dead_letters().max_receives())};
   }
 
-  absl::Status Purge() {
+  absl::Status Purge() ABSL_LOCKS_EXCLUDED(purging_) {
     const std::int64_t now = store_.Now();
     const std::int64_t interval = absl::ToInt64Nanoseconds(config_.limits().purge_interval);
     {
-      const std::lock_guard lock(purging_);
+      const MutexLock lock(purging_);
       if (purged_at_ != kNever && now < SaturatingAdd(purged_at_, interval)) {
         return MakeError(
             Error::kPurgeQueueInProgress,
@@ -154,17 +156,17 @@ class QueueCore : public QueueUpkeep<T> {
       }
       purged_at_ = now;
     }
-    removal_.Everything(store_.local());
+    purge_.RemoveAll(store_.local());
     ForgetSends();
     return absl::OkStatus();
   }
 
-  // The last handle is gone: the core goes with the last delivery.
+  // The last handle is gone: the core is deleted with the last delivery.
   void Abandon() {
     std::shared_ptr<QueueBase> former;
-    LinkDeadLetters(*this, Redrive{}, former).IgnoreError();  // nobody receives any more
-    // A message that was moved to and fro may hold a body of this very queue, which would keep itself alive by it.
-    if (store_.Sums().taken_over > 0) removal_.Everything(store_.local());
+    LinkDeadLetters(*this, Redrive{}, former).IgnoreError();  // no thread receives any more
+    // A message that was moved there and back may refer to a body in this very queue, which would keep itself alive.
+    if (store_.Sums().taken_over > 0) purge_.RemoveAll(store_.local());
     this->EndWithLastDelivery();
   }
 
@@ -175,32 +177,33 @@ class QueueCore : public QueueUpkeep<T> {
       : Base(rules, std::move(groups), limits, std::move(name), seed, clock),
         writer_(store_),
         moves_(store_),
-        redriving_(*this, store_),
-        grant_(store_, redriving_),
-        moving_(*this, store_) {}
+        move_to_dead_letters_(*this, store_),
+        grant_(store_, move_to_dead_letters_),
+        move_to_queue_(*this, store_) {}
   ~QueueCore() override = default;
 
-  // What only one kind of queue has. Under the mutex of SetAttributes().
-  virtual absl::Status CheckOwnAttributes(const QueueAttributes& attributes) = 0;
-  virtual void ApplyOwnAttributes(const QueueAttributes& attributes) = 0;
-  // After a purge.
+  // Check and set the attributes that only one kind of queue has.
+  virtual absl::Status CheckOwnAttributes(const QueueAttributes& attributes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(setting_) = 0;
+  virtual void ApplyOwnAttributes(const QueueAttributes& attributes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(setting_) = 0;
+  // Called after a purge: a FIFO queue forgets the deduplication ids.
   virtual void ForgetSends() = 0;
 
-  // Whether it may come in at all; kTaken if so.
-  Acceptance CheckTopicDelivery(const TopicDelivery& published) {
-    if (!this->senders().Allows(published.topic)) [[unlikely]]
+  // kTaken: access policy and size allow the message; anything else is the reason why it is not taken.
+  Acceptance CheckTopicDelivery(const TopicDelivery& delivery) {
+    if (!this->senders().Allows(delivery.topic)) [[unlikely]]
       return Acceptance::kDenied;
-    const T& body = *static_cast<const T*>(published.body->body());
-    return checks_.CheckBody(body, published.body->bytes()).ok() ? Acceptance::kTaken : Acceptance::kRefused;
+    const T& body = *static_cast<const T*>(delivery.body->body());
+    return checks_.CheckBody(body, delivery.body->bytes()).ok() ? Acceptance::kTaken : Acceptance::kRefused;
   }
 
-  std::int64_t NowOf(const TopicDelivery& published) const {
-    return published.clock == &clock_ ? published.now : store_.Now();
+  std::int64_t NowOf(const TopicDelivery& delivery) const {
+    return delivery.clock == &clock_ ? delivery.now : store_.Now();
   }
 
-  // Long enough for a move, whatever the queue's is.
+  // For the receive of a message that is moved: long enough for the move, whatever the queue's own timeout is.
   static constexpr ReceiveOptions kToMove = {.visibility_timeout = absl::Seconds(30)};
-  // The next message, if there is one, received with kToMove. False: there may be one, but too many are in flight.
+  // Receives the next message, if there is one, with kToMove. False: there may be one, but too many are in flight.
   virtual bool TryReceiveOne(Deliveries<T>& delivery) = 0;
 
   // ---- sending ------------------------------------------------------------------------------------------------------
@@ -209,7 +212,7 @@ class QueueCore : public QueueUpkeep<T> {
     return MessageSize(body) + options.attributes.bytes();
   }
 
-  // What fails a batch of sends as a whole, or a result an entry: its error, or one to be filled in when it is sent.
+  // The error that fails a batch of sends as a whole, or one result an entry: its error, or one to be filled in.
   template <typename CheckOptions>
   absl::StatusOr<SendBatchResults> CheckSendBatch(std::span<SendBatchEntry<T>> entries, CheckOptions check_options) {
     if (absl::Status status = CheckBatch(entries, config_.limits()); !status.ok()) return status;
@@ -227,6 +230,7 @@ class QueueCore : public QueueUpkeep<T> {
         results.emplace_back(std::move(status));
       }
     }
+    DECOUPLE_ASSERT(results.size() == entries.size());
     return results;
   }
 
@@ -237,34 +241,35 @@ class QueueCore : public QueueUpkeep<T> {
                                       : config_.visibility_timeout();
   }
 
-  // Makes deliveries of held messages.
+  // The sink of a receive: makes a delivery of each message, which takes over the caller's reference.
   auto SinkTo(Deliveries<T>& deliveries) {
     return [ this, &deliveries ](Message message, SlotState received) __attribute__((always_inline)) {
       deliveries.Add(this, message, received);
     };
   }
 
-  // What there is at `now`. False: there may be something, but too much is in flight.
+  // Receives what is visible at `now`, without waiting. False: there may be a message, but too many are in flight.
   template <typename Receiver>
   bool TryReceive(Receiver& receiver, LocalState& local, const ReceiveOptions& options, std::int64_t now,
                   Deliveries<T>& deliveries) {
     const std::int64_t timeout = VisibilityTimeoutOf(options);
     LeaseRequest request{static_cast<std::uint32_t>(options.max_messages), now, SaturatingAdd(now, timeout)};
     auto sink = SinkTo(deliveries);
-    for (int patience = kSweepsPerReceive;; --patience) {
+    for (int sweeps_left = kSweepsPerReceive;; --sweeps_left) {
       this->SweepDue(local, now);
       request.most = static_cast<std::uint32_t>(options.max_messages - deliveries.size());
       const bool below_limit = receiver.Lease(local, request, sink);
+      DECOUPLE_ASSERT(deliveries.size() <= options.max_messages);
       if (deliveries.size() == options.max_messages) return true;
-      if (timeout == 0 && !deliveries.empty())
-        return true;  // these are due again, and not to be given twice in one call
-      // More than what was there may come of what is still to be worked off.
-      if (store_.earliest().get() > now || patience == 0) [[likely]]
+      // These messages are due again at once, and must not be given twice in one call.
+      if (timeout == 0 && !deliveries.empty()) return true;
+      // More messages may become visible by the timeouts that are still to be run.
+      if (store_.earliest().get() > now || sweeps_left == 0) [[likely]]
         return below_limit || !deliveries.empty();
     }
   }
 
-  // `options` have been checked; `receiver` is that of the queue's kind.
+  // Requires: `options` have been checked. `receiver` is that of the queue's kind.
   template <typename Receiver>
   ReceiveResult<T> Receive(Receiver& receiver, const ReceiveOptions& options) {
     ReceiveResult<T> result;
@@ -272,7 +277,7 @@ class QueueCore : public QueueUpkeep<T> {
     return result;
   }
 
-  // What is there at `now`, on top of what `result` has, or else what comes.
+  // Same as above; adds to the messages that `result` has. Waits if there is none and the options say so.
   template <typename Receiver>
   [[gnu::noinline]] void Receive(Receiver& receiver, const ReceiveOptions& options, std::int64_t now,
                                  ReceiveResult<T>& result) {
@@ -282,12 +287,12 @@ class QueueCore : public QueueUpkeep<T> {
         return;
       const std::int64_t wait = WaitOf(options);
       if (wait != 0) {
-        Await(receiver, local, options, SaturatingAdd(store_.Now(), wait), result);
+        AwaitMessage(receiver, local, options, SaturatingAdd(store_.Now(), wait), result);
       } else if (this->drained()) {
         result = ReceiveResult<T>(Drained());
       }
     } else if (const std::int64_t wait = WaitOf(options); wait != 0) {
-      Await(receiver, local, options, SaturatingAdd(store_.Now(), wait), result);
+      AwaitMessage(receiver, local, options, SaturatingAdd(store_.Now(), wait), result);
     } else if (rules_.over_limit_fails) {
       result =
           ReceiveResult<T>(MakeError(Error::kOverLimit, absl::StrCat("the queue's maximum of messages in flight, ",
@@ -296,14 +301,15 @@ class QueueCore : public QueueUpkeep<T> {
     }
     if (result.ok() && result->empty()) {
       local.counts.empty_receives.Add(1);
-      // Not each time: one who polls an empty queue would get in the senders' way.
-      if (local.counts.empty_receives.value() % kEmptyReceivesPerTidy == 1) moves_.Tidy(local);
+      // Only now and then: a thread that polls an empty queue would contend with the senders.
+      if (local.counts.empty_receives.value() % kEmptyReceivesPerCompaction == 1) moves_.CompactSome(local);
     }
   }
 
   using Base::capacity_gate_;
   using Base::checks_;
-  using Base::removal_;
+  using Base::purge_;
+  using Base::retention_;
   using Base::clock_;
   using Base::limit_;
   using Base::quota_;
@@ -314,30 +320,28 @@ class QueueCore : public QueueUpkeep<T> {
 
   MessageWriter<T> writer_;
   Compaction<T> moves_;
-  MoveToDeadLetters<T> redriving_;
+  MoveToDeadLetters<T> move_to_dead_letters_;
   ReceiveGrant<T> grant_;
-  MoveToQueue<T> moving_;
-  MessageMoves moves_of_messages_;
+  MoveToQueue<T> move_to_queue_;
+  MessageMoves move_tasks_;
 
  private:
   static constexpr std::int64_t kNever = -1;
   static constexpr int kSweepsPerReceive = 100;
-  static constexpr std::uint64_t kEmptyReceivesPerTidy = 64;
+  static constexpr std::uint64_t kEmptyReceivesPerCompaction = 64;
 
   static absl::Status Drained() {
     return MakeError(Error::kQueueClosed, "the queue is closed and drained; nothing will come any more");
   }
 
-  // ---- receiving ----------------------------------------------------------------------------------------------------
-
   std::int64_t WaitOf(const ReceiveOptions& options) const {
     return options.wait ? absl::ToInt64Nanoseconds(*options.wait) : config_.receive_wait();
   }
 
-  // The long poll: until there is something, the deadline, or the queue's closing.
+  // The long poll: waits until there is a message, the deadline has passed, or the queue is closed.
   template <typename Receiver>
-  void Await(Receiver& receiver, LocalState& local, const ReceiveOptions& options, std::int64_t deadline,
-             ReceiveResult<T>& result) {
+  void AwaitMessage(Receiver& receiver, LocalState& local, const ReceiveOptions& options, std::int64_t deadline,
+                    ReceiveResult<T>& result) {
     const bool was_closed = this->closed();
     bool watching = false;
     {
@@ -354,11 +358,11 @@ class QueueCore : public QueueUpkeep<T> {
         if (!below_limit && !watching) {
           store_.WatchForReceivers(1);
           watching = true;
-          continue;  // what ended before we watched
+          continue;  // look again: messages may have been removed before this thread watched
         }
         const std::int64_t wake_at = std::min(deadline, store_.earliest().get());
         if (wake_at <= now) {
-          std::this_thread::yield();  // another thread is settling what is due
+          std::this_thread::yield();  // another thread is running a step of the sweep
         } else {
           waiter.Sleep(clock_, wake_at);
         }
@@ -367,17 +371,18 @@ class QueueCore : public QueueUpkeep<T> {
     if (watching) store_.WatchForReceivers(-1);
   }
 
-  void Apply(const QueueAttributes& attributes) {
+  // The attributes that need no common check; each takes effect by itself.
+  void ApplyAttributes(const QueueAttributes& attributes) {
     config_.Apply(attributes);
     if (attributes.retention) {
-      this->RunAllTimeouts(store_.Now());  // what is over stays so, even if it would not be by the new one
+      this->RunAllTimeouts(store_.Now());  // messages past the old retention are gone, even if the new one is longer
       store_.set_retention(absl::ToInt64Nanoseconds(*attributes.retention));
-      removal_.LookAtAllAgain();
-      store_.room().Notify(EventCount::kAll);  // there may be some sooner
+      retention_.MarkAllDue();
+      store_.room().Notify(EventCount::kAll);  // there may be room sooner
     }
     if (attributes.max_in_flight) {
       max_in_flight_.store(*attributes.max_in_flight, std::memory_order_relaxed);
-      limit_.Set(*attributes.max_in_flight);
+      limit_.SetLimit(*attributes.max_in_flight);
       store_.visible().Notify(EventCount::kAll);
     }
     if (attributes.capacity) capacity_gate_.SetCapacity(*attributes.capacity);
@@ -385,10 +390,10 @@ class QueueCore : public QueueUpkeep<T> {
     if (attributes.senders) this->senders().Set(*attributes.senders);
   }
 
-  std::atomic<std::int64_t> max_in_flight_{0};  // for messages
-  std::mutex setting_;
-  std::mutex purging_;
-  std::int64_t purged_at_ = kNever;
+  std::atomic<std::int64_t> max_in_flight_{0};  // relaxed: for the text of an error
+  Mutex setting_;  // attributes that belong together are checked and set together; no user code runs under it
+  Mutex purging_;
+  std::int64_t purged_at_ ABSL_GUARDED_BY(purging_) = kNever;
 };
 
 }  // namespace decouple::internal

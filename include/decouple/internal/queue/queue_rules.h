@@ -1,4 +1,4 @@
-// Where the two kinds of queue differ in what they answer.
+// The rules by which standard and FIFO queues answer differently.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_QUEUE_RULES_H_
 #define DECOUPLE_INTERNAL_QUEUE_QUEUE_RULES_H_
@@ -9,9 +9,9 @@ namespace decouple::internal {
 
 struct QueueRules {
   QueueKind kind;
-  // A receipt whose visibility timeout has ended still deletes and hides its message, until that is received again.
+  // A receipt whose visibility timeout has ended still deletes and hides its message until the message is received again.
   bool expired_receipts_work;
-  // A short poll over the limit of messages in flight fails; else it gives nothing.
+  // A short poll at the limit of messages in flight fails with kOverLimit; if false, it returns no message.
   bool over_limit_fails;
 };
 

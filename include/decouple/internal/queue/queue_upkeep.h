@@ -1,5 +1,10 @@
-// What becomes of a queue with time, and what it says of itself. What is due is worked off by those who call the queue, a
-// little at a time; who counts works all of it off first, so that counts are exact.
+// Queue time: running timeouts, ending retention, closing, and the counts and statistics that depend on them.
+//
+// Design. A queue has no thread of its own, so timeouts that have passed are run by the threads that call it: every
+// Send or Receive that finds something due runs a bounded part of it (RunSomeTimeouts), and a call that reports counts
+// runs all of it first (RunAllTimeouts), so that counts are exact.
+//
+// QueueUpkeep stands between DeliveryCore, which its functions need, and QueueCore, which calls them.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_QUEUE_UPKEEP_H_
 #define DECOUPLE_INTERNAL_QUEUE_QUEUE_UPKEEP_H_
@@ -20,8 +25,9 @@
 #include "decouple/internal/message/queue_counters.h"
 #include "decouple/internal/queue/capacity_gate.h"
 #include "decouple/internal/queue/delivery_core.h"
-#include "decouple/internal/queue/message_removal.h"
+#include "decouple/internal/queue/purge.h"
 #include "decouple/internal/queue/queue_rules.h"
+#include "decouple/internal/queue/retention.h"
 #include "decouple/internal/queue/timeout_sweep.h"
 #include "decouple/limits.h"
 #include "decouple/queue_statistics.h"
@@ -35,7 +41,7 @@ class QueueUpkeep : public DeliveryCore<T> {
  public:
   using typename Base::LocalState;
 
-  // ---- what it says of itself ---------------------------------------------------------------------------------------
+  // ---- counts and statistics ----------------------------------------------------------------------------------------
 
   MessageCounts Counts() {
     RunAllTimeouts(store_.Now());
@@ -63,18 +69,20 @@ class QueueUpkeep : public DeliveryCore<T> {
     statistics.approximate_number_of_messages_not_visible = sums.in_flight();
     statistics.approximate_number_of_messages_delayed = sums.waiting_for_delay();
     statistics.approximate_number_of_bytes = sums.bytes();
-    const std::int64_t oldest = removal_.OldestSentAt();
+    const std::int64_t oldest = retention_.FindOldestSentAt();
     statistics.approximate_age_of_oldest_message =
         absl::Nanoseconds(std::max<std::int64_t>(0, now - std::min(now, oldest)));
-    FairScheduler::Counts fair_scheduler;
-    if (store_.fair_scheduler() != nullptr) fair_scheduler = store_.fair_scheduler()->CountsAt(sums.in_flight(), now);
-    statistics.approximate_number_of_noisy_groups = fair_scheduler.noisy_groups;
+    FairScheduler::Counts groups;
+    if (store_.fair_scheduler() != nullptr) groups = store_.fair_scheduler()->CountsAt(sums.in_flight(), now);
+    statistics.approximate_number_of_noisy_groups = groups.noisy_groups;
     statistics.approximate_number_of_messages_visible_in_quiet_groups =
-        std::max<std::int64_t>(0, sums.visible() - fair_scheduler.visible_in_noisy_groups);
+        std::max<std::int64_t>(0, sums.visible() - groups.visible_in_noisy_groups);
     statistics.approximate_number_of_messages_not_visible_in_quiet_groups =
-        std::max<std::int64_t>(0, sums.in_flight() - fair_scheduler.in_flight_in_noisy_groups);
+        std::max<std::int64_t>(0, sums.in_flight() - groups.in_flight_in_noisy_groups);
     return statistics;
   }
+
+  // ---- closing ------------------------------------------------------------------------------------------------------
 
   void Close() {
     capacity_gate_.Close();
@@ -85,11 +93,13 @@ class QueueUpkeep : public DeliveryCore<T> {
 
   bool drained() {
     if (!this->closed()) return false;
-    if (!capacity_gate_.IsEmpty()) RunAllTimeouts(store_.Now());  // what is left may be past its retention
-    return capacity_gate_.IsEmpty();
+    if (!capacity_gate_.IsDrained()) RunAllTimeouts(store_.Now());  // the messages left may be past their retention
+    return capacity_gate_.IsDrained();
   }
 
-  // A little of what is due, for those who only send.
+  // ---- running timeouts ---------------------------------------------------------------------------------------------
+
+  // For a caller that is not in a call of this queue: its source for dead letters.
   void RunSomeTimeouts() { RunSomeTimeouts(store_.local(), store_.Now()); }
 
  protected:
@@ -98,46 +108,48 @@ class QueueUpkeep : public DeliveryCore<T> {
               std::uint64_t seed, Clock* clock)
       : Base(rules, std::move(groups), limits, std::move(name), seed, clock),
         sweep_(store_),
-        removal_(store_),
+        retention_(store_),
+        purge_(store_),
         capacity_gate_(store_) {}
   ~QueueUpkeep() override = default;
 
-  // ---- what is due --------------------------------------------------------------------------------------------------
-
-  // All that is due, so that counts are exact.
+  // Runs every timeout that has passed at `now`.
   void RunAllTimeouts(std::int64_t now) {
     LocalState& local = store_.local();
-    sweep_.All(local, now);
-    removal_.ExpiredAtHead(local, now, std::numeric_limits<std::uint32_t>::max());
+    sweep_.RunAll(local, now);
+    retention_.RemoveExpiredAtHead(local, now, std::numeric_limits<std::uint32_t>::max());
   }
 
-  // Of a queue that may be full: what has to go goes. The earliest instant at which there may be room by itself.
+  // For a sender that found the queue full: removes the messages that are past their retention. Returns the earliest
+  // instant at which there may be room without a removal by another thread.
   std::int64_t MakeRoom(LocalState& local) {
     const std::int64_t now = store_.Now();
     RunAllTimeouts(now);
-    return std::max(now, std::min(store_.earliest().get(), removal_.HeadRetentionEnd(local)));
+    return std::max(now, std::min(store_.earliest().get(), retention_.FindHeadRetentionEnd(local)));
   }
 
-  // A little of what is due.
+  // Runs a bounded number of the timeouts that have passed.
   void RunSomeTimeouts(LocalState& local, std::int64_t now) {
     SweepSome(local, now);
-    removal_.ExpiredAtHead(local, now, kExpiredPerCall);
+    retention_.RemoveExpiredAtHead(local, now, kExpiredPerCall);
   }
-  // By a sender. The head is in the receivers' caches: he leaves it alone until what he saw there may have expired.
-  void WorkOffBehindTheHead(LocalState& local, std::int64_t now) {
+  // Same as RunSomeTimeouts(), for a sender. Loading the head slot takes its cache line from the receivers, so it is
+  // skipped until the message last seen at the head can have expired.
+  void RunSomeTimeoutsForSender(LocalState& local, std::int64_t now) {
     SweepSome(local, now);
     if (SaturatingAdd(local.head_sent_since, store_.retention()) <= now) [[unlikely]]
-      local.head_sent_since = removal_.ExpiredAtHead(local, now, kExpiredPerCall);
+      local.head_sent_since = retention_.RemoveExpiredAtHead(local, now, kExpiredPerCall);
   }
   [[gnu::always_inline]] void SweepDue(LocalState& local, std::int64_t now) {
     if (store_.earliest().get() <= now) [[unlikely]]
-      sweep_.Steps(local, now, kSweepStepsPerCall);
+      sweep_.RunSteps(local, now, kSweepStepsPerCall);
   }
 
   using Base::store_;
 
   TimeoutSweep<T> sweep_;
-  MessageRemoval<T> removal_;
+  Retention<T> retention_;
+  Purge<T> purge_;
   CapacityGate<T> capacity_gate_;
 
  private:
@@ -146,7 +158,7 @@ class QueueUpkeep : public DeliveryCore<T> {
 
   void SweepSome(LocalState& local, std::int64_t now) {
     SweepDue(local, now);
-    sweep_.Rest(now);
+    sweep_.RestoreBiasIfIdle(now);
   }
 };
 

@@ -1,14 +1,14 @@
-// What is done with a message that was received: deleting it and changing its visibility, by the delivery that holds it
-// or by a receipt that only names it.
+// Deleting a received message and changing its visibility: by the delivery that holds it, or by a receipt that names it.
 //
-// A receipt names one receive. When the message was received again since it is stale: it never touches the newer
-// receive. What a receipt can do whose visibility timeout has ended, or that is stale, the queue's kind says: in a
-// standard queue deleting succeeds, in a FIFO queue it fails.
+// A receipt names one receive. It is stale once its message was received again, and then never touches the newer receive.
+// Stale receipts, and receipts whose visibility timeout has ended: in a standard queue Delete succeeds, without effect if
+// the receipt is stale; in a FIFO queue it fails (QueueRules::expired_receipts_work).
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_RECEIPTS_H_
 #define DECOUPLE_INTERNAL_QUEUE_RECEIPTS_H_
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 
 #include "absl/status/status.h"
@@ -16,18 +16,21 @@
 #include "absl/time/time.h"
 #include "decouple/error.h"
 #include "decouple/internal/base/access.h"
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/cache_line.h"
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/message/message_metadata.h"
 #include "decouple/internal/message/message_store.h"
 #include "decouple/internal/queue/in_flight_limit.h"
+#include "decouple/internal/queue/locked_slots.h"
 #include "decouple/internal/queue/queue_rules.h"
 #include "decouple/internal/queue/request_checks.h"
 #include "decouple/message.h"
 
 namespace decouple::internal {
 
+// All members may be called from any thread, but not from within a read section.
 template <typename T>
 class Receipts {
  public:
@@ -52,7 +55,7 @@ class Receipts {
     return Access::Make<ReceiptHandle>(identity_, store_.TicketOf(message), store_.SegmentNumberOf(message), receive);
   }
 
-  // ---- of a message that the caller holds ---------------------------------------------------------------------------
+  // ---- by a delivery: the caller holds a reference to the message ---------------------------------------------------
 
   [[gnu::always_inline]] absl::Status Delete(Message message, std::uint32_t receive) {
     if (rules_.expired_receipts_work) [[likely]] {
@@ -62,9 +65,9 @@ class Receipts {
     return DeleteInFlight(message, receive);
   }
 
-  // Fails when the visibility timeout has ended.
+  // Delete() of a FIFO queue: fails when the visibility timeout has ended.
   [[gnu::noinline]] absl::Status DeleteInFlight(Message message, std::uint32_t receive) {
-    if (!IsTimeUp(message) && store_.TryRemoveInFlight(store_.local(), message, receive)) [[likely]]
+    if (!IsVisibilityTimeoutOver(message) && store_.TryRemoveInFlight(store_.local(), message, receive)) [[likely]]
       return absl::OkStatus();
     SlotState before;
     return DeleteFound(Find(message, receive, before), message, before);
@@ -74,10 +77,10 @@ class Receipts {
     if (absl::Status status = checks_.CheckVisibility(timeout); !status.ok()) return status;
     SlotState before;
     const Found found = Find(message, receive, before);
-    return found == Found::kOwned ? ChangeVisibilityOwned(message, before, timeout) : NotFound(found);
+    return found == Found::kOwned ? ChangeVisibilityLocked(message, before, timeout) : NotFound(found);
   }
 
-  // ---- of one that a receipt names ----------------------------------------------------------------------------------
+  // ---- by a receipt, which keeps no reference to the message --------------------------------------------------------
 
   absl::Status Delete(const ReceiptHandle& receipt) {
     if (Access::Queue(receipt) != identity_) return Foreign(receipt);
@@ -93,14 +96,15 @@ class Receipts {
     Message message;
     SlotState before;
     const Found found = Find(receipt, message, before);
-    return found == Found::kOwned ? ChangeVisibilityOwned(message, before, timeout) : NotFound(found);
+    return found == Found::kOwned ? ChangeVisibilityLocked(message, before, timeout) : NotFound(found);
   }
 
   enum class Found { kOwned, kBusy, kGone, kExpired, kReceivedAgain };
 
-  // Looks for the message of a receipt. Owned: it is the caller's, who gives it back; `before` is the word as it was.
+  // Looks for the message of a receipt. kOwned: its slot is locked, `before` is its word before that, and the caller
+  // unlocks it.
   Found Find(const ReceiptHandle& receipt, Message& message, SlotState& before) {
-    store_.bias().End();  // from now on others than the holders delete
+    store_.bias().End();  // from now on threads that do not hold a delivery delete messages, too
     for (;;) {
       Found found = Found::kGone;
       {
@@ -119,11 +123,11 @@ class Receipts {
         });
       }
       if (found != Found::kBusy) return found;
-      Relax();  // outside of the section: the owner may be waiting for us to leave it
+      Relax();  // outside of the section: the thread that has locked the slot may wait for the section to close
     }
   }
 
-  // The same for a message that the caller holds.
+  // Same as above, for a message that the caller holds a reference to.
   Found Find(Message message, std::uint32_t receive, SlotState& before) {
     for (;;) {
       const Found found = TryFind(message, message.segment->ordinal.load(std::memory_order_relaxed), receive, before);
@@ -151,10 +155,12 @@ class Receipts {
                      "the message is gone; only that of one that is still there can change");
   }
 
-  // One look. Owned: `before` is the word as it was. The slot must stay: held, or in a section.
+  // One attempt at Find(). Requires: the slot stays in use, by a reference of the caller's or by a read section.
   Found TryFind(Message message, std::uint64_t ordinal, std::uint32_t receive, SlotState& before) {
+    // Acquire: pairs with the last store of the word, which publishes the rest of the slot.
     before = SlotState(message.slot->word.load(std::memory_order_acquire));
-    if (!before.IsOf(ordinal) || before.receive_count() == 0) return Found::kGone;  // 0: not what was received
+    if (!before.IsOf(ordinal) || before.receive_count() == 0)
+      return Found::kGone;  // 0: this message was never received
     switch (before.phase()) {
       case Phase::kBusy:
         return Found::kBusy;
@@ -172,11 +178,13 @@ class Receipts {
     }
   }
 
+  // Requires: if `found` is kOwned, the caller has locked the slot.
   absl::Status DeleteFound(Found found, Message message, SlotState before) {
     if (found == Found::kOwned) {
+      DECOUPLE_ASSERT(IsLocked(*message.slot));
       LocalState& local = store_.local();
-      if (!rules_.expired_receipts_work && IsTimeUp(message) && !IsPastRetention(message)) {
-        GiveBack(local, message, before);
+      if (!rules_.expired_receipts_work && IsVisibilityTimeoutOver(message) && !IsPastRetention(message)) {
+        ReturnToVisible(local, message, before);
         found = Found::kExpired;
       } else {
         store_.Remove(local, message, before, &LocalQueueCounts::deleted);
@@ -190,22 +198,26 @@ class Receipts {
           "The receipt handle has expired: its visibility timeout has ended, and others may have its message; "
           "only the receipt of a message in flight deletes");
     }
-    return absl::OkStatus();  // what is gone or belongs to another receive by now stays as it is
+    return absl::OkStatus();  // a message that is gone, or was received again, stays as it is
   }
 
-  // And nobody noticed yet.
+  // These two may be true before the sweep has acted on them.
   bool IsPastRetention(Message message) const { return store_.RetentionEnd(*message.slot) <= store_.Now(); }
 
-  bool IsTimeUp(Message message) const { return message.times().visible_at() <= store_.Now(); }
+  bool IsVisibilityTimeoutOver(Message message) const { return message.times().visible_at() <= store_.Now(); }
 
-  // Of a message in flight: released, or its timeout has ended and nobody noticed yet.
-  void GiveBack(LocalState& local, Message message, SlotState before) {
+  // Makes a message in flight visible: it was released, or its timeout has ended and the sweep has not come yet.
+  // Requires: the caller has locked the slot.
+  void ReturnToVisible(LocalState& local, Message message, SlotState before) {
+    DECOUPLE_ASSERT(IsLocked(*message.slot));
     store_.NoteReturned(local, message, before);
     store_.MakeVisible(local, message, before);
     store_.visible().Notify(1);
   }
 
-  absl::Status ChangeVisibilityOwned(Message message, SlotState before, absl::Duration timeout) {
+  // Requires: the caller has locked the slot. Unlocks it.
+  absl::Status ChangeVisibilityLocked(Message message, SlotState before, absl::Duration timeout) {
+    DECOUPLE_ASSERT(IsLocked(*message.slot));
     LocalState& local = store_.local();
     Slot& slot = *message.slot;
     const std::int64_t now = store_.Now();
@@ -215,13 +227,13 @@ class Receipts {
       return NotFound(Found::kGone);
     }
     if (!rules_.expired_receipts_work && message.times().visible_at() <= now) {
-      GiveBack(local, message, before);
+      ReturnToVisible(local, message, before);
       return NotFound(Found::kExpired);
     }
     const std::int64_t visible_at = SaturatingAdd(now, absl::ToInt64Nanoseconds(timeout));
     const absl::Duration most = checks_.limits().max_visibility_timeout;
     const std::int64_t latest = SaturatingAdd(message.times().first_received_at(), absl::ToInt64Nanoseconds(most));
-    if (visible_at > latest && timeout != absl::ZeroDuration()) {  // giving back is never too late
+    if (visible_at > latest && timeout != absl::ZeroDuration()) {  // a release is never too late
       const std::int64_t left = latest - now;
       Store::Unlock(slot, before);
       return MakeError(
@@ -232,11 +244,11 @@ class Receipts {
     }
     if (timeout != absl::ZeroDuration()) {
       store_.Hide(local, message, before, now, visible_at);
-      if (before.phase() == Phase::kVisibleAgain) limit_.DealAnew();
+      if (before.phase() == Phase::kVisibleAgain) limit_.CloseGates();
     } else if (before.phase() == Phase::kVisibleAgain) {
       Store::Unlock(slot, before);  // visible already
     } else {
-      GiveBack(local, message, before);
+      ReturnToVisible(local, message, before);
     }
     return absl::OkStatus();
   }

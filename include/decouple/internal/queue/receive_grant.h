@@ -1,22 +1,25 @@
-// What a receive does with a visible message that it has found and owns.
+// Granting a visible message to a receive: it is leased, unless it is past its retention or was received too often.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_RECEIVE_GRANT_H_
 #define DECOUPLE_INTERNAL_QUEUE_RECEIVE_GRANT_H_
 
 #include <cstdint>
 
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/message/message_store.h"
+#include "decouple/internal/queue/locked_slots.h"
 #include "decouple/internal/queue/redrive/move_to_dead_letters.h"
 
 namespace decouple::internal {
 
-// What a receive asks for.
+// What a receive asks for. Times are in nanoseconds by the queue's clock.
 struct LeaseRequest {
   std::uint32_t most = 1;
   std::int64_t now = 0;
-  std::int64_t visible_at = 0;  // when what it gets becomes visible again
+  std::int64_t visible_at = 0;  // when the messages that it gets become visible again
 };
 
+// In all functions the caller has locked the message's slot, and `before` is its word before that. They unlock it.
 template <typename T>
 class ReceiveGrant {
  public:
@@ -24,10 +27,11 @@ class ReceiveGrant {
   using Message = typename Store::Message;
   using LocalState = typename Store::LocalState;
 
-  ReceiveGrant(Store& store, MoveToDeadLetters<T>& redriving) : store_(store), redriving_(redriving) {}
+  ReceiveGrant(Store& store, MoveToDeadLetters<T>& move_to_dead_letters)
+      : store_(store), move_to_dead_letters_(move_to_dead_letters) {}
 
-  // Gives the message to the receiver: then sink(message, word) is called, with the word that it has by this receive,
-  // and this returns true. Else it was past its retention, or received too often, and is gone or hidden.
+  // Leases the message to the receiver, calls sink(message, word) with the word that it has by this receive, and returns
+  // true. False: it was past its retention, or received too often, and is gone or hidden.
   template <typename Sink>
   bool Grant(LocalState& local, const LeaseRequest& request, Message message, SlotState before, Sink& sink) {
     if (IsOver(local, request.now, message, before)) return false;
@@ -35,21 +39,23 @@ class ReceiveGrant {
     return true;
   }
 
-  // The first half of Grant(): whether the message is not to be given. Then it is no more the caller's.
+  // The first half of Grant(). True: the message was not to be given; it is removed, moved or hidden, and unlocked. False:
+  // nothing has happened.
   bool IsOver(LocalState& local, std::int64_t now, Message message, SlotState before) {
+    DECOUPLE_ASSERT(IsLocked(*message.slot));
     if (store_.RetentionEnd(*message.slot) <= now) {
       RemoveExpired(local, message, before);
-    } else if (redriving_.IsDue(before)) [[unlikely]] {
+    } else if (move_to_dead_letters_.IsReceivedTooOften(before)) [[unlikely]] {
       local.counts.not_leased.Add(1);
-      redriving_.Redrive(local, message, before, now);
+      move_to_dead_letters_.MoveOrHide(local, message, before, now);
     } else {
       return false;
     }
     return true;
   }
 
-  // Of a look ahead at a message that is visible: whether it would be moved instead of given.
-  bool IsReceivedTooOften(SlotState word) const { return redriving_.IsDue(word); }
+  // Whether a visible message with this word would be moved instead of given. For a look ahead, without a lock.
+  bool IsReceivedTooOften(SlotState word) const { return move_to_dead_letters_.IsReceivedTooOften(word); }
 
   // The second half of Grant().
   template <typename Sink>
@@ -57,7 +63,7 @@ class ReceiveGrant {
     sink(message, store_.Lease(local, message, before, request.now, request.visible_at));
   }
 
-  // Of a slot that the caller owns, or is the only one to take from kReady.
+  // Requires: the caller has locked the slot, or has claimed it in phase kReady.
   void RemoveExpired(LocalState& local, Message message, SlotState before) {
     local.counts.not_leased.Add(1);
     store_.Remove(local, message, before, &LocalQueueCounts::expired);
@@ -66,7 +72,7 @@ class ReceiveGrant {
 
  private:
   Store& store_;
-  MoveToDeadLetters<T>& redriving_;
+  MoveToDeadLetters<T>& move_to_dead_letters_;
 };
 
 }  // namespace decouple::internal

@@ -1,4 +1,4 @@
-// Whether what a caller asks for is allowed: each check says what was wrong, with which value, and what is allowed.
+// Checks of a caller's request. Each error says what was wrong, with which value, and what is allowed.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_REQUEST_CHECKS_H_
 #define DECOUPLE_INTERNAL_QUEUE_REQUEST_CHECKS_H_
@@ -27,25 +27,25 @@ bool IsEmptyText(const T& body) {
   }
 }
 
-// Whether RequestChecks::CheckBody() finds nothing.
+// Whether RequestChecks::CheckBody() finds nothing wrong.
 template <typename T>
-bool IsBodyAllowed(const QueueConfig& settings, const T& body, std::size_t size) {
-  return !IsEmptyText(body) && size <= settings.max_message_size();
+bool IsBodyAllowed(const QueueConfig& config, const T& body, std::size_t size) {
+  return !IsEmptyText(body) && size <= config.max_message_size();
 }
 
 class RequestChecks {
  public:
-  explicit RequestChecks(const QueueConfig& settings) : config_(settings) {}
+  explicit RequestChecks(const QueueConfig& config) : config_(config) {}
 
   const Limits& limits() const { return config_.limits(); }
 
-  // `size` is that of body and attributes.
+  // `size`: of body and attributes together.
   template <typename T>
   absl::Status CheckBody(const T& body, std::size_t size) const {
-    if (IsEmptyText(body)) [[unlikely]] {
+    if (IsEmptyText(body)) {
       return MakeError(Error::kMissingParameter, "an empty message body; it must have at least one character");
     }
-    if (size > config_.max_message_size()) [[unlikely]] {
+    if (size > config_.max_message_size()) {
       return MakeError(Error::kInvalidParameterValue,
                        absl::StrCat("a message of ", size, " bytes; allowed are at most ", config_.max_message_size(),
                                     ", attributes included"));
@@ -68,7 +68,7 @@ class RequestChecks {
     return status;
   }
 
-  // `needs_id`: nothing else gives the message a deduplication id.
+  // `needs_id`: the queue does not compute deduplication ids from bodies.
   absl::Status CheckFifoSendOptions(const SendOptions& options, bool needs_id) const {
     if (options.group.empty()) {
       return MakeError(Error::kMissingParameter, "a message without a group; in a FIFO queue each must have one");
@@ -90,7 +90,7 @@ class RequestChecks {
     return status;
   }
 
-  // Whether CheckReceiveOptions() finds nothing, and nothing but the number of messages is asked for.
+  // Whether CheckReceiveOptions() finds nothing wrong, and no option but the number of messages is given.
   bool IsPlain(const ReceiveOptions& options) const {
     return options.max_messages - 1 < config_.limits().max_messages_per_receive && !options.visibility_timeout &&
            !options.wait && options.attempt_id.empty();
@@ -98,7 +98,7 @@ class RequestChecks {
 
   absl::Status CheckReceiveOptions(const ReceiveOptions& options) const {
     const Limits& limits = config_.limits();
-    if (options.max_messages < 1 || options.max_messages > limits.max_messages_per_receive) [[unlikely]] {
+    if (options.max_messages < 1 || options.max_messages > limits.max_messages_per_receive) {
       return CheckNumber(Error::kInvalidParameterValue, "maximum of messages", options.max_messages, std::size_t{1},
                          limits.max_messages_per_receive);
     }
@@ -112,8 +112,7 @@ class RequestChecks {
         return status;
       }
     }
-    if (!options.attempt_id.empty()) [[unlikely]]
-      return CheckToken("receive request attempt id", options.attempt_id);
+    if (!options.attempt_id.empty()) return CheckToken("receive request attempt id", options.attempt_id);
     return absl::OkStatus();
   }
 

@@ -1,4 +1,5 @@
-// A standard queue: how it gives messages out. How it takes them in is a layer of its own below (standard_sender.h).
+// The core of a standard queue. This file holds its receives: the fast paths for one and for several messages, and the
+// general path, which StandardReceiver serves. Its sends are in the base class, StandardSender.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_STANDARD_QUEUE_CORE_H_
 #define DECOUPLE_INTERNAL_QUEUE_STANDARD_QUEUE_CORE_H_
@@ -16,6 +17,7 @@
 #include "decouple/delivery.h"
 #include "decouple/error.h"
 #include "decouple/internal/base/access.h"
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/asymmetric_fence.h"
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/base/time_math.h"
@@ -38,7 +40,7 @@ class StandardQueueCore final : public StandardSender<T> {
   StandardQueueCore(const Limits& limits, std::string name, std::uint64_t seed, Clock* clock)
       : Base(limits, std::move(name), seed, clock) {}
 
-  // One message, without options. Whatever is not usual is gone on with in a function of its own, as in Send().
+  // Fast path: one message, without options. Every rare case is a tail call, as in Send().
   [[gnu::noinline]] ReceiveResult<T> Receive() {
     LocalState* const local = store_.CachedLocal();
     if (local == nullptr) [[unlikely]]
@@ -54,20 +56,20 @@ class StandardQueueCore final : public StandardSender<T> {
       return ReceiveSlow(kOne);
     typename Store::Segment* const segment = local->cursor.receive_segment;
     MessageSlot<T>* const slot = segment->slots + place;
-    // After the claim: reading a clock takes as long as what is to be done until the next atomic instruction, and only
-    // in this order does the processor do both at once (a cycle took 45 ns with the clock read first, 40 ns with this).
+    // Read the clock after the claim: only in this order the read overlaps with the work up to the next atomic
+    // instruction (exp. 41).
     std::int64_t now = 0;
     if (!store_.TryNow(now)) [[unlikely]]
       return ReceiveClaimed(*local, slot);
     const std::int64_t visible_at = SaturatingAdd(now, config_.visibility_timeout());
-    // The segment's first lease, or the deadline is to be made known, something is due, or the message may come to its
-    // end before its lease does.
-    LeaseTimes* const beside = local->cursor.receive_cold_fields;
-    if (beside == nullptr || visible_at < local->cursor.receive_earliest->get() || store_.earliest().get() <= now ||
+    // Rare: the first lease of the segment, a lease that ends before all others of it, a timeout that has passed, or a
+    // message whose retention may end before its lease.
+    LeaseTimes* const times = local->cursor.receive_cold_fields;
+    if (times == nullptr || visible_at < local->cursor.receive_earliest->get() || store_.earliest().get() <= now ||
         Store::IsAgeing(*slot, visible_at, store_.retention())) [[unlikely]]
       return ReceiveClaimed(*local, slot);
     local->counts.received.Add(1);
-    const SlotState received = Store::LeaseReady(*slot, beside[place], now, visible_at);
+    const SlotState received = Store::LeaseReady(*slot, times[place], now, visible_at);
     return Access::Make<ReceiveResult<T>>(std::in_place, this, Message{segment, slot}, received);
   }
 
@@ -84,14 +86,15 @@ class StandardQueueCore final : public StandardSender<T> {
 
   static constexpr ReceiveOptions kOne{};
 
-  // By a thread that used another queue meanwhile.
+  // Slow path: this thread's cached state belongs to another queue. Look it up, then retry.
   [[gnu::noinline]] ReceiveResult<T> ReceiveAfterCacheMiss() {
     store_.local();
     return store_.CachedLocal() != nullptr ? Receive() : ReceiveSlow(kOne);
   }
 
-  // What is left of a receive once it has its slot.
+  // Slow path of Receive() once it has claimed its slot, in the segment where the thread received last.
   [[gnu::noinline]] ReceiveResult<T> ReceiveClaimed(LocalState& local, MessageSlot<T>* slot) {
+    DECOUPLE_ASSERT(SlotState(slot->word.load(std::memory_order_relaxed)).phase() == Phase::kReady);
     ReceiveResult<T> result;
     local.cursor.receive_segment->ColdFieldsToWrite(*slot);
     local.cursor.FetchColdFields();
@@ -109,7 +112,7 @@ class StandardQueueCore final : public StandardSender<T> {
     ReceiveResult<T> result;
     const auto most = static_cast<std::size_t>(options.max_messages);
     Deliveries<T>& deliveries = *result;
-    store_.local();  // the thread may have used another queue meanwhile
+    store_.local();  // makes CachedLocal() hit if the thread has used another queue since
     LocalState* const local = store_.CachedLocal();
     if (local != nullptr && !store_.has_detours()) [[likely]] {
       while (deliveries.size() < most && ReceiveRun(*local, most - deliveries.size(), deliveries)) {
@@ -120,24 +123,25 @@ class StandardQueueCore final : public StandardSender<T> {
     return result;
   }
 
-  // Ready messages of one segment. False: that is all that comes so.
-  [[gnu::noinline]] bool ReceiveRun(LocalState& known, std::size_t most, Deliveries<T>& deliveries) {
+  // Receives up to `most` ready messages of one segment. False: this path finds no more of them.
+  [[gnu::noinline]] bool ReceiveRun(LocalState& local, std::size_t most, Deliveries<T>& deliveries) {
     typename Lane::Claimed claimed;
     {
-      const RcuReadGuard section(known.record, MembarrierAvailable());
+      const RcuReadGuard section(local.record, MembarrierAvailable());
       claimed =
-          store_.lane().ClaimReady(section, known.cursor, static_cast<std::uint32_t>(most), this->limit_.lane_gate());
+          store_.lane().ClaimReady(section, local.cursor, static_cast<std::uint32_t>(most), this->limit_.lane_gate());
     }
     if (claimed.count == 0) return false;
+    DECOUPLE_ASSERT(claimed.count <= most && claimed.place + claimed.count <= kSlotsPerSegment);
     const std::int64_t now = store_.Now();  // after the claim: see Receive()
     const std::int64_t visible_at = SaturatingAdd(now, config_.visibility_timeout());
     const std::int64_t retention = store_.retention();
-    typename Store::Segment* const segment = known.cursor.receive_segment;
+    typename Store::Segment* const segment = local.cursor.receive_segment;
     MessageSlot<T>* slot = segment->slots + claimed.place;
     MessageSlot<T>* const end = slot + claimed.count;
-    if (known.cursor.receive_cold_fields == nullptr || visible_at < known.cursor.receive_earliest->get()) [[unlikely]]
-      PrepareLeases(known, *slot, visible_at);  // before any word is stored
-    LeaseTimes* times = known.cursor.receive_cold_fields + claimed.place;
+    if (local.cursor.receive_cold_fields == nullptr || visible_at < local.cursor.receive_earliest->get()) [[unlikely]]
+      PrepareLeases(local, *slot, visible_at);  // before any word is stored
+    LeaseTimes* times = local.cursor.receive_cold_fields + claimed.place;
     const auto lease_young = [&](Delivery<T>* place) {
       for (; slot != end && !Store::IsAgeing(*slot, visible_at, retention); ++slot, ++times, ++place) {
         Access::MakeAt<Delivery<T>>(place, this, Message{segment, slot},
@@ -145,19 +149,20 @@ class StandardQueueCore final : public StandardSender<T> {
       }
       return place;
     };
-    known.counts.received.Add(deliveries.AddSome(claimed.count, lease_young));
+    local.counts.received.Add(deliveries.AddSome(claimed.count, lease_young));
     const bool ends_segment = claimed.place + claimed.count == kSlotsPerSegment;
     if (slot != end) [[unlikely]] {
-      receiver_.LeaseClaimed(known, {0, now, visible_at}, {slot, end}, this->SinkTo(deliveries));
-    } else if (ends_segment && store_.lane().EndsRound(known.cursor.receive_first + kSlotsPerSegment)) {
-      this->moves_.Tidy(known);
+      receiver_.LeaseClaimed(local, {0, now, visible_at}, {slot, end}, this->SinkTo(deliveries));
+    } else if (ends_segment && store_.lane().EndsRound(local.cursor.receive_first + kSlotsPerSegment)) {
+      this->moves_.CompactSome(local);
     }
     if (store_.earliest().get() <= now) [[unlikely]]
-      this->RunSomeTimeouts(known, now);
+      this->RunSomeTimeouts(local, now);
     return ends_segment;
   }
 
-  // Leases of the segment that the thread received from last, one of whose slots is its own, are to end at `visible_at`.
+  // Prepares leases that end at `visible_at` in the segment where the thread received last. Requires: the caller has
+  // claimed `slot` there, which keeps the segment in use.
   [[gnu::noinline]] void PrepareLeases(LocalState& local, MessageSlot<T>& slot, std::int64_t visible_at) {
     local.cursor.receive_segment->ColdFieldsToWrite(slot);
     local.cursor.FetchColdFields();
@@ -170,7 +175,7 @@ class StandardQueueCore final : public StandardSender<T> {
     return result;
   }
 
-  // What is there on top of what `result` has, or else what comes.
+  // The general path: adds what is visible now to what `result` has, or else waits as the options say.
   [[gnu::noinline]] void ReceiveMore(const ReceiveOptions& options, ReceiveResult<T>& result) {
     absl::Status status = checks_.CheckReceiveOptions(options);
     if (status.ok() && !options.attempt_id.empty()) {

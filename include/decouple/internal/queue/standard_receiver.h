@@ -1,8 +1,11 @@
-// Receiving: which visible messages come next, and making them the receiver's for a while.
+// The receive order of a standard queue: which visible messages come next, and their leases.
 //
-// First those that are visible again (the line of returned messages), then the lane in the order of sending. From the
-// first message with a group on, the tenants' lines are served in between: quiet ones in the order of sending together
-// with the lane, then those of noisy tenants (SQS's fair queues).
+// First come messages that are visible again, from the redelivery lane, then the lane in the order of sending. In a queue
+// that has had a message with a group, the fair scheduler is served in between: messages of quiet tenants in the order of
+// sending together with the lane, and after both those of noisy tenants (SQS's fair queues).
+//
+// A message that is found by an entry of the redelivery lane, by a slot in phase kRequeued or by the fair scheduler is
+// called queued here: whatever named it does so no more, and TakeFromRedelivery() tells whether it is still visible.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_STANDARD_RECEIVER_H_
 #define DECOUPLE_INTERNAL_QUEUE_STANDARD_RECEIVER_H_
@@ -13,6 +16,7 @@
 #include <optional>
 #include <span>
 
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/message/message_metadata.h"
 #include "decouple/internal/message/message_store.h"
 #include "decouple/internal/queue/compaction.h"
@@ -35,37 +39,39 @@ class StandardReceiver {
 
   using Request = LeaseRequest;
 
-  StandardReceiver(Store& store, InFlightLimit<T>& limit, ReceiveGrant<T>& grant, Compaction<T>& moves)
-      : store_(store), limit_(limit), grant_(grant), moves_(moves) {}
+  StandardReceiver(Store& store, InFlightLimit<T>& limit, ReceiveGrant<T>& grant, Compaction<T>& compaction)
+      : store_(store), limit_(limit), grant_(grant), moves_(compaction) {}
 
-  // Leases up to `request.most` messages and calls sink(message, word) for each, held. Returns false if it
-  // gave none only because the limit of messages in flight is reached.
+  // Leases up to `request.most` messages and calls sink(message, word) for each; the sink holds a reference to the
+  // message from then on. Returns false if it leased none only because the limit of messages in flight is reached.
   template <typename Sink>
   bool Lease(LocalState& local, const Request& request, Sink& sink) {
+    DECOUPLE_ASSERT(request.most >= 1);
     std::uint32_t missing = request.most;
     for (;;) {
       std::optional<Claimant> gated;
-      FromLine(local, request, missing, gated, sink);
+      LeaseFromRedeliveryLane(local, request, missing, gated, sink);
       if (store_.fair_scheduler() == nullptr) [[likely]] {
-        if (!gated) FromLane(local, request, missing, gated, sink);
+        if (!gated) LeaseFromLane(local, request, missing, gated, sink);
       } else {
-        while (missing > 0 && !gated && OneFairly(local, request, missing, gated, sink)) {
+        while (missing > 0 && !gated && LeaseOneFairly(local, request, missing, gated, sink)) {
         }
       }
       if (!gated || missing == 0) [[likely]]
         return true;
-      if (!limit_.OpenFor(*gated)) return missing < request.most || !IsSomethingVisible(local, request);
+      if (!limit_.OpenFor(*gated)) return missing < request.most || !IsAnyVisible(local, request);
     }
   }
 
-  // Consecutive slots, one at least, that have been claimed where the thread received last. Returns how many it gave;
-  // the others were past their retention.
+  // Leases messages in consecutive slots, at least one, that the caller has claimed in the segment where it received
+  // last. Returns how many; the others were past their retention.
   template <typename Sink>
   [[gnu::noinline]] std::uint32_t LeaseClaimed(LocalState& local, const Request& request, std::span<Slot> slots,
                                                Sink sink) {
     Segment* const segment = local.cursor.receive_segment;
     const auto first = static_cast<std::uint32_t>(slots.data() - segment->slots);
     const auto claimed = static_cast<std::uint32_t>(slots.size());
+    DECOUPLE_ASSERT(claimed >= 1 && first + claimed <= kSlotsPerSegment);
     const typename Lane::Run run{.segment = segment,
                                  .ordinal = Lane::OrdinalOf(local.cursor.receive_first),
                                  .first = first,
@@ -74,34 +80,34 @@ class StandardReceiver {
                                  .ends_round = store_.lane().EndsRound(local.cursor.receive_first + first + claimed)};
     std::uint32_t missing = claimed;
     LeaseRun(local, request, run, missing, sink);
-    if (run.ends_round) moves_.Tidy(local);
+    if (run.ends_round) moves_.CompactSome(local);
     return claimed - missing;
   }
 
  private:
   template <typename Sink>
-  void FromLine(LocalState& local, const Request& request, std::uint32_t& missing, std::optional<Claimant>& gated,
-                Sink& sink) {
-    RedeliveryLane* const line = store_.redelivery_lane();
-    if (line == nullptr) [[likely]]
+  void LeaseFromRedeliveryLane(LocalState& local, const Request& request, std::uint32_t& missing,
+                               std::optional<Claimant>& gated, Sink& sink) {
+    RedeliveryLane* const lane = store_.redelivery_lane();
+    if (lane == nullptr) [[likely]]
       return;
     while (missing > 0) {
-      const auto run = line->Claim(local.redelivery_cursor, missing, limit_.redelivery_gate(), WantAll());
+      const auto run = lane->Claim(local.redelivery_cursor, missing, limit_.redelivery_gate(), WantAll());
       if (run.size == 0) {
         if (run.gated) gated = Claimant::kLine;
         return;
       }
       local.counts.not_leased.Add(run.size - run.taken_count());
       run.ForEachTaken([&](auto& entry, SlotState word) {
-        LeaseListed(local, request, Store::TakeEntry(entry, word), missing, sink);
+        LeaseQueued(local, request, Store::TakeEntry(entry, word), missing, sink);
       });
-      if (run.ends_round) line->RetireRound();
+      if (run.ends_round) lane->RetireRound();
     }
   }
 
   template <typename Sink>
-  void FromLane(LocalState& local, const Request& request, std::uint32_t& missing, std::optional<Claimant>& gated,
-                Sink& sink) {
+  void LeaseFromLane(LocalState& local, const Request& request, std::uint32_t& missing, std::optional<Claimant>& gated,
+                     Sink& sink) {
     Lane& lane = store_.lane();
     while (missing > 0) {
       const auto run = lane.Claim(local.cursor, missing, limit_.lane_gate(), WantAll());
@@ -111,14 +117,16 @@ class StandardReceiver {
       }
       local.counts.not_leased.Add(run.size - run.taken_count());
       if (run.taken != 0) LeaseRun(local, request, run, missing, sink);
-      if (run.ends_round) moves_.Tidy(local);
+      if (run.ends_round) moves_.CompactSome(local);
     }
   }
 
+  // Requires: the caller has claimed the run.
   template <typename Sink>
   void LeaseRun(LocalState& local, const Request& request, const typename Lane::Run& run, std::uint32_t& missing,
                 Sink& sink) {
-    // One deadline for the whole run, before any word is stored. What is no message may only make it too early.
+    // One deadline for the whole run, lowered before any word is stored. A slot without a message can only make it too
+    // early.
     std::int64_t deadline = request.visible_at;
     run.ForEachTaken([&](const Slot& slot, SlotState) {
       const std::int64_t end = store_.RetentionEnd(slot);
@@ -130,22 +138,24 @@ class StandardReceiver {
     run.ForEachTaken([&](Slot& slot, SlotState word) {
       const Message message{run.segment, &slot};
       if (word.phase() == Phase::kRequeued) [[unlikely]] {
-        LeaseListed(local, request, Store::TakeRequeued({run.segment, &slot}, word), missing, sink);
+        LeaseQueued(local, request, Store::TakeRequeued({run.segment, &slot}, word), missing, sink);
       } else if (store_.RetentionEnd(slot) <= request.now) [[unlikely]] {
         grant_.RemoveExpired(local, message, word);
       } else {
+        DECOUPLE_ASSERT(word.phase() == Phase::kReady);
         sink(message, Store::LeaseReady(slot, message.TimesToWrite(), request.now, request.visible_at));
         ++leased;
       }
     });
     local.counts.received.Add(leased);
+    DECOUPLE_ASSERT(leased <= missing);
     missing -= leased;
   }
 
-  // One message of a queue that has groups. False: there is none, or a gate is closed.
+  // Leases one message of a queue that has a fair scheduler. False: there is none, or a gate is closed.
   template <typename Sink>
-  bool OneFairly(LocalState& local, const Request& request, std::uint32_t& missing, std::optional<Claimant>& gated,
-                 Sink& sink) {
+  bool LeaseOneFairly(LocalState& local, const Request& request, std::uint32_t& missing, std::optional<Claimant>& gated,
+                      Sink& sink) {
     FairScheduler& fair_scheduler = *store_.fair_scheduler();
     const std::int64_t in_flight = store_.Sums().in_flight();
     const auto may_take = [&] {
@@ -153,17 +163,16 @@ class StandardReceiver {
       gated = Claimant::kSingle;
       return false;
     };
-    const auto lease = [&](const std::optional<SlotRef>& place) {
-      if (!place) return false;
-      LeaseListed(local, request, {static_cast<Segment*>(place->segment), static_cast<Slot*>(place->slot)}, missing,
-                  sink);
+    const auto lease = [&](const std::optional<SlotRef>& ref) {
+      if (!ref) return false;
+      LeaseQueued(local, request, Store::MessageOf(*ref), missing, sink);
       return true;
     };
-    PassWhatIsListed(local);
+    SkipToNextReady(local);
     if (lease(fair_scheduler.NextQuiet(store_.lane().head(), in_flight, request.now, may_take))) return true;
     if (gated) return false;
     std::uint32_t one = 1;
-    FromLane(local, request, one, gated, sink);
+    LeaseFromLane(local, request, one, gated, sink);
     missing -= 1 - one;
     if (one == 0) return true;
     if (gated) return false;
@@ -172,28 +181,30 @@ class StandardReceiver {
     return !gated && lease(fair_scheduler.NextNoisy(in_flight, request.now, may_take));
   }
 
-  // Moves the head to the next message that is no tenant's, so that its place says how old that one is.
-  void PassWhatIsListed(LocalState& local) {
+  // Moves the head past slots that no receiver claims there, so that the head is the ticket of the next message without a
+  // tenant, and tells how old that message is.
+  void SkipToNextReady(LocalState& local) {
     for (;;) {
       const auto run = store_.lane().Claim(local.cursor, kSlotsPerSegment, kOpenGate, WantNone);
       if (run.size == 0) return;
       local.counts.not_leased.Add(run.size);
-      if (run.ends_round) moves_.Tidy(local);
+      if (run.ends_round) moves_.CompactSome(local);
     }
   }
 
   static bool WantNone(const Slot&, SlotState) { return false; }
 
-  // Whether the limit keeps us from anything: a gate is closed to what only seems to be there, too.
-  bool IsSomethingVisible(LocalState& local, const Request& request) {
+  // Whether there is a visible message that only the limit keeps from the caller: a gate may be closed to a claim of which
+  // no lease would have come.
+  bool IsAnyVisible(LocalState& local, const Request& request) {
     bool found = false;
-    for (RedeliveryLane* const line = store_.redelivery_lane(); line != nullptr && !found;) {
-      const auto run = line->Claim(local.redelivery_cursor, 1, kOpenGate, WantAll());
+    for (RedeliveryLane* const lane = store_.redelivery_lane(); lane != nullptr && !found;) {
+      const auto run = lane->Claim(local.redelivery_cursor, 1, kOpenGate, WantAll());
       if (run.size == 0) break;
       local.counts.not_leased.Add(run.size);
       run.ForEachTaken(
-          [&](auto& entry, SlotState word) { found = IsListedStill(local, Store::TakeEntry(entry, word)); });
-      if (run.ends_round) line->RetireRound();
+          [&](auto& entry, SlotState word) { found = RequeueIfVisible(local, Store::TakeEntry(entry, word)); });
+      if (run.ends_round) lane->RetireRound();
     }
     while (!found) {
       bool saw_ready = false;
@@ -211,16 +222,16 @@ class StandardReceiver {
           grant_.RemoveExpired(local, {run.segment, &slot}, word);
         } else {
           local.counts.not_leased.Add(1);
-          found = IsListedStill(local, Store::TakeRequeued({run.segment, &slot}, word));
+          found = RequeueIfVisible(local, Store::TakeRequeued({run.segment, &slot}, word));
         }
       });
-      if (run.ends_round) moves_.Tidy(local);
+      if (run.ends_round) moves_.CompactSome(local);
     }
     return found || (store_.fair_scheduler() != nullptr && store_.fair_scheduler()->IsAnyWaiting());
   }
 
-  // Of a message that a line named until now; if it is visible a line names it again.
-  bool IsListedStill(LocalState& local, Message message) {
+  // Whether a queued message is still visible; if so it is queued again.
+  bool RequeueIfVisible(LocalState& local, Message message) {
     SlotState before;
     if (!store_.TakeFromRedelivery(message, before)) return false;
     store_.MakeVisible(local, message, before);
@@ -228,9 +239,9 @@ class StandardReceiver {
     return true;
   }
 
-  // A message that a line named until now.
+  // Leases a queued message, or counts that it was not leased.
   template <typename Sink>
-  void LeaseListed(LocalState& local, const Request& request, Message message, std::uint32_t& missing, Sink& sink) {
+  void LeaseQueued(LocalState& local, const Request& request, Message message, std::uint32_t& missing, Sink& sink) {
     SlotState before;
     if (store_.TakeFromRedelivery(message, before)) {
       if (grant_.Grant(local, request, message, before, sink)) --missing;

@@ -1,4 +1,12 @@
-// How a standard queue takes messages in: what is sent to it, what a topic brings, what another queue gives up.
+// How messages come into a standard queue: sends, batches of sends, deliveries by topics, and messages that another queue
+// gives up.
+//
+// Each of the three fast paths (Send, SendBatch of bodies, Enqueue) is one straight line: check, admit and take tickets
+// within one read section, read the clock, write the slots, publish their words, and after one light fence look for
+// waiting receivers and for skipped tickets. The slow paths do the same by way of MessageWriter, with waiting for room,
+// delays and metadata.
+//
+// StandardSender is the sending half of StandardQueueCore, which adds the receiving half.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_STANDARD_SENDER_H_
 #define DECOUPLE_INTERNAL_QUEUE_STANDARD_SENDER_H_
@@ -17,6 +25,7 @@
 #include "decouple/batch.h"
 #include "decouple/clock.h"
 #include "decouple/internal/base/access.h"
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/asymmetric_fence.h"
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/base/time_math.h"
@@ -42,8 +51,8 @@ class StandardSender : public QueueCore<T> {
   using typename Base::Message;
   using typename Base::Store;
 
-  // Without options. Whatever is not usual is gone on with in a function of its own, as the last thing that is done
-  // here: so this one needs to save no registers (a sixth of its instructions).
+  // Fast path. Every rare case is a tail call to a noinline function, so this frame spills no callee-saved registers.
+  // Keep it so (exp. 40).
   absl::StatusOr<SendResult> Send(T&& body) {
     const std::size_t size = MessageSize(std::as_const(body));
     LocalState* const local = store_.CachedLocal();
@@ -65,9 +74,9 @@ class StandardSender : public QueueCore<T> {
       return SendAdmitted(*local, ticket, std::move(body));
     const SlotState ready = MessageWriter<T>::WritePlain(*slot, local->cursor.send_word(), now, ConstructFrom(body));
     Lane::PublishOnly(*slot, ready);
-    CompilerFence();  // for both: see TicketLane and EventCount
+    CompilerFence();  // the light fence of both TicketLane and EventCount, as `local` is not null
     if (store_.lane().MaybeSkipped(ticket) || store_.visible().HasWaitersAfterFence()) [[unlikely]]
-      return SendTopicDelivery(local->cursor.send_segment, slot, ticket);
+      return FinishSend(local->cursor.send_segment, slot, ticket);
     return SendResult{MessageId(this->identity(), ticket)};
   }
 
@@ -85,11 +94,11 @@ class StandardSender : public QueueCore<T> {
     const std::int64_t now = store_.Now();
     Publish(local, ticket, std::move(body), std::move(options), now);
     store_.visible().Notify(1);
-    WorkOffAfter(local, ticket + 1, 1, now);
+    RunTimeoutsOncePerSegment(local, ticket + 1, 1, now);
     return SendResult{MessageId(this->identity(), ticket)};
   }
 
-  // Bodies without options, all of them with one ticket and one look at the clock.
+  // Fast path for bodies without options: one claim of consecutive tickets and one read of the clock for all of them.
   absl::StatusOr<SentBatch> SendBatch(std::span<T> bodies) {
     std::size_t bytes = 0;
     std::size_t largest = 0;
@@ -109,7 +118,7 @@ class StandardSender : public QueueCore<T> {
     const bool is_plain = bodies.size() - 1 < limits.max_batch_entries && bytes <= limits.max_batch_bytes &&
                           !is_any_empty && largest <= config_.max_message_size() && config_.delay() == 0;
     const auto n = static_cast<std::uint32_t>(bodies.size());
-    store_.local();  // the thread may have used another queue meanwhile
+    store_.local();  // makes CachedLocal() hit if the thread has used another queue since
     LocalState* const local = store_.CachedLocal();
     if (local == nullptr || !is_plain) [[unlikely]]
       return SendBatchSlow(bodies, bytes);
@@ -123,43 +132,45 @@ class StandardSender : public QueueCore<T> {
       return SendBatchSlow(bodies, bytes);
     const std::int64_t now = store_.Now();
     T* body = bodies.data();
-    writer_.PublishPlainRunOnly(*local, ticket, n, now,
-                                [&body](MessageSlot<T>& slot) { return slot.Construct(std::move(*body++)); });
-    CompilerFence();  // for both, as in Send()
+    writer_.PublishPlainRun(*local, ticket, n, now,
+                            [&body](MessageSlot<T>& slot) { return slot.Construct(std::move(*body++)); });
+    DECOUPLE_ASSERT(body == bodies.data() + n);
+    CompilerFence();  // as in Send()
     if (store_.lane().MaybeSkipped(ticket) || store_.visible().HasWaitersAfterFence()) [[unlikely]]
-      AnnounceRun(*local, ticket, n);
-    WorkOffAfter(*local, ticket + n, n, now);
+      NotifyReceiversOfRun(*local, ticket, n);
+    RunTimeoutsOncePerSegment(*local, ticket + n, n, now);
     return Access::Make<SentBatch>(this->identity(), ticket, n);
   }
 
   absl::StatusOr<SendBatchResults> SendBatch(std::span<SendBatchEntry<T>> entries) final {
     auto results = this->CheckSendBatch(
         entries, [this](const SendOptions& options) { return checks_.CheckStandardSendOptions(options); });
-    if (results.ok()) SendValid(entries, *results);
+    if (results.ok()) SendValidEntries(entries, *results);
     return results;
   }
 
   bool EnqueueTransfer(Transfer<T>& transfer) final {
+    DECOUPLE_ASSERT(transfer.metadata != nullptr);
     LocalState& local = store_.local();
     std::uint64_t ticket = 0;
     if (!capacity_gate_.TryAdmitOne(local, transfer.bytes, ticket)) return false;
     local.counts.taken_over.Add(1);
     local.counts.taken_over_bytes.Add(transfer.bytes);
     const std::int64_t sent_at = transfer.is_dead_letter ? transfer.sent_at : store_.Now();
-    writer_.PublishTakenOver(local, ticket, std::move(transfer.metadata), sent_at, transfer.ConstructBody());
+    writer_.PublishTransferred(local, ticket, std::move(transfer.metadata), sent_at, transfer.ConstructBody());
     store_.visible().Notify(1);
     return true;
   }
 
-  // Written as Send() is.
-  Acceptance Enqueue(const TopicDelivery& published) final {
-    const std::size_t bytes = published.body->bytes();
+  // Fast path, as Send(). A topic goes from queue to queue, so the thread's state is looked up by RecentLocal().
+  Acceptance Enqueue(const TopicDelivery& delivery) final {
+    const std::size_t bytes = delivery.body->bytes();
     LocalState* const local = store_.RecentLocal();
     if (local == nullptr) [[unlikely]]
-      return EnqueueAfterCacheMiss(published);
-    if (!published.IsPlain() || !this->senders().AllowsEverybody() || config_.delay() != 0 ||
-        !IsBodyAllowed(config_, *static_cast<const T*>(published.body->body()), bytes)) [[unlikely]]
-      return EnqueueSlow(published);
+      return EnqueueAfterCacheMiss(delivery);
+    if (!delivery.IsPlain() || !this->senders().AllowsEverybody() || config_.delay() != 0 ||
+        !IsBodyAllowed(config_, *static_cast<const T*>(delivery.body->body()), bytes)) [[unlikely]]
+      return EnqueueSlow(delivery);
     std::uint64_t ticket = 0;
     bool is_admitted = false;
     {
@@ -167,15 +178,15 @@ class StandardSender : public QueueCore<T> {
       is_admitted = capacity_gate_.TryAdmit(section, *local, 1, bytes, ticket);
     }
     if (!is_admitted) [[unlikely]]
-      return EnqueueSlow(published);
+      return EnqueueSlow(delivery);
     MessageSlot<T>* const slot = Lane::KnownPlaceOf(ticket, local->cursor);
-    if (slot == nullptr || published.clock != &this->clock_) [[unlikely]]
-      return AcceptAdmitted(*local, ticket, published);
+    if (slot == nullptr || delivery.clock != &this->clock_) [[unlikely]]
+      return EnqueueAdmitted(*local, ticket, delivery);
     Lane::PublishOnly(
-        *slot, MessageWriter<T>::WritePlain(*slot, local->cursor.send_word(), published.now, ShareFrom(published)));
-    CompilerFence();  // for both, as in Send()
+        *slot, MessageWriter<T>::WritePlain(*slot, local->cursor.send_word(), delivery.now, ShareFrom(delivery)));
+    CompilerFence();  // as in Send()
     if (store_.lane().MaybeSkipped(ticket) || store_.visible().HasWaitersAfterFence()) [[unlikely]]
-      return EnqueueTopicDelivery(local->cursor.send_segment, slot, ticket);
+      return FinishEnqueue(local->cursor.send_segment, slot, ticket);
     return Acceptance::kTaken;
   }
 
@@ -191,53 +202,54 @@ class StandardSender : public QueueCore<T> {
   using Base::capacity_gate_;
   using Base::writer_;
 
-  // By a thread that used another queue meanwhile.
+  // Slow path: this thread's cached state belongs to another queue. Look it up, then retry.
   [[gnu::noinline]] absl::StatusOr<SendResult> SendAfterCacheMiss(T&& body) {
     store_.local();
     return store_.CachedLocal() != nullptr ? Send(std::move(body)) : SendSlow(std::move(body));
   }
-  // By one that used many others.
-  [[gnu::noinline]] Acceptance EnqueueAfterCacheMiss(const TopicDelivery& published) {
+  // Slow path, as above: the thread has used many other queues since.
+  [[gnu::noinline]] Acceptance EnqueueAfterCacheMiss(const TopicDelivery& delivery) {
     store_.local();
-    return store_.RecentLocal() != nullptr ? Enqueue(published) : EnqueueSlow(published);
+    return store_.RecentLocal() != nullptr ? Enqueue(delivery) : EnqueueSlow(delivery);
   }
 
   [[gnu::noinline]] absl::StatusOr<SendResult> SendSlow(T&& body) { return Send(std::move(body), SendOptions()); }
 
-  // What is left of a send, or of what a topic brings, once it has its ticket.
+  // Slow paths once the message has its ticket: the thread sends into a part of the lane that it does not know yet, or
+  // the clock must be asked another way.
   [[gnu::noinline]] absl::StatusOr<SendResult> SendAdmitted(LocalState& local, std::uint64_t ticket, T&& body) {
     PublishAdmitted(local, ticket, store_.Now(), ConstructFrom(body));
     return SendResult{MessageId(this->identity(), ticket)};
   }
-  [[gnu::noinline]] Acceptance AcceptAdmitted(LocalState& local, std::uint64_t ticket, const TopicDelivery& published) {
-    PublishAdmitted(local, ticket, this->NowOf(published), ShareFrom(published));
+  [[gnu::noinline]] Acceptance EnqueueAdmitted(LocalState& local, std::uint64_t ticket, const TopicDelivery& delivery) {
+    PublishAdmitted(local, ticket, this->NowOf(delivery), ShareFrom(delivery));
     return Acceptance::kTaken;
   }
   template <typename Construct>
   void PublishAdmitted(LocalState& local, std::uint64_t ticket, std::int64_t now, Construct construct) {
     writer_.PublishPlain(local, ticket, now, construct);
     store_.visible().Notify(1);
-    WorkOffAfter(local, ticket + 1, 1, now);
+    RunTimeoutsOncePerSegment(local, ticket + 1, 1, now);
   }
 
-  // And once it is published, where somebody waits for it, or it may have been skipped.
-  [[gnu::noinline]] absl::StatusOr<SendResult> SendTopicDelivery(typename Store::Segment* segment, MessageSlot<T>* slot,
-                                                                 std::uint64_t ticket) {
-    Announce({segment, slot}, ticket);
+  // Slow paths once the message is published: a receiver waits for it, or its ticket may have been skipped.
+  [[gnu::noinline]] absl::StatusOr<SendResult> FinishSend(typename Store::Segment* segment, MessageSlot<T>* slot,
+                                                          std::uint64_t ticket) {
+    NotifyReceivers({segment, slot}, ticket);
     return SendResult{MessageId(this->identity(), ticket)};
   }
-  [[gnu::noinline]] Acceptance EnqueueTopicDelivery(typename Store::Segment* segment, MessageSlot<T>* slot,
-                                                    std::uint64_t ticket) {
-    Announce({segment, slot}, ticket);
+  [[gnu::noinline]] Acceptance FinishEnqueue(typename Store::Segment* segment, MessageSlot<T>* slot,
+                                             std::uint64_t ticket) {
+    NotifyReceivers({segment, slot}, ticket);
     return Acceptance::kTaken;
   }
-  void Announce(Message message, std::uint64_t ticket) {
+  void NotifyReceivers(Message message, std::uint64_t ticket) {
     if (store_.lane().WasSkipped(ticket)) writer_.RequeueSkipped(message);
     store_.visible().Notify(1);
   }
 
-  [[gnu::noinline]] void AnnounceRun(LocalState& local, std::uint64_t first, std::uint32_t n) {
-    writer_.RequeueSkippedOfRun(local, first, n);
+  [[gnu::noinline]] void NotifyReceiversOfRun(LocalState& local, std::uint64_t first, std::uint32_t n) {
+    writer_.RequeueSkippedInRun(local, first, n);
     store_.visible().Notify(n);
   }
 
@@ -253,7 +265,7 @@ class StandardSender : public QueueCore<T> {
       metadata->attributes = std::move(options.attributes);
       metadata->group = std::move(options.group);
     }
-    writer_.Publish(local, ticket, std::move(metadata), now, SaturatingAdd(now, delay), ConstructFrom(body));
+    writer_.PublishMessage(local, ticket, std::move(metadata), now, SaturatingAdd(now, delay), ConstructFrom(body));
   }
 
   [[gnu::noinline]] absl::StatusOr<SentBatch> SendBatchSlow(std::span<T> bodies, std::size_t bytes) {
@@ -265,10 +277,10 @@ class StandardSender : public QueueCore<T> {
     return Access::Make<SentBatch>(std::move(results));
   }
 
-  [[gnu::noinline]] Acceptance EnqueueSlow(const TopicDelivery& published) {
-    if (const Acceptance checked = this->CheckTopicDelivery(published); checked != Acceptance::kTaken) return checked;
+  [[gnu::noinline]] Acceptance EnqueueSlow(const TopicDelivery& delivery) {
+    if (const Acceptance checked = this->CheckTopicDelivery(delivery); checked != Acceptance::kTaken) return checked;
     LocalState& local = store_.local();
-    const std::size_t bytes = published.body->bytes();
+    const std::size_t bytes = delivery.body->bytes();
     std::uint64_t ticket = 0;
     if (!capacity_gate_.TryAdmit(local, 1, bytes, ticket) && !capacity_gate_.TryAdmitOne(local, bytes, ticket)) {
       if (this->closed()) return Acceptance::kClosed;
@@ -276,29 +288,31 @@ class StandardSender : public QueueCore<T> {
       if (!capacity_gate_.TryAdmitOne(local, bytes, ticket)) return Acceptance::kFull;
     }
     std::unique_ptr<MessageMetadata> metadata;
-    if (!published.group.empty() || published.is_replayed) [[unlikely]] {
+    if (!delivery.group.empty() || delivery.is_replayed) [[unlikely]] {
       metadata = std::make_unique<MessageMetadata>();
-      metadata->group = published.group;
-      metadata->is_replayed = published.is_replayed;
+      metadata->group = delivery.group;
+      metadata->is_replayed = delivery.is_replayed;
     }
-    const std::int64_t now = this->NowOf(published);
-    writer_.Publish(local, ticket, std::move(metadata), now, SaturatingAdd(now, config_.delay()), ShareFrom(published));
+    const std::int64_t now = this->NowOf(delivery);
+    writer_.PublishMessage(local, ticket, std::move(metadata), now, SaturatingAdd(now, config_.delay()),
+                           ShareFrom(delivery));
     store_.visible().Notify(1);
-    WorkOffAfter(local, ticket + 1, 1, now);
+    RunTimeoutsOncePerSegment(local, ticket + 1, 1, now);
     return Acceptance::kTaken;
   }
 
-  // The message takes over a hold.
-  static auto ShareFrom(const TopicDelivery& published) {
-    return [body = published.body](MessageSlot<T>& slot) { return slot.Share(body); };
+  // The message takes over one reference to the body.
+  static auto ShareFrom(const TopicDelivery& delivery) {
+    return [body = delivery.body](MessageSlot<T>& slot) { return slot.Share(body); };
   }
 
   static auto ConstructFrom(T& body) {
     return [&body](MessageSlot<T>& slot) { return slot.Construct(std::move(body)); };
   }
 
-  // Those whose result is not an error: with one ticket for all, or one by one if the queue is not open to everybody.
-  void SendValid(std::span<SendBatchEntry<T>> entries, SendBatchResults& results) {
+  // Sends the entries whose result is not an error: with consecutive tickets that are taken at once, or one by one if the
+  // queue is closed or bounded.
+  void SendValidEntries(std::span<SendBatchEntry<T>> entries, SendBatchResults& results) {
     std::uint32_t valid = 0;
     std::size_t valid_bytes = 0;
     for (std::size_t i = 0; i < entries.size(); ++i) {
@@ -315,6 +329,7 @@ class StandardSender : public QueueCore<T> {
       }
       return;
     }
+    const std::uint64_t end = ticket + valid;
     const std::int64_t now = store_.Now();
     for (std::size_t i = 0; i < entries.size(); ++i) {
       if (!results[i].ok()) continue;
@@ -322,14 +337,16 @@ class StandardSender : public QueueCore<T> {
       results[i] = SendResult{MessageId(this->identity(), ticket)};
       ++ticket;
     }
+    DECOUPLE_ASSERT(ticket == end);
     store_.visible().Notify(valid);
-    this->WorkOffAfter(local, ticket, valid, now);
+    RunTimeoutsOncePerSegment(local, end, valid, now);
   }
 
-  // Now and then, once all `n` tickets up to `end` are published: working off looks at the head, and would wait for us.
-  void WorkOffAfter(LocalState& local, std::uint64_t end, std::uint32_t n, std::int64_t now) {
+  // Runs some timeouts if one of the `n` tickets up to `end` was the first of a segment. Requires: all of these are
+  // published, because running timeouts may claim at the head, and would wait for them.
+  void RunTimeoutsOncePerSegment(LocalState& local, std::uint64_t end, std::uint32_t n, std::int64_t now) {
     if ((end - 1) % kSlotsPerSegment < n) [[unlikely]]
-      this->WorkOffBehindTheHead(local, now);
+      this->RunSomeTimeoutsForSender(local, now);
   }
 };
 

@@ -1,34 +1,36 @@
-// Works off what is due: visibility timeouts and delays that ended, and messages past their retention.
+// Runs timeouts that have passed: the ends of visibility timeouts, of delays and, for messages that are not ready, of
+// their retention.
 //
-// Callers of the queue do it, a step at a time, when the store's earliest instant has passed. One step looks through
-// one segment, so it is short however much is due at once; one thread steps at a time, others go on without.
+// Design. Threads that call the queue sweep, one step at a time, when the store's earliest deadline has passed. A step
+// goes through one segment, so it is short however many timeouts end at once. One thread at a time runs steps; the
+// others go on without.
 //
-// How a step finds its segment: it takes the store's instant away, looks for a chunk and in it for a segment whose
-// instant has passed, takes that away as well, settles the due slots, and puts back the earliest of what is left, level
-// by level. Whoever makes a new deadline known meanwhile finds the instant taken away and lowers it anew; one who did
-// so before is seen, by his deadline or as in transit (see EarliestDeadline).
+// One step: exchange(kForever) the earliest deadline of the store, of a chunk and of a segment whose deadline has passed;
+// lock the due slots; fetch_min what remains back up, level by level; make the messages of the locked slots visible, or
+// remove them. A thread that lowers a deadline meanwhile sees kForever and lowers it again; the deadline of a thread that
+// did so before is seen by the step, or its slot is seen in transit (earliest_deadline.h).
 //
-// A step may own what somebody holds, so it revokes the holders' bias (delete_bias.h), which interrupts every thread
-// that runs. So that it does so ten times a second at most, however often something is due, the bias is given back only
-// after a while.
+// Delete bias. A step may lock slots whose messages are held by receivers, so it revokes their bias (delete_bias.h),
+// which interrupts every running thread. The bias is restored only after a while, so this happens ten times a second at
+// most, however often something is due.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_TIMEOUT_SWEEP_H_
 #define DECOUPLE_INTERNAL_QUEUE_TIMEOUT_SWEEP_H_
 
 #include <algorithm>
-#include <array>
 #include <atomic>
-#include <bit>
-#include <cstddef>
 #include <cstdint>
 #include <thread>
 
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/message/message_store.h"
+#include "decouple/internal/queue/locked_slots.h"
 
 namespace decouple::internal {
 
+// Members may be called from any thread, but not from within a read section.
 template <typename T>
 class TimeoutSweep {
  public:
@@ -42,83 +44,88 @@ class TimeoutSweep {
 
   explicit TimeoutSweep(Store& store) : store_(store) {}
 
-  // At most `steps`; returns early when nothing is due, or when another thread is at it.
-  void Steps(LocalState& local, std::int64_t now, int steps) {
-    while (steps-- > 0 && store_.earliest().get() <= now && Step(local, now)) {
+  // Runs at most `steps`; returns early when nothing is due, or when another thread runs a step.
+  void RunSteps(LocalState& local, std::int64_t now, int steps) {
+    while (steps-- > 0 && store_.earliest().get() <= now && RunStep(local, now)) {
     }
   }
 
-  // For those who come by now and then: holders have their bias again when nothing has been due for a while.
-  void Rest(std::int64_t now) {
-    if (!has_revoked_.load(std::memory_order_relaxed) || stepping_.exchange(true, std::memory_order_acquire)) return;
+  // Restores the delete bias when nothing has been due for a while. For callers that come by now and then.
+  void RestoreBiasIfIdle(std::int64_t now) {
+    if (!has_revoked_.load(std::memory_order_relaxed) || !TryBeginStep()) return;
     RestoreBias(now);
-    stepping_.store(false, std::memory_order_release);
+    EndStep();
   }
 
-  // Until nothing is due at `now`, for those who need exact counts. Gives up on what other threads keep in transit.
-  void All(LocalState& local, std::int64_t now) {
-    for (int patience = kSpinsBeforeSkip; patience > 0 && store_.earliest().get() <= now;) {
-      const bool settled_some = Step(local, now);
-      if (settled_some) continue;
+  // Runs steps until nothing is due at `now`, for callers that need exact counts. Gives up on slots that other threads
+  // keep in transit.
+  void RunAll(LocalState& local, std::int64_t now) {
+    for (int patience = kYieldsBeforeGivingUp; patience > 0 && store_.earliest().get() <= now;) {
+      if (RunStep(local, now)) continue;
       --patience;
       std::this_thread::yield();
     }
   }
 
  private:
-  static constexpr int kSpinsBeforeSkip = 1000;
-  static constexpr std::int64_t kRevokedAtLeast = 100'000'000;  // a tenth of a second
+  static constexpr int kYieldsBeforeGivingUp = 1000;
+  static constexpr std::int64_t kMinRevocation = 100'000'000;  // nanoseconds between two revocations of the bias
 
-  // Slots of one segment that the step owns.
-  struct Batch {
-    Segment* segment = nullptr;
-    std::uint64_t slots = 0;  // a bit each
-    std::array<SlotState, kSlotsPerSegment> before;
-  };
+  // Acquire and release: hand the fields of the sweep from one stepping thread to the next.
+  bool TryBeginStep() { return !stepping_.exchange(true, std::memory_order_acquire); }
+  void EndStep() {
+    DECOUPLE_ASSERT(IsStepping());
+    stepping_.store(false, std::memory_order_release);
+  }
+  // For assertions of the thread that runs a step.
+  bool IsStepping() const { return stepping_.load(std::memory_order_relaxed); }
 
-  // Returns whether it settled something.
-  bool Step(LocalState& local, std::int64_t now) {
-    // Acquire and release: the cursor is handed on from stepper to stepper.
-    if (stepping_.exchange(true, std::memory_order_acquire)) return false;
+  // Returns whether it found something due.
+  bool RunStep(LocalState& local, std::int64_t now) {
+    if (!TryBeginStep()) return false;
     RevokeBias(now);
-    Batch batch;
+    LockedSlots<T> due;
     const std::int64_t taken = store_.earliest().TakeAway();
-    std::int64_t rest = FindDue(now, batch);
-    if (batch.slots != 0) rest = std::min(rest, taken);  // there may be more
-    const std::uint64_t over = SettleAll(local, now, batch);
-    if (store_.earliest().Lower(rest)) {  // who looked in between knows of no deadline
+    std::int64_t rest = LockDue(now, due);
+    const bool found = due.slots != 0;
+    if (found) rest = std::min(rest, taken);  // there may be more
+    due.slots = MakeVisibleOrRemove(local, now, due);
+    if (store_.earliest().Lower(rest)) {  // a thread that looked in between found no deadline to sleep until
       store_.visible().Notify(EventCount::kAll);
       store_.room().Notify(EventCount::kAll);
     }
     if (store_.earliest().get() > now) RestoreBias(now);
-    stepping_.store(false, std::memory_order_release);
-    ForEachBit(over, [&](std::size_t i) { store_.ReleaseReference({batch.segment, &batch.segment->slots[i]}); });
-    return batch.slots != 0;
+    EndStep();
+    // Destroys bodies, which is the user's code: nothing is locked any more.
+    due.ForEach([&](Message message, SlotState) { store_.ReleaseReference(message); });
+    return found;
   }
 
-  // The stepper's, both.
+  // Both require that the caller runs a step.
   void RevokeBias(std::int64_t now) {
+    DECOUPLE_ASSERT(IsStepping());
     if (has_revoked_.load(std::memory_order_relaxed)) return;
     store_.bias().Revoke();
     has_revoked_.store(true, std::memory_order_relaxed);
     revoked_at_ = now;
   }
   void RestoreBias(std::int64_t now) {
-    if (!has_revoked_.load(std::memory_order_relaxed) || now < SaturatingAdd(revoked_at_, kRevokedAtLeast)) return;
+    DECOUPLE_ASSERT(IsStepping());
+    if (!has_revoked_.load(std::memory_order_relaxed) || now < SaturatingAdd(revoked_at_, kMinRevocation)) return;
     has_revoked_.store(false, std::memory_order_relaxed);
     store_.bias().Restore();
   }
 
-  // Owns what is due in one segment, and returns the earliest instant of all others that were looked at.
-  std::int64_t FindDue(std::int64_t now, Batch& batch) {
+  // Locks the due slots of one segment, and returns the earliest deadline of all other segments that it looked at.
+  std::int64_t LockDue(std::int64_t now, LockedSlots<T>& due) {
     std::int64_t rest = kForever;
     store_.ForEachLane([&](Lane& lane) {
-      if (batch.slots == 0) rest = std::min(rest, FindDueIn(lane, now, batch));
+      if (due.slots == 0) rest = std::min(rest, LockDueOfLane(lane, now, due));
     });
-    return batch.slots != 0 ? kForever : rest;
+    return due.slots != 0 ? kForever : rest;
   }
 
-  std::int64_t FindDueIn(Lane& lane, std::int64_t now, Batch& batch) {
+  std::int64_t LockDueOfLane(Lane& lane, std::int64_t now, LockedSlots<T>& due) {
     const auto& pool = lane.pool();
     const std::uint32_t end = pool.chunk_numbers_end();
     std::int64_t rest = kForever;
@@ -127,8 +134,8 @@ class TimeoutSweep {
       const RcuReadGuard section;
       Chunk* const chunk = pool.FindChunk(cursor_);
       if (chunk != nullptr) {
-        if (chunk->earliest.get() <= now) OwnDueIn(lane, *chunk, now, batch);
-        if (batch.slots != 0) break;
+        if (chunk->earliest.get() <= now) LockDueOfChunk(section, lane, *chunk, now, due);
+        if (due.slots != 0) break;
         rest = std::min(rest, chunk->earliest.get());
       }
       ++cursor_;
@@ -136,29 +143,34 @@ class TimeoutSweep {
     return rest;
   }
 
-  // In a section: of the first segment of `chunk` that has something due.
-  void OwnDueIn(const Lane& lane, Chunk& chunk, std::int64_t now, Batch& batch) {
+  // Locks the due slots of the first segment of `chunk` that has some.
+  void LockDueOfChunk(const RcuReadGuard& section, const Lane& lane, Chunk& chunk, std::int64_t now,
+                      LockedSlots<T>& due) {
     chunk.earliest.TakeAway();
     std::int64_t rest = kForever;
     for (std::uint32_t i = 0; i < chunk.size; ++i) {
-      if (batch.slots == 0 && chunk.earliest_of[i].get() <= now) {
+      if (due.slots == 0 && chunk.earliest_of[i].get() <= now) {
         chunk.earliest_of[i].TakeAway();
-        chunk.earliest_of[i].Lower(OwnDueIn(lane, chunk.segments[i], now, batch));
+        chunk.earliest_of[i].Lower(LockDueOfSegment(section, lane, chunk.segments[i], now, due));
       }
       rest = std::min(rest, chunk.earliest_of[i].get());
     }
     chunk.earliest.Lower(rest);
   }
 
-  // In a section. Returns the earliest instant of the segment's other slots; `now` for those in transit.
-  std::int64_t OwnDueIn(const Lane& lane, Segment& segment, std::int64_t now, Batch& batch) {
+  // Returns the earliest deadline of the segment's other slots; `now` for a slot in transit.
+  std::int64_t LockDueOfSegment(const RcuReadGuard&, const Lane& lane, Segment& segment, std::int64_t now,
+                                LockedSlots<T>& due) {
     const std::uint64_t ordinal = segment.ordinal.load(std::memory_order_acquire);
     if (ordinal == 0) return kForever;
+    DECOUPLE_ASSERT(due.slots == 0);
+    due.segment = &segment;
     const std::uint64_t head = lane.head();
     const std::uint64_t first_ticket = (ordinal - 1) * kSlotsPerSegment;
     std::int64_t rest = kForever;
     for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) {
       Slot& slot = segment.slots[i];
+      // Sequentially consistent: after the deadlines were taken away, as earliest_deadline.h requires of the sweep.
       const SlotState word(slot.word.load(std::memory_order_seq_cst));
       if (!word.IsOf(ordinal)) continue;
       switch (word.phase()) {
@@ -172,14 +184,10 @@ class TimeoutSweep {
         case Phase::kDelayed:
         case Phase::kInFlight:
         case Phase::kVisibleAgain: {
-          const std::int64_t due = DueAt({&segment, &slot}, word);
-          if (due > now) {
-            rest = std::min(rest, due);
-          } else if (Store::TryLock(slot, word)) {
-            batch.segment = &segment;
-            batch.slots |= 1ULL << i;
-            batch.before[i] = word;
-          } else {
+          const std::int64_t due_at = DueAt({&segment, &slot}, word);
+          if (due_at > now) {
+            rest = std::min(rest, due_at);
+          } else if (!due.TryLock(i, word)) {
             rest = std::min(rest, now);
           }
           break;
@@ -192,47 +200,42 @@ class TimeoutSweep {
     return rest;
   }
 
-  // Of a slot that the stepper owns, or only looks at.
+  // The deadline of a slot that the caller has locked, or only looks at within a read section.
   std::int64_t DueAt(Message message, SlotState word) const {
     const std::int64_t end = store_.RetentionEnd(*message.slot);
     if (word.phase() == Phase::kVisibleAgain) return end;
     LeaseTimes* const times = message.segment->FindColdFieldsOf(*message.slot);
-    return times == nullptr ? end : std::min(end, times->visible_at());  // null: it is over since it was looked at
+    return times == nullptr ? end : std::min(end, times->visible_at());  // null: the message has ended since the look
   }
 
-  // Returns those that are past their retention: removed, and ours to drop.
-  std::uint64_t SettleAll(LocalState& local, std::int64_t now, const Batch& batch) {
-    std::uint64_t over = 0;
+  // Unlocks all of `due`. Returns those that are past their retention, a bit each: they are removed, and the caller
+  // releases its reference to each.
+  std::uint64_t MakeVisibleOrRemove(LocalState& local, std::int64_t now, const LockedSlots<T>& due) {
+    std::uint64_t expired = 0;
     std::uint32_t visible = 0;
-    ForEachBit(batch.slots, [&](std::size_t i) {
-      const Message message{batch.segment, &batch.segment->slots[i]};
-      const SlotState before = batch.before[i];
+    due.ForEach([&](Message message, SlotState before) {
+      DECOUPLE_ASSERT(IsLocked(*message.slot));
       if (store_.RetentionEnd(*message.slot) <= now) {
         store_.Remove(local, message, before, &LocalQueueCounts::expired);
-        over |= 1ULL << i;
+        expired |= 1ULL << Store::PlaceOf(message);
       } else if (DueAt(message, before) <= now) {
         store_.NoteReturned(local, message, before);
         store_.MakeVisible(local, message, before);
         ++visible;
-      } else {  // it was received anew between the look and the claim
+      } else {  // it was received again between the look and the lock
         store_.LowerDeadline(*message.segment, DueAt(message, before));
         store_.Restore(local, message, before);
       }
     });
     if (visible != 0) store_.visible().Notify(visible);
-    return over;
-  }
-
-  template <typename Visit>
-  static void ForEachBit(std::uint64_t bits, Visit visit) {
-    for (; bits != 0; bits &= bits - 1) visit(static_cast<std::size_t>(std::countr_zero(bits)));
+    return expired;
   }
 
   Store& store_;
-  std::atomic<bool> stepping_{false};
-  // The stepper's.
-  std::uint32_t cursor_ = 0;              // the chunk where the last step found something
-  std::atomic<bool> has_revoked_{false};  // the holders' bias; others only peep
+  std::atomic<bool> stepping_{false};  // a thread runs a step: the fields below are its own
+  std::uint32_t cursor_ = 0;           // the chunk where the last step found something
+  // Whether the delete bias is revoked by the sweep. Other threads only look whether a step is worth it; relaxed.
+  std::atomic<bool> has_revoked_{false};
   std::int64_t revoked_at_ = 0;
 };
 

@@ -1,7 +1,9 @@
-// How one queue is linked to others for dead letters: the queue that its own go to, and those whose it takes.
+// How one queue is linked to others for dead letters: the queue that its dead letters go to, and the queues whose dead
+// letters it takes.
 //
-// A queue keeps its dead-letter queue alive, so what is moved there can be found even when no other handle is left. The
-// other direction only knows of the sources. Links form no loop (dead_letter_checks.h), so nothing keeps itself alive.
+// A queue keeps its dead-letter queue alive, so messages that were moved there can be found even when no other handle is
+// left. In the other direction a queue only knows its sources. Links form no loop (redrive_attributes.h), so no queue
+// keeps itself alive.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_REDRIVE_DEAD_LETTER_LINKS_H_
 #define DECOUPLE_INTERNAL_QUEUE_REDRIVE_DEAD_LETTER_LINKS_H_
@@ -10,52 +12,59 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "decouple/internal/base/assert.h"
+#include "decouple/internal/base/mutex.h"
 
 namespace decouple::internal {
 
 class QueueBase;
 
-// All members may be called from any thread; all but the first take the mutex.
+// All members may be called from any thread; all but max_receives() take the mutex. Only LinkDeadLetters() changes the
+// target and the sources.
 class DeadLetterLinks {
  public:
   static constexpr std::uint32_t kAnyNumber = UINT32_MAX;
 
-  // A message received so often is moved instead of being received again.
-  std::uint32_t max_receives() const { return max_receives_.load(std::memory_order_relaxed); }  // guards nothing
+  // A message that was received so often is moved instead of being received again. Relaxed: it publishes nothing; the
+  // caller reads the target under the mutex.
+  std::uint32_t max_receives() const { return max_receives_.load(std::memory_order_relaxed); }
 
-  // Null if there is none.
-  std::shared_ptr<QueueBase> target() const {
-    const std::lock_guard lock(mutex_);
+  // Null: the queue has no dead-letter queue.
+  std::shared_ptr<QueueBase> target() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     return target_;
   }
 
-  // Returns the former one, so that it ends, if it does, outside of the mutex.
-  std::shared_ptr<QueueBase> SetTarget(std::shared_ptr<QueueBase> target, std::uint32_t max_receives) {
-    const std::lock_guard lock(mutex_);
+  // Returns the former target, so that the caller drops what may be its last reference outside of the mutex.
+  std::shared_ptr<QueueBase> SetTarget(std::shared_ptr<QueueBase> target, std::uint32_t max_receives)
+      ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    DECOUPLE_ASSERT(target == nullptr || max_receives > 0);
     max_receives_.store(target == nullptr ? kAnyNumber : max_receives, std::memory_order_relaxed);
     target_.swap(target);
     return target;
   }
 
-  void AddSource(std::weak_ptr<QueueBase> source) {
-    const std::lock_guard lock(mutex_);
+  void AddSource(std::weak_ptr<QueueBase> source) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     std::erase_if(sources_, [](const auto& known) { return known.expired(); });
     sources_.push_back(std::move(source));
   }
 
-  void RemoveSource(const std::weak_ptr<QueueBase>& source) {
-    const std::lock_guard lock(mutex_);
+  void RemoveSource(const std::weak_ptr<QueueBase>& source) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     std::erase_if(sources_,
                   [&](const auto& known) { return !known.owner_before(source) && !source.owner_before(known); });
   }
 
-  // Those that still have a handle.
-  std::vector<std::shared_ptr<QueueBase>> sources() const {
-    const std::lock_guard lock(mutex_);
+  // The sources that still have a handle.
+  std::vector<std::shared_ptr<QueueBase>> sources() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     std::vector<std::shared_ptr<QueueBase>> alive;
     for (const auto& source : sources_) {
       if (std::shared_ptr<QueueBase> queue = source.lock()) alive.push_back(std::move(queue));
@@ -63,23 +72,23 @@ class DeadLetterLinks {
     return alive;
   }
 
-  // Only queues of these identities may have this one as their dead-letter queue; none given: all may.
-  void SetAllowed(std::optional<std::vector<std::uint64_t>> identities) {
-    const std::lock_guard lock(mutex_);
+  // Only queues of these identities may have this queue as their dead-letter queue; nullopt: all may.
+  void SetAllowed(std::optional<std::vector<std::uint64_t>> identities) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     allowed_ = std::move(identities);
   }
 
-  bool Allows(std::uint64_t identity) const {
-    const std::lock_guard lock(mutex_);
+  bool Allows(std::uint64_t identity) const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     return !allowed_ || std::find(allowed_->begin(), allowed_->end(), identity) != allowed_->end();
   }
 
  private:
   std::atomic<std::uint32_t> max_receives_{kAnyNumber};
-  mutable std::mutex mutex_;
-  std::shared_ptr<QueueBase> target_;
-  std::vector<std::weak_ptr<QueueBase>> sources_;
-  std::optional<std::vector<std::uint64_t>> allowed_;
+  mutable Mutex mutex_;
+  std::shared_ptr<QueueBase> target_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::weak_ptr<QueueBase>> sources_ ABSL_GUARDED_BY(mutex_);
+  std::optional<std::vector<std::uint64_t>> allowed_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace decouple::internal

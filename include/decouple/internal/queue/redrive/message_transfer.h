@@ -8,6 +8,7 @@
 #include <memory>
 #include <utility>
 
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/single_writer_counter.h"
 #include "decouple/internal/lane/slot_state.h"
 #include "decouple/internal/message/message_metadata.h"
@@ -15,21 +16,23 @@
 #include "decouple/internal/message/message_store.h"
 #include "decouple/internal/message/queue_counters.h"
 #include "decouple/internal/message/shared_body.h"
+#include "decouple/internal/queue/locked_slots.h"
 
 namespace decouple::internal {
 
-// The queue that takes it over moves from it; one that does not leaves it as it is.
+// A queue that takes the message over moves from the transfer; a queue that does not leaves it as it is.
 template <typename T>
 struct Transfer {
-  T* body = nullptr;  // null: it is in `shared`
-  BodyReference shared;
+  T* body = nullptr;                          // in the source's slot, which stays locked; null: it is in `shared`
+  BodyReference shared;                       // if `body` is null
   std::unique_ptr<MessageMetadata> metadata;  // attributes, group, deduplication id, origin
-  std::size_t bytes = 0;                      // as the message counts towards sizes
-  std::int64_t sent_at = 0;                   // to go on with, if the queue's kind keeps it
-  bool is_dead_letter = false;                // else it is sent anew
+  std::size_t bytes = 0;                      // the message's size
+  std::int64_t sent_at = 0;                   // by the source's clock; a standard queue keeps it for a dead letter
+  bool is_dead_letter = false;                // else the message counts as sent anew
 
-  // Puts the body where it is to be.
+  // Returns construct(slot) for MessageWriter, which moves the body, or the reference to it, into the slot.
   auto ConstructBody() {
+    DECOUPLE_ASSERT((body == nullptr) == static_cast<bool>(shared));
     return [this](MessageSlot<T>& slot) {
       return shared ? slot.Share(shared.Release()) : slot.Construct(std::move(*body));
     };
@@ -39,7 +42,7 @@ struct Transfer {
 template <typename T>
 class QueueCore;
 
-// The side that gives messages up.
+// The queue that gives messages up.
 template <typename T>
 class TransferSource {
  public:
@@ -49,10 +52,11 @@ class TransferSource {
 
   TransferSource(QueueCore<T>& core, Store& store) : core_(core), store_(store) {}
 
-  // For a message that the caller owns; nothing but the body is to be moved from. A body that is shown by deliveries
-  // stays where it is, and is shared: then `before` says that it is held once more, until the transfer goes, which is
-  // not before the caller has given the message back.
+  // Describes a message whose slot the caller has locked; only the body is moved from. A body that deliveries show
+  // (`is_shown`) stays where it is, and is shared: then the transfer holds a reference to it, which `before` says from
+  // then on, and must not be destroyed before the caller has unlocked the slot.
   Transfer<T> Prepare(LocalState& local, Message message, SlotState& before, bool is_shown) {
+    DECOUPLE_ASSERT(IsLocked(*message.slot));
     Transfer<T> transfer;
     transfer.bytes = store_.BytesOf(message, before);
     transfer.sent_at = message.slot->sent_at.load(std::memory_order_relaxed);
@@ -77,7 +81,7 @@ class TransferSource {
     return transfer;
   }
 
-  // The message was taken over.
+  // Removes the message, which another queue has taken over, and unlocks it. `how` counts it.
   void Finish(LocalState& local, Message message, SlotState before, const Transfer<T>& transfer,
               SingleWriterCounter LocalQueueCounts::*how) {
     store_.Remove(local, message, before, how, transfer.bytes);
@@ -85,7 +89,7 @@ class TransferSource {
   }
 
  private:
-  // The body of a message that a delivery shows, where it is.
+  // A body that a delivery shows, shared where it is. Keeps a reference to the message as a delivery does.
   class LentBody final : public SharedBody {
    public:
     LentBody(QueueCore<T>& core, Message message, std::size_t bytes)

@@ -1,7 +1,9 @@
-// The state of one task that moves messages from queue to queue; message_move_task.h is its handle.
+// The state of one task that moves messages from a dead-letter queue to other queues; message_move_task.h is its handle.
 //
 //   kRunning ──▶ kCompleted | kFailed | kCancelled      by a step, or cancelled between steps
-//       └──▶ kCancelling ──▶ kCancelled                 cancelled while a step runs, which then ends it
+//       └──▶ kCancelling ──▶ kCancelled                 cancelled while a step runs, which then ends the task
+//
+// Lock order: stepping_, which is held through a step, before state_, which is held for a few instructions.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_REDRIVE_MOVE_TASK_H_
 #define DECOUPLE_INTERNAL_QUEUE_REDRIVE_MOVE_TASK_H_
@@ -11,29 +13,29 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "decouple/clock.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/event_count.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/base/token_bucket.h"
 #include "decouple/internal/queue/queue_base.h"
+#include "decouple/message_move_status.h"
 #include "decouple/redrive_policy.h"
 
-namespace decouple {
+namespace decouple::internal {
 
-enum class MessageMoveStatus { kRunning, kCompleted, kCancelling, kCancelled, kFailed };
-
-namespace internal {
-
+// All members may be called from any thread.
 class MessageMove {
  public:
   MessageMove(const std::shared_ptr<QueueBase>& source, const std::shared_ptr<QueueBase>& to,
@@ -46,16 +48,20 @@ class MessageMove {
         started_at_(clock_.Now()),
         to_move_(to_move) {}
 
-  MessageMoveStatus Step() {
-    const std::lock_guard lock(stepping_);
+  MessageMoveStatus Step() ABSL_LOCKS_EXCLUDED(stepping_, state_) {
+    const MutexLock lock(stepping_);
     {
-      const std::lock_guard state_lock(state_);
+      const MutexLock state_lock(state_);
       if (status_ != MessageMoveStatus::kRunning) return status_;
+      DECOUPLE_ASSERT(!is_stepping_);
       is_stepping_ = true;
     }
     std::string failure;
-    const MessageMoveStatus reached = MoveSome(failure);
-    const std::lock_guard state_lock(state_);
+    const MessageMoveStatus reached = MoveMessages(failure);
+    const MutexLock state_lock(state_);
+    DECOUPLE_ASSERT(is_stepping_);
+    DECOUPLE_ASSERT(status_ == MessageMoveStatus::kRunning || status_ == MessageMoveStatus::kCancelling);
+    DECOUPLE_ASSERT(moved() <= to_move_);
     is_stepping_ = false;
     const bool cancelled = status_ == MessageMoveStatus::kCancelling && reached == MessageMoveStatus::kRunning;
     status_ = cancelled ? MessageMoveStatus::kCancelled : reached;
@@ -72,9 +78,9 @@ class MessageMove {
     }
   }
 
-  absl::Status Cancel() {
+  absl::Status Cancel() ABSL_LOCKS_EXCLUDED(state_) {
     {
-      const std::lock_guard lock(state_);
+      const MutexLock lock(state_);
       if (status_ != MessageMoveStatus::kRunning && status_ != MessageMoveStatus::kCancelling) {
         return MakeError(Error::kInvalidParameterValue,
                          "the message move task has ended; only a running one can be cancelled");
@@ -85,12 +91,12 @@ class MessageMove {
     return absl::OkStatus();
   }
 
-  MessageMoveStatus status() const {
-    const std::lock_guard lock(state_);
+  MessageMoveStatus status() const ABSL_LOCKS_EXCLUDED(state_) {
+    const MutexLock lock(state_);
     return status_;
   }
-  std::string failure_reason() const {
-    const std::lock_guard lock(state_);
+  std::string failure_reason() const ABSL_LOCKS_EXCLUDED(state_) {
+    const MutexLock lock(state_);
     return failure_reason_;
   }
   bool is_active() const {
@@ -98,7 +104,7 @@ class MessageMove {
     return now == MessageMoveStatus::kRunning || now == MessageMoveStatus::kCancelling;
   }
 
-  // Relaxed: a count for those who watch.
+  // Relaxed: a count for observers, which publishes nothing.
   std::int64_t moved() const { return moved_.load(std::memory_order_relaxed); }
   std::int64_t to_move() const { return to_move_; }
   absl::Time started_at() const { return started_at_; }
@@ -106,8 +112,10 @@ class MessageMove {
   std::optional<int> max_messages_per_second() const { return max_messages_per_second_; }
 
  private:
-  // One at a time. Running: there is more to do later, from next_at_ on.
-  MessageMoveStatus MoveSome(std::string& failure) {
+  // Moves all messages that can be moved now. kRunning: there is more to move later, from next_at_ on, or the task was
+  // cancelled.
+  MessageMoveStatus MoveMessages(std::string& failure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(stepping_)
+      ABSL_LOCKS_EXCLUDED(state_) {
     const std::shared_ptr<QueueBase> source = source_.lock();
     const std::shared_ptr<QueueBase> to = to_.lock();
     if (source == nullptr || (has_destination_ && to == nullptr)) {
@@ -118,7 +126,7 @@ class MessageMove {
       if (status() == MessageMoveStatus::kCancelling) return MessageMoveStatus::kRunning;
       const std::int64_t now = clock_.NowNanos();
       if (max_messages_per_second_ && bucket_.NextAt(*max_messages_per_second_) > now) {
-        next_at_.store(bucket_.NextAt(*max_messages_per_second_), std::memory_order_relaxed);  // for our own thread
+        next_at_.store(bucket_.NextAt(*max_messages_per_second_), std::memory_order_relaxed);
         return MessageMoveStatus::kRunning;
       }
       switch (source->MoveOne(to.get())) {
@@ -152,46 +160,45 @@ class MessageMove {
   const absl::Time started_at_;
   const std::int64_t to_move_;
   std::atomic<std::int64_t> moved_{0};
-  std::atomic<std::int64_t> next_at_{0};
-  TokenBucket bucket_;
+  std::atomic<std::int64_t> next_at_{0};  // relaxed: a hint for Run(), how long to sleep
   EventCount cancelled_;
 
-  std::mutex stepping_;  // held through a step; never taken by who holds the other
-  mutable std::mutex state_;
-  // All below: under state_.
-  MessageMoveStatus status_ = MessageMoveStatus::kRunning;
-  std::string failure_reason_;
-  bool is_stepping_ = false;
+  Mutex stepping_ ABSL_ACQUIRED_BEFORE(state_);
+  TokenBucket bucket_ ABSL_GUARDED_BY(stepping_);
+  mutable Mutex state_;
+  MessageMoveStatus status_ ABSL_GUARDED_BY(state_) = MessageMoveStatus::kRunning;
+  std::string failure_reason_ ABSL_GUARDED_BY(state_);
+  bool is_stepping_ ABSL_GUARDED_BY(state_) = false;
 };
 
-// The tasks of one source: the last ten.
+// The last ten tasks of one source. At most one of them, the latest, is active.
 class MessageMoves {
  public:
-  // Null: one is active already.
+  // Null: a task is active already.
   std::shared_ptr<MessageMove> Start(const std::shared_ptr<QueueBase>& source, const std::shared_ptr<QueueBase>& to,
-                                     std::optional<int> max_messages_per_second, std::int64_t to_move) {
-    const std::lock_guard lock(mutex_);
+                                     std::optional<int> max_messages_per_second, std::int64_t to_move)
+      ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     if (!tasks_.empty() && tasks_.front()->is_active()) return nullptr;
     tasks_.push_front(std::make_shared<MessageMove>(source, to, max_messages_per_second, to_move));
-    if (tasks_.size() > kVisibleAgain) tasks_.pop_back();
+    if (tasks_.size() > kMaxTasks) tasks_.pop_back();
+    DECOUPLE_ASSERT(tasks_.size() <= kMaxTasks);
     return tasks_.front();
   }
 
   // The latest first.
-  std::vector<std::shared_ptr<MessageMove>> List() const {
-    const std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<MessageMove>> List() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     return {tasks_.begin(), tasks_.end()};
   }
 
  private:
-  static constexpr std::size_t kVisibleAgain = 10;  // SQS
+  static constexpr std::size_t kMaxTasks = 10;  // SQS
 
-  mutable std::mutex mutex_;
-  std::deque<std::shared_ptr<MessageMove>> tasks_;
+  mutable Mutex mutex_;  // taken before MessageMove's state_
+  std::deque<std::shared_ptr<MessageMove>> tasks_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace internal
-
-}  // namespace decouple
+}  // namespace decouple::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_REDRIVE_MOVE_TASK_H_

@@ -1,4 +1,5 @@
-// MoveToQueue a message that was received too often to the dead-letter queue, and what becomes of one that is not taken.
+// Moves a message that was received too often to the dead-letter queue. If that does not take it, the message is hidden
+// for a while, and tried again.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_REDRIVE_MOVE_TO_DEAD_LETTERS_H_
 #define DECOUPLE_INTERNAL_QUEUE_REDRIVE_MOVE_TO_DEAD_LETTERS_H_
@@ -7,8 +8,10 @@
 #include <memory>
 
 #include "absl/time/time.h"
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/message/message_store.h"
+#include "decouple/internal/queue/locked_slots.h"
 #include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/queue/redrive/message_transfer.h"
 #include "decouple/redrive_policy.h"
@@ -28,13 +31,18 @@ class MoveToDeadLetters {
   MoveToDeadLetters(QueueCore<T>& core, Store& store) : core_(core), store_(store), source_(core, store) {}
 
   // Whether a visible message is not to be received a further time.
-  bool IsDue(SlotState before) const { return before.receive_count() >= core_.dead_letters().max_receives(); }
+  bool IsReceivedTooOften(SlotState before) const {
+    return before.receive_count() >= core_.dead_letters().max_receives();
+  }
 
-  // Of such a message, which the caller owns.
-  void Redrive(LocalState& local, Message message, SlotState before, std::int64_t now) {
+  // Requires: IsReceivedTooOften(before), and the caller has locked the slot. Unlocks it.
+  void MoveOrHide(LocalState& local, Message message, SlotState before, std::int64_t now) {
+    DECOUPLE_ASSERT(IsLocked(*message.slot));
     const std::shared_ptr<QueueBase> target = core_.dead_letters().target();
-    auto* const dead_letters = static_cast<QueueCore<T>*>(target.get());  // of the same type: see LinkDeadLetters()
-    Transfer<T> transfer;  // if it is not taken over, it goes after the message is given back
+    // Checked when the queues were linked: see LinkDeadLetters().
+    DECOUPLE_ASSERT(target == nullptr || (target->body_type() == &kBodyType<T> && target.get() != &core_));
+    auto* const dead_letters = static_cast<QueueCore<T>*>(target.get());
+    Transfer<T> transfer;  // if it is not taken over, it must be destroyed after the message is unlocked
     if (dead_letters != nullptr && dead_letters->dead_letters().Allows(core_.identity())) {
       transfer = source_.Prepare(local, message, before, before.Has(SlotState::kReferenced));
       transfer.is_dead_letter = true;
@@ -48,7 +56,8 @@ class MoveToDeadLetters {
     }
     local.counts.failed_to_redrive.Add(1);
     store_.Hide(local, message, before, now, SaturatingAdd(now, absl::ToInt64Nanoseconds(kRedriveRetry)));
-    if (dead_letters != nullptr) dead_letters->RunSomeTimeouts();  // now that we own nothing: there may be room by then
+    // Not while a slot is locked. There may be room at the next attempt.
+    if (dead_letters != nullptr) dead_letters->RunSomeTimeouts();
   }
 
  private:

@@ -1,15 +1,17 @@
-// MoveToQueue the next visible message of a queue to another, for move tasks.
+// Moves the next visible message of a queue to another queue, for move tasks.
 //
-// The message is received, so it is the one that a receiver would get next; if it cannot be moved the receive is
-// undone.
+// The message is received first, so it is the message that a receiver would get next. If it cannot be moved, the receive
+// is undone.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_REDRIVE_MOVE_TO_QUEUE_H_
 #define DECOUPLE_INTERNAL_QUEUE_REDRIVE_MOVE_TO_QUEUE_H_
 
 #include <memory>
 
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/message/message_metadata.h"
 #include "decouple/internal/message/message_store.h"
+#include "decouple/internal/queue/locked_slots.h"
 #include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/queue/redrive/message_transfer.h"
 
@@ -24,9 +26,10 @@ class MoveToQueue {
 
   MoveToQueue(QueueCore<T>& core, Store& store) : store_(store), source_(core, store) {}
 
-  // Of a message that the caller has just received and owns: its only delivery is the caller's. `to` as for
-  // QueueBase::MoveOne().
+  // `to` as for QueueBase::MoveOne(). Requires: the caller has just received the message, and has locked its slot.
+  // Unlocks it.
   MoveOutcome Move(LocalState& local, Message message, SlotState before, QueueBase* to) {
+    DECOUPLE_ASSERT(IsLocked(*message.slot));
     std::shared_ptr<QueueBase> source;
     if (to == nullptr) {
       const MessageMetadata* const metadata = store_.MetadataOf(message);
@@ -35,20 +38,22 @@ class MoveToQueue {
     }
     local.counts.received_to_move.Add(1);
     if (to == nullptr) {
-      Undo(local, message, before);
+      UndoReceive(local, message, before);
       return MoveOutcome::kNoSource;
     }
+    // Checked when the task began, or when the source was linked to its dead-letter queue: see CheckSameSort().
+    DECOUPLE_ASSERT(to->body_type() == &kBodyType<T>);
     Transfer<T> transfer = source_.Prepare(local, message, before, before.Has(SlotState::kMoreReferences));
-    if (static_cast<QueueCore<T>*>(to)->EnqueueTransfer(transfer)) {  // of the same sort: see CheckSameSort()
+    if (static_cast<QueueCore<T>*>(to)->EnqueueTransfer(transfer)) {
       source_.Finish(local, message, before, transfer, &LocalQueueCounts::moved);
       return MoveOutcome::kMoved;
     }
-    Undo(local, message, before);
+    UndoReceive(local, message, before);
     return to->closed() ? MoveOutcome::kClosed : MoveOutcome::kNoRoom;
   }
 
  private:
-  void Undo(LocalState& local, Message message, SlotState before) {
+  void UndoReceive(LocalState& local, Message message, SlotState before) {
     store_.NoteReturned(local, message, before);
     store_.MakeVisible(local, message, before.ReceivedOnceLess());
     store_.visible().Notify(1);

@@ -1,12 +1,16 @@
-// Linking queues for dead letters: the checks, and the order in which two ends change.
+// SQS's attributes RedrivePolicy and RedriveAllowPolicy: what they require, and how setting one links queues.
+//
+// Invariant: the links from queues to their dead-letter queues form no loop, so no queue keeps itself alive. One
+// process-wide mutex serializes the changes of links, because two changes that are right one by one may close a loop
+// together. Lock order: QueueCore's mutex of SetAttributes(), then that mutex, then the mutex of DeadLetterLinks.
 
-#ifndef DECOUPLE_INTERNAL_QUEUE_REDRIVE_DEAD_LETTER_CHECKS_H_
-#define DECOUPLE_INTERNAL_QUEUE_REDRIVE_DEAD_LETTER_CHECKS_H_
+#ifndef DECOUPLE_INTERNAL_QUEUE_REDRIVE_REDRIVE_ATTRIBUTES_H_
+#define DECOUPLE_INTERNAL_QUEUE_REDRIVE_REDRIVE_ATTRIBUTES_H_
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -14,15 +18,17 @@
 #include "absl/strings/str_cat.h"
 #include "decouple/error.h"
 #include "decouple/internal/base/access.h"
+#include "decouple/internal/base/assert.h"
+#include "decouple/internal/base/mutex.h"
+#include "decouple/internal/base/range_checks.h"
 #include "decouple/internal/queue/queue_base.h"
-#include "decouple/internal/queue/queue_config.h"
 #include "decouple/redrive_policy.h"
 
 namespace decouple::internal {
 
-inline constexpr int kMostReceives = 1'000;  // SQS
+inline constexpr int kLargestMaxReceives = 1'000;  // SQS's upper bound of maxReceiveCount
 
-// Whether `to` can take over messages of `from`.
+// Whether `to` can take over messages of `from`: both are of one kind and have bodies of one type.
 inline absl::Status CheckSameSort(Error error, const char* what, const QueueBase& from, const QueueBase& to) {
   if (to.kind() != from.kind()) {
     return MakeError(error, absl::StrCat(what, " \"", to.name(), "\" is a ", NameOf(to.kind()), " queue; that of a ",
@@ -35,23 +41,31 @@ inline absl::Status CheckSameSort(Error error, const char* what, const QueueBase
   return absl::OkStatus();
 }
 
-// Gives `queue` a dead-letter queue, or with none in `redrive` takes it away. On an error nothing changes. The former
-// one may end with its last handle, and the user's code runs then: so it is given to the caller.
+// Whether the dead letters of `from`, directly or by way of other queues, reach `queue`. Requires: the caller holds the
+// mutex that serializes the changes of links.
+inline bool LeadsTo(const std::shared_ptr<QueueBase>& from, const QueueBase& queue) {
+  for (std::shared_ptr<QueueBase> next = from; next != nullptr; next = next->dead_letters().target()) {
+    if (next.get() == &queue) return true;
+  }
+  return false;
+}
+
+// Gives `queue` a dead-letter queue, or takes it away if `redrive` names none. On an error nothing changes. Hands the
+// former dead-letter queue to the caller: its last reference may be this one, and then dropping it runs the user's code,
+// which must not happen under a mutex.
 inline absl::Status LinkDeadLetters(QueueBase& queue, const Redrive& redrive, std::shared_ptr<QueueBase>& former) {
   constexpr auto kError = Error::kInvalidAttributeValue;
   const std::shared_ptr<QueueBase>& target = Access::Core(redrive.to);
   if (target != nullptr) {
-    absl::Status status = CheckNumber(kError, "maximum of receives", redrive.max_receives, 1, kMostReceives);
+    absl::Status status = CheckNumber(kError, "maximum of receives", redrive.max_receives, 1, kLargestMaxReceives);
     status.Update(CheckSameSort(kError, "the dead-letter queue", queue, *target));
     if (!status.ok()) return status;
   }
-  static std::mutex linking;  // one at a time, so that no two make a loop together
-  const std::lock_guard lock(linking);
-  for (std::shared_ptr<QueueBase> next = target; next != nullptr; next = next->dead_letters().target()) {
-    if (next.get() == &queue) {
-      return MakeError(kError, absl::StrCat("\"", queue.name(), "\" would be its own dead-letter queue",
-                                            target.get() == &queue ? "" : ", by way of others"));
-    }
+  static constinit Mutex linking;
+  const MutexLock lock(linking);
+  if (LeadsTo(target, queue)) {
+    return MakeError(kError, absl::StrCat("\"", queue.name(), "\" would be its own dead-letter queue",
+                                          target.get() == &queue ? "" : ", by way of others"));
   }
   if (target != nullptr && !target->dead_letters().Allows(queue.identity())) {
     return MakeError(kError, absl::StrCat("the dead-letter queue \"", target->name(), "\" does not allow \"",
@@ -60,10 +74,11 @@ inline absl::Status LinkDeadLetters(QueueBase& queue, const Redrive& redrive, st
   former = queue.dead_letters().SetTarget(target, static_cast<std::uint32_t>(redrive.max_receives));
   if (former != nullptr) former->dead_letters().RemoveSource(queue.weak_from_this());
   if (target != nullptr) target->dead_letters().AddSource(queue.weak_from_this());
+  DECOUPLE_ASSERT(!LeadsTo(queue.dead_letters().target(), queue));
   return absl::OkStatus();
 }
 
-// `policy` has been checked.
+// Requires: CheckAllowPolicy() found nothing wrong with `policy`.
 inline void ApplyAllowPolicy(QueueBase& queue, const RedriveAllowPolicy& policy) {
   std::optional<std::vector<std::uint64_t>> allowed;
   if (!std::holds_alternative<AllowAllSources>(policy)) allowed.emplace();
@@ -75,4 +90,4 @@ inline void ApplyAllowPolicy(QueueBase& queue, const RedriveAllowPolicy& policy)
 
 }  // namespace decouple::internal
 
-#endif  // DECOUPLE_INTERNAL_QUEUE_REDRIVE_DEAD_LETTER_CHECKS_H_
+#endif  // DECOUPLE_INTERNAL_QUEUE_REDRIVE_REDRIVE_ATTRIBUTES_H_

@@ -1,0 +1,58 @@
+// The slots of one segment that a thread has locked (kBusy), for what goes through many messages at once: the timeout
+// sweep, a purge, compaction.
+
+#ifndef DECOUPLE_INTERNAL_QUEUE_LOCKED_SLOTS_H_
+#define DECOUPLE_INTERNAL_QUEUE_LOCKED_SLOTS_H_
+
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include "decouple/internal/lane/segment_pool.h"
+#include "decouple/internal/lane/slot_state.h"
+#include "decouple/internal/message/message_store.h"
+
+namespace decouple::internal {
+
+// Whether some thread has locked the slot: for assertions of a thread that has. Relaxed: only that thread leaves kBusy.
+template <typename Slot>
+bool IsLocked(const Slot& slot) {
+  return SlotState(slot.word.load(std::memory_order_relaxed)).phase() == Phase::kBusy;
+}
+
+template <typename T>
+struct LockedSlots {
+  using Store = MessageStore<T>;
+  using Segment = typename Store::Segment;
+  using Message = typename Store::Message;
+
+  static_assert(kSlotsPerSegment <= 64, "one bit of `slots` a slot");
+
+  Segment* segment = nullptr;
+  std::uint64_t slots = 0;                           // a bit each
+  std::array<SlotState, kSlotsPerSegment> before{};  // the words of these, before they were locked
+
+  // False: the word is no longer `word`. Requires: `segment` stays in use until this returns, by a read section or by a
+  // slot that is locked already.
+  bool TryLock(std::uint32_t i, SlotState word) {
+    if (!Store::TryLock(segment->slots[i], word)) return false;
+    slots |= 1ULL << i;
+    before[i] = word;
+    return true;
+  }
+
+  // Calls visit(message, word before) for each.
+  template <typename Visit>
+  void ForEach(Visit visit) const {
+    for (std::uint64_t bits = slots; bits != 0; bits &= bits - 1) {
+      const auto i = static_cast<std::size_t>(std::countr_zero(bits));
+      visit(Message{segment, &segment->slots[i]}, before[i]);
+    }
+  }
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_QUEUE_LOCKED_SLOTS_H_

@@ -1,0 +1,133 @@
+// Purge: removes every message that was sent before the call, in whatever state it is.
+//
+// Design. A message may lie in four places, and they are emptied in turn: the ready messages, by moving the lane's head;
+// every segment of every lane, slot by slot, for messages in flight, delayed or visible again; the redelivery lane, whose
+// entries then name messages that are gone, so that their slots become free; and last the segments themselves. A slot
+// that another thread has locked is waited for, outside of any read section.
+//
+// A purge locks slots whose messages are held by receivers, so it revokes the delete bias (delete_bias.h) meanwhile.
+
+#ifndef DECOUPLE_INTERNAL_QUEUE_PURGE_H_
+#define DECOUPLE_INTERNAL_QUEUE_PURGE_H_
+
+#include <atomic>
+#include <cstdint>
+
+#include "decouple/internal/base/assert.h"
+#include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/rcu.h"
+#include "decouple/internal/message/message_store.h"
+#include "decouple/internal/queue/locked_slots.h"
+
+namespace decouple::internal {
+
+template <typename T>
+class Purge {
+ public:
+  using Store = MessageStore<T>;
+  using Slot = typename Store::Slot;
+  using Lane = typename Store::Lane;
+  using RedeliveryLane = typename Store::RedeliveryLane;
+  using Segment = typename Store::Segment;
+  using Message = typename Store::Message;
+  using LocalState = typename Store::LocalState;
+
+  explicit Purge(Store& store) : store_(store) {}
+
+  // O(messages). May be called from any thread, by several at once; not from within a read section.
+  void RemoveAll(LocalState& local) {
+    store_.bias().Revoke();
+    RemoveReady(local, store_.lane().tail());
+    store_.ForEachLane([&](Lane& lane) {
+      for (std::uint32_t chunk = 0; chunk < lane.pool().chunk_numbers_end(); ++chunk) {
+        for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) RemoveSegment(local, lane, chunk * kSlotsPerSegment + i);
+        lane.TryRetire(2 * kSlotsPerSegment);
+      }
+    });
+    store_.bias().Restore();
+    DrainRedeliveryLane(local);
+    store_.lane().TryRetire(2 * kSlotsPerSegment);
+  }
+
+ private:
+  // The ready messages whose tickets are before `end`.
+  void RemoveReady(LocalState& local, std::uint64_t end) {
+    Lane& lane = store_.lane();
+    while (lane.head() < end) {
+      const auto run = lane.Claim(local.cursor, kSlotsPerSegment, kOpenGate, WantAll());
+      if (run.size == 0) return;  // a sender has taken the ticket, but has not published its message yet
+      local.counts.not_leased.Add(run.size);
+      run.ForEachTaken([&](Slot& slot, SlotState word) {
+        if (word.phase() == Phase::kRequeued) {
+          RemoveDequeued(local, Store::TakeRequeued({run.segment, &slot}, word));
+        } else {
+          DECOUPLE_ASSERT(word.phase() == Phase::kReady);
+          Remove(local, {run.segment, &slot}, word);
+        }
+      });
+      if (run.ends_round) lane.RetireRound();
+    }
+  }
+
+  void RemoveSegment(LocalState& local, Lane& lane, std::uint32_t number) {
+    while (!TryRemoveSegment(local, lane, number)) Relax();
+  }
+
+  // False: another thread had locked a slot; the caller tries again.
+  bool TryRemoveSegment(LocalState& local, Lane& lane, std::uint32_t number) {
+    bool is_complete = true;
+    LockedSlots<T> locked;
+    {
+      const RcuReadGuard section;  // until a slot is locked, the segment may be retired and freed
+      locked.segment = lane.pool().Find(number);
+      if (locked.segment == nullptr) return true;
+      const std::uint64_t ordinal = locked.segment->ordinal.load(std::memory_order_acquire);
+      for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) {
+        // Acquire: pairs with the last store of the word, which publishes the rest of the slot.
+        const SlotState word(locked.segment->slots[i].word.load(std::memory_order_acquire));
+        const bool has_message =
+            word.IsOf(ordinal) && (word.phase() == Phase::kInFlight || word.phase() == Phase::kVisibleAgain ||
+                                   word.phase() == Phase::kDelayed || word.phase() == Phase::kBusy);
+        if (!has_message) continue;
+        if (word.phase() == Phase::kBusy || !locked.TryLock(i, word)) is_complete = false;
+      }
+    }
+    // Bodies are destroyed, which is the user's code, only once no slot is locked any more.
+    locked.ForEach(
+        [&](Message message, SlotState word) { store_.Remove(local, message, word, &LocalQueueCounts::purged); });
+    locked.ForEach([&](Message message, SlotState) { store_.ReleaseReference(message); });
+    return is_complete;
+  }
+
+  // By now most entries name messages that are gone. They are taken, so that the slots that they name become free.
+  void DrainRedeliveryLane(LocalState& local) {
+    RedeliveryLane* const lane = store_.redelivery_lane();
+    if (lane == nullptr) return;
+    const std::uint64_t end = lane->tail();
+    while (lane->head() < end) {
+      const auto run = lane->Claim(local.redelivery_cursor, kSlotsPerSegment, kOpenGate, WantAll());
+      if (run.size == 0) return;
+      local.counts.not_leased.Add(run.size);
+      run.ForEachTaken([&](auto& entry, SlotState word) { RemoveDequeued(local, Store::TakeEntry(entry, word)); });
+      if (run.ends_round) lane->RetireRound();
+    }
+  }
+
+  // Requires: the caller has taken the only entry that named the message.
+  void RemoveDequeued(LocalState& local, Message message) {
+    SlotState before;
+    if (store_.TakeFromRedelivery(message, before)) Remove(local, message, before);
+  }
+
+  // Requires: the caller has locked the slot, or has claimed it as ready. `before` is its word before that.
+  void Remove(LocalState& local, Message message, SlotState before) {
+    store_.Remove(local, message, before, &LocalQueueCounts::purged);
+    store_.ReleaseReference(message);
+  }
+
+  Store& store_;
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_QUEUE_PURGE_H_

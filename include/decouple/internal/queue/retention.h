@@ -1,0 +1,124 @@
+// Retention: a message is kept for the queue's retention period from its sending, and removed after it.
+//
+// Ready messages lie in the lane in the order of their sending, so those that are past their retention are at its head.
+// This class removes them from there. Messages in any other state have a deadline that covers their retention, so the
+// timeout sweep finds them (timeout_sweep.h); after the period has changed, MarkAllDue() makes it compute all deadlines
+// anew. Until a message that is past its retention is removed, no receive gives it (receive_grant.h).
+
+#ifndef DECOUPLE_INTERNAL_QUEUE_RETENTION_H_
+#define DECOUPLE_INTERNAL_QUEUE_RETENTION_H_
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <limits>
+
+#include "decouple/internal/base/assert.h"
+#include "decouple/internal/base/rcu.h"
+#include "decouple/internal/base/time_math.h"
+#include "decouple/internal/message/message_store.h"
+
+namespace decouple::internal {
+
+template <typename T>
+class Retention {
+ public:
+  using Store = MessageStore<T>;
+  using Slot = typename Store::Slot;
+  using Lane = typename Store::Lane;
+  using Segment = typename Store::Segment;
+  using Message = typename Store::Message;
+  using LocalState = typename Store::LocalState;
+
+  explicit Retention(Store& store) : store_(store) {}
+
+  // Removes ready messages that are past their retention, at most `most` of them, from the head up to the first that is
+  // not. Returns a lower bound of the time at which any message was sent that is in the lane now or will be.
+  std::int64_t RemoveExpiredAtHead(LocalState& local, std::int64_t now, std::uint32_t most) {
+    constexpr std::int64_t kUnknown = std::numeric_limits<std::int64_t>::min();
+    std::int64_t head_sent_at = kUnknown;
+    const auto wants = [&](const Slot& slot, SlotState word) {
+      if (word.phase() == Phase::kRequeued || store_.RetentionEnd(slot) <= now) return true;
+      head_sent_at = slot.sent_at.load(std::memory_order_relaxed);
+      return false;
+    };
+    while (most > 0) {
+      head_sent_at = kUnknown;
+      const bool was_empty = store_.lane().LooksEmpty();
+      const auto run = store_.lane().Claim(local.cursor, most, kOpenGate, wants);
+      if (run.size == 0) return head_sent_at == kUnknown && was_empty ? now : head_sent_at;
+      local.counts.not_leased.Add(run.size);
+      run.ForEachTaken([&](Slot& slot, SlotState word) {
+        const Message message{run.segment, &slot};
+        if (word.phase() == Phase::kRequeued) {
+          // It is at the head, so it is the next message anyway; in the redelivery lane it waits for the receiver.
+          store_.Requeue(local, Store::TakeRequeued(message, word));
+        } else {
+          DECOUPLE_ASSERT(word.phase() == Phase::kReady);
+          store_.Remove(local, message, word, &LocalQueueCounts::expired);
+          store_.ReleaseReference(message);
+        }
+      });
+      most -= std::min(most, run.size);
+      if (run.ends_round) store_.lane().RetireRound();
+    }
+    return kUnknown;
+  }
+
+  // When the retention of the message at the head ends, if that is a ready message; else kForever.
+  std::int64_t FindHeadRetentionEnd(LocalState& local) {
+    std::int64_t end = kForever;
+    const auto run = store_.lane().Claim(local.cursor, 1, kOpenGate, [&](const Slot& slot, SlotState word) {
+      if (word.phase() == Phase::kReady) end = store_.RetentionEnd(slot);
+      return false;
+    });
+    local.counts.not_leased.Add(run.size);
+    return end;
+  }
+
+  // When the oldest message was sent of those that were received fewer than three times; kForever if there is none.
+  // Messages in segments beyond that of the head are younger than the message at the head, so this takes
+  // O(messages that the head has passed + segments); O(messages) in a queue that has taken over older messages.
+  std::int64_t FindOldestSentAt() {
+    std::int64_t oldest = kForever;
+    ForEachSegment([&](Lane& lane, Segment& segment, std::uint64_t ordinal) {
+      if (ordinal > Lane::OrdinalOf(lane.head()) + 1 && !store_.has_older_ones()) return;
+      for (const Slot& slot : segment.slots) {
+        // Acquire: pairs with the last store of the word, for sent_at.
+        const SlotState word(slot.word.load(std::memory_order_acquire));
+        const bool counts = word.IsOf(ordinal) && word.phase() != Phase::kDone && word.phase() != Phase::kRequeued &&
+                            word.phase() != Phase::kDeleted && word.receive_count() < Store::kReceivesBeforeTheBack;
+        if (counts) oldest = std::min(oldest, slot.sent_at.load(std::memory_order_relaxed));
+      }
+    });
+    return oldest;
+  }
+
+  // Makes the next sweep look at every message that a head has passed. O(segments).
+  void MarkAllDue() {
+    ForEachSegment([&](Lane&, Segment& segment, std::uint64_t) {
+      store_.LowerDeadline(segment, std::numeric_limits<std::int64_t>::min());
+    });
+  }
+
+ private:
+  // Calls visit(lane, segment, ordinal) for each segment in use, each within a read section of its own.
+  template <typename Visit>
+  void ForEachSegment(Visit visit) {
+    store_.ForEachLane([&](Lane& lane) {
+      for (std::uint32_t number = 0; number < lane.pool().chunk_numbers_end() * kSlotsPerSegment; ++number) {
+        const RcuReadGuard section;
+        Segment* const segment = lane.pool().Find(number);
+        if (segment == nullptr) continue;
+        const std::uint64_t ordinal = segment->ordinal.load(std::memory_order_acquire);
+        if (ordinal != 0) visit(lane, *segment, ordinal);
+      }
+    });
+  }
+
+  Store& store_;
+};
+
+}  // namespace decouple::internal
+
+#endif  // DECOUPLE_INTERNAL_QUEUE_RETENTION_H_

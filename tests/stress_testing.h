@@ -4,17 +4,15 @@
 #define DECOUPLE_TESTS_STRESS_TESTING_H_
 
 #include <algorithm>
-#include <cstdlib>
 #include <thread>
 #include <vector>
 
+#include "scale.h"
+
 namespace decouple::testing {
 
-// The sanitizers run a smaller number (DECOUPLE_STRESS_MESSAGES, set by tests/run).
-inline int Messages(int usual) {
-  const char* const named = std::getenv("DECOUPLE_STRESS_MESSAGES");
-  return named == nullptr ? usual : std::min(usual, std::atoi(named));
-}
+// How many messages a test sends of those of its long form; never so few that its threads do not meet.
+inline int Messages(int all) { return std::min(all, std::max(Scaled(all), 5'000)); }
 
 inline void Join(std::vector<std::thread>& threads) {
   for (auto& thread : threads) thread.join();

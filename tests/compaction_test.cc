@@ -10,10 +10,10 @@
 
 namespace decouple::testing {
 
-using Queue = StandardQueue<std::string>;
+using TextQueue = StandardQueue<std::string>;
 
 // Leaves one message of a hundred in flight, by its receipt only, and has them moved.
-std::vector<ReceiptHandle> LeaveStragglers(Queue& queue, const SendOptions& options = {}) {
+std::vector<ReceiptHandle> LeaveStragglers(TextQueue& queue, const SendOptions& options = {}) {
   std::vector<ReceiptHandle> receipts;
   for (int i = 0; i < 10'000; ++i) {
     const bool stays = i % 100 == 0 && i < 5'000;
@@ -31,7 +31,7 @@ std::vector<ReceiptHandle> LeaveStragglers(Queue& queue, const SendOptions& opti
 
 TEST_CASE("a moved message comes back with all that it had") {
   ManualClock clock;
-  auto queue = Make<Queue>(clock);
+  auto queue = Make<TextQueue>(clock);
   const absl::Time sent = clock.Now();
   LeaveStragglers(queue, {.attributes = {{"store", "oslo"}}});
   CHECK(queue.Counts() == MessageCounts{.in_flight = 50});
@@ -61,7 +61,7 @@ TEST_CASE("a moved message comes back with all that it had") {
 
 TEST_CASE("a receipt from before the move deletes") {
   ManualClock clock;
-  auto queue = Make<Queue>(clock);
+  auto queue = Make<TextQueue>(clock);
   for (const ReceiptHandle& receipt : LeaveStragglers(queue)) REQUIRE(queue.Delete(receipt).ok());
   CHECK(queue.Counts().total() == 0);
   CHECK(queue.Statistics().number_of_messages_deleted == 10'000);
@@ -69,7 +69,7 @@ TEST_CASE("a receipt from before the move deletes") {
 
 TEST_CASE("a receipt from before the move changes visibility, and is stale after the next receive") {
   ManualClock clock;
-  auto queue = Make<Queue>(clock);
+  auto queue = Make<TextQueue>(clock);
   const auto receipts = LeaveStragglers(queue);
   for (const ReceiptHandle& receipt : receipts) REQUIRE(queue.ChangeVisibility(receipt, Minutes(5)).ok());
   clock.Advance(Minutes(5));
@@ -84,7 +84,7 @@ TEST_CASE("a receipt from before the move changes visibility, and is stale after
 
 TEST_CASE("a moved message keeps its id and its receipts, and once it is deleted all of them find it gone") {
   ManualClock clock;
-  auto queue = Make<Queue>(clock);
+  auto queue = Make<TextQueue>(clock);
   const auto receipts = LeaveStragglers(queue);
   clock.Advance(Hours(1));
   auto delivery = ReceiveOne(queue);
@@ -99,8 +99,8 @@ TEST_CASE("a moved message keeps its id and its receipts, and once it is deleted
 
 TEST_CASE("moved messages expire and are purged like any other") {
   ManualClock clock;
-  auto expiring = Make<Queue>(clock, {.retention = Minutes(30)});
-  auto purged = Make<Queue>(clock);
+  auto expiring = Make<TextQueue>(clock, {.retention = Minutes(30)});
+  auto purged = Make<TextQueue>(clock);
   LeaveStragglers(expiring);
   LeaveStragglers(purged);
   CHECK(expiring.Statistics().approximate_number_of_messages_not_visible == 50);
@@ -113,7 +113,7 @@ TEST_CASE("moved messages expire and are purged like any other") {
 
 TEST_CASE("delayed messages are moved too, and become visible when their delay is over") {
   ManualClock clock;
-  auto queue = Make<Queue>(clock);
+  auto queue = Make<TextQueue>(clock);
   for (int i = 0; i < 10'000; ++i) {
     const bool delayed = i % 100 == 0 && i < 5'000;
     REQUIRE(queue.Send("body", {.delay = delayed ? Minutes(15) : absl::ZeroDuration()}).ok());
@@ -136,7 +136,7 @@ TEST_CASE("delayed messages are moved too, and become visible when their delay i
 
 TEST_CASE("a tenant's message is moved and stays its tenant's") {
   ManualClock clock;
-  auto queue = Make<Queue>(clock);
+  auto queue = Make<TextQueue>(clock);
   LeaveStragglers(queue, {.group = "tenant"});
   clock.Advance(Hours(1));
   for (int i = 0; i < 50; ++i) {
@@ -151,7 +151,7 @@ TEST_CASE("a tenant's message is moved and stays its tenant's") {
 
 TEST_CASE("a message that a delivery refers to is not moved, and its body stays where it is") {
   ManualClock clock;
-  auto queue = Make<Queue>(clock, {.visibility_timeout = Hours(1)});
+  auto queue = Make<TextQueue>(clock, {.visibility_timeout = Hours(1)});
   REQUIRE(queue.Send("held").ok());
   const auto held = ReceiveOne(queue);
   const std::string* const body = &held.body();

@@ -15,15 +15,15 @@
 
 namespace decouple::testing {
 
-using Fifo = FifoQueue<std::string>;
+using TextFifo = FifoQueue<std::string>;
 
-auto SendId(Fifo& queue, const char* body, const char* group, const char* id) {
+auto SendId(TextFifo& queue, const char* body, const char* group, const char* id) {
   return queue.Send(body, {.group = group, .deduplication_id = id});
 }
 
 TEST_CASE("a duplicate is accepted, not enqueued, and answers with the first one's id and sequence number") {
   ManualClock clock;
-  auto queue = Make<Fifo>(clock);
+  auto queue = Make<TextFifo>(clock);
   const auto first = SendId(queue, "first", "a", "1");
   const auto second = SendId(queue, "second", "a", "1");
   REQUIRE(second.ok());
@@ -39,7 +39,7 @@ TEST_CASE("a duplicate is accepted, not enqueued, and answers with the first one
 
 TEST_CASE("a send stays a duplicate when the first is received and deleted, for five minutes from the first send") {
   ManualClock clock;
-  auto queue = Make<Fifo>(clock);
+  auto queue = Make<TextFifo>(clock);
   const auto first = SendId(queue, "x", "a", "1");
   REQUIRE(ReceiveOne(queue).Delete().ok());
   clock.Advance(Minutes(4));
@@ -58,7 +58,7 @@ TEST_CASE("a send stays a duplicate when the first is received and deleted, for 
 
 TEST_CASE("five minutes are five minutes, however much is forgotten at once") {
   ManualClock clock;
-  auto queue = Make<Fifo>(clock);
+  auto queue = Make<TextFifo>(clock);
   std::vector<MessageId> first;
   for (int i = 0; i < 1000; ++i) first.push_back(SendId(queue, "x", "a", std::to_string(i).c_str())->message_id);
   clock.Advance(Minutes(5));
@@ -70,11 +70,11 @@ TEST_CASE("five minutes are five minutes, however much is forgotten at once") {
 
 TEST_CASE("deduplication ids count in the whole queue, or in a group if the scope says so") {
   ManualClock clock;
-  auto queue = Make<Fifo>(clock);
+  auto queue = Make<TextFifo>(clock);
   const auto in_a = SendId(queue, "x", "a", "1");
   CHECK(SendId(queue, "x", "b", "1")->message_id == in_a->message_id);
 
-  auto by_group = Make<Fifo>(clock, {.deduplication_scope = DeduplicationScope::kMessageGroup});
+  auto by_group = Make<TextFifo>(clock, {.deduplication_scope = DeduplicationScope::kMessageGroup});
   const auto first = SendId(by_group, "x", "a", "1");
   CHECK(SendId(by_group, "x", "b", "1")->message_id != first->message_id);
   CHECK(SendId(by_group, "x", "a", "1")->message_id == first->message_id);
@@ -82,7 +82,7 @@ TEST_CASE("deduplication ids count in the whole queue, or in a group if the scop
 
 TEST_CASE("sends before a change of scope count by the new one") {
   ManualClock clock;
-  auto queue = Make<Fifo>(clock, {.deduplication_scope = DeduplicationScope::kMessageGroup});
+  auto queue = Make<TextFifo>(clock, {.deduplication_scope = DeduplicationScope::kMessageGroup});
   const auto in_a = SendId(queue, "x", "a", "1");
   clock.Advance(Seconds(1));
   const auto in_b = SendId(queue, "x", "b", "1");
@@ -97,7 +97,7 @@ TEST_CASE("sends before a change of scope count by the new one") {
 
 TEST_CASE("a purge forgets all deduplication ids") {
   ManualClock clock;
-  auto queue = Make<Fifo>(clock);
+  auto queue = Make<TextFifo>(clock);
   const auto first = SendId(queue, "x", "a", "1");
   REQUIRE(queue.Purge().ok());
   CHECK(SendId(queue, "x", "a", "1")->message_id != first->message_id);
@@ -106,7 +106,7 @@ TEST_CASE("a purge forgets all deduplication ids") {
 
 TEST_CASE("a send that failed is not remembered") {
   ManualClock clock;
-  auto queue = Make<Fifo>(clock, {.capacity = Capacity{.messages = 1}});
+  auto queue = Make<TextFifo>(clock, {.capacity = Capacity{.messages = 1}});
   const auto full = SendId(queue, "x", "a", "1");
   CHECK(ErrorIn(SendId(queue, "y", "a", "2")) == Error::kQueueFull);
   CHECK(SendId(queue, "x", "a", "1")->message_id == full->message_id);  // a duplicate needs no room
@@ -119,7 +119,7 @@ TEST_CASE("a send that failed is not remembered") {
 
 TEST_CASE("a deduplication id is 1 to 128 letters, digits and punctuation, and must be there") {
   ManualClock clock;
-  auto queue = Make<Fifo>(clock);
+  auto queue = Make<TextFifo>(clock);
   CHECK(ErrorIn(queue.Send("x", {.group = "a"})) == Error::kInvalidParameterValue);
   CHECK(ErrorIn(SendId(queue, "x", "a", "with space")) == Error::kInvalidParameterValue);
   CHECK(ErrorIn(SendId(queue, "x", "a", std::string(129, 'i').c_str())) == Error::kInvalidParameterValue);
@@ -128,7 +128,7 @@ TEST_CASE("a deduplication id is 1 to 128 letters, digits and punctuation, and m
 
 TEST_CASE("what a full queue refuses of a batch stays as it was, and leaves no trace of its id and group") {
   ManualClock clock;
-  auto queue = Make<Fifo>(clock, {.capacity = Capacity{.messages = 1}});
+  auto queue = Make<TextFifo>(clock, {.capacity = Capacity{.messages = 1}});
   const std::string long_group(100, 'g');
   std::vector<SendBatchEntry<std::string>> entries;
   entries.push_back({"one", "x", {.group = "a", .deduplication_id = "1"}});
@@ -152,7 +152,7 @@ TEST_CASE("what a full queue refuses of a batch stays as it was, and leaves no t
 
 TEST_CASE("a send that is over does not hide a later one from a wider scope") {
   ManualClock clock;
-  auto queue = Make<Fifo>(clock, {.deduplication_scope = DeduplicationScope::kMessageGroup});
+  auto queue = Make<TextFifo>(clock, {.deduplication_scope = DeduplicationScope::kMessageGroup});
   REQUIRE(SendId(queue, "x", "a", "1").ok());
   clock.Advance(Minutes(4));
   const auto later = SendId(queue, "x", "b", "1");
@@ -183,7 +183,7 @@ TEST_CASE("each character of an id counts, wherever it stands") {
 
 TEST_CASE("duplicates in a batch are accepted one by one") {
   ManualClock clock;
-  auto queue = Make<Fifo>(clock);
+  auto queue = Make<TextFifo>(clock);
   std::vector<SendBatchEntry<std::string>> entries;
   entries.push_back({"one", "x", {.group = "a", .deduplication_id = "1"}});
   entries.push_back({"two", "y", {.group = "a", .deduplication_id = "1"}});
@@ -199,7 +199,7 @@ TEST_CASE("duplicates in a batch are accepted one by one") {
 
 TEST_CASE("with content-based deduplication the id is the SHA-256 of the body, never of the attributes") {
   ManualClock clock;
-  auto queue = Make<Fifo>(clock, {.content_based_deduplication = true});
+  auto queue = Make<TextFifo>(clock, {.content_based_deduplication = true});
   const auto first = queue.Send("abc", {.attributes = {{"n", 1}}, .group = "a"});
   CHECK(queue.Send("abc", {.attributes = {{"n", 2}}, .group = "b"})->message_id == first->message_id);
   CHECK(queue.Send("abd", {.group = "a"})->message_id != first->message_id);
@@ -209,7 +209,7 @@ TEST_CASE("with content-based deduplication the id is the SHA-256 of the body, n
 
 TEST_CASE("an explicit deduplication id wins over the content") {
   ManualClock clock;
-  auto queue = Make<Fifo>(clock, {.content_based_deduplication = true});
+  auto queue = Make<TextFifo>(clock, {.content_based_deduplication = true});
   const auto first = SendId(queue, "abc", "a", "1");
   CHECK(SendId(queue, "abc", "a", "2")->message_id != first->message_id);
   CHECK(queue.Send("abc", {.group = "a"})->message_id != first->message_id);
@@ -218,7 +218,7 @@ TEST_CASE("an explicit deduplication id wins over the content") {
 
 TEST_CASE("content-based deduplication can be switched while the queue lives") {
   ManualClock clock;
-  auto queue = Make<Fifo>(clock);
+  auto queue = Make<TextFifo>(clock);
   CHECK_FALSE(queue.Send("abc", {.group = "a"}).ok());
   REQUIRE(queue.SetAttributes({.content_based_deduplication = true}).ok());
   CHECK(queue.Send("abc", {.group = "a"}).ok());
@@ -279,7 +279,7 @@ TEST_CASE("parts of a content do not run into each other") {
 
 TEST_CASE("the same attempt returns the same messages and receipts, with visibility restarted") {
   ManualClock clock;
-  auto queue = Make<Fifo>(clock);
+  auto queue = Make<TextFifo>(clock);
   for (const char* id : {"1", "2", "3"}) REQUIRE(SendId(queue, id, "a", id).ok());
   const ReceiveOptions attempt = {.max_messages = 2, .attempt_id = "attempt"};
   const auto first = queue.Receive(attempt);
@@ -301,7 +301,7 @@ TEST_CASE("the same attempt returns the same messages and receipts, with visibil
 
 TEST_CASE("both deliveries of a repeated attempt can end, in any order") {
   ManualClock clock;
-  auto queue = Make<Fifo>(clock);
+  auto queue = Make<TextFifo>(clock);
   REQUIRE(SendId(queue, "x", "a", "1").ok());
   auto first = queue.Receive({.attempt_id = "attempt"});
   auto again = queue.Receive({.attempt_id = "attempt"});
@@ -314,7 +314,7 @@ TEST_CASE("both deliveries of a repeated attempt can end, in any order") {
 
 TEST_CASE("an attempt of which one message has changed its state receives again") {
   ManualClock clock;
-  auto queue = Make<Fifo>(clock);
+  auto queue = Make<TextFifo>(clock);
   for (const char* id : {"1", "2"}) REQUIRE(SendId(queue, id, id, id).ok());
   const ReceiveOptions attempt = {.max_messages = 10, .attempt_id = "attempt"};
   auto first = queue.Receive(attempt);
@@ -345,7 +345,7 @@ TEST_CASE("an attempt of which one message has changed its state receives again"
 
 TEST_CASE("another attempt id, or the same after five minutes, is another attempt") {
   ManualClock clock;
-  auto queue = Make<Fifo>(clock, {.visibility_timeout = Hours(1)});
+  auto queue = Make<TextFifo>(clock, {.visibility_timeout = Hours(1)});
   for (const char* id : {"1", "2", "3"}) REQUIRE(SendId(queue, id, id, id).ok());
   CHECK(queue.Receive({.attempt_id = "one"})->front().body() == "1");
   CHECK(queue.Receive({.attempt_id = "two"})->front().body() == "2");

@@ -10,17 +10,18 @@
 #include "decouple/error.h"
 #include "decouple/json/platform_payloads.h"
 #include "decouple/topic.h"
+#include "testing.h"
 
 namespace {
 
 using decouple::Error;
-using decouple::ErrorOf;
 using decouple::Notification;
 using decouple::PlatformApplication;
 using decouple::PlatformEndpoint;
 using decouple::PlatformMessage;
 using decouple::PlatformPayloads;
 using decouple::Topic;
+using decouple::testing::ErrorIn;
 
 struct Sent {
   std::string token;
@@ -44,15 +45,6 @@ struct Platform {
         .value();
   }
 };
-
-template <typename Result>
-std::optional<Error> ErrorIn(const Result& result) {
-  if constexpr (std::is_same_v<Result, absl::Status>) {
-    return ErrorOf(result);
-  } else {
-    return ErrorOf(result.status());
-  }
-}
 
 }  // namespace
 

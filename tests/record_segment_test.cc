@@ -13,7 +13,7 @@ namespace {
 
 using internal::PageSpan;
 
-constexpr std::uint32_t kRecords = 320;  // five blocks of those whose sizes are kept added up
+constexpr std::uint32_t kSegmentRecords = 320;  // five blocks of those whose sizes are kept added up
 
 using Segment = internal::RecordSegment<int>;
 
@@ -26,15 +26,15 @@ std::uint32_t BytesOf(std::uint32_t at) { return at % 7 + 1; }
 // As a read counts, but record by record.
 Segment::Ready CountOneByOne(const std::vector<bool>& is_published, std::uint32_t at, std::uint32_t most) {
   Segment::Ready ready;
-  for (; at < kRecords && ready.records < most && is_published[at]; ++at, ++ready.records) ready.bytes += BytesOf(at);
+  for (; at < kSegmentRecords && ready.records < most && is_published[at]; ++at, ++ready.records) ready.bytes += BytesOf(at);
   return ready;
 }
 
 // A segment whose records come in that order; after each of them `check` is called.
 template <typename Check>
 void Publish(const std::vector<std::uint32_t>& order, Check check) {
-  const std::unique_ptr<Segment, Destroy> segment(Segment::Create(kRecords, PageSpan::Separate));
-  std::vector<bool> is_published(kRecords, false);
+  const std::unique_ptr<Segment, Destroy> segment(Segment::Create(kSegmentRecords, PageSpan::Separate));
+  std::vector<bool> is_published(kSegmentRecords, false);
   for (const std::uint32_t at : order) {
     segment->Write(at, "key", 0, static_cast<int>(at));
     segment->Publish(at, BytesOf(at));
@@ -44,7 +44,7 @@ void Publish(const std::vector<std::uint32_t>& order, Check check) {
 }
 
 void CheckFrom(const Segment& segment, const std::vector<bool>& is_published, std::uint32_t at) {
-  for (const std::uint32_t most : {1U, 54U, 63U, 64U, 65U, 128U, 200U, kRecords}) {
+  for (const std::uint32_t most : {1U, 54U, 63U, 64U, 65U, 128U, 200U, kSegmentRecords}) {
     const auto ready = segment.CountReady(at, most);
     const auto expected = CountOneByOne(is_published, at, most);
     INFO("from " << at << ", at most " << most);
@@ -54,8 +54,8 @@ void CheckFrom(const Segment& segment, const std::vector<bool>& is_published, st
 }
 
 std::vector<std::uint32_t> InOrder() {
-  std::vector<std::uint32_t> order(kRecords);
-  for (std::uint32_t at = 0; at < kRecords; ++at) order[at] = at;
+  std::vector<std::uint32_t> order(kSegmentRecords);
+  for (std::uint32_t at = 0; at < kSegmentRecords; ++at) order[at] = at;
   return order;
 }
 

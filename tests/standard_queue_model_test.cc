@@ -16,7 +16,7 @@ namespace decouple::testing {
 
 // The rules of a standard queue in the plainest way: a map of messages, and times compared with now. The model leaves
 // open in which order messages are received.
-class Model {
+class StandardQueueModel {
  public:
   enum class State { kGone, kReady, kInFlight, kDelayed };
 
@@ -112,9 +112,9 @@ class Model {
   std::map<int, Message> messages_;
 };
 
-class Comparison {
+class StandardQueueComparison {
  public:
-  explicit Comparison(std::uint64_t seed)
+  explicit StandardQueueComparison(std::uint64_t seed)
       : chance_(seed), held_(chance_), queue_(Make<StandardQueue<int>>(clock_, {.name = "model", .seed = seed | 1})) {}
 
   void Run(int operations) {
@@ -212,7 +212,7 @@ class Comparison {
     }
     for (auto& delivery : *received) {
       const int body = delivery.body();
-      Require(model_.StateOf(body, now) == Model::State::kReady, "only what is ready");
+      Require(model_.StateOf(body, now) == StandardQueueModel::State::kReady, "only what is ready");
       Require(delivery.receive_count() == model_.Receive(body, now, timeout), "receive count");
       Require(delivery.sent_at() == model_.at(body).sent_at, "sent at");
       Require(delivery.first_received_at() == model_.at(body).first_received_at, "first received at");
@@ -296,14 +296,14 @@ class Comparison {
   HeldReceives held_;
   Queue dead_ = Make<Queue>(clock_, {.retention = Hours(14 * 24)});
   Queue queue_;
-  Model model_;
+  StandardQueueModel model_;
   int next_body_ = 0;
   bool with_groups_ = false;
   absl::Time purged_at_ = absl::InfinitePast();
 };
 
 TEST_CASE("a standard queue does what a plain model of it does, in any sequence of operations") {
-  ForEachSeed(200, [](std::uint64_t seed) { Comparison(seed).Run(10'000); });
+  ForEachSeed(200, [](std::uint64_t seed) { StandardQueueComparison(seed).Run(10'000); });
 }
 
 }  // namespace decouple::testing

@@ -40,9 +40,9 @@ struct Known {
   absl::Time arrived_at;
 };
 
-class Model {
+class StreamModel {
  public:
-  explicit Model(std::uint64_t seed) : random_(seed) {
+  explicit StreamModel(std::uint64_t seed) : random_(seed) {
     Limits limits = Limits::Service();
     limits.min_stream_retention = absl::ZeroDuration();
     stream_.emplace(MakeStream<Numbered>(clock_, {.shards = 1 + Random(3), .retention = kRetention, .limits = limits}));
@@ -290,7 +290,7 @@ class Model {
 
 TEST_CASE("a stream and its groups do what the model says, whatever happens to shards and workers") {
   ForEachSeed(kSeeds, [](std::uint64_t seed) {
-    Model model(seed);
+    StreamModel model(seed);
     for (int i = 0; i < kSteps; ++i) model.Step();
     model.Finish();
   });

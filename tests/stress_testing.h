@@ -1,20 +1,18 @@
-// What the tests with many threads share: how many messages, and joining threads.
+// What the tests with many threads share.
 
 #ifndef DECOUPLE_TESTS_STRESS_TESTING_H_
 #define DECOUPLE_TESTS_STRESS_TESTING_H_
 
 #include <algorithm>
-#include <cstdlib>
 #include <thread>
 #include <vector>
 
+#include "scale.h"
+
 namespace decouple::testing {
 
-// As many as usual, or at most DECOUPLE_STRESS_MESSAGES, which tests/run sets for the sanitizers.
-inline int Messages(int usual) {
-  const char* const named = std::getenv("DECOUPLE_STRESS_MESSAGES");
-  return named == nullptr ? usual : std::min(usual, std::atoi(named));
-}
+// How many messages a test sends of those of its long form; never so few that its threads do not meet.
+inline int Messages(int all) { return std::min(all, std::max(Scaled(all), 5'000)); }
 
 inline void Join(std::vector<std::thread>& threads) {
   for (auto& thread : threads) thread.join();

@@ -75,9 +75,9 @@ struct Subscribed {
   std::shared_ptr<SubscriptionReference<int>> reference;
 };
 
-class Comparison {
+class TopicComparison {
  public:
-  explicit Comparison(std::uint64_t seed)
+  explicit TopicComparison(std::uint64_t seed)
       : random_(seed), topic_(MakeTopic<int>(clock_)), failed_(Make<StandardQueue<int>>(clock_)) {}
 
   void Run(int steps) {
@@ -275,5 +275,5 @@ class Comparison {
 }  // namespace
 
 TEST_CASE("a topic delivers what the model does") {
-  ForEachSeed(200, [](std::uint64_t seed) { Comparison(seed).Run(2'000); });
+  ForEachSeed(200, [](std::uint64_t seed) { TopicComparison(seed).Run(2'000); });
 }

@@ -27,8 +27,8 @@ namespace decouple::internal {
 class LeaseTimes {
  public:
   // In kDelayed and kInFlight: when the message becomes visible (again). Relaxed: the word orders it.
-  std::int64_t visible_at() { return std::atomic_ref(visible_at_).load(std::memory_order_relaxed); }
-  void set_visible_at(std::int64_t nanos) { std::atomic_ref(visible_at_).store(nanos, std::memory_order_relaxed); }
+  std::int64_t visible_at() { return __atomic_load_n(&visible_at_, __ATOMIC_RELAXED); }
+  void set_visible_at(std::int64_t nanos) { __atomic_store_n(&visible_at_, nanos, __ATOMIC_RELAXED); }
 
   std::int64_t first_received_at() const { return first_received_at_; }
   void set_first_received_at(std::int64_t nanos) { first_received_at_ = nanos; }

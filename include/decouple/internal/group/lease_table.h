@@ -114,7 +114,7 @@ class LeaseTable {
     {
       const MutexLock lock(mutex_);
       for (auto& [id, row] : rows_) {
-        if (row.owner == worker) row.owner = kNobody;
+        if (row.owner == worker) row.owner = kNoWorker;
       }
       workers_.erase(worker);
     }
@@ -187,7 +187,7 @@ class LeaseTable {
       const MutexLock lock(mutex_);
       const auto found = rows_.find(lease.shard);
       if (found == rows_.end() || found->second.owner != lease.worker || found->second.counter != lease.counter) return;
-      found->second.owner = kNobody;
+      found->second.owner = kNoWorker;
     }
     changed_.Notify(EventCount::kAll);
   }
@@ -290,7 +290,7 @@ class LeaseTable {
   }
 
  private:
-  static constexpr std::uint64_t kNobody = 0;
+  static constexpr std::uint64_t kNoWorker = 0;
 
   struct Worker {
     std::string name;
@@ -300,7 +300,7 @@ class LeaseTable {
   struct Row {
     std::vector<ShardId> parents;
     Checkpoint checkpoint;
-    std::uint64_t owner = kNobody;
+    std::uint64_t owner = kNoWorker;
     std::uint64_t counter = 0;  // how often the lease was taken
     std::int64_t expires_at = 0;
     bool is_saving = false;
@@ -314,7 +314,7 @@ class LeaseTable {
   };
 
   static bool IsEnded(const Row& row) { return std::holds_alternative<ShardEnd>(row.checkpoint); }
-  static bool IsOwned(const Row& row, std::int64_t now) { return row.owner != kNobody && now < row.expires_at; }
+  static bool IsOwned(const Row& row, std::int64_t now) { return row.owner != kNoWorker && now < row.expires_at; }
   static bool IsOwnedBy(const Row& row, std::uint64_t worker, std::int64_t now) {
     return row.owner == worker && IsOwned(row, now);
   }
@@ -347,7 +347,7 @@ class LeaseTable {
   }
 
   HeldLease Grant(ShardId id, Row& row, std::uint64_t worker, std::int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    DECOUPLE_ASSERT(worker != kNobody && workers_.contains(worker));
+    DECOUPLE_ASSERT(worker != kNoWorker && workers_.contains(worker));
     DECOUPLE_ASSERT(!row.is_saving && IsPending(row));
     row.owner = worker;
     row.expires_at = SaturatingAdd(now, duration_);
@@ -392,7 +392,7 @@ class LeaseTable {
   mutable Mutex mutex_;
   std::map<ShardId, Row> rows_ ABSL_GUARDED_BY(mutex_);
   std::map<std::uint64_t, Worker> workers_ ABSL_GUARDED_BY(mutex_);
-  std::uint64_t last_worker_ ABSL_GUARDED_BY(mutex_) = kNobody;
+  std::uint64_t last_worker_ ABSL_GUARDED_BY(mutex_) = kNoWorker;
   LeaseCounts counts_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -48,7 +48,7 @@ class RecordSegment {
   union Body {
     Body() {}
     ~Body() {}
-    T own;
+    T in_place;
     SharedBody* shared;
   };
 
@@ -76,7 +76,7 @@ class RecordSegment {
 
   void Write(std::uint32_t at, std::string_view key, std::int64_t arrival, T&& body) {
     DECOUPLE_ASSERT(!IsReady(at));
-    new (&bodies_[at].own) T(std::move(body));
+    new (&bodies_[at].in_place) T(std::move(body));
     keys_[at].Assign(key);
     heads_[at].arrival = arrival;
     heads_[at].is_shared = false;
@@ -119,7 +119,7 @@ class RecordSegment {
 
   // Counts the records that are ready from `at` on without a gap, up to `max_records`.
   Ready CountReady(std::uint32_t at, std::uint32_t max_records) const {
-    DECOUPLE_ASSERT(at < capacity_ && max_records > 0);
+    DECOUPLE_ASSERT(at < capacity_);
     const std::uint32_t end = at + std::min(max_records, capacity_ - at);
     Ready ready;
     std::uint32_t next = at;
@@ -144,7 +144,7 @@ class RecordSegment {
   bool has_shared() const { return has_shared_.load(std::memory_order_relaxed); }
   bool IsShared(std::uint32_t at) const { return heads_[at].is_shared; }
   const T& body(std::uint32_t at) const {
-    return IsShared(at) ? *static_cast<const T*>(bodies_[at].shared->body()) : bodies_[at].own;
+    return IsShared(at) ? *static_cast<const T*>(bodies_[at].shared->body()) : bodies_[at].in_place;
   }
   const SharedBody& shared(std::uint32_t at) const { return *bodies_[at].shared; }  // if IsShared()
   std::string_view key(std::uint32_t at) const { return keys_[at].text(); }
@@ -293,7 +293,7 @@ class RecordSegment {
       if (IsShared(at)) {
         bodies_[at].shared->RemoveReferences(1);
       } else {
-        bodies_[at].own.~T();
+        bodies_[at].in_place.~T();
       }
     }
   }

@@ -253,7 +253,7 @@ class StreamCore {
         }
       }
       if (reserved == Reserved::kYes) [[likely]] {
-        // Outside of the section: shard and segment stay until the record is published, as it holds them.
+        // Outside of the section: the record keeps shard and segment until it is published.
         const PutResult result{shard->id(), shard->NumberOf(record)};
         std::shared_ptr<Shard> to_trim;
         if (segment == nullptr) [[unlikely]] {

@@ -198,7 +198,6 @@ class PushSubscription final : public ShardWatcher, public std::enable_shared_fr
       self->Run();
       {
         const MutexLock lock(self->mutex_);
-        DECOUPLE_ASSERT(self->is_scheduled_);
         self->is_scheduled_ = false;
       }
       self->Schedule();  // for records that were put since the run has looked

@@ -1,4 +1,4 @@
-// What kind of event a line of a log tells of. Knows dpkg's log and both forms of syslog; all else is "other".
+// Says what kind of event a line of a log reports. Knows dpkg's log and both formats of syslog; all else is "other".
 
 #ifndef DECOUPLE_EXAMPLES_LOG_LINE_H_
 #define DECOUPLE_EXAMPLES_LOG_LINE_H_
@@ -22,7 +22,7 @@ inline std::vector<std::string_view> FirstWords(std::string_view line, std::size
   return words;
 }
 
-// Whether `word` has the form of `pattern`, in which 0 stands for a digit.
+// Whether `word` begins like `pattern`, in which 0 stands for any digit.
 inline bool StartsLike(std::string_view word, std::string_view pattern) {
   return word.size() >= pattern.size() &&
          std::equal(pattern.begin(), pattern.end(), word.begin(), [](char expected, char c) {
@@ -30,7 +30,7 @@ inline bool StartsLike(std::string_view word, std::string_view pattern) {
          });
 }
 
-// "sshd[812]:" is sshd.
+// The program's name: of "sshd[812]:" it is sshd.
 inline std::string ProgramOf(std::string_view word) { return std::string(word.substr(0, word.find_first_of("[:"))); }
 
 inline std::string KindOf(std::string_view line) {

@@ -1,15 +1,15 @@
-// Real logs through a queue into worker threads, and what they make of them through a topic into queues by kind, and
-// into a stream that is read again for a second report.
+// Real logs go through a queue to worker threads, the events that these find through a topic into queues by kind, and
+// into a stream that is read again later for a second report.
 //
 //   lines ─▶ queue ─▶ workers ─┬─▶ topic ─┬─ changes ─▶ reporter      (filter: install, upgrade, remove, …)
 //                              │          ├─ states ──▶ reporter      (filter: "status …")
 //                              │          └─ the rest ▶ reporter
-//                              └─▶ stream ─ ─ later ─ ▶ from which line to which was there something of a kind?
+//                              └─▶ stream ─ ─ later ─ ▶ the first and the last line of each kind
 //
-// Now and then a worker crashes: it ends without deleting what it holds, and another takes its place. What it held is
-// visible again after the visibility timeout and is processed by others, so nothing is lost. A line whose worker
-// crashed between publishing and deleting is published and put twice; as every line is known by its number, nothing
-// counts twice.
+// Now and then a worker crashes: it ends without deleting the messages that it has received, and another worker takes
+// its place. These messages are visible again after the visibility timeout and are processed by other workers, so
+// nothing is lost. A line whose worker crashed between publishing and deleting is published and put twice; as each line
+// has a number, nothing counts twice.
 
 #include <unistd.h>
 
@@ -49,7 +49,7 @@ struct Line {
 
 std::size_t DecoupleMessageSize(const Line& line) { return line.text.size(); }
 
-// What a line tells of.
+// What a line reports.
 struct Event {
   std::size_t line_number = 0;
   std::string kind;
@@ -65,10 +65,10 @@ constexpr int kWorkers = 4;
 constexpr int kCrashEvery = 400;  // messages, of one worker
 constexpr absl::Duration kVisibilityTimeout = absl::Milliseconds(250);
 
-// What all workers have done, by line number.
+// Which lines have been processed, by all reporters together.
 class Ledger {
  public:
-  // False: it was counted before.
+  // False: the line was counted before.
   bool Count(std::size_t number, const std::string& kind, absl::Duration latency) {
     const std::lock_guard lock(mutex_);
     if (number >= seen_.size()) seen_.resize(std::max(number + 1, seen_.size() * 2));
@@ -99,21 +99,21 @@ class Ledger {
   std::vector<absl::Duration> latencies_;
 };
 
-// An event in the stream, in which its kind is the partition key.
+// An event in the stream; its kind is the partition key.
 struct Parsed {
   std::size_t line_number = 0;
 };
 
 using History = decouple::Stream<Parsed>;
 
-// What the stream tells of one kind.
+// The events of one kind in the stream.
 struct Span {
   std::size_t count = 0;
   std::size_t first_line = 0;
   std::size_t last_line = 0;
 };
 
-// A report on all that has been put into a stream, by two workers that share its shards. Each line counts once.
+// A report on all records of a stream, made by two workers that share its shards. Each line counts once.
 class Replay {
  public:
   explicit Replay(const History& history) {
@@ -156,7 +156,7 @@ class Replay {
   std::size_t seen_again_ = 0;
 };
 
-// A queue of some kinds of events, and how many came.
+// A queue of some kinds of events, and how many it has received.
 struct Report {
   const char* name;
   Events events;
@@ -180,7 +180,7 @@ bool Work(Lines queue, decouple::Topic<Event> topic, History history, Tally& tal
       Event event{line.number, KindOf(line.text), delivery.sent_at()};
       if (!history.Put(event.kind, Parsed{line.number}).ok()) std::abort();
       if (!topic.Publish(std::move(event)).ok()) std::abort();
-      // Not on a second try, so that each message gets through.
+      // Never crashes on a second try, so that each message is processed in the end.
       if (++handled >= kCrashEvery && delivery.receive_count() == 1) {
         tally.crashes.fetch_add(1);
         return true;
@@ -190,7 +190,7 @@ bool Work(Lines queue, decouple::Topic<Event> topic, History history, Tally& tal
   }
 }
 
-// Runs a worker and, whenever it crashes, the next one.
+// Runs one worker after another: whenever one crashes, the next.
 void Supervise(Lines queue, decouple::Topic<Event> topic, History history, Tally& tally) {
   bool crashed = true;
   while (crashed) {
@@ -295,7 +295,7 @@ int main(int argc, char** argv) {
   Subscribe(topic, reports);
   Ledger ledger;
   Tally tally;
-  std::map<std::string, std::size_t> expected;  // counted on the way in, by one thread and without the queue
+  std::map<std::string, std::size_t> expected;  // counted as lines are read, by one thread and without the queue
   const absl::Time begin = absl::Now();
   std::vector<std::thread> supervisors;
   for (int i = 0; i < kWorkers; ++i) supervisors.emplace_back(Supervise, queue, topic, history, std::ref(tally));

@@ -1,12 +1,13 @@
-// A ledger of many customers, booked by workers that crash. The orders of one customer must be booked in their order,
+// Orders of many customers are booked by workers that crash. The orders of one customer must be booked in their order,
 // each exactly once:
 //
 // - A FIFO queue keeps the order: the customer is the message group.
-// - Senders that are not sure send again; the order's number is the deduplication id, so it is taken once.
-// - A worker that crashes before it has deleted what it booked leaves it to be received again. The ledger remembers the
-//   sequence number that it has booked last for each customer, and so knows what it has seen.
-// - An order that cannot be booked ends in a dead-letter queue after ten receives and holds nobody up. When its cause
-//   is mended (a currency was missing) a move task sends it back.
+// - A sender that is not sure whether a send succeeded sends again. The order's number is the deduplication id, so the
+//   queue takes it once.
+// - When a worker crashes between booking an order and deleting its message, the message is received again. The ledger
+//   keeps the sequence number that it has booked last for each customer, and so recognizes it.
+// - An order that cannot be booked goes to a dead-letter queue after ten receives and does not hold up the others. When
+//   its cause has been removed (a currency was missing), a move task sends it back.
 
 #include <algorithm>
 #include <array>
@@ -38,17 +39,17 @@ constexpr absl::Duration kVisibilityTimeout = absl::Milliseconds(200);
 
 struct Order {
   int customer = 0;
-  int number = 0;  // of this customer's, from 0
+  int number = 0;  // among this customer's orders, from 0
   std::int64_t cents = 0;
   std::string currency;
 };
 
 using Orders = decouple::FifoQueue<Order>;
 
-// The books, which outlive all workers.
+// The books. They outlive all workers.
 class Ledger {
  public:
-  // False: the currency is not known (yet). An order that was booked before is booked already.
+  // False: the currency is not known yet. An order that was booked before is not booked again.
   bool Book(const Order& order, decouple::SequenceNumber sequence_number) {
     const std::lock_guard lock(mutex_);
     if (!currencies_.contains(order.currency)) return false;
@@ -71,7 +72,7 @@ class Ledger {
   struct Account {
     decouple::SequenceNumber last_booked;
     std::int64_t cents = 0;
-    std::vector<int> booked;  // orders, as they came
+    std::vector<int> booked;  // the numbers of the orders, in the order of booking
   };
 
   const auto& accounts() const { return accounts_; }
@@ -92,14 +93,14 @@ bool Work(Orders queue, Ledger& ledger, std::uint64_t seed) {
   for (;;) {
     auto received = queue.Receive({.max_messages = 10, .wait = absl::Seconds(1)});
     if (!received.ok()) return false;
-    std::set<std::string> held_up;  // customers of whom an order could not be booked: what follows must wait
+    std::set<std::string> held_up;  // customers with an order that could not be booked: their next ones must wait
     for (auto& delivery : *received) {
       const std::string customer(delivery.group());
       if (held_up.contains(customer)) continue;
       const bool crashes_before = random() % 2'000 == 0;
       const bool crashes_after = random() % 2'000 == 0;
       if (!crashes_before && ledger.Book(delivery.body(), *delivery.sequence_number())) {
-        // Too late when this took longer than the visibility timeout: then others have it, and find it booked.
+        // Fails after the visibility timeout: then another worker receives the order again, and finds it booked.
         if (!crashes_after) delivery.Delete().IgnoreError();
       } else {
         held_up.insert(customer);
@@ -109,7 +110,7 @@ bool Work(Orders queue, Ledger& ledger, std::uint64_t seed) {
         return true;
       }
     }
-    // What is held up is given back at once, the last first: so nobody gets one without those before it.
+    // Releases what is held up at once, the last one first, so that no worker receives one before those in front of it.
     for (std::size_t i = received->size(); i > 0; --i) {
       auto& delivery = (*received)[i - 1];
       if (held_up.contains(std::string(delivery.group()))) delivery.Release().IgnoreError();
@@ -117,7 +118,7 @@ bool Work(Orders queue, Ledger& ledger, std::uint64_t seed) {
   }
 }
 
-// Runs a worker and, whenever it crashes, the next one.
+// Runs one worker after another: whenever one crashes, the next.
 void Supervise(Orders queue, Ledger& ledger, std::uint64_t seed) {
   bool crashed = true;
   for (; crashed; ++seed) {
@@ -126,7 +127,7 @@ void Supervise(Orders queue, Ledger& ledger, std::uint64_t seed) {
   }
 }
 
-// Each of the customer's orders at least once, and now and then twice.
+// Sends each of the customer's orders at least once, and some of them twice.
 void Place(Orders queue, int customer, std::int64_t& expected_cents) {
   std::mt19937_64 random(static_cast<std::uint64_t>(customer));
   for (int number = 0; number < kOrders; ++number) {
@@ -175,7 +176,7 @@ int main() {
   }
   for (std::thread& sender : senders) sender.join();
 
-  // Until only the dead letters are left; then the reason why they could not be booked is mended, and they go back.
+  // Waits until only the dead letters are left, then introduces the currency that they lack, and moves them back.
   while (orders.Counts().total() > 0) absl::SleepFor(absl::Milliseconds(10));
   const auto dead_letters = failed.Counts().ready;
   ledger.Introduce("NOK");

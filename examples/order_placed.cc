@@ -1,12 +1,12 @@
-// An order is placed, and all who have to know get to know it, without the shop knowing them:
+// A shop publishes each order that is placed, and every department that needs it gets it, unknown to the shop:
 //
-//   shop ─▶ topic ─┬─ shipping   a queue, worked off by a thread: every order
-//                  ├─ e-mail     a function: every order; some addresses are no addresses, and the mail server is
-//                  │             sometimes busy
-//                  └─ fraud      a queue for expensive orders alone, subscribed when the shop is running already
+//   shop ─▶ topic ─┬─ shipping   a queue that a thread drains: every order
+//                  ├─ e-mail     a function: every order; some addresses are invalid, and the mail server is sometimes
+//                  │             busy
+//                  └─ fraud      a queue with a filter for expensive orders, subscribed while the shop is running
 //
-// What e-mail can never send goes to its dead-letter queue, and neither shipping nor fraud notices; what it cannot send
-// just now is tried again. In the end every order is accounted for.
+// An order whose e-mail can never be sent goes to e-mail's dead-letter queue, without an effect on shipping and fraud;
+// one that cannot be sent at present is tried again. In the end every order is accounted for.
 
 #include <atomic>
 #include <cstddef>
@@ -50,7 +50,7 @@ Order OrderOf(int number) {
   return {number, number * 37 % 1'000, number % 97 == 0 ? customer : customer + "@example.com"};
 }
 
-// Takes every order once, and is busy now and then.
+// Sends one e-mail an order; it is busy at the first attempt of some.
 class MailServer {
  public:
   absl::Status Send(const Order& order, int attempt) {
@@ -62,10 +62,10 @@ class MailServer {
   std::size_t mailed() const { return mailed_.size(); }
 
  private:
-  std::set<int> mailed_;  // unguarded: a function is called by one thread at a time
+  std::set<int> mailed_;  // needs no mutex: a subscription's function is called by one thread at a time
 };
 
-// The numbers of all orders in the queue; ends when it is closed and drained.
+// Receives until the queue is closed and drained, and returns the numbers of the orders.
 std::set<int> Drain(Orders queue) {
   std::set<int> numbers;
   for (;;) {
@@ -111,7 +111,7 @@ int main() {
     if (order.email.find('@') == std::string::npos) ++without_address;
     if (!placed.Publish(std::move(order), {.subject = "order placed"}).ok()) std::abort();
   }
-  placed.Close();  // what waits is still delivered
+  placed.Close();  // deliveries that are waiting for a retry are still made
   shipping.Close();
   fraud.Close();
   mailer.join();

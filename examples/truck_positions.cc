@@ -1,13 +1,13 @@
-// A hundred trucks report where they are, and two applications read it:
+// A hundred trucks report their positions, and two applications read them:
 //
 //   trucks ─▶ stream ─┬─ dispatch   three workers, one of which crashes: where is each truck now?
 //             5 shards│
-//             and more└─ mileage    in the evening, the whole day again: how far did each truck drive?
+//             and more└─ mileage    in the evening, the whole day once more: how far did each truck drive?
 //
-// The truck is the partition key, so its positions stay in order, also while the busiest shards are split and others
-// merged in the middle of the day. The one who takes a crashed worker's shards over goes on from the last checkpoint:
-// what the other saw since comes again, and dispatch knows it by the position's number. The second application has
-// checkpoints of its own and begins with the day's first record.
+// The truck is the partition key, so its positions stay in order, also while some shards are split and others merged in
+// the middle of the day. The worker that takes over a crashed worker's shards goes on from the last checkpoint: the
+// positions after it come again, and dispatch recognizes them by their number. The second application has checkpoints
+// of its own and begins with the day's first record.
 
 #include <algorithm>
 #include <array>
@@ -31,14 +31,14 @@
 namespace {
 
 constexpr int kTrucks = 100;
-constexpr int kPositions = 1'440;  // of each truck: a day's minutes
-constexpr int kDepots = 4;         // which report for their trucks, a thread each
+constexpr int kPositions = 1'440;  // of each truck: one a minute, a day long
+constexpr int kDepots = 4;         // each is a thread that reports for its trucks
 constexpr int kWorkers = 3;
 
 // In metres from the city.
 struct Position {
   int truck = 0;
-  int number = 0;  // of this truck's, from 0
+  int number = 0;  // among this truck's positions, from 0
   std::int64_t east = 0;
   std::int64_t north = 0;
 };
@@ -50,20 +50,20 @@ double Metres(const Position& from, const Position& to) {
   return std::hypot(static_cast<double>(to.east - from.east), static_cast<double>(to.north - from.north));
 }
 
-// Drives for a minute.
+// Moves a truck by a minute's drive.
 void Drive(Position& truck, std::mt19937& random) {
   ++truck.number;
   truck.east += static_cast<int>(random() % 2'001) - 1'000;
   truck.north += static_cast<int>(random() % 2'001) - 1'000;
 }
 
-// What the trucks themselves know in the end.
+// Where the trucks really are in the end, and how far they drove.
 struct Truth {
   std::array<Position, kTrucks> last;
   std::array<double, kTrucks> odometer{};
 };
 
-// Reports for every kDepots-th truck.
+// Drives every kDepots-th truck for a day, and reports its positions.
 void Report(Positions stream, int depot, Truth& truth) {
   for (int truck = depot; truck < kTrucks; truck += kDepots) truth.last[static_cast<std::size_t>(truck)].truck = truck;
   std::mt19937 random(static_cast<std::uint32_t>(depot));
@@ -81,7 +81,7 @@ void Report(Positions stream, int depot, Truth& truth) {
   }
 }
 
-// Where each truck is, by all workers together.
+// Where each truck is, as all workers together have read it.
 class Map {
  public:
   void See(const Position& position) {
@@ -96,7 +96,7 @@ class Map {
 
   int missed() const { return missed_; }
   int seen_again() const { return seen_again_; }
-  // How many trucks are where they say that they are, with all their positions seen in order.
+  // How many trucks are on the map where they really are, with all their positions seen in order.
   int Correct(const Truth& truth) const {
     int correct = 0;
     for (std::size_t truck = 0; truck < kTrucks; ++truck) {
@@ -115,14 +115,14 @@ class Map {
   int seen_again_ = 0;
 };
 
-// A worker until the stream is closed and read; it makes a checkpoint every now and then only. `crash_after`: so many
-// steps with something to do, then it is gone, and its shards are free.
+// Runs a worker until the stream is closed and read; it makes a checkpoint after every eighth batch. `crash_after`: it
+// ends without a shutdown after that many steps that processed records; 0: it does not crash.
 void Dispatch(Positions stream, decouple::ConsumerGroup<Position> group, int number, Map& map, int crash_after) {
   auto worker = group.AddWorker(absl::StrCat("dispatch-", number),
                                 [&, batches = 0](const Batch& batch, decouple::Checkpointer& checkpointer) mutable {
                                   for (const auto& record : batch) map.See(record.body());
                                   if (++batches % 8 == 0)
-                                    checkpointer.Checkpoint().IgnoreError();  // lost: others have it
+                                    checkpointer.Checkpoint().IgnoreError();  // fails if the lease is lost
                                 });
   while (crash_after > 0 && !stream.closed()) {
     if (worker.Step() > 0 && --crash_after == 0) return;
@@ -130,7 +130,7 @@ void Dispatch(Positions stream, decouple::ConsumerGroup<Position> group, int num
   worker.Run();
 }
 
-// Splits what is busiest and merges what is quietest, while all goes on. Returns how often it did.
+// Splits and merges shards while the others put and read. Returns how often it succeeded.
 int Reshard(Positions stream, const std::atomic<bool>& stopping) {
   int reshardings = 0;
   while (!stopping && reshardings < 12) {
@@ -148,8 +148,8 @@ int Reshard(Positions stream, const std::atomic<bool>& stopping) {
   return reshardings;
 }
 
-// The second application: each truck's way, by reading the whole day. Returns with how many trucks' odometers it
-// agrees.
+// The second application: adds up each truck's way by reading the whole day. Returns how many of the sums agree with
+// the odometers.
 int Mileage(const Positions& stream, const Truth& truth) {
   auto group = decouple::ConsumerGroup<Position>::Create(stream, {.name = "mileage", .start = decouple::TrimHorizon{}});
   std::array<Position, kTrucks> last{};

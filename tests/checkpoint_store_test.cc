@@ -18,7 +18,7 @@ TEST_CASE("a group goes on where one of its name left off in the store") {
   std::vector<int> bodies;
   for (int life = 1; life <= 3; ++life) {
     auto group = MakeGroup(stream, {.name = "g", .start = TrimHorizon{}, .checkpoints = store});
-    auto worker = group.AddWorker("w", NoteIn(bodies));
+    auto worker = group.AddWorker("w", RecordIn(bodies));
     worker.Step();
     if (life == 1) REQUIRE(stream.SplitShard(Number(0)).ok());
     Put(stream, "k", life + 1);
@@ -28,7 +28,7 @@ TEST_CASE("a group goes on where one of its name left off in the store") {
   CHECK(bodies == std::vector{1, 2, 3, 4});
 }
 
-TEST_CASE("a saved checkpoint that the stream has not given is refused") {
+TEST_CASE("a group does not begin with a saved checkpoint that is not of its stream") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   const auto store = std::make_shared<InMemoryCheckpointStore>();
@@ -40,7 +40,7 @@ TEST_CASE("a saved checkpoint that the stream has not given is refused") {
   CHECK(ConsumerGroup<int>::Create(stream, {.name = "g", .checkpoints = store}).ok());
 }
 
-TEST_CASE("a group that began at the latest record goes on from there in its next life, though it read nothing") {
+TEST_CASE("a group that began at the latest record and read nothing goes on from there when it is created again") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   Put(stream, "k", 1);
@@ -49,12 +49,12 @@ TEST_CASE("a group that began at the latest record goes on from there in its nex
   Put(stream, "k", 2);
   auto group = MakeGroup(stream, {.name = "g", .checkpoints = store});
   std::vector<int> bodies;
-  auto worker = group.AddWorker("w", NoteIn(bodies));
+  auto worker = group.AddWorker("w", RecordIn(bodies));
   worker.Step();
   CHECK(bodies == std::vector{2});
 }
 
-// Fails when it is told to.
+// Fails if `fails`, and for one shard.
 class FailingStore final : public CheckpointStore {
  public:
   absl::StatusOr<std::map<ShardId, Checkpoint>> Load(const std::string& group) override {
@@ -67,13 +67,13 @@ class FailingStore final : public CheckpointStore {
   absl::Status Forget(const std::string& group, ShardId shard) override { return store_.Forget(group, shard); }
 
   bool fails = false;
-  std::optional<ShardId> lost;  // whose checkpoints it cannot save
+  std::optional<ShardId> lost;  // this shard's checkpoints cannot be saved
 
  private:
   InMemoryCheckpointStore store_;
 };
 
-TEST_CASE("a group whose beginning cannot be saved is none, and the next of its name is new") {
+TEST_CASE("a group whose first checkpoints cannot be saved is not created, and the next of its name is new") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock, {.shards = 2});
   Put(stream, "k", 1, ToPart(1, 2));
@@ -84,12 +84,12 @@ TEST_CASE("a group whose beginning cannot be saved is none, and the next of its 
   auto group = MakeGroup(stream, {.name = "g", .checkpoints = store});  // at the latest record
   Put(stream, "k", 2, ToPart(1, 2));
   std::vector<int> bodies;
-  auto worker = group.AddWorker("w", NoteIn(bodies));
+  auto worker = group.AddWorker("w", RecordIn(bodies));
   worker.Step();
   CHECK(bodies == std::vector{2});
 }
 
-TEST_CASE("when the store fails, the checkpoint stays where it was, and the batch comes again") {
+TEST_CASE("when the store fails, the checkpoint stays and the batch comes again") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   Put(stream, "k", 1);
@@ -99,7 +99,7 @@ TEST_CASE("when the store fails, the checkpoint stays where it was, and the batc
   store->fails = false;
   auto group = MakeGroup(stream, {.name = "g", .start = TrimHorizon{}, .checkpoints = store});
   std::vector<int> bodies;
-  auto worker = group.AddWorker("w", NoteIn(bodies));
+  auto worker = group.AddWorker("w", RecordIn(bodies));
   store->fails = true;
   CHECK(worker.Step() == 0);
   CHECK(std::holds_alternative<TrimHorizon>(group.Leases()[0].checkpoint));

@@ -38,15 +38,15 @@ TEST_CASE("each group sees all records") {
   auto two = MakeGroup(stream, {.name = "two", .start = TrimHorizon{}});
   std::vector<int> of_one;
   std::vector<int> of_two;
-  auto first = one.AddWorker("w", NoteIn(of_one));
-  auto second = two.AddWorker("w", NoteIn(of_two));
+  auto first = one.AddWorker("w", RecordIn(of_one));
+  auto second = two.AddWorker("w", RecordIn(of_two));
   first.Step();
   second.Step();
   CHECK(of_one == std::vector{1});
   CHECK(of_two == std::vector{1});
 }
 
-TEST_CASE("a new group begins at the oldest record, at what is put from its creation on, or at a time") {
+TEST_CASE("a new group begins at the oldest record, at the next one put, or at a time") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock, {.shards = 2});
   Put(stream, "k", 1, ToPart(0, 2));
@@ -60,7 +60,7 @@ TEST_CASE("a new group begins at the oldest record, at what is put from its crea
   Put(stream, "k", 4, ToPart(1, 2));
   const auto read = [](ConsumerGroup<int>& group) {
     std::vector<int> bodies;
-    auto worker = group.AddWorker("w", NoteIn(bodies));
+    auto worker = group.AddWorker("w", RecordIn(bodies));
     worker.Step();
     return bodies;
   };
@@ -79,7 +79,7 @@ TEST_CASE("a group that begins at the latest record reads no closed shard, and a
   for (const Shard& shard : OpenShards(stream)) REQUIRE(stream.SplitShard(shard.id).ok());
   Put(stream, "k", 3);
   std::vector<int> bodies;
-  auto worker = group.AddWorker("w", NoteIn(bodies));
+  auto worker = group.AddWorker("w", RecordIn(bodies));
   for (int i = 0; i < 5; ++i) worker.Step();
   CHECK(bodies == std::vector{3});
 }
@@ -102,22 +102,22 @@ TEST_CASE("options out of their ranges are refused") {
   CHECK(error({.name = "g", .start = AtTimestamp{clock.Now() + kOneNanosecond}}) == Error::kInvalidArgument);
 }
 
-TEST_CASE("a worker that stops renewing loses its shards at the very instant that its leases expire") {
+TEST_CASE("a worker that stops renewing loses its shards at the instant at which its leases expire") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock, {.shards = 2});
   auto group = MakeGroup(stream);
   std::vector<int> of_first;
   std::vector<int> of_second;
-  auto first = group.AddWorker("first", NoteIn(of_first));
+  auto first = group.AddWorker("first", RecordIn(of_first));
   first.Step();
   CHECK(first.Shards().size() == 2);
-  auto second = group.AddWorker("second", NoteIn(of_second));
+  auto second = group.AddWorker("second", RecordIn(of_second));
   clock.Advance(kLease - kOneNanosecond);
   Put(stream, "k", 1, ToPart(0, 2));
   Put(stream, "k", 2, ToPart(1, 2));
   CHECK(group.Leases()[0].owner == "first");
   CHECK(group.Leases()[0].expires_at == clock.Now() + kOneNanosecond);
-  second.Step();  // takes one for balance, none for being free
+  second.Step();  // takes one for balance, as none is free
   CHECK(second.Shards().size() == 1);
   clock.Advance(kOneNanosecond);
   CHECK(group.Leases()[1].owner.empty());
@@ -127,13 +127,13 @@ TEST_CASE("a worker that stops renewing loses its shards at the very instant tha
   CHECK(of_second.size() == 2);
 }
 
-TEST_CASE("a worker that steps in time keeps its shards for ever") {
+TEST_CASE("a worker that steps in time keeps its shards") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   auto group = MakeGroup(stream);
   std::vector<int> bodies;
-  auto first = group.AddWorker("first", NoteIn(bodies));
-  auto second = group.AddWorker("second", NoteIn(bodies));
+  auto first = group.AddWorker("first", RecordIn(bodies));
+  auto second = group.AddWorker("second", RecordIn(bodies));
   for (int i = 0; i < 100; ++i) {
     first.Step();
     CHECK(first.Shards().size() == 1);
@@ -144,36 +144,36 @@ TEST_CASE("a worker that steps in time keeps its shards for ever") {
   CHECK(group.Statistics().taken_leases == 1);
 }
 
-TEST_CASE("a worker that comes back too late is told that its lease is lost") {
+TEST_CASE("a worker that comes back too late is notified that its lease is lost") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   auto group = MakeGroup(stream);
-  Notes of_first;
-  Notes of_second;
-  auto first = group.AddWorker("first", NotingIn(of_first));
-  auto second = group.AddWorker("second", NotingIn(of_second));
+  CallLog of_first;
+  CallLog of_second;
+  auto first = group.AddWorker("first", RecordingIn(of_first));
+  auto second = group.AddWorker("second", RecordingIn(of_second));
   first.Step();
   clock.Advance(kLease);
   second.Step();
   first.Step();
-  CHECK(of_first.told == std::vector<std::string>{"initialize 0", "lost 0"});
-  CHECK(of_second.told == std::vector<std::string>{"initialize 0"});
+  CHECK(of_first.entries == std::vector<std::string>{"initialize 0", "lost 0"});
+  CHECK(of_second.entries == std::vector<std::string>{"initialize 0"});
   CHECK(group.Statistics().lost_leases == 1);
 }
 
-TEST_CASE("a lone worker that comes back too late has lost its lease, and takes it anew") {
+TEST_CASE("a worker that comes back too late loses its lease and takes it again if no other has") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   auto group = MakeGroup(stream);
-  Notes notes;
-  auto worker = group.AddWorker("w", NotingIn(notes));
+  CallLog calls;
+  auto worker = group.AddWorker("w", RecordingIn(calls));
   worker.Step();
   clock.Advance(kLease);
   worker.Step();
-  CHECK(notes.told == std::vector<std::string>{"initialize 0", "lost 0", "initialize 0"});
+  CHECK(calls.entries == std::vector<std::string>{"initialize 0", "lost 0", "initialize 0"});
 }
 
-TEST_CASE("workers share the shards: who has less than its share takes one at a time of who has most") {
+TEST_CASE("a worker with less than its share of the shards takes one at a time from the worker with most") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock, {.shards = 7});
   auto group = MakeGroup(stream);
@@ -185,7 +185,7 @@ TEST_CASE("workers share the shards: who has less than its share takes one at a 
     return all;
   };
   for (int n = 1; n <= 3; ++n) {
-    workers.push_back(group.AddWorker("w" + std::to_string(n), NoteIn(bodies)));
+    workers.push_back(group.AddWorker("w" + std::to_string(n), RecordIn(bodies)));
     const auto before = workers.back().Shards().size();
     workers.back().Step();
     CHECK(workers.back().Shards().size() == before + (n == 1 ? 7u : 1u));
@@ -196,7 +196,7 @@ TEST_CASE("workers share the shards: who has less than its share takes one at a 
   CHECK(sizes() == std::multiset<std::size_t>{2, 2, 3});
   const auto taken = group.Statistics().taken_leases;
   for (auto& worker : workers) worker.Step();
-  CHECK(group.Statistics().taken_leases == taken);  // and now they leave each other alone
+  CHECK(group.Statistics().taken_leases == taken);  // the shares are even, so no lease is taken
   workers.pop_back();                               // its leases are free at once
   for (int i = 0; i < 3; ++i) {
     for (auto& worker : workers) worker.Step();
@@ -211,13 +211,13 @@ TEST_CASE("a shard is not taken for balance while a batch of it is being process
   Put(stream, "k", 2, ToPart(1, 2));
   auto group = MakeGroupOfAll(stream);
   std::vector<int> bodies;
-  auto second = group.AddWorker("second", NoteIn(bodies));
+  auto second = group.AddWorker("second", RecordIn(bodies));
   auto first = group.AddWorker("first", [&](const RecordBatch<int>& batch) {
     if (batch.front().body() == 1) {
       second.Step();
       CHECK(second.Shards() == std::vector{Number(1)});
     }
-    NoteIn(bodies)(batch);
+    RecordIn(bodies)(batch);
   });
   first.Step();
   CHECK(bodies == std::vector{2, 1});
@@ -235,22 +235,22 @@ TEST_CASE("a child is read only after its parents have been read to their end") 
   Put(stream, "k", 4, ToPart(0, 2));
   Put(stream, "k", 5, ToPart(1, 2));
   auto group = MakeGroupOfAll(stream);
-  Notes notes;
-  auto worker = group.AddWorker("w", NotingIn(notes));
+  CallLog calls;
+  auto worker = group.AddWorker("w", RecordingIn(calls));
   worker.Step();
-  CHECK(notes.told ==
+  CHECK(calls.entries ==
         std::vector<std::string>{"initialize 0", "initialize 1", "record 1", "ended 0", "record 2", "ended 1"});
-  notes.told.clear();
+  calls.entries.clear();
   worker.Step();
-  CHECK(notes.told == std::vector<std::string>{"initialize 2", "record 3", "ended 2"});
-  notes.told.clear();
+  CHECK(calls.entries == std::vector<std::string>{"initialize 2", "record 3", "ended 2"});
+  calls.entries.clear();
   worker.Step();
-  CHECK(notes.told == std::vector<std::string>{"initialize 3", "initialize 4", "record 4", "record 5"});
+  CHECK(calls.entries == std::vector<std::string>{"initialize 3", "initialize 4", "record 4", "record 5"});
   CHECK(group.Leases().size() == 5);
   CHECK(std::holds_alternative<ShardEnd>(group.Leases()[2].checkpoint));
 }
 
-TEST_CASE("shards whose records have all gone unread are passed over") {
+TEST_CASE("shards whose records were all trimmed unread are skipped") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   Put(stream, "k", 1);
@@ -260,17 +260,17 @@ TEST_CASE("shards whose records have all gone unread are passed over") {
   CHECK(stream.Shards().size() == 2);
   Put(stream, "k", 2);
   std::vector<int> bodies;
-  auto worker = group.AddWorker("w", NoteIn(bodies));
+  auto worker = group.AddWorker("w", RecordIn(bodies));
   for (int i = 0; i < 3; ++i) worker.Step();
   CHECK(bodies == std::vector{2});
 }
 
-TEST_CASE("in a provisioned stream workers read at the pace that shards give") {
+TEST_CASE("in a provisioned stream workers read at the rate that its shards allow") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock, {.capacity_mode = CapacityMode::kProvisioned});
   auto group = MakeGroup(stream);
   std::vector<int> bodies;
-  auto worker = group.AddWorker("w", NoteIn(bodies));
+  auto worker = group.AddWorker("w", RecordIn(bodies));
   for (int i = 0; i < 20; ++i) {
     Put(stream, "k", i);
     worker.Step();
@@ -287,7 +287,7 @@ TEST_CASE("Run() sleeps until there is something to do, and returns when the str
   auto group = MakeGroup(stream);
   std::vector<int> bodies;
   std::thread thread([&] {
-    auto worker = group.AddWorker("w", NoteIn(bodies));
+    auto worker = group.AddWorker("w", RecordIn(bodies));
     worker.Run();
   });
   clock.AwaitSleepers(1);
@@ -310,7 +310,7 @@ TEST_CASE("Run() returns when the worker is shut down") {
   auto stream = MakeStream<int>(clock);
   auto group = MakeGroup(stream);
   std::vector<int> bodies;
-  auto worker = group.AddWorker("w", NoteIn(bodies));
+  auto worker = group.AddWorker("w", RecordIn(bodies));
   std::thread thread([&] { worker.Run(); });
   clock.AwaitSleepers(1);
   worker.RequestShutdown();
@@ -319,7 +319,7 @@ TEST_CASE("Run() returns when the worker is shut down") {
   CHECK(group.Leases()[0].owner.empty());
 }
 
-TEST_CASE("workers and leases tell how far they are") {
+TEST_CASE("workers and leases say how far the group has read") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   auto group = MakeGroup(stream, {.name = "g", .start = TrimHorizon{}, .max_records = 1});
@@ -327,7 +327,7 @@ TEST_CASE("workers and leases tell how far they are") {
   Put(stream, "k", 2);
   clock.Advance(Seconds(3));
   std::vector<int> bodies;
-  auto worker = group.AddWorker("w", NoteIn(bodies));
+  auto worker = group.AddWorker("w", RecordIn(bodies));
   worker.Step();
   CHECK(worker.millis_behind_latest() == 3'000);
   worker.Step();

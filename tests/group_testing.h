@@ -1,4 +1,4 @@
-// What tests of consumer groups share.
+// Helpers that the tests of consumer groups share.
 
 #ifndef DECOUPLE_TESTS_GROUP_TESTING_H_
 #define DECOUPLE_TESTS_GROUP_TESTING_H_
@@ -12,7 +12,7 @@
 
 namespace decouple::testing {
 
-inline constexpr absl::Duration kLease = Seconds(10);  // by default
+inline constexpr absl::Duration kLease = Seconds(10);  // the default
 
 template <typename T>
 ConsumerGroup<T> MakeGroup(const Stream<T>& stream, ConsumerGroupOptions options = {}) {
@@ -23,60 +23,60 @@ ConsumerGroup<T> MakeGroup(const Stream<T>& stream, ConsumerGroupOptions options
   return *std::move(group);
 }
 
-// From the oldest record on.
+// A group that begins at the oldest record.
 template <typename T>
 ConsumerGroup<T> MakeGroupOfAll(const Stream<T>& stream) {
   return MakeGroup(stream, {.name = "group", .start = TrimHorizon{}});
 }
 
-// A processor that notes what it is given, and makes a checkpoint after each batch.
-inline auto NoteIn(std::vector<int>& bodies) {
+// A processor that records the bodies that it is given; there is a checkpoint after each batch.
+inline auto RecordIn(std::vector<int>& bodies) {
   return [&bodies](const RecordBatch<int>& batch) {
     for (const auto& record : batch) bodies.push_back(record.body());
   };
 }
 
-// The same without checkpoints.
-inline auto NoteOnly(std::vector<int>& bodies) {
+// Same, but without checkpoints.
+inline auto RecordOnly(std::vector<int>& bodies) {
   return [&bodies](const RecordBatch<int>& batch, Checkpointer&) {
     for (const auto& record : batch) bodies.push_back(record.body());
   };
 }
 
-// Notes what a worker tells it.
-struct Notes {
-  std::vector<std::string> told = {};
-  bool ends = true;  // makes its checkpoint at the shard's end
+// The calls of a worker, recorded by RecordingProcessor.
+struct CallLog {
+  std::vector<std::string> entries = {};
+  bool ends = true;  // ShardEnded() makes the checkpoint
 };
 
-class Noting {
+class RecordingProcessor {
  public:
-  Noting(Notes& notes, ShardId shard) : notes_(notes), shard_(std::to_string(shard.number())) {}
+  RecordingProcessor(CallLog& calls, ShardId shard) : calls_(calls), shard_(std::to_string(shard.number())) {}
 
-  void Initialize(ShardId shard) { notes_.told.push_back("initialize " + std::to_string(shard.number())); }
+  void Initialize(ShardId shard) { calls_.entries.push_back("initialize " + std::to_string(shard.number())); }
   void ProcessRecords(const RecordBatch<int>& batch) {
-    for (const auto& record : batch) notes_.told.push_back("record " + std::to_string(record.body()));
+    for (const auto& record : batch) calls_.entries.push_back("record " + std::to_string(record.body()));
   }
-  void LeaseLost() { notes_.told.push_back("lost " + shard_); }
+  void LeaseLost() { calls_.entries.push_back("lost " + shard_); }
   void ShardEnded(Checkpointer& checkpointer) {
-    notes_.told.push_back("ended " + shard_);
-    if (notes_.ends) CHECK(checkpointer.Checkpoint().ok());
+    calls_.entries.push_back("ended " + shard_);
+    if (calls_.ends) CHECK(checkpointer.Checkpoint().ok());
   }
   void ShutdownRequested(Checkpointer& checkpointer) {
-    notes_.told.push_back("shutdown " + shard_);
+    calls_.entries.push_back("shutdown " + shard_);
     CHECK(checkpointer.Checkpoint().ok());
   }
 
  private:
-  Notes& notes_;
+  CallLog& calls_;
   std::string shard_;
 };
 
-inline auto NotingIn(Notes& notes) {
-  return [&notes](ShardId shard) { return Noting(notes, shard); };
+inline auto RecordingIn(CallLog& calls) {
+  return [&calls](ShardId shard) { return RecordingProcessor(calls, shard); };
 }
 
-// Puts a body into the shard with this explicit part of the hash keys, of so many.
+// Options of a put into part `part` of `parts` equal parts of the hash keys.
 inline PutOptions ToPart(std::size_t part, std::size_t parts) {
   return {.explicit_hash_key = kLargestHashKey / parts * part + 1};
 }

@@ -10,7 +10,7 @@ namespace {
 
 std::string Md5(const char* text) { return ToString(HashKeyOf(text)); }
 
-TEST_CASE("a partition key's hash key is the number that its MD5 is: the test suite of RFC 1321") {
+TEST_CASE("a partition key's hash key is its MD5 as a number: the test suite of RFC 1321") {
   // Hexadecimal d41d8cd98f00b204e9800998ecf8427e, 0cc175b9c0f1b6a831c399e269772661, …
   CHECK(Md5("") == "281949768489412648962353822266799178366");
   CHECK(Md5("a") == "16955237001963240173058271559858726497");
@@ -19,7 +19,7 @@ TEST_CASE("a partition key's hash key is the number that its MD5 is: the test su
   CHECK(Md5("abcdefghijklmnopqrstuvwxyz") == "260512214639088308678894329322017382715");
 }
 
-TEST_CASE("a key has the same hash each time, however many others come in between") {
+TEST_CASE("a key has the same hash each time, however many others are hashed in between") {
   const HashKey first = HashKeyOf("truck-7");
   for (int i = 0; i < 20'000; ++i) HashKeyOf("other-" + std::to_string(i));
   CHECK(HashKeyOf("truck-7") == first);
@@ -27,7 +27,7 @@ TEST_CASE("a key has the same hash each time, however many others come in betwee
   CHECK(ToString(first) == "205855158292037520142507080498638470199");
 }
 
-TEST_CASE("what a thread remembers of its keys is never another key's") {
+TEST_CASE("a thread's cache of hashes never returns another key's") {
   for (int round = 0; round < 2; ++round) {
     for (int i = 10'000; i < 30'000; ++i) {
       const std::string key = "key-" + std::to_string(i);
@@ -38,7 +38,7 @@ TEST_CASE("what a thread remembers of its keys is never another key's") {
 
 TEST_CASE("a key goes to the shard to which the service sends it") {
   ManualClock clock;
-  // Where the MD5 lies among 2, 3, 4 and 5 equal ranges.
+  // In which of 2, 3, 4 and 5 equal ranges the MD5 is.
   const std::map<std::string, std::vector<std::uint64_t>> expected = {
       {"a", {0, 0, 0, 0}},       {"abc", {1, 1, 2, 2}},    {"message digest", {1, 2, 3, 4}},
       {"truck-7", {1, 1, 2, 3}}, {"user-1", {1, 2, 3, 4}}, {"abcdefghijklmnopqrstuvwxyz", {1, 2, 3, 3}}};
@@ -63,7 +63,7 @@ TEST_CASE("hash keys are read and written as decimal numbers of 128 bits") {
   }
 }
 
-TEST_CASE("the fast hash gives a key the same shard each time, and spreads keys over all shards") {
+TEST_CASE("by the fast hash a key has the same shard each time, and keys spread over all shards") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock, {.shards = 8, .partition_hash = PartitionHash::kFast});
   std::map<ShardId, int> of_shard;

@@ -10,7 +10,7 @@
 namespace decouple::testing {
 namespace {
 
-TEST_CASE("after a crash what came after the last checkpoint comes again") {
+TEST_CASE("after a crash the records behind the last checkpoint come again") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   for (int i = 1; i <= 6; ++i) Put(stream, "k", i);
@@ -24,12 +24,12 @@ TEST_CASE("after a crash what came after the last checkpoint comes again") {
   CHECK(of_first == std::vector{1, 2, 3, 4, 5, 6});
   clock.Advance(kLease);
   std::vector<int> of_second;
-  auto second = group.AddWorker("second", NoteIn(of_second));
+  auto second = group.AddWorker("second", RecordIn(of_second));
   for (int i = 0; i < 3; ++i) second.Step();
   CHECK(of_second == std::vector{4, 5, 6});
 }
 
-TEST_CASE("a checkpoint is refused without the lease, ahead of what was given, and behind the last one") {
+TEST_CASE("a checkpoint is refused without the lease, ahead of the given records, and before the last checkpoint") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   const SequenceNumber one = Put(stream, "k", 1).sequence_number;
@@ -51,35 +51,35 @@ TEST_CASE("a checkpoint is refused without the lease, ahead of what was given, a
   CHECK(kept->Checkpoint().ok());
   clock.Advance(kOneNanosecond);
   CHECK(ErrorIn(kept->Checkpoint()) == Error::kShutdown);
-  worker.Step();  // has the lease again, but as a new one
+  worker.Step();  // takes the lease again, with a new counter
   CHECK(worker.Shards().size() == 1);
 }
 
-TEST_CASE("a processor that makes no checkpoint at the shard's end is asked again, and the children wait") {
+TEST_CASE("without a checkpoint at the shard's end ShardEnded() is called again, and the children wait") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   auto group = MakeGroup(stream);
   REQUIRE(stream.SplitShard(Number(0)).ok());
-  Notes notes;
-  notes.ends = false;
-  auto worker = group.AddWorker("w", NotingIn(notes));
+  CallLog calls;
+  calls.ends = false;
+  auto worker = group.AddWorker("w", RecordingIn(calls));
   worker.Step();
   worker.Step();
-  CHECK(notes.told == std::vector<std::string>{"initialize 0", "ended 0"});
+  CHECK(calls.entries == std::vector<std::string>{"initialize 0", "ended 0"});
   CHECK(worker.NextStep() == clock.Now() + Seconds(1));
   clock.Advance(Seconds(1));
   worker.Step();
-  CHECK(notes.told.back() == "ended 0");
-  CHECK(notes.told.size() == 3);
-  notes.ends = true;
+  CHECK(calls.entries.back() == "ended 0");
+  CHECK(calls.entries.size() == 3);
+  calls.ends = true;
   clock.Advance(Seconds(1));
   worker.Step();
   worker.Step();
-  CHECK(notes.told.size() == 6);
+  CHECK(calls.entries.size() == 6);
   CHECK(worker.Shards() == std::vector{Number(1), Number(2)});
 }
 
-TEST_CASE("a batch that a processor fails or throws at comes again after a second") {
+TEST_CASE("a batch at which the processor fails or throws comes again after a second") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   Put(stream, "k", 1);
@@ -107,22 +107,22 @@ TEST_CASE("a batch that a processor fails or throws at comes again after a secon
   CHECK(worker.Step() == 0);
 }
 
-TEST_CASE("a worker that is shut down lets its processors make a last checkpoint, and its leases go") {
+TEST_CASE("a worker that is shut down lets its processors make a last checkpoint, then frees its leases") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   Put(stream, "k", 1);
   auto group = MakeGroupOfAll(stream);
-  Notes notes;
+  CallLog calls;
   std::vector<int> of_second;
-  auto first = group.AddWorker("first", NotingIn(notes));
-  auto second = group.AddWorker("second", NoteIn(of_second));
+  auto first = group.AddWorker("first", RecordingIn(calls));
+  auto second = group.AddWorker("second", RecordIn(of_second));
   first.Step();
   first.RequestShutdown();
   CHECK_FALSE(first.is_shutdown());
   CHECK(first.NextStep() <= clock.Now());
   first.Step();
   CHECK(first.is_shutdown());
-  CHECK(notes.told == std::vector<std::string>{"initialize 0", "record 1", "shutdown 0"});
+  CHECK(calls.entries == std::vector<std::string>{"initialize 0", "record 1", "shutdown 0"});
   Put(stream, "k", 2);
   second.Step();
   CHECK(of_second == std::vector{2});
@@ -131,22 +131,22 @@ TEST_CASE("a worker that is shut down lets its processors make a last checkpoint
   first.RenewLeases();  // does nothing
 }
 
-TEST_CASE("a worker that just goes frees its leases, and what has no checkpoint comes again") {
+TEST_CASE("a worker destroyed without shutdown frees its leases, and records without a checkpoint come again") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   Put(stream, "k", 1);
   auto group = MakeGroupOfAll(stream);
   std::vector<int> bodies;
   {
-    auto worker = group.AddWorker("first", NoteOnly(bodies));
+    auto worker = group.AddWorker("first", RecordOnly(bodies));
     worker.Step();
   }
-  auto worker = group.AddWorker("second", NoteOnly(bodies));
+  auto worker = group.AddWorker("second", RecordOnly(bodies));
   worker.Step();
   CHECK(bodies == std::vector{1, 1});
 }
 
-TEST_CASE("a processor that takes longer than its lease can renew it; else others have the rest") {
+TEST_CASE("a processor that takes longer than its lease must renew it, or other workers take its shards") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock, {.shards = 2});
   Put(stream, "k", 1, ToPart(0, 2));
@@ -171,7 +171,7 @@ TEST_CASE("a processor that takes longer than its lease can renew it; else other
   SECTION("not renewed") {
     renews = false;
     worker.Step();
-    CHECK(bodies == std::vector{1});  // the second shard is not its own any more
+    CHECK(bodies == std::vector{1});  // the second shard's lease is lost
     CHECK(worker.Shards() == std::vector{Number(0)});
     CHECK(group.Statistics().lost_leases == 1);
   }

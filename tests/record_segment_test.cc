@@ -13,7 +13,7 @@ namespace {
 
 using internal::PageSpan;
 
-constexpr std::uint32_t kSegmentRecords = 320;  // five blocks of those whose sizes are kept added up
+constexpr std::uint32_t kSegmentRecords = 320;  // five blocks, each with a sum of its sizes
 
 using Segment = internal::RecordSegment<int>;
 
@@ -23,14 +23,15 @@ struct Destroy {
 
 std::uint32_t BytesOf(std::uint32_t at) { return at % 7 + 1; }
 
-// As a read counts, but record by record.
+// Counts what CountReady() must return, record by record.
 Segment::Ready CountOneByOne(const std::vector<bool>& is_published, std::uint32_t at, std::uint32_t most) {
   Segment::Ready ready;
-  for (; at < kSegmentRecords && ready.records < most && is_published[at]; ++at, ++ready.records) ready.bytes += BytesOf(at);
+  for (; at < kSegmentRecords && ready.records < most && is_published[at]; ++at, ++ready.records)
+    ready.bytes += BytesOf(at);
   return ready;
 }
 
-// A segment whose records come in that order; after each of them `check` is called.
+// Publishes the records of a segment in `order`, and calls `check` after each.
 template <typename Check>
 void Publish(const std::vector<std::uint32_t>& order, Check check) {
   const std::unique_ptr<Segment, Destroy> segment(Segment::Create(kSegmentRecords, PageSpan::Separate));
@@ -59,16 +60,16 @@ std::vector<std::uint32_t> InOrder() {
   return order;
 }
 
-TEST_CASE("what is ready ends at the first record that is not") {
+TEST_CASE("records are counted as ready up to the first that is not") {
   Publish(InOrder(), [](const Segment& segment, const std::vector<bool>& is_published) {
     for (const std::uint32_t at : {0U, 10U, 32U, 63U, 64U, 127U, 128U, 300U, 319U})
       CheckFrom(segment, is_published, at);
   });
 }
 
-TEST_CASE("blocks whose sum nobody knows are counted record by record, those behind them by their sums") {
+TEST_CASE("a block without a sum is counted record by record, the blocks behind it by their sums") {
   std::vector<std::uint32_t> order = InOrder();
-  // The last of the second block comes before its first, which comes last of all: so nobody adds the block up.
+  // The second block's last record comes before its first, which comes last of all: so no thread adds up the block.
   std::rotate(order.begin() + 64, order.begin() + 65, order.end());
   Publish(order, [](const Segment& segment, const std::vector<bool>& is_published) {
     for (const std::uint32_t at : {0U, 32U, 63U, 64U, 65U, 96U, 128U}) CheckFrom(segment, is_published, at);

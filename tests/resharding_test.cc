@@ -7,7 +7,7 @@
 namespace decouple::testing {
 namespace {
 
-// That the open shards share all hash keys, without gap or overlap.
+// Checks that the open shards cover all hash keys without gaps and do not overlap.
 template <typename T>
 void CheckRanges(const Stream<T>& stream) {
   std::map<HashKey, HashKey> ranges;
@@ -22,7 +22,7 @@ void CheckRanges(const Stream<T>& stream) {
   CHECK(next == 0);  // 2^128
 }
 
-TEST_CASE("a split closes the parent and opens two children that go on where it ends") {
+TEST_CASE("a split closes the parent and opens two children whose numbers follow the parent's") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   const SequenceNumber last = Put(stream, "a", 1).sequence_number;
@@ -43,7 +43,7 @@ TEST_CASE("a split closes the parent and opens two children that go on where it 
   CheckRanges(stream);
 }
 
-TEST_CASE("a split is at a key inside the range: both children have two keys at least") {
+TEST_CASE("a split is at a key inside the range that leaves both children at least two keys") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   CHECK(ErrorIn(stream.SplitShard(Number(0), HashKey(0))) == Error::kInvalidArgument);
@@ -67,7 +67,7 @@ TEST_CASE("only an open shard can be split or merged") {
   CHECK(ErrorIn(stream.MergeShards(Number(1), Number(9))) == Error::kResourceNotFound);
 }
 
-TEST_CASE("a merge closes both parents and opens a child with numbers after those of both") {
+TEST_CASE("a merge closes both parents and opens a child whose numbers follow those of both") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock, {.shards = 2});
   const SequenceNumber low = Put(stream, "low", 1, {.explicit_hash_key = HashKey(0)}).sequence_number;
@@ -100,7 +100,7 @@ TEST_CASE("only shards with adjacent ranges are merged") {
   CHECK(stream.MergeShards(Number(1), Number(2)).ok());
 }
 
-TEST_CASE("uniform scaling gives shards of equal ranges, at most double and at least half as many") {
+TEST_CASE("uniform scaling makes shards of equal ranges, at most double and at least half as many") {
   ManualClock clock;
   for (std::size_t from = 1; from <= 6; ++from) {
     for (std::size_t to = 0; to <= 13; ++to) {
@@ -127,7 +127,7 @@ TEST_CASE("uniform scaling gives shards of equal ranges, at most double and at l
   }
 }
 
-TEST_CASE("scaling uneven shards gives even ones, and a shard with its range already stays open") {
+TEST_CASE("scaling makes uneven shards even, and a shard that has a new range already stays open") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock, {.shards = 2});
   REQUIRE(stream.SplitShard(Number(0), HashKey(12'345)).ok());

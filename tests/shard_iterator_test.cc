@@ -19,7 +19,7 @@ TEST_CASE("TRIM_HORIZON begins with the oldest record, LATEST with the next") {
   CHECK(Bodies(Read(latest)) == std::vector{2});
 }
 
-TEST_CASE("AT_SEQUENCE_NUMBER begins with that record, AFTER_SEQUENCE_NUMBER with the one behind it") {
+TEST_CASE("AT_SEQUENCE_NUMBER begins with that record, AFTER_SEQUENCE_NUMBER with the next one") {
   Stream<int> stream;
   Put(stream, "k", 1);
   const SequenceNumber second = Put(stream, "k", 2).sequence_number;
@@ -72,7 +72,7 @@ TEST_CASE("AT_TIMESTAMP begins with the first record that arrived then or later"
   CHECK(ErrorIn(ahead) == Error::kInvalidArgument);
 }
 
-TEST_CASE("records of one instant are all behind their timestamp") {
+TEST_CASE("AT_TIMESTAMP begins with the first of the records that arrived at one instant") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   Put(stream, "k", 1);
@@ -97,7 +97,7 @@ TEST_CASE("an iterator expires when it has not been used for five minutes") {
   CHECK(ErrorIn(iterator.Next()) == Error::kExpiredIterator);
 }
 
-TEST_CASE("a read gives 1 to 10 000 records") {
+TEST_CASE("a read returns 1 to 10 000 records") {
   Stream<int> stream;
   for (int i = 0; i < 10'001; ++i) Put(stream, "k", i);
   auto iterator = Iterate(stream, Number(0));
@@ -112,7 +112,7 @@ TEST_CASE("a read gives 1 to 10 000 records") {
   CHECK(Read(iterator).empty());
 }
 
-TEST_CASE("a read gives at most 10 MiB, but one record at least") {
+TEST_CASE("a read returns at most 10 MiB, but at least one record") {
   ManualClock clock;
   auto stream = MakeStream<std::string>(clock);
   for (int i = 0; i < 11; ++i) Put(stream, "k", std::string(1'048'575, 'x'));
@@ -130,7 +130,7 @@ TEST_CASE("a read gives at most 10 MiB, but one record at least") {
   CHECK(sizes == std::vector<std::size_t>{1, 1, 1, 2, 2, 2, 0});
 }
 
-TEST_CASE("a read tells how long the next record has waited") {
+TEST_CASE("a batch says how long the next record has been in the shard") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   Put(stream, "k", 1);
@@ -143,7 +143,7 @@ TEST_CASE("a read tells how long the next record has waited") {
   CHECK(Read(iterator, 1).millis_behind_latest() == 0);
 }
 
-TEST_CASE("a read at the tip waits for a record, and no longer than asked to") {
+TEST_CASE("a read at the tip waits for a record, at most as long as asked") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   auto iterator = Iterate(stream, Number(0), Latest{});

@@ -18,7 +18,7 @@ StreamConsumer<T> Register(const Stream<T>& stream, const std::string& name = "c
   return *std::move(consumer);
 }
 
-// A subscription that must succeed.
+// Subscribes, and requires that it succeeds.
 template <typename T, typename Target>
 ShardSubscription<T> Subscribe(StreamConsumer<T>& consumer, const IteratorPosition& position, Target target,
                                const SubscribeToShardOptions& options = {}, ShardId shard = Number(0)) {
@@ -28,7 +28,7 @@ ShardSubscription<T> Subscribe(StreamConsumer<T>& consumer, const IteratorPositi
   return *std::move(subscription);
 }
 
-// Takes what is pushed.
+// What was pushed to a function, and what the function returns.
 struct Taken {
   std::vector<int> bodies = {};
   bool ended = false;
@@ -44,7 +44,7 @@ struct Taken {
   }
 };
 
-// Runs what it is given at once.
+// Runs each task at once, in the thread that posts it.
 const Executor kAtOnce = [](const std::function<void()>& task) { task(); };
 
 TEST_CASE("a consumer's executor gets records as they are put, in order") {
@@ -60,7 +60,7 @@ TEST_CASE("a consumer's executor gets records as they are put, in order") {
   CHECK(taken.bodies == std::vector{1, 2, 3});
 }
 
-TEST_CASE("tasks that wait in the executor push all that has come until they run, once") {
+TEST_CASE("a task that waits in the executor pushes every record put until it runs, once") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   std::vector<std::function<void()>> tasks;
@@ -114,7 +114,7 @@ TEST_CASE("a subscription ends after five minutes; the next one continues from t
   CHECK(taken.bodies == std::vector{1, 2});
 }
 
-TEST_CASE("a shard has one subscription of a consumer: after 5 seconds it can be taken over") {
+TEST_CASE("a consumer has one subscription of a shard, which can be taken over after 5 seconds") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   auto consumer = Register(stream);
@@ -161,7 +161,7 @@ TEST_CASE("at the shard's end the last batch says so, and the subscription ends"
   CHECK_FALSE(subscription.active());
 }
 
-TEST_CASE("a batch that the function fails comes again after a second") {
+TEST_CASE("a batch that the function fails is pushed again after a second") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   auto consumer = Register(stream);
@@ -179,7 +179,7 @@ TEST_CASE("a batch that the function fails comes again after a second") {
   CHECK(taken.bodies == std::vector{1});
 }
 
-TEST_CASE("the end of a shard that the function fails comes again, too") {
+TEST_CASE("the end of a shard that the function fails is pushed again, too") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   auto consumer = Register(stream);
@@ -196,7 +196,7 @@ TEST_CASE("the end of a shard that the function fails comes again, too") {
   CHECK_FALSE(subscription.active());
 }
 
-TEST_CASE("each consumer has 2 MiB a second of each shard, beside those who read") {
+TEST_CASE("each consumer has 2 MiB a second of each shard, in addition to what readers get") {
   ManualClock clock;
   auto stream = MakeStream<std::string>(clock, {.capacity_mode = CapacityMode::kProvisioned});
   for (int i = 0; i < 5; ++i) {
@@ -240,7 +240,7 @@ TEST_CASE("a stream has up to 20 consumers, of different names") {
   }
 }
 
-TEST_CASE("a subscription begins where iterators can") {
+TEST_CASE("a subscription can begin at every position at which an iterator can") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   auto consumer = Register(stream);
@@ -250,7 +250,7 @@ TEST_CASE("a subscription begins where iterators can") {
         Error::kInvalidArgument);
 }
 
-TEST_CASE("a shard feeds a standard queue, whose messages show the records where they are") {
+TEST_CASE("a shard feeds a standard queue, whose messages share the records' bodies") {
   ManualClock clock;
   auto stream = MakeStream<std::unique_ptr<int>>(clock);
   auto queue = StandardQueue<std::unique_ptr<int>>::Create({.clock = &clock}).value();
@@ -265,12 +265,12 @@ TEST_CASE("a shard feeds a standard queue, whose messages show the records where
   stream.Close();
   clock.Advance(Hours(24));
   CHECK(stream.Shards().empty());
-  CHECK(*received->front().body() == 7);  // the queue has it for longer
+  CHECK(*received->front().body() == 7);  // the message outlives the record
   CHECK(received->front().attributes().empty());
   CHECK(received->front().publication() == nullptr);
 }
 
-TEST_CASE("into a FIFO queue the partition key goes as the group, and each record once") {
+TEST_CASE("in a FIFO queue the partition key is the message group, and each record is enqueued once") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   auto queue = FifoQueue<int>::Create({.clock = &clock}).value();
@@ -289,7 +289,7 @@ TEST_CASE("into a FIFO queue the partition key goes as the group, and each recor
   CHECK((*received)[2].body() == 3);
 }
 
-TEST_CASE("what a queue does not take stays in the stream and is tried again, in order") {
+TEST_CASE("records that the queue does not take stay in the stream and are pushed again, in order") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   auto queue = StandardQueue<int>::Create({.capacity = Capacity{.messages = 2}, .clock = &clock}).value();
@@ -313,7 +313,7 @@ TEST_CASE("what a queue does not take stays in the stream and is tried again, in
   CHECK(bodies == std::vector{0, 1, 2, 3, 4});
 }
 
-TEST_CASE("a queue that names who may send to it is not fed") {
+TEST_CASE("a queue whose policy names its senders is not fed by a stream") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   auto queue = StandardQueue<int>::Create({.senders = AllowSenders{}, .clock = &clock}).value();

@@ -1,4 +1,4 @@
-// What streams allocate and copy, and that it all goes again.
+// What streams allocate and copy, and that all of it is freed.
 
 #include <cstddef>
 #include <cstdint>
@@ -13,7 +13,7 @@
 namespace decouple::testing {
 namespace {
 
-// Counts its copies and those that there are.
+// Counts its copies and the live objects.
 struct Counted {
   Counted() { ++alive; }
   Counted(const Counted&) {
@@ -28,7 +28,7 @@ struct Counted {
   static inline int alive = 0;
 };
 
-TEST_CASE("records are never copied, and there is one of each until nobody can read it") {
+TEST_CASE("bodies are never copied, and each lives until no reader can reach it") {
   ManualClock clock;
   {
     auto stream = MakeStream<Counted>(clock);
@@ -44,7 +44,7 @@ TEST_CASE("records are never copied, and there is one of each until nobody can r
     for (int i = 0; i < 100; ++i) Put(stream, "k", Counted());
     clock.Advance(Hours(24));
     stream.Statistics();
-    CHECK(Counted::alive <= 100);  // in a segment that has room for more
+    CHECK(Counted::alive <= 100);  // their segment has room for more and stays
     CHECK(stream.Statistics().trimmed_records == 10'100);
   }
   CHECK(Counted::alive == 0);
@@ -59,7 +59,7 @@ TEST_CASE("records are never copied, and there is one of each until nobody can r
 namespace decouple::testing {
 namespace {
 
-TEST_CASE("in the steady state neither putting nor reading allocates, with long keys neither") {
+TEST_CASE("in the steady state neither puts nor reads allocate, also with long keys") {
   ManualClock clock;
   auto stream = MakeStream<std::uint64_t>(clock, {.retention = Seconds(850), .limits = Limits::Unlimited()});
   std::vector<std::string> keys;
@@ -70,7 +70,7 @@ TEST_CASE("in the steady state neither putting nor reading allocates, with long 
   const auto run = [&](std::uint64_t records) {
     for (std::uint64_t i = 0; i < records; ++i) {
       if (!stream.Put(keys[i % keys.size()], i).ok()) std::abort();
-      clock.Advance(absl::Milliseconds(50));  // some 17 000 records are kept
+      clock.Advance(absl::Milliseconds(50));  // some 17 000 records are retained
       if (i % 100 != 0) continue;
       const auto batch = iterator.Next();
       for (const auto& record : *batch) sum += record.body();
@@ -79,12 +79,12 @@ TEST_CASE("in the steady state neither putting nor reading allocates, with long 
   run(100'000);
   const std::uint64_t before = Allocations();
   run(100'000);
-  // Trimming makes a list each time a segment goes.
+  // Trimming allocates a list each time that it removes a segment.
   CHECK(Allocations() - before <= 100'000 / 4'096 * 2 + 2);
   CHECK(sum > 0);
 }
 
-TEST_CASE("what a stream held goes back when its retention period has ended") {
+TEST_CASE("a stream frees its records' memory when their retention period has ended") {
   ManualClock clock;
   auto stream = MakeStream<std::string>(clock, {.shards = 4});
   Put(stream, "k", "x");
@@ -97,7 +97,7 @@ TEST_CASE("what a stream held goes back when its retention period has ended") {
   CHECK(ResidentBytes() - before < 16 * kMebibyte);
 }
 
-TEST_CASE("an iterator that lies about holds no memory") {
+TEST_CASE("an unused iterator keeps no memory") {
   ManualClock clock;
   auto stream = MakeStream<std::string>(clock);
   auto iterator = Iterate(stream, Number(0));
@@ -106,10 +106,10 @@ TEST_CASE("an iterator that lies about holds no memory") {
   const std::int64_t before = HeapBytes();
   clock.Advance(Hours(24));
   stream.Statistics();
-  CHECK(before - HeapBytes() > 7 * kMebibyte);  // the last segment has room and stays
+  CHECK(before - HeapBytes() > 7 * kMebibyte);  // the last segment has room for more and stays
 }
 
-TEST_CASE("a record takes some fifty bytes beside its body and a long key, an empty stream a kilobyte or two") {
+TEST_CASE("a record takes some fifty bytes in addition to its body and a long key, an empty stream a kilobyte or two") {
   const std::int64_t empty = HeapBytes();
   std::vector<std::unique_ptr<Stream<std::uint64_t>>> streams;
   for (int i = 0; i < 100; ++i) streams.push_back(std::make_unique<Stream<std::uint64_t>>());

@@ -1,5 +1,5 @@
-// A stream and its consumer groups beside a model of what they promise: random puts, reads, reshardings, expiries and
-// worker crashes. Per key, the sequence that each group sees is the sequence put.
+// A stream and its consumer groups compared with a model of their contract, under random puts, reads, reshardings,
+// expiries and worker crashes. The sequence of each key's records that a group sees is the sequence that was put.
 
 #include <algorithm>
 #include <cstddef>
@@ -33,8 +33,8 @@ struct Numbered {
   int number = 0;
 };
 
-// What the model knows of a record.
-struct Known {
+// A record in the model.
+struct ModelRecord {
   Numbered record;
   SequenceNumber sequence_number;
   absl::Time arrived_at;
@@ -80,7 +80,7 @@ class StreamModel {
     }
   }
 
-  // Everything is read to the end.
+  // Reads everything to the end.
   void Finish() {
     stream_->Close();
     for (const auto& group : groups_) {
@@ -113,8 +113,8 @@ class StreamModel {
     std::string name;
     ConsumerGroup<Numbered> group;
     std::list<ConsumerWorker<Numbered>> workers;
-    std::list<ConsumerWorker<Numbered>> stuck;  // alive, and never stepped again
-    std::map<int, int> next;                    // of each key, what is to be seen next
+    std::list<ConsumerWorker<Numbered>> stuck;  // alive, but never stepped again
+    std::map<int, int> next;                    // of each key, the next record to be seen
     int out_of_order = 0;
   };
 
@@ -125,7 +125,7 @@ class StreamModel {
     const Numbered record{key, put_[key]++};
     const PutResult put = Put(*stream_, "key-" + std::to_string(key), record);
     log_[put.shard_id].push_back({record, put.sequence_number, clock_.Now()});
-    // A key's numbers grow, whichever shard they are of.
+    // A key's sequence numbers grow, whichever shards its records are in.
     CHECK(put.sequence_number > last_number_[key]);
     last_number_[key] = put.sequence_number;
   }
@@ -141,39 +141,39 @@ class StreamModel {
         stream_->MergeShards(any.id, open[Random(open.size())].id).IgnoreError();  // they may not be adjacent
         break;
       default:
-        stream_->UpdateShardCount(1 + Random(6)).IgnoreError();  // it may be too many, or too few
+        stream_->UpdateShardCount(1 + Random(6)).IgnoreError();  // it may be out of range
     }
   }
 
-  // What of a shard is there, by the model.
-  std::vector<Known> There(ShardId shard) {
-    std::vector<Known> there;
-    for (const Known& known : log_[shard]) {
-      if (known.arrived_at + kRetention > clock_.Now()) there.push_back(known);
+  // The shard's records that are retained, by the model.
+  std::vector<ModelRecord> RetainedIn(ShardId shard) {
+    std::vector<ModelRecord> retained;
+    for (const ModelRecord& record : log_[shard]) {
+      if (record.arrived_at + kRetention > clock_.Now()) retained.push_back(record);
     }
-    return there;
+    return retained;
   }
 
-  // From a random position.
+  // Compares a read from a random position.
   void CheckShard() {
     const auto shards = stream_->Shards();
     const ShardId shard = shards[Random(shards.size())].id;
-    const auto there = There(shard);
+    const auto retained = RetainedIn(shard);
     std::size_t from = 0;
     IteratorPosition position = TrimHorizon{};
-    if (!there.empty()) {
-      from = Random(there.size());
+    if (!retained.empty()) {
+      from = Random(retained.size());
       switch (Random(4)) {
         case 0:
-          position = AtSequenceNumber{there[from].sequence_number};
+          position = AtSequenceNumber{retained[from].sequence_number};
           break;
         case 1:
-          position = AfterSequenceNumber{there[from].sequence_number};
+          position = AfterSequenceNumber{retained[from].sequence_number};
           ++from;
           break;
         case 2:
-          position = AtTimestamp{there[from].arrived_at};
-          while (from > 0 && there[from - 1].arrived_at == there[from].arrived_at) --from;
+          position = AtTimestamp{retained[from].arrived_at};
+          while (from > 0 && retained[from - 1].arrived_at == retained[from].arrived_at) --from;
           break;
         default:
           from = 0;
@@ -182,19 +182,19 @@ class StreamModel {
     const std::size_t limit = 1 + Random(50);
     auto iterator = Iterate(*stream_, shard, position);
     const auto batch = Read(iterator, limit);
-    CHECK(batch.size() == std::min(limit, there.size() - from));
-    for (std::size_t i = 0; i < std::min(batch.size(), there.size() - from); ++i) {
-      CHECK(batch[i].body().number == there[from + i].record.number);
-      CHECK(batch[i].sequence_number() == there[from + i].sequence_number);
-      CHECK(batch[i].approximate_arrival_timestamp() == there[from + i].arrived_at);
+    CHECK(batch.size() == std::min(limit, retained.size() - from));
+    for (std::size_t i = 0; i < std::min(batch.size(), retained.size() - from); ++i) {
+      CHECK(batch[i].body().number == retained[from + i].record.number);
+      CHECK(batch[i].sequence_number() == retained[from + i].sequence_number);
+      CHECK(batch[i].approximate_arrival_timestamp() == retained[from + i].arrived_at);
     }
     const std::size_t next = from + batch.size();
     const std::int64_t behind =
-        next < there.size() ? absl::ToInt64Milliseconds(clock_.Now() - there[next].arrived_at) : 0;
+        next < retained.size() ? absl::ToInt64Milliseconds(clock_.Now() - retained[next].arrived_at) : 0;
     CHECK(batch.millis_behind_latest() == behind);
   }
 
-  // One that reads on from where it was, or starts anew when its iterator has expired.
+  // Compares a read by one iterator that reads on and on, until it expires and a new one is made.
   void CheckFollower() {
     if (!follower_ || clock_.Now() >= follower_used_ + Minutes(5)) {
       const auto shards = stream_->Shards();
@@ -204,9 +204,9 @@ class StreamModel {
       followed_ = SequenceNumber();
     }
     follower_used_ = clock_.Now();
-    std::vector<Known> expected;
-    for (const Known& known : There(follower_->shard_id())) {
-      if (known.sequence_number > followed_) expected.push_back(known);
+    std::vector<ModelRecord> expected;
+    for (const ModelRecord& record : RetainedIn(follower_->shard_id())) {
+      if (record.sequence_number > followed_) expected.push_back(record);
     }
     const auto batch = Read(*follower_, 20);
     REQUIRE(batch.size() == std::min<std::size_t>(expected.size(), 20));
@@ -223,7 +223,7 @@ class StreamModel {
   }
 
   void AddWorker(Group& group) {
-    // Saves how far it is now and then only, so that some comes again after a crash; now and then it fails.
+    // Fails now and then, and some workers make a checkpoint only now and then: so records come again after a crash.
     const bool is_thorough = Random(2) == 0;
     group.workers.push_back(group.group.AddWorker(
         "w", [this, &group, is_thorough](const RecordBatch<Numbered>& batch, Checkpointer& checkpointer) {
@@ -236,7 +236,7 @@ class StreamModel {
         }));
   }
 
-  // Workers come, crash, get stuck, and are shut down.
+  // Adds a worker, or has one crash, hang or be shut down.
   void Restart() {
     Group& group = *groups_[Random(groups_.size())];
     if (group.workers.size() < 3 && Random(2) == 0) AddWorker(group);
@@ -259,7 +259,7 @@ class StreamModel {
     }
   }
 
-  // Past the retention of all there is, once every group has seen it: so nothing goes unseen.
+  // Moves the clock on by about the retention period, when every group has seen all records: so none is trimmed unseen.
   void SkipAhead() {
     for (const auto& group : groups_) {
       for (int i = 0; i < 400; ++i) {
@@ -272,7 +272,7 @@ class StreamModel {
     follower_.reset();
     for (const Shard& shard : stream_->Shards()) {
       auto iterator = Iterate(*stream_, shard.id);
-      CHECK(Read(iterator).size() == There(shard.id).size());
+      CHECK(Read(iterator).size() == RetainedIn(shard.id).size());
     }
   }
 
@@ -280,15 +280,15 @@ class StreamModel {
   ManualClock clock_;
   std::optional<Stream<Numbered>> stream_;
   std::vector<std::unique_ptr<Group>> groups_;
-  std::map<ShardId, std::vector<Known>> log_;
-  std::map<int, int> put_;  // how many of each key
+  std::map<ShardId, std::vector<ModelRecord>> log_;
+  std::map<int, int> put_;  // how many records of each key were put
   std::map<int, SequenceNumber> last_number_;
   std::optional<ShardIterator<Numbered>> follower_;
   absl::Time follower_used_;
   SequenceNumber followed_;
 };
 
-TEST_CASE("a stream and its groups do what the model says, whatever happens to shards and workers") {
+TEST_CASE("a stream and its groups agree with the model, whatever happens to shards and workers") {
   ForEachSeed(kSeeds, [](std::uint64_t seed) {
     StreamModel model(seed);
     for (int i = 0; i < kSteps; ++i) model.Step();

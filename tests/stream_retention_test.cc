@@ -1,4 +1,4 @@
-// How long records stay, and what becomes of their memory.
+// How long records are retained, and when shards and iterators follow.
 
 #include <memory>
 #include <string>
@@ -8,7 +8,7 @@
 namespace decouple::testing {
 namespace {
 
-TEST_CASE("a record goes when its retention period ends, to the nanosecond") {
+TEST_CASE("a record is trimmed when its retention period ends, to the nanosecond") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   Put(stream, "k", 1);
@@ -23,7 +23,7 @@ TEST_CASE("a record goes when its retention period ends, to the nanosecond") {
   CHECK(stream.Statistics().trimmed_records == 2);
 }
 
-TEST_CASE("an iterator passes over what has gone, wherever it begins") {
+TEST_CASE("an iterator passes over trimmed records, wherever it begins") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   auto follower = Iterate(stream, Number(0));
@@ -40,7 +40,7 @@ TEST_CASE("an iterator passes over what has gone, wherever it begins") {
   CHECK(ErrorIn(follower.Next()) == Error::kExpiredIterator);
 }
 
-TEST_CASE("an iterator in use does not keep records, a batch does") {
+TEST_CASE("a batch keeps its records, an iterator does not") {
   ManualClock clock;
   auto stream = MakeStream<std::shared_ptr<int>>(clock);
   auto body = std::make_shared<int>(7);
@@ -54,13 +54,13 @@ TEST_CASE("an iterator in use does not keep records, a batch does") {
     CHECK(*batch.front().body() == 7);
     CHECK(batch.front().partition_key() == "k");
     CHECK(body.use_count() == 2);
-    const auto copy = batch;  // NOLINT: holds the same
+    const auto copy = batch;  // NOLINT: keeps the same records
     CHECK(copy.front().body() == body);
   }
   CHECK(body.use_count() == 1);
 }
 
-TEST_CASE("a shorter retention period takes effect at once, a longer one for what is still there") {
+TEST_CASE("a shorter retention period takes effect at once, a longer one for records that are still retained") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock, {.retention = Hours(48)});
   Put(stream, "k", 1);
@@ -81,7 +81,7 @@ TEST_CASE("a shorter retention period takes effect at once, a longer one for wha
   CHECK(BodiesFrom(stream, Number(0)).empty());
 }
 
-TEST_CASE("what was over before a longer retention period does not come back") {
+TEST_CASE("records that expired before a longer retention period was set do not come back") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   Put(stream, "k", 1);
@@ -90,7 +90,7 @@ TEST_CASE("what was over before a longer retention period does not come back") {
   CHECK(BodiesFrom(stream, Number(0)).empty());
 }
 
-TEST_CASE("a closed shard goes with its last record") {
+TEST_CASE("a closed shard is removed with its last record") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   Put(stream, "k", 1);
@@ -109,7 +109,7 @@ TEST_CASE("a closed shard goes with its last record") {
   CHECK(stream.Statistics().trimmed_records == 2);
 }
 
-TEST_CASE("a closed shard stays for the retention period, though it never had a record: it leads to its children") {
+TEST_CASE("a closed shard stays for the retention period even without records, as it leads to its children") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
   REQUIRE(stream.SplitShard(Number(0)).ok());
@@ -126,7 +126,7 @@ TEST_CASE("a closed shard stays for the retention period, though it never had a 
   CHECK(stream.Shards().size() == 1);
 }
 
-TEST_CASE("a shard keeps about as many bytes as it is told to, the newest") {
+TEST_CASE("a shard retains about as many bytes as its limit, the newest ones") {
   ManualClock clock;
   auto stream = MakeStream<std::string>(clock, {.retained_bytes_per_shard = 1'000'000});
   for (int i = 0; i < 100'000; ++i)

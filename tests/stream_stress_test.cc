@@ -1,4 +1,5 @@
-// Streams under threads: every record accounted for, each key's in order, while shards split, merge and scale.
+// Streams under many threads: every record is accounted for, and each key's are in order, while shards are split,
+// merged and scaled.
 
 #include <atomic>
 #include <condition_variable>
@@ -32,7 +33,7 @@ struct Numbered {
   std::uint32_t number = 0;
 };
 
-// Puts each key's records in their order.
+// Puts the records of this putter's keys, each key's in order.
 void PutAll(Stream<Numbered> stream, std::uint32_t putter, std::uint32_t records) {
   for (std::uint32_t i = 0; i < records; ++i) {
     const std::uint32_t key = putter * kKeysEach + i % kKeysEach;
@@ -40,13 +41,13 @@ void PutAll(Stream<Numbered> stream, std::uint32_t putter, std::uint32_t records
   }
 }
 
-// Splits, merges and scales until it is told to stop. Returns how often it did.
+// Splits, merges and scales until `stopping`. Returns how often it succeeded.
 int Reshard(Stream<Numbered> stream, const std::atomic<bool>& stopping, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   int reshardings = 0;
   while (!stopping) {
     const auto open = OpenShards(stream);
-    if (open.empty()) break;  // closed meanwhile
+    if (open.empty()) break;  // the stream was closed
     const auto& any = open[random() % open.size()];
     absl::Status status;
     if (open.size() > 8) {
@@ -64,7 +65,7 @@ int Reshard(Stream<Numbered> stream, const std::atomic<bool>& stopping, std::uin
   return reshardings;
 }
 
-// Whether each key's records came in order, each once.
+// Checks that each key's records come in order, each once.
 class Order {
  public:
   void See(const Numbered& record) {
@@ -73,7 +74,7 @@ class Order {
     next = record.number + 1;
     ++seen_;
   }
-  // As after a crash: some may have been seen before.
+  // Same, but records may come again, as after a crash.
   void SeeAgain(const Numbered& record) {
     std::uint32_t& next = next_[record.key];
     if (record.number > next) ++out_of_order_;
@@ -92,7 +93,7 @@ class Order {
   int out_of_order_ = 0;
 };
 
-// Follows one shard to its end, then its children: a child of two when both have ended.
+// Reads all shards to their ends, then their children: the child of a merge when both parents have ended.
 class Follower {
  public:
   explicit Follower(Stream<Numbered> stream) : stream_(std::move(stream)) {
@@ -152,7 +153,7 @@ TEST_CASE("readers see each key's records in order, each once, while others put 
   });
 }
 
-TEST_CASE("a group's workers come and go on threads, and see every record of each key in order") {
+TEST_CASE("a group sees every record of each key in order while its workers come and go on threads") {
   ForEachSeed(1, [](std::uint64_t seed) {
     const auto each = static_cast<std::uint32_t>(Messages(1'000'000)) / kPutters;
     auto stream = Stream<Numbered>::Create({.shards = 3}).value();
@@ -172,12 +173,12 @@ TEST_CASE("a group's workers come and go on threads, and see every record of eac
         for (bool done = false; !done;) {
           std::atomic<int> left = static_cast<int>(20 + random() % 100);
           auto worker = group.AddWorker("w", [&](const RecordBatch<Numbered>& batch, Checkpointer& checkpointer) {
-            // Only the one whose checkpoint is taken has the lease, so what it saw counts.
+            // Only the holder of the lease can make a checkpoint, so only its records count.
             const std::lock_guard lock(mutex);
             if (!checkpointer.Checkpoint().ok()) return;
             for (const auto& record : batch) order.SeeAgain(record.body());
           });
-          // Some are shut down, and others are just gone.
+          // Some workers are shut down, the others are destroyed without.
           while (left-- > 0) {
             worker.Step();
             std::this_thread::yield();
@@ -209,7 +210,7 @@ TEST_CASE("a group's workers come and go on threads, and see every record of eac
   });
 }
 
-TEST_CASE("readers and batches that they keep stay whole while records go for want of room") {
+TEST_CASE("batches that readers keep stay intact while records are trimmed for the limit of bytes") {
   const auto each = static_cast<std::uint32_t>(Messages(2'000'000)) / kPutters;
   auto stream = Stream<std::string>::Create({.retained_bytes_per_shard = 200'000}).value();
   std::atomic<bool> stopping{false};
@@ -255,7 +256,7 @@ TEST_CASE("readers and batches that they keep stay whole while records go for wa
   CHECK(statistics.trimmed_records + ReadAll(stream).size() == statistics.incoming_records);
 }
 
-TEST_CASE("a consumer on a thread of its own is pushed every record, in order, and none is left lying") {
+TEST_CASE("a consumer on other threads is pushed every record, in order, and none has to wait for the next put") {
   const auto each = static_cast<std::uint32_t>(Messages(200'000)) / kPutters;
   Stream<Numbered> stream;
   auto consumer = StreamConsumer<Numbered>::Register(stream, "c").value();
@@ -295,12 +296,12 @@ TEST_CASE("a consumer on a thread of its own is pushed every record, in order, a
     while (seen < records && absl::Now() < deadline) std::this_thread::yield();
     return seen == records;
   };
-  // Each put comes just when the one before has been pushed, and whoever pushed it is about to leave.
+  // Each put comes when the record before has just been pushed and the thread that pushed it is about to stop running.
   const std::uint32_t rounds = each / 4;
   for (std::uint32_t round = 1; round <= rounds; ++round) {
     Put(stream, "k", Numbered{kPutters * kKeysEach, round - 1});
     if (!await(round)) break;
-    for (volatile std::uint32_t pause = round % 300; pause > 0;) pause = pause - 1;  // each time a little later
+    for (volatile std::uint32_t pause = round % 300; pause > 0;) pause = pause - 1;  // each time a little longer
   }
   std::vector<std::thread> putters;
   for (std::uint32_t i = 0; i < kPutters; ++i) putters.emplace_back(PutAll, stream, i, each);
@@ -326,7 +327,7 @@ TEST_CASE("readers that sleep at the tip are woken by every put and by the end")
       auto iterator = stream.Iterate(Number(0), TrimHorizon{}).value();
       for (bool ended = false; !ended;) {
         const auto batch = iterator.Next(10, {.wait = absl::InfiniteDuration()}).value();
-        if (batch.empty() && !batch.shard_ended()) std::abort();  // it would have waited
+        if (batch.empty() && !batch.shard_ended()) std::abort();  // the wait is infinite
         for (const auto& record : batch) sum += static_cast<std::uint64_t>(record.body());
         ended = batch.shard_ended();
       }

@@ -20,7 +20,7 @@ constexpr auto DecoupleFields(const Order*) { return Fields(Field("price", &Orde
 
 std::string Customer(const Order& order) { return order.customer; }
 
-TEST_CASE("what is published on a topic is in the stream when the publish returns, under its key") {
+TEST_CASE("a message published on a topic is in the stream when Publish() returns, under its key") {
   ManualClock clock;
   auto topic = MakeTopic<Order>(clock);
   auto stream = MakeStream<Order>(clock);
@@ -35,7 +35,7 @@ TEST_CASE("what is published on a topic is in the stream when the publish return
   CHECK(batch[1].partition_key() == "bob");
 }
 
-TEST_CASE("only what the filter lets through goes into the stream") {
+TEST_CASE("only messages that match the filter are put into the stream") {
   ManualClock clock;
   auto topic = MakeTopic<Order>(clock);
   auto stream = MakeStream<Order>(clock);
@@ -47,7 +47,7 @@ TEST_CASE("only what the filter lets through goes into the stream") {
   CHECK(all[0].price == 101);
 }
 
-TEST_CASE("streams and queues show one body, which the stream's retention does not end for the queue") {
+TEST_CASE("a stream and a queue share one body, which lives on in the queue when the stream's retention ends") {
   ManualClock clock;
   auto topic = MakeTopic<std::unique_ptr<int>>(clock);
   auto one = MakeStream<std::unique_ptr<int>>(clock);
@@ -70,7 +70,7 @@ TEST_CASE("streams and queues show one body, which the stream's retention does n
   CHECK(*received->front().body() == 7);
 }
 
-TEST_CASE("records that were put and records that were published stand side by side") {
+TEST_CASE("a stream may hold records that were put and records that were published") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   auto stream = MakeStream<int>(clock);
@@ -84,12 +84,12 @@ TEST_CASE("records that were put and records that were published stand side by s
   for (int i = 0; i < 300; ++i) CHECK(all[static_cast<std::size_t>(i)] == i);
 }
 
-TEST_CASE("memory that held published bodies is used again for others, and tells nothing of what it held") {
+TEST_CASE("segments that held published bodies are reused for others, without a trace of the former") {
   ManualClock clock;
   auto topic = MakeTopic<std::string>(clock);
   auto stream = MakeStream<std::string>(clock);
   SubscribeForGood(topic, IntoStream(stream, [](const std::string&) { return "k"; }));
-  constexpr std::size_t kRecords = 20'000;  // some segments, of which two are kept to be used again
+  constexpr std::size_t kRecords = 20'000;  // some segments, of which two are kept for reuse
   for (std::size_t round = 1; round <= 4; ++round) {
     const auto body = [&](std::size_t i) { return std::to_string(i) + std::string(round * 20, 'x'); };
     std::size_t bytes = 0;
@@ -118,7 +118,7 @@ TEST_CASE("memory that held published bodies is used again for others, and tells
   }
 }
 
-TEST_CASE("a key can be taken from what was said with the publish") {
+TEST_CASE("a partition key can be made from what was published with the body") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   auto stream = MakeStream<int>(clock);
@@ -133,7 +133,7 @@ TEST_CASE("a key can be taken from what was said with the publish") {
   CHECK(batch[1].publication() == nullptr);
 }
 
-TEST_CASE("what a stream's capacity mode does not take is tried again") {
+TEST_CASE("a delivery that the stream throttles is tried again") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   auto stream = MakeStream<int>(clock, {.capacity_mode = CapacityMode::kProvisioned});
@@ -146,7 +146,7 @@ TEST_CASE("what a stream's capacity mode does not take is tried again") {
   CHECK(topic.Statistics().number_of_notifications_delivered == 1'500);
 }
 
-TEST_CASE("a key that is none, and a closed stream, fail a delivery for good, into the dead-letter queue") {
+TEST_CASE("an invalid partition key or a closed stream fails a delivery for good, into the dead-letter queue") {
   ManualClock clock;
   auto topic = MakeTopic<std::string>(clock);
   auto stream = MakeStream<std::string>(clock);
@@ -160,7 +160,7 @@ TEST_CASE("a key that is none, and a closed stream, fail a delivery for good, in
   CHECK(failed.Counts().ready == 2);
 }
 
-TEST_CASE("a FIFO topic's groups are in order in the stream") {
+TEST_CASE("a FIFO topic's message groups stay in order in the stream") {
   ManualClock clock;
   auto topic = MakeFifoTopic<int>(clock);
   auto stream = MakeStream<int>(clock, {.shards = 2});
@@ -176,7 +176,7 @@ TEST_CASE("a FIFO topic's groups are in order in the stream") {
   CHECK(all.size() == 6);
 }
 
-TEST_CASE("a stream takes no options that are for functions") {
+TEST_CASE("subscribing a stream with options that are for functions only fails") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   auto stream = MakeStream<int>(clock);

@@ -1,4 +1,4 @@
-// What tests of streams share.
+// Helpers that the tests of streams share.
 
 #ifndef DECOUPLE_TESTS_STREAM_TESTING_H_
 #define DECOUPLE_TESTS_STREAM_TESTING_H_
@@ -32,7 +32,7 @@ Stream<T> MakeStream(ManualClock& clock, StreamOptions options = {}) {
 
 inline ShardId Number(std::uint64_t number) { return ShardId(number); }
 
-// A put that must succeed.
+// Puts, and requires that it succeeds.
 template <typename T, typename Body>
 PutResult Put(Stream<T>& stream, std::string_view key, Body body, const PutOptions& options = {}) {
   auto put = stream.Put(key, T(std::move(body)), options);
@@ -49,7 +49,7 @@ ShardIterator<T> Iterate(const Stream<T>& stream, ShardId shard, const IteratorP
   return *std::move(iterator);
 }
 
-// A read that must succeed.
+// Reads, and requires that it succeeds.
 template <typename T>
 RecordBatch<T> Read(ShardIterator<T>& iterator, std::size_t limit = 10'000) {
   auto batch = iterator.Next(limit);
@@ -65,7 +65,7 @@ std::vector<T> Bodies(const RecordBatch<T>& batch) {
   return bodies;
 }
 
-// What one read from there gives.
+// The bodies that one read from `position` returns.
 template <typename T>
 std::vector<T> BodiesFrom(const Stream<T>& stream, ShardId shard, const IteratorPosition& position = TrimHorizon{}) {
   auto iterator = Iterate(stream, shard, position);
@@ -81,7 +81,7 @@ std::vector<Shard> OpenShards(const Stream<T>& stream) {
   return open;
 }
 
-// Everything that is there, shard by shard, parents before children: so each key's records are in order.
+// The bodies of all retained records, shard by shard, parents before children: so each key's are in order.
 template <typename T>
 std::vector<T> ReadAll(const Stream<T>& stream) {
   std::vector<T> all;

@@ -1,4 +1,4 @@
-// What a stream takes and gives in a second, in each capacity mode.
+// How much a stream takes and gives in a second, in each capacity mode.
 
 #include <string>
 
@@ -9,10 +9,10 @@ namespace {
 
 constexpr std::size_t kMebibyte = 1'048'576;
 
-// A record of so many bytes, the key's one included.
+// The body of a record of `bytes`, including one of the key.
 std::string BodyOf(std::size_t bytes) { return std::string(bytes - 1, 'x'); }
 
-TEST_CASE("without a capacity mode nothing is refused") {
+TEST_CASE("a stream of unlimited capacity refuses nothing") {
   ManualClock clock;
   auto stream = MakeStream<std::string>(clock);
   for (int i = 0; i < 2'000; ++i) Put(stream, "k", BodyOf(2'000));
@@ -34,7 +34,7 @@ TEST_CASE("a provisioned shard takes 1 000 records a second") {
   CHECK(ReadAll(stream).size() == 1'001);
 }
 
-TEST_CASE("a provisioned shard takes 1 MiB a second, each shard its own") {
+TEST_CASE("each provisioned shard takes 1 MiB a second") {
   ManualClock clock;
   auto stream = MakeStream<std::string>(clock, {.shards = 2, .capacity_mode = CapacityMode::kProvisioned});
   const PutOptions low{.explicit_hash_key = HashKey(0)};
@@ -49,7 +49,7 @@ TEST_CASE("a provisioned shard takes 1 MiB a second, each shard its own") {
   Put(stream, "k", BodyOf(kMebibyte), low);
 }
 
-TEST_CASE("what is refused for its bytes takes none of the records") {
+TEST_CASE("a put that is refused for its bytes does not count as a record") {
   ManualClock clock;
   auto stream = MakeStream<std::string>(clock, {.capacity_mode = CapacityMode::kProvisioned});
   Put(stream, "k", BodyOf(kMebibyte - 999));
@@ -58,7 +58,7 @@ TEST_CASE("what is refused for its bytes takes none of the records") {
   CHECK_FALSE(stream.Put("k", "").ok());
 }
 
-TEST_CASE("a record larger than a second's worth is taken when a whole second is there, and paid back") {
+TEST_CASE("a record larger than a second's limit is taken when a whole second is unused, and must be paid back") {
   ManualClock clock;
   auto stream =
       MakeStream<std::string>(clock, {.max_record_size = 10 * kMebibyte, .capacity_mode = CapacityMode::kProvisioned});
@@ -70,7 +70,7 @@ TEST_CASE("a record larger than a second's worth is taken when a whole second is
   CHECK(ErrorIn(stream.Put("k", BodyOf(4 * kMebibyte))) == Error::kProvisionedThroughputExceeded);
 }
 
-TEST_CASE("a batch tells of each record whether it was taken") {
+TEST_CASE("a batch has a result for each record") {
   ManualClock clock;
   auto stream = MakeStream<std::string>(clock, {.capacity_mode = CapacityMode::kProvisioned});
   std::vector<PutBatchEntry<std::string>> entries(4, {"k", BodyOf(kMebibyte / 3)});
@@ -85,7 +85,7 @@ TEST_CASE("a batch tells of each record whether it was taken") {
   CHECK(statistics.put_records_throttled_records >= 1);
 }
 
-TEST_CASE("a provisioned shard gives 5 reads a second, all its readers together") {
+TEST_CASE("a provisioned shard allows 5 reads a second, all its readers together") {
   ManualClock clock;
   auto stream = MakeStream<std::string>(clock, {.shards = 2, .capacity_mode = CapacityMode::kProvisioned});
   auto one = Iterate(stream, Number(0));
@@ -116,10 +116,10 @@ TEST_CASE("after a read of 10 MiB a provisioned shard gives nothing for 5 second
   clock.Advance(Seconds(5) - kOneNanosecond);
   CHECK(ErrorIn(iterator.Next()) == Error::kProvisionedThroughputExceeded);
   clock.Advance(kOneNanosecond);
-  CHECK(Read(iterator).size() == 1);  // nothing was passed over
+  CHECK(Read(iterator).size() == 1);  // no record was skipped
 }
 
-TEST_CASE("a stream on demand takes 4 MiB and 4 000 records a second at first, wherever they go") {
+TEST_CASE("an on-demand stream takes 4 MiB and 4 000 records a second at first, whatever their shards") {
   ManualClock clock;
   auto stream = MakeStream<std::string>(clock, {.shards = 2, .capacity_mode = CapacityMode::kOnDemand});
   for (int i = 0; i < 4; ++i) Put(stream, "k", BodyOf(kMebibyte));
@@ -129,14 +129,14 @@ TEST_CASE("a stream on demand takes 4 MiB and 4 000 records a second at first, w
   CHECK(ErrorIn(stream.Put("k", "x")) == Error::kProvisionedThroughputExceeded);
 }
 
-// How many records of a mebibyte it takes at once.
+// How many records of one mebibyte the stream takes at once.
 std::size_t MebibytesAtOnce(Stream<std::string>& stream) {
   std::size_t taken = 0;
   while (stream.Put("k", BodyOf(kMebibyte)).ok()) ++taken;
   return taken;
 }
 
-TEST_CASE("a stream on demand takes double what its busiest minute of the last 30 days saw") {
+TEST_CASE("an on-demand stream takes double the rate of its busiest minute of the last 30 days") {
   ManualClock clock;
   auto stream =
       MakeStream<std::string>(clock, {.retained_bytes_per_shard = 1, .capacity_mode = CapacityMode::kOnDemand});
@@ -156,7 +156,7 @@ TEST_CASE("a stream on demand takes double what its busiest minute of the last 3
   }
   clock.Advance(Seconds(1));
   CHECK(MebibytesAtOnce(stream) == 16);
-  // The day counts for 30 days, of which it is the first.
+  // A day counts for 30 days, itself included.
   const std::int64_t day = absl::ToUnixSeconds(busy) / 86'400;
   clock.AdvanceTo(absl::FromUnixSeconds((day + 30) * 86'400) - Seconds(1));
   CHECK(MebibytesAtOnce(stream) == 16);

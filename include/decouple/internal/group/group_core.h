@@ -1,4 +1,6 @@
-// A consumer group: a stream, and the table of who reads what of it.
+// A consumer group: a stream, and the table of the leases of its shards.
+//
+// Lock order: the mutex is taken before those of LeaseTable and ShardMap.
 
 #ifndef DECOUPLE_INTERNAL_GROUP_GROUP_CORE_H_
 #define DECOUPLE_INTERNAL_GROUP_GROUP_CORE_H_
@@ -7,15 +9,16 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "decouple/checkpoint_store.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/per_thread.h"
 #include "decouple/internal/base/single_writer_counter.h"
 #include "decouple/internal/group/lease_table.h"
@@ -40,9 +43,10 @@ class GroupCore {
   GroupCore(const GroupCore&) = delete;
   GroupCore& operator=(const GroupCore&) = delete;
 
-  // Once: a new group, with nothing saved, begins at `start`.
-  absl::Status Begin(const IteratorPosition& start, const std::map<ShardId, Checkpoint>& saved) {
-    const std::lock_guard lock(syncing_);
+  // Called once. A group with nothing saved is new and begins at `start`.
+  absl::Status Begin(const IteratorPosition& start, const std::map<ShardId, Checkpoint>& saved)
+      ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     synced_ = stream_->shards().changes();
     const std::vector<Shard> shards = stream_->shards().Descriptions();
     for (const Shard& shard : shards) {
@@ -56,21 +60,21 @@ class GroupCore {
     return is_new ? table_->SaveAll() : absl::OkStatus();
   }
 
-  // Looks at the stream's shards, if they have changed. What is new begins at its beginning: it goes on where others
-  // end.
-  void Sync() {
+  // Updates the table if the stream's shards have changed. A new shard is read from its beginning, as it goes on where
+  // its parents end.
+  void Sync() ABSL_LOCKS_EXCLUDED(mutex_) {
     if (!NeedsSync()) return;
-    const std::lock_guard lock(syncing_);
+    const MutexLock lock(mutex_);
     synced_ = stream_->shards().changes();
     table_->SetShards(stream_->shards().Descriptions(), [](const Shard&) { return TrimHorizon(); });
   }
 
-  bool NeedsSync() const {
-    const std::lock_guard lock(syncing_);
+  bool NeedsSync() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     return synced_ != stream_->shards().changes();
   }
 
-  // Nothing is left to be done, and nothing can come.
+  // Whether every record has been processed and none can come.
   bool IsFinished() { return stream_->shards().closed() && !NeedsSync() && table_->AllEnded(); }
 
   StreamCore<T>& stream() { return *stream_; }
@@ -81,7 +85,7 @@ class GroupCore {
   const PerThread<LocalGroupCounts>& counts() const { return counts_; }
 
  private:
-  // A saved checkpoint must be of this stream.
+  // Fails if a saved checkpoint cannot be one of this stream.
   absl::Status Check(ShardId id, const Checkpoint& checkpoint) const {
     const auto* const after = std::get_if<AfterSequenceNumber>(&checkpoint);
     if (after == nullptr) return absl::OkStatus();
@@ -89,7 +93,7 @@ class GroupCore {
     return shard.ok() ? (*shard)->Find(*after, stream_->Now()).status() : absl::OkStatus();
   }
 
-  // A position of now, as a checkpoint that does not move.
+  // A starting position as a checkpoint: LATEST becomes the record that is the last one now.
   Checkpoint Beginning(ShardId id, const IteratorPosition& start) const {
     if (const auto* const at = std::get_if<AtTimestamp>(&start)) return *at;
     if (std::holds_alternative<TrimHorizon>(start)) return TrimHorizon();
@@ -103,8 +107,8 @@ class GroupCore {
   const std::shared_ptr<LeaseTable> table_;
   const std::size_t max_records_;
   PerThread<LocalGroupCounts> counts_;
-  mutable std::mutex syncing_;
-  std::uint64_t synced_ = 0;  // the shards' count of changes, under the mutex
+  mutable Mutex mutex_;
+  std::uint64_t synced_ ABSL_GUARDED_BY(mutex_) = 0;  // ShardMap::changes() when the table was updated last
 };
 
 }  // namespace decouple::internal

@@ -1,4 +1,7 @@
-// A worker of a consumer group: what it does in a round, and what it waits for in between.
+// A worker of a consumer group: what it does in a step, and what it waits for between steps.
+//
+// Threading: used by one thread at a time, except RequestShutdown() and is_shutdown(), which any thread may call. The
+// thread may call Renew() from within a processor.
 
 #ifndef DECOUPLE_INTERNAL_GROUP_GROUP_WORKER_H_
 #define DECOUPLE_INTERNAL_GROUP_GROUP_WORKER_H_
@@ -39,6 +42,7 @@ class GroupWorker {
     if (!is_shutdown()) group_->table().RemoveWorker(worker_);
   }
 
+  // One round over all of its shards. Returns how many records were processed.
   std::size_t Step() {
     if (is_shutdown()) return 0;
     if (shutdown_requested_.load(std::memory_order_acquire)) {
@@ -50,21 +54,21 @@ class GroupWorker {
     DropLost();
     TakeLeases();
     std::size_t processed = 0;
-    for (auto one = shards_.begin(); one != shards_.end();) {
-      if (!group_->table().BeginWork(one->lease(), Now())) {  // a processor took too long
-        one = Lose(one);
+    for (auto reader = readers_.begin(); reader != readers_.end();) {
+      if (!group_->table().BeginWork(reader->lease(), Now())) {  // processing took longer than the lease
+        reader = Lose(reader);
         continue;
       }
-      const RecordBatch<T> batch = one->ProcessNext(group_->max_records());
-      group_->table().EndWork(one->lease());
+      const RecordBatch<T> batch = reader->ProcessNext(group_->max_records());
+      group_->table().EndWork(reader->lease());
       processed += batch.size();
       group_->local().records.Add(batch.size());
       group_->local().bytes.Add(batch.bytes());
-      if (one->is_done()) {
-        group_->table().Release(one->lease());
-        one = shards_.erase(one);
+      if (reader->is_done()) {
+        group_->table().Release(reader->lease());
+        reader = readers_.erase(reader);
       } else {
-        ++one;
+        ++reader;
       }
     }
     return processed;
@@ -84,17 +88,17 @@ class GroupWorker {
     }
     std::int64_t next =
         std::min(SaturatingAdd(renewed_at_, table.lease_duration() / 3), table.NextExpiry(worker_, now));
-    for (const auto& one : shards_) next = std::min(next, one.NextDue());
+    for (const auto& reader : readers_) next = std::min(next, reader.NextDue());
     return std::max(next, now);
   }
 
   void Run() {
     while (!is_shutdown()) {
-      // Whoever has something for us tells one of these; from here on nothing is missed.
+      // Everything that the worker waits for notifies one of these; from here on no notification is missed.
       std::list<EventCount::Waiter> waiters;
       waiters.emplace_back(group_->table().changed());
       waiters.emplace_back(group_->stream().shards().changed());
-      for (auto& one : shards_) waiters.emplace_back(one.shard().tip());
+      for (auto& reader : readers_) waiters.emplace_back(reader.shard().tip());
       if (group_->IsFinished()) return;
       if (const std::int64_t due = NextDue(); due > Now()) {
         waiters.front().Sleep(group_->stream().clock(), due);
@@ -112,44 +116,46 @@ class GroupWorker {
 
   std::vector<ShardId> Shards() const {
     std::vector<ShardId> all;
-    for (const auto& one : shards_) all.push_back(one.lease().shard);
+    for (const auto& reader : readers_) all.push_back(reader.lease().shard);
     std::sort(all.begin(), all.end());
     return all;
   }
 
   std::int64_t MillisBehind() const {
     std::int64_t most = 0;
-    for (const auto& one : shards_) most = std::max(most, one.millis_behind());
+    for (const auto& reader : readers_) most = std::max(most, reader.millis_behind());
     return most;
   }
 
  private:
-  using Processings = std::list<ShardReader<T>>;
+  using Readers = std::list<ShardReader<T>>;
 
   std::int64_t Now() const { return group_->stream().Now(); }
 
-  typename Processings::iterator Lose(typename Processings::iterator one) {
+  // Ends the reader of a shard whose lease was lost, and returns the next one.
+  typename Readers::iterator Lose(typename Readers::iterator reader) {
     group_->table().CountLost();
-    one->processor().LeaseLost();
-    return shards_.erase(one);
+    reader->processor().LeaseLost();
+    return readers_.erase(reader);
   }
 
   void DropLost() {
-    for (auto one = shards_.begin(); one != shards_.end();) {
-      one = group_->table().IsHeld(one->lease(), Now()) ? std::next(one) : Lose(one);
+    for (auto reader = readers_.begin(); reader != readers_.end();) {
+      reader = group_->table().IsHeld(reader->lease(), Now()) ? std::next(reader) : Lose(reader);
     }
   }
 
   void TakeLeases() {
     for (const HeldLease& lease : group_->table().Take(worker_, Now())) {
       const auto shard = group_->stream().shards().Find(lease.shard);
-      if (!shard.ok()) {                                               // gone, with all its records
-        group_->table().Save(lease, ShardEnd(), Now()).IgnoreError();  // a failure is tried again by whoever takes it
+      if (!shard.ok()) {  // it was removed with all its records
+        // If saving fails, the next worker that takes the lease tries again.
+        group_->table().Save(lease, ShardEnd(), Now()).IgnoreError();
         group_->table().Release(lease);
         continue;
       }
-      shards_.emplace_back(group_->stream(), group_->shared_table(), lease, *shard, PositionIn(**shard),
-                           make_processor_);
+      readers_.emplace_back(group_->stream(), group_->shared_table(), lease, *shard, PositionIn(**shard),
+                            make_processor_);
     }
   }
 
@@ -158,14 +164,14 @@ class GroupWorker {
     IteratorPosition position = TrimHorizon();
     if (const auto* const at = std::get_if<AtTimestamp>(&checkpoint)) position = *at;
     if (const auto* const after = std::get_if<AfterSequenceNumber>(&checkpoint)) position = *after;
-    // Only numbers that the shard has given are saved, and times that have passed.
+    // Finding it does not fail: only sequence numbers of the shard's records are saved, and times that have passed.
     return shard.Find(position, Now()).value_or(shard.log().first());
   }
 
   void ShutDown() {
     DropLost();
-    for (auto& one : shards_) one.processor().ShutdownRequested(one.checkpointer());
-    shards_.clear();
+    for (auto& reader : readers_) reader.processor().ShutdownRequested(reader.checkpointer());
+    readers_.clear();
     group_->table().RemoveWorker(worker_);
     is_shutdown_.store(true, std::memory_order_release);
   }
@@ -174,7 +180,7 @@ class GroupWorker {
   const ProcessorFactory<T> make_processor_;
   const std::uint64_t worker_;
   std::int64_t renewed_at_ = 0;
-  Processings shards_;
+  Readers readers_;
   std::atomic<bool> shutdown_requested_{false};
   std::atomic<bool> is_shutdown_{false};
 };

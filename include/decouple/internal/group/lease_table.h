@@ -1,10 +1,13 @@
-// Who of a group's workers has which shard, until when, and how far the group is in it.
+// A consumer group's leases: which worker reads which shard, until when, and the group's checkpoint of each shard.
 //
-// A lease is free, or its owner's until its instant of expiry: from that instant on, by the clock alone, it is free
-// again. An owner is a worker and the count of how often the lease was taken, so one that lost a lease and took it
-// again does not mistake the new one for the old. While a checkpoint is being saved its lease cannot be taken, so two
-// owners never save at the same time; and while a batch is being processed it is not taken for balance, so that the
-// batch does not come again for that alone.
+// Design: a lease is free, or its owner's until its instant of expiry; from that instant on, by the clock alone, it is
+// free again. A lease has a counter that grows each time that it is taken, so a worker that lost a lease and took it
+// again does not mistake the new one for the old. While a checkpoint is being saved its lease cannot be taken, so that
+// two owners do not save at the same time. While a batch is being processed its lease is not taken for balance, so that
+// the batch is not processed again for that alone.
+//
+// Lock order: the mutex is taken after GroupCore's and before ShardMap's. Checkpoints are saved and forgotten without
+// it, as a CheckpointStore is the user's code, except when a new group is created: SaveAll().
 
 #ifndef DECOUPLE_INTERNAL_GROUP_LEASE_TABLE_H_
 #define DECOUPLE_INTERNAL_GROUP_LEASE_TABLE_H_
@@ -15,32 +18,34 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "decouple/checkpoint_store.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/event_count.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/message.h"
 #include "decouple/shard.h"
 
 namespace decouple::internal {
 
-// A lease as its owner knows it.
+// A lease as its owner knows it. It is held no longer than the row has this owner and this counter.
 struct HeldLease {
   ShardId shard;
   std::uint64_t worker = 0;
-  std::uint64_t taken = 0;
+  std::uint64_t counter = 0;
 };
 
-// A line of the table as others see it.
+// A row of the table, for users.
 struct LeaseView {
   ShardId shard;
   std::string owner;  // empty: free
@@ -50,7 +55,7 @@ struct LeaseView {
 
 struct LeaseCounts {
   std::uint64_t taken = 0;
-  std::uint64_t stolen = 0;  // of these
+  std::uint64_t stolen = 0;  // how many of these were another worker's, taken for balance
   std::uint64_t lost = 0;
 };
 
@@ -62,199 +67,202 @@ class LeaseTable {
 
   const std::string& group() const { return group_; }
   std::int64_t lease_duration() const { return duration_; }
-  // Told when a lease becomes free before its time, or a worker leaves or is to leave.
+  // Notified when a lease becomes free before it expires, and when a worker leaves or is to leave.
   EventCount& changed() { return changed_; }
 
   // ---- shards -------------------------------------------------------------------------------------------------------
 
-  // Those that the stream has; new ones begin at `beginning(shard)`.
+  // Sets the stream's shards. New ones begin at `beginning(shard)`, which is called under the mutex; the checkpoints of
+  // those that the stream has no more are forgotten.
   template <typename Beginning>
-  void SetShards(const std::vector<Shard>& shards, Beginning beginning) {
-    std::vector<ShardId> gone;
+  void SetShards(const std::vector<Shard>& shards, Beginning beginning) ABSL_LOCKS_EXCLUDED(mutex_) {
+    std::vector<ShardId> removed;
     {
-      const std::lock_guard lock(mutex_);
-      std::map<ShardId, Row> lines;
+      const MutexLock lock(mutex_);
+      std::map<ShardId, Row> rows;
       for (const Shard& shard : shards) {
-        const auto found = lines_.find(shard.id);
-        if (found != lines_.end()) {
-          lines.insert(lines_.extract(found));
+        const auto found = rows_.find(shard.id);
+        if (found != rows_.end()) {
+          rows.insert(rows_.extract(found));
         } else {
-          lines.emplace(shard.id, Row{.parents = shard.parents, .checkpoint = beginning(shard)});
+          rows.emplace(shard.id, Row{.parents = shard.parents, .checkpoint = beginning(shard)});
         }
       }
-      for (const auto& [id, line] : lines_) gone.push_back(id);
-      lines_ = std::move(lines);
+      for (const auto& [id, row] : rows_) removed.push_back(id);
+      rows_ = std::move(rows);
     }
-    for (const ShardId id : gone) store_->Forget(group_, id).IgnoreError();
+    for (const ShardId id : removed) store_->Forget(group_, id).IgnoreError();
     changed_.Notify(EventCount::kAll);
   }
 
-  // Everything is done with that the stream has.
-  bool AllEnded() const {
-    const std::lock_guard lock(mutex_);
-    return std::all_of(lines_.begin(), lines_.end(), [](const auto& entry) { return IsEnded(entry.second); });
+  // Whether every shard has been read to its end.
+  bool AllEnded() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    return std::all_of(rows_.begin(), rows_.end(), [](const auto& entry) { return IsEnded(entry.second); });
   }
 
   // ---- workers ------------------------------------------------------------------------------------------------------
 
-  std::uint64_t AddWorker(std::string name) {
-    const std::lock_guard lock(mutex_);
+  std::uint64_t AddWorker(std::string name) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     workers_.emplace(++last_worker_, Worker{std::move(name)});
     return last_worker_;
   }
 
-  // Its leases are free at once.
-  void RemoveWorker(std::uint64_t worker) {
+  // The worker's leases are free at once.
+  void RemoveWorker(std::uint64_t worker) ABSL_LOCKS_EXCLUDED(mutex_) {
     {
-      const std::lock_guard lock(mutex_);
-      for (auto& [id, line] : lines_) {
-        if (line.owner == worker) line.owner = kNobody;
+      const MutexLock lock(mutex_);
+      for (auto& [id, row] : rows_) {
+        if (row.owner == worker) row.owner = kNoWorker;
       }
       workers_.erase(worker);
     }
     changed_.Notify(EventCount::kAll);
   }
 
-  // The worker is there: all its leases that have not expired are its own for another duration.
-  void Renew(std::uint64_t worker, std::int64_t now) {
-    const std::lock_guard lock(mutex_);
+  // The worker is alive: its leases that have not expired last for another lease duration.
+  void Renew(std::uint64_t worker, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     const auto self = workers_.find(worker);
     if (self == workers_.end()) return;  // it has been shut down
     self->second.seen_until = SaturatingAdd(now, duration_);
-    for (auto& [id, line] : lines_) {
-      if (IsOwnedBy(line, worker, now)) line.expires_at = SaturatingAdd(now, duration_);
+    for (auto& [id, row] : rows_) {
+      if (IsOwnedBy(row, worker, now)) row.expires_at = SaturatingAdd(now, duration_);
     }
   }
 
-  // What the worker is to take now: free leases up to its share, else one of the worker that has most, if that has two
-  // more than it. Only shards whose parents are done with.
-  std::vector<HeldLease> Take(std::uint64_t worker, std::int64_t now) {
+  // Takes leases for the worker: free ones up to its share; if there is none, one of the worker that has most, if that
+  // has at least two more than this worker. Only leases of pending shards are taken.
+  std::vector<HeldLease> Take(std::uint64_t worker, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
     std::vector<HeldLease> taken;
-    const std::lock_guard lock(mutex_);
-    Counting counting = Count(now);
-    std::size_t& local = counting.of_worker[worker];
-    for (auto& [id, line] : lines_) {
-      if (local >= counting.share) break;
-      if (!IsPending(line) || IsOwned(line, now) || line.is_saving) continue;
-      taken.push_back(Give(id, line, worker, now));
-      ++local;
+    const MutexLock lock(mutex_);
+    Balance balance = CountLeases(now);
+    std::size_t& held = balance.held_by[worker];
+    for (auto& [id, row] : rows_) {
+      if (held >= balance.share) break;
+      if (!IsPending(row) || IsOwned(row, now) || row.is_saving) continue;
+      taken.push_back(Grant(id, row, worker, now));
+      ++held;
     }
-    if (!taken.empty() || local >= counting.share) return taken;
-    const auto most = std::max_element(counting.of_worker.begin(), counting.of_worker.end(),
+    if (!taken.empty() || held >= balance.share) return taken;
+    const auto most = std::max_element(balance.held_by.begin(), balance.held_by.end(),
                                        [](const auto& a, const auto& b) { return a.second < b.second; });
-    if (most->second < local + 2) return taken;
-    for (auto& [id, line] : lines_) {
-      if (!IsPending(line) || !IsOwnedBy(line, most->first, now) || line.is_saving || line.is_worked_on) continue;
-      taken.push_back(Give(id, line, worker, now));
+    if (most->second < held + 2) return taken;
+    for (auto& [id, row] : rows_) {
+      if (!IsPending(row) || !IsOwnedBy(row, most->first, now) || row.is_saving || row.is_processing) continue;
+      taken.push_back(Grant(id, row, worker, now));
       ++counts_.stolen;
       break;
     }
     return taken;
   }
 
-  bool IsHeld(const HeldLease& lease, std::int64_t now) const {
-    const std::lock_guard lock(mutex_);
+  bool IsHeld(const HeldLease& lease, std::int64_t now) const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     return FindHeld(lease, now) != nullptr;
   }
 
-  // Around the processing of a batch. False: the lease is not the caller's any more.
-  bool BeginWork(const HeldLease& lease, std::int64_t now) {
-    const std::lock_guard lock(mutex_);
-    Row* const line = FindHeld(lease, now);
-    if (line != nullptr) line->is_worked_on = true;
-    return line != nullptr;
+  // BeginWork() and EndWork() enclose the processing of a batch. False: the caller does not hold the lease any more.
+  bool BeginWork(const HeldLease& lease, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    Row* const row = FindHeld(lease, now);
+    if (row != nullptr) row->is_processing = true;
+    return row != nullptr;
   }
-  void EndWork(const HeldLease& lease) {
-    const std::lock_guard lock(mutex_);
-    const auto found = lines_.find(lease.shard);
-    if (found != lines_.end() && found->second.taken == lease.taken) found->second.is_worked_on = false;
+  void EndWork(const HeldLease& lease) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    const auto found = rows_.find(lease.shard);
+    if (found != rows_.end() && found->second.counter == lease.counter) found->second.is_processing = false;
   }
 
-  void CountLost() {
-    const std::lock_guard lock(mutex_);
+  void CountLost() ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     ++counts_.lost;
   }
 
-  // The owner is done with it for now.
-  void Release(const HeldLease& lease) {
+  // Frees the lease, if the caller still has it.
+  void Release(const HeldLease& lease) ABSL_LOCKS_EXCLUDED(mutex_) {
     {
-      const std::lock_guard lock(mutex_);
-      const auto found = lines_.find(lease.shard);
-      if (found == lines_.end() || found->second.owner != lease.worker || found->second.taken != lease.taken) return;
-      found->second.owner = kNobody;
+      const MutexLock lock(mutex_);
+      const auto found = rows_.find(lease.shard);
+      if (found == rows_.end() || found->second.owner != lease.worker || found->second.counter != lease.counter) return;
+      found->second.owner = kNoWorker;
     }
     changed_.Notify(EventCount::kAll);
   }
 
-  // When there may be something to take that is not there now: the first expiry of somebody else's lease.
-  std::int64_t NextExpiry(std::uint64_t worker, std::int64_t now) const {
-    const std::lock_guard lock(mutex_);
+  // When there may be a lease to take by the clock alone: the first expiry of another worker's lease.
+  std::int64_t NextExpiry(std::uint64_t worker, std::int64_t now) const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     std::int64_t next = kForever;
-    for (const auto& [id, line] : lines_) {
-      if (IsPending(line) && line.owner != worker && IsOwned(line, now)) next = std::min(next, line.expires_at);
+    for (const auto& [id, row] : rows_) {
+      if (IsPending(row) && row.owner != worker && IsOwned(row, now)) next = std::min(next, row.expires_at);
     }
     return next;
   }
 
-  // Whether Take() would give something.
-  bool HasToTake(std::uint64_t worker, std::int64_t now) const {
-    const std::lock_guard lock(mutex_);
-    const Counting counting = Count(now);
-    const auto local = counting.of_worker.find(worker);
-    const std::size_t held = local == counting.of_worker.end() ? 0 : local->second;
-    if (held >= counting.share) return false;
-    for (const auto& [id, line] : lines_) {
-      if (IsPending(line) && !line.is_saving && !IsOwned(line, now)) return true;
+  // Whether Take() may take a lease.
+  bool HasToTake(std::uint64_t worker, std::int64_t now) const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    const Balance balance = CountLeases(now);
+    const auto entry = balance.held_by.find(worker);
+    const std::size_t held = entry == balance.held_by.end() ? 0 : entry->second;
+    if (held >= balance.share) return false;
+    for (const auto& [id, row] : rows_) {
+      if (IsPending(row) && !row.is_saving && !IsOwned(row, now)) return true;
     }
-    return std::any_of(counting.of_worker.begin(), counting.of_worker.end(),
+    return std::any_of(balance.held_by.begin(), balance.held_by.end(),
                        [&](const auto& one) { return one.second >= held + 2; });
   }
 
   // ---- checkpoints --------------------------------------------------------------------------------------------------
 
-  // Those that were saved before, by the group's earlier lives.
-  void Restore(const std::map<ShardId, Checkpoint>& saved) {
-    const std::lock_guard lock(mutex_);
+  // Sets the checkpoints that a group of the same name has saved in the store before.
+  void Restore(const std::map<ShardId, Checkpoint>& saved) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     for (const auto& [id, checkpoint] : saved) {
-      const auto found = lines_.find(id);
-      if (found != lines_.end()) found->second.checkpoint = checkpoint;
+      const auto found = rows_.find(id);
+      if (found != rows_.end()) found->second.checkpoint = checkpoint;
     }
   }
 
-  // Where the group begins, so that its later lives begin there, too; or nothing. Before there are workers.
-  absl::Status SaveAll() {
-    const std::lock_guard lock(mutex_);
+  // Saves where a new group begins, so that later groups of its name go on from there; all checkpoints or none.
+  // Requires: the group has no workers yet.
+  absl::Status SaveAll() ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     absl::Status status;
-    for (const auto& [id, line] : lines_) status.Update(store_->Save(group_, id, line.checkpoint));
+    for (const auto& [id, row] : rows_) status.Update(store_->Save(group_, id, row.checkpoint));
     if (status.ok()) return status;
-    for (const auto& [id, line] : lines_)
-      store_->Forget(group_, id).IgnoreError();  // else it would not be new any more
+    // With a checkpoint in the store the next group of this name would not be new.
+    for (const auto& [id, row] : rows_) store_->Forget(group_, id).IgnoreError();
     return status;
   }
 
-  std::optional<Checkpoint> CheckpointOf(ShardId shard) const {
-    const std::lock_guard lock(mutex_);
-    const auto found = lines_.find(shard);
-    return found == lines_.end() ? std::nullopt : std::optional<Checkpoint>(found->second.checkpoint);
+  std::optional<Checkpoint> CheckpointOf(ShardId shard) const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    const auto found = rows_.find(shard);
+    return found == rows_.end() ? std::nullopt : std::optional<Checkpoint>(found->second.checkpoint);
   }
 
-  // kShutdown: the lease is not the caller's any more. kInvalidArgument: it is behind what was saved before.
-  absl::Status Save(const HeldLease& lease, const Checkpoint& checkpoint, std::int64_t now) {
+  // kShutdown: the caller does not hold the lease any more. kInvalidArgument: the checkpoint is before the last one.
+  absl::Status Save(const HeldLease& lease, const Checkpoint& checkpoint, std::int64_t now)
+      ABSL_LOCKS_EXCLUDED(mutex_) {
     {
-      const std::lock_guard lock(mutex_);
-      Row* const line = FindHeld(lease, now);
-      if (line == nullptr) {
+      const MutexLock lock(mutex_);
+      Row* const row = FindHeld(lease, now);
+      if (row == nullptr) {
         return MakeError(Error::kShutdown, absl::StrCat("a checkpoint of ", lease.shard.ToString(),
                                                         " by a worker that does not hold its lease any more"));
       }
-      if (absl::Status status = CheckOrder(line->checkpoint, checkpoint); !status.ok()) return status;
-      line->is_saving = true;
+      if (absl::Status status = CheckOrder(row->checkpoint, checkpoint); !status.ok()) return status;
+      row->is_saving = true;
     }
     absl::Status status = store_->Save(group_, lease.shard, checkpoint);
     {
-      const std::lock_guard lock(mutex_);
-      const auto found = lines_.find(lease.shard);
-      if (found == lines_.end()) return status;  // the shard has gone with all its records
+      const MutexLock lock(mutex_);
+      const auto found = rows_.find(lease.shard);
+      if (found == rows_.end()) return status;  // the shard was removed with all its records
       found->second.is_saving = false;
       if (status.ok()) found->second.checkpoint = checkpoint;
     }
@@ -262,97 +270,102 @@ class LeaseTable {
     return status;
   }
 
-  // ---- for those who watch ------------------------------------------------------------------------------------------
+  // ---- statistics ---------------------------------------------------------------------------------------------------
 
-  std::vector<LeaseView> View(std::int64_t now) const {
-    const std::lock_guard lock(mutex_);
+  std::vector<LeaseView> View(std::int64_t now) const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     std::vector<LeaseView> all;
-    for (const auto& [id, line] : lines_) {
-      const auto worker = workers_.find(line.owner);
-      const bool is_owned = IsOwned(line, now) && worker != workers_.end();
+    for (const auto& [id, row] : rows_) {
+      const auto worker = workers_.find(row.owner);
+      const bool is_owned = IsOwned(row, now) && worker != workers_.end();
       all.push_back(
-          {id, is_owned ? worker->second.name : std::string(), is_owned ? line.expires_at : 0, line.checkpoint});
+          {id, is_owned ? worker->second.name : std::string(), is_owned ? row.expires_at : 0, row.checkpoint});
     }
     return all;
   }
 
-  LeaseCounts counts() const {
-    const std::lock_guard lock(mutex_);
+  LeaseCounts counts() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     return counts_;
   }
 
  private:
-  static constexpr std::uint64_t kNobody = 0;
+  static constexpr std::uint64_t kNoWorker = 0;
 
   struct Worker {
     std::string name;
-    std::int64_t seen_until = 0;  // after that it is taken for dead
+    std::int64_t seen_until = 0;  // from then on it does not count for the shares
   };
 
   struct Row {
     std::vector<ShardId> parents;
     Checkpoint checkpoint;
-    std::uint64_t owner = kNobody;
-    std::uint64_t taken = 0;
+    std::uint64_t owner = kNoWorker;
+    std::uint64_t counter = 0;  // how often the lease was taken
     std::int64_t expires_at = 0;
     bool is_saving = false;
-    bool is_worked_on = false;
+    bool is_processing = false;
   };
 
-  // How many leases each worker has that is there, and how many each should have at most.
-  struct Counting {
-    std::map<std::uint64_t, std::size_t> of_worker;
+  // How many pending shards' leases each live worker has, and each one's share: how many it should have at most.
+  struct Balance {
+    std::map<std::uint64_t, std::size_t> held_by;
     std::size_t share = 0;
   };
 
-  // All below: under the mutex.
-
-  static bool IsEnded(const Row& line) { return std::holds_alternative<ShardEnd>(line.checkpoint); }
-  static bool IsOwned(const Row& line, std::int64_t now) { return line.owner != kNobody && now < line.expires_at; }
-  static bool IsOwnedBy(const Row& line, std::uint64_t worker, std::int64_t now) {
-    return line.owner == worker && IsOwned(line, now);
+  static bool IsEnded(const Row& row) { return std::holds_alternative<ShardEnd>(row.checkpoint); }
+  static bool IsOwned(const Row& row, std::int64_t now) { return row.owner != kNoWorker && now < row.expires_at; }
+  static bool IsOwnedBy(const Row& row, std::uint64_t worker, std::int64_t now) {
+    return row.owner == worker && IsOwned(row, now);
   }
 
-  // Parents that the stream does not have any more count as done with.
-  bool IsPending(const Row& line) const {
-    return !IsEnded(line) && std::all_of(line.parents.begin(), line.parents.end(), [this](ShardId parent) {
-      const auto found = lines_.find(parent);
-      return found == lines_.end() || IsEnded(found->second);
+  // Whether the shard is to be read: it has not been read to its end, and its parents have been. Parents that the
+  // stream does not have any more count as read to their end.
+  bool IsPending(const Row& row) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !IsEnded(row) && std::all_of(row.parents.begin(), row.parents.end(), [this](ShardId parent) {
+      mutex_.AssertHeld();
+      const auto found = rows_.find(parent);
+      return found == rows_.end() || IsEnded(found->second);
     });
   }
 
-  Counting Count(std::int64_t now) const {
-    Counting counting;
+  Balance CountLeases(std::int64_t now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    Balance balance;
     for (const auto& [id, worker] : workers_) {
-      if (now < worker.seen_until) counting.of_worker[id] = 0;
+      if (now < worker.seen_until) balance.held_by[id] = 0;
     }
-    std::size_t to_do = 0;
-    for (const auto& [id, line] : lines_) {
-      if (!IsPending(line)) continue;
-      ++to_do;
-      const auto owner = counting.of_worker.find(line.owner);
-      if (IsOwned(line, now) && owner != counting.of_worker.end()) ++owner->second;
+    std::size_t pending = 0;
+    for (const auto& [id, row] : rows_) {
+      if (!IsPending(row)) continue;
+      ++pending;
+      const auto owner = balance.held_by.find(row.owner);
+      if (IsOwned(row, now) && owner != balance.held_by.end()) ++owner->second;
     }
-    const std::size_t workers = std::max<std::size_t>(counting.of_worker.size(), 1);
-    counting.share = (to_do + workers - 1) / workers;
-    return counting;
+    const std::size_t workers = std::max<std::size_t>(balance.held_by.size(), 1);
+    balance.share = (pending + workers - 1) / workers;
+    return balance;
   }
 
-  HeldLease Give(ShardId id, Row& line, std::uint64_t worker, std::int64_t now) {
-    line.owner = worker;
-    line.expires_at = SaturatingAdd(now, duration_);
-    line.is_worked_on = false;
-    ++line.taken;
+  HeldLease Grant(ShardId id, Row& row, std::uint64_t worker, std::int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    DECOUPLE_ASSERT(worker != kNoWorker && workers_.contains(worker));
+    DECOUPLE_ASSERT(!row.is_saving && IsPending(row));
+    row.owner = worker;
+    row.expires_at = SaturatingAdd(now, duration_);
+    row.is_processing = false;
+    ++row.counter;
     ++counts_.taken;
-    return {id, worker, line.taken};
+    return {id, worker, row.counter};
   }
 
-  Row* FindHeld(const HeldLease& lease, std::int64_t now) {
-    return const_cast<Row*>(std::as_const(*this).FindHeld(lease, now));
+  // Null: the lease is held no longer.
+  Row* FindHeld(const HeldLease& lease, std::int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return const_cast<Row*>(static_cast<const LeaseTable*>(this)->FindHeld(lease, now));
   }
-  const Row* FindHeld(const HeldLease& lease, std::int64_t now) const {
-    const auto found = lines_.find(lease.shard);
-    if (found == lines_.end() || !IsOwnedBy(found->second, lease.worker, now) || found->second.taken != lease.taken) {
+  const Row* FindHeld(const HeldLease& lease, std::int64_t now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const auto found = rows_.find(lease.shard);
+    DECOUPLE_ASSERT(found == rows_.end() || lease.counter <= found->second.counter);  // it only grows
+    if (found == rows_.end() || !IsOwnedBy(found->second, lease.worker, now) ||
+        found->second.counter != lease.counter) {
       return nullptr;
     }
     return &found->second;
@@ -376,12 +389,11 @@ class LeaseTable {
   const std::int64_t duration_;
   const std::shared_ptr<CheckpointStore> store_;
   EventCount changed_;
-  mutable std::mutex mutex_;
-  // All below: under the mutex.
-  std::map<ShardId, Row> lines_;
-  std::map<std::uint64_t, Worker> workers_;
-  std::uint64_t last_worker_ = kNobody;
-  LeaseCounts counts_;
+  mutable Mutex mutex_;
+  std::map<ShardId, Row> rows_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::uint64_t, Worker> workers_ ABSL_GUARDED_BY(mutex_);
+  std::uint64_t last_worker_ ABSL_GUARDED_BY(mutex_) = kNoWorker;
+  LeaseCounts counts_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace decouple::internal

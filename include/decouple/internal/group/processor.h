@@ -1,4 +1,4 @@
-// Record processors of users' types, as workers call them.
+// Adapts the users' record processors, functions and objects, to the interface that workers call.
 
 #ifndef DECOUPLE_INTERNAL_GROUP_PROCESSOR_H_
 #define DECOUPLE_INTERNAL_GROUP_PROCESSOR_H_
@@ -26,9 +26,9 @@ class Processor {
   virtual ~Processor() = default;
 
   virtual absl::Status Process(const RecordBatch<T>& batch, Checkpointer& checkpointer) = 0;
-  // A checkpoint is made for it after each batch.
+  // Whether the worker makes a checkpoint after each batch, as the processor takes no checkpointer.
   virtual bool is_automatic() const = 0;
-  // It is told of the end, and says itself that it is done.
+  // Whether it has ShardEnded(), and makes the checkpoint of the shard's end itself.
   virtual bool is_told_of_end() const { return false; }
   virtual void ShardEnded(Checkpointer&) {}
   virtual void LeaseLost() {}
@@ -38,7 +38,7 @@ class Processor {
 template <typename T, typename Function>
 class FunctionProcessor final : public Processor<T> {
  public:
-  // `function` outlives it.
+  // `function` must outlive the processor.
   explicit FunctionProcessor(Function& function) : function_(function) {}
 
   absl::Status Process(const RecordBatch<T>& batch, Checkpointer& checkpointer) override {
@@ -86,19 +86,21 @@ class ObjectProcessor final : public Processor<T> {
   }
   void ShardEnded(Checkpointer& checkpointer) override {
     if constexpr (requires(Object & object) { object.ShardEnded(checkpointer); }) {
-      InvokeToStatus([&] { return object_.ShardEnded(checkpointer); }).IgnoreError();  // not done is asked again
+      InvokeToStatus([&] {
+        return object_.ShardEnded(checkpointer);
+      }).IgnoreError();  // without a checkpoint it is called again
     }
   }
   void LeaseLost() override {
     if constexpr (requires(Object & object) { object.LeaseLost(); }) {
-      InvokeToStatus([&] { return object_.LeaseLost(); }).IgnoreError();  // nothing is left to be done about it
+      InvokeToStatus([&] { return object_.LeaseLost(); }).IgnoreError();  // the reader ends in any case
     }
   }
   void ShutdownRequested(Checkpointer& checkpointer) override {
     if constexpr (requires(Object & object) { object.ShutdownRequested(checkpointer); }) {
       InvokeToStatus([&] {
         return object_.ShutdownRequested(checkpointer);
-      }).IgnoreError();  // what is not saved comes again
+      }).IgnoreError();  // records without a checkpoint come again
     }
   }
 
@@ -106,19 +108,19 @@ class ObjectProcessor final : public Processor<T> {
   Object object_;
 };
 
-// Makes the processor of a shard.
+// Makes the processor for a shard.
 template <typename T>
 using ProcessorFactory = std::function<std::unique_ptr<Processor<T>>(ShardId)>;
 
-// `what`: a function of batches, or one that makes an object for a shard.
-template <typename T, typename What>
-ProcessorFactory<T> FactoryOf(What what) {
-  const auto shared = std::make_shared<What>(std::move(what));
-  if constexpr (std::is_invocable_v<What&, const RecordBatch<T>&> ||
-                std::is_invocable_v<What&, const RecordBatch<T>&, Checkpointer&>) {
-    return [shared](ShardId) { return std::make_unique<FunctionProcessor<T, What>>(*shared); };
+// `callable` is a function of batches, or one that makes a processor object for a shard.
+template <typename T, typename Callable>
+ProcessorFactory<T> FactoryOf(Callable callable) {
+  const auto shared = std::make_shared<Callable>(std::move(callable));
+  if constexpr (std::is_invocable_v<Callable&, const RecordBatch<T>&> ||
+                std::is_invocable_v<Callable&, const RecordBatch<T>&, Checkpointer&>) {
+    return [shared](ShardId) { return std::make_unique<FunctionProcessor<T, Callable>>(*shared); };
   } else {
-    using Object = std::invoke_result_t<What&, ShardId>;
+    using Object = std::invoke_result_t<Callable&, ShardId>;
     static_assert(ProcessesRecords<T, Object>,
                   "decouple: a record processor needs ProcessRecords(const RecordBatch<T>&), with or without a "
                   "Checkpointer&");

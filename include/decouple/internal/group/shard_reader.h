@@ -1,4 +1,4 @@
-// One shard in the hands of a worker that holds its lease.
+// Reads one shard for a worker that holds its lease: passes batches to the processor and keeps the position.
 
 #ifndef DECOUPLE_INTERNAL_GROUP_SHARD_READER_H_
 #define DECOUPLE_INTERNAL_GROUP_SHARD_READER_H_
@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "decouple/checkpoint_store.h"
 #include "decouple/internal/base/access.h"
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/group/lease_table.h"
 #include "decouple/internal/group/processor.h"
@@ -41,28 +42,31 @@ class ShardReader {
   ShardCore<T>& shard() { return *shard_; }
   Processor<T>& processor() { return *processor_; }
   Checkpointer& checkpointer() { return checkpointer_; }
-  // All is done with, and the group knows.
+  // Every record has been processed, and the shard's end has been saved as the checkpoint.
   bool is_done() const { return state_->is_ended.load(std::memory_order_acquire); }
   std::int64_t millis_behind() const { return millis_behind_; }
 
-  // When ProcessNext() has something to do, as things are.
+  // When ProcessNext() will have something to do, by what is known now; kForever: nothing.
   std::int64_t NextDue() const { return is_at_end_ || shard_->HasRecords(position_) ? retry_at_ : kForever; }
 
-  // Hands the next records to the processor. Returns those that it was done with.
-  RecordBatch<T> ProcessNext(std::size_t most) {
+  // Passes the next batch, of at most `max_records`, to the processor. Returns the batch if that succeeded, else an
+  // empty one.
+  RecordBatch<T> ProcessNext(std::size_t max_records) {
     if (stream_.Now() < retry_at_) return {};
     if (is_at_end_) {
       End();
       return {};
     }
     std::uint64_t next = position_;
-    Result<RecordBatch<T>> read = stream_.Read(*shard_, next, most, absl::ZeroDuration());
+    Result<RecordBatch<T>> read = stream_.Read(*shard_, next, max_records, absl::ZeroDuration());
     if (!read.ok()) {  // the shard's throughput is used up
       RetryAfter(kReadAgainAfter);
       return {};
     }
     RecordBatch<T> batch = *std::move(read);
     if (!batch.empty()) {
+      // A batch that failed is read again from the same position, so it does not end earlier.
+      DECOUPLE_ASSERT(state_->given.load(std::memory_order_relaxed) <= batch.back().sequence_number().value());
       state_->given.store(batch.back().sequence_number().value(), std::memory_order_release);
       absl::Status status = processor_->Process(batch, checkpointer_);
       if (status.ok() && processor_->is_automatic()) status = checkpointer_.Checkpoint();
@@ -71,6 +75,7 @@ class ShardReader {
         return {};
       }
     }
+    DECOUPLE_ASSERT(position_ <= next);
     position_ = next;
     millis_behind_ = batch.millis_behind_latest();
     if (batch.shard_ended()) {
@@ -81,7 +86,7 @@ class ShardReader {
   }
 
  private:
-  // What a processor or the checkpoints' store fails.
+  // How long to wait after a failure of the processor or of the checkpoint store, and after a throttled read.
   static constexpr std::int64_t kTryAgainAfter = 1'000'000'000;
   static constexpr std::int64_t kReadAgainAfter = 200'000'000;
 
@@ -92,7 +97,7 @@ class ShardReader {
     if (processor_->is_told_of_end()) {
       processor_->ShardEnded(checkpointer_);
     } else {
-      checkpointer_.Checkpoint().IgnoreError();  // a failure is tried again, or the lease is lost
+      checkpointer_.Checkpoint().IgnoreError();  // if it fails, it is tried again, or the lease is lost
     }
     if (!is_done()) RetryAfter(kTryAgainAfter);
   }
@@ -105,7 +110,7 @@ class ShardReader {
   const std::unique_ptr<Processor<T>> processor_;
   std::int64_t retry_at_ = 0;
   std::int64_t millis_behind_ = 0;
-  bool is_at_end_ = false;  // all has been handed over
+  bool is_at_end_ = false;  // the processor has had every record
 };
 
 }  // namespace decouple::internal

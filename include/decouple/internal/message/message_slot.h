@@ -38,7 +38,6 @@ class LeaseTimes {
   std::int64_t first_received_at_;
 };
 static_assert(std::is_trivial_v<LeaseTimes> && sizeof(LeaseTimes) == 16);
-static_assert(std::atomic_ref<std::int64_t>::required_alignment == alignof(std::int64_t));
 
 template <typename T>
 struct MessageSlot {

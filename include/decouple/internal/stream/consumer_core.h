@@ -1,4 +1,6 @@
 // A registered consumer: its name, and its subscription of each shard.
+//
+// Lock order: the mutex is taken before that of a shard's watchers.
 
 #ifndef DECOUPLE_INTERNAL_STREAM_CONSUMER_CORE_H_
 #define DECOUPLE_INTERNAL_STREAM_CONSUMER_CORE_H_
@@ -7,15 +9,16 @@
 #include <iterator>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "decouple/error.h"
 #include "decouple/executor.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/range_checks.h"
 #include "decouple/internal/stream/push_subscription.h"
 #include "decouple/internal/stream/push_target.h"
@@ -46,9 +49,10 @@ class ConsumerCore {
   const std::string& name() const { return name_; }
   StreamCore<T>& stream() { return *stream_; }
 
+  // Takes over from an earlier subscription of the shard, which ends.
   absl::StatusOr<std::shared_ptr<PushSubscription<T>>> Subscribe(ShardId shard_id, const IteratorPosition& position,
-                                                                 std::unique_ptr<PushTarget<T>> sink,
-                                                                 Executor executor) {
+                                                                 std::unique_ptr<PushTarget<T>> target,
+                                                                 Executor executor) ABSL_LOCKS_EXCLUDED(mutex_) {
     auto shard = stream_->shards().Find(shard_id);
     if (!shard.ok()) return shard.status();
     const std::int64_t now = stream_->Now();
@@ -57,17 +61,17 @@ class ConsumerCore {
     std::shared_ptr<PushSubscription<T>> earlier;
     std::shared_ptr<PushSubscription<T>> push;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       earlier = pushes_[shard_id].lock();
       if (earlier != nullptr && earlier->IsActive() && now < earlier->began_at() + kTakeOverAfter) {
         return MakeError(Error::kResourceInUse,
                          absl::StrCat("the consumer \"", name_, "\" has subscribed to ", shard_id.ToString(),
                                       " less than 5 seconds ago; after that it can be taken over"));
       }
-      push = std::make_shared<PushSubscription<T>>(stream_, *std::move(shard), *begin, std::move(sink),
+      push = std::make_shared<PushSubscription<T>>(stream_, *std::move(shard), *begin, std::move(target),
                                                    std::move(executor));
       pushes_[shard_id] = push;
-      Tidy();
+      RemoveExpired();
     }
     if (earlier != nullptr) earlier->End();
     push->Begin();
@@ -80,8 +84,8 @@ class ConsumerCore {
   ConsumerCore(std::shared_ptr<StreamCore<T>> stream, std::string name)
       : stream_(std::move(stream)), name_(std::move(name)) {}
 
-  // Under the mutex.
-  void Tidy() {
+  // Removes the entries of subscriptions whose handles are gone.
+  void RemoveExpired() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     for (auto entry = pushes_.begin(); entry != pushes_.end();) {
       entry = entry->second.expired() ? pushes_.erase(entry) : std::next(entry);
     }
@@ -89,8 +93,8 @@ class ConsumerCore {
 
   const std::shared_ptr<StreamCore<T>> stream_;
   const std::string name_;
-  std::mutex mutex_;
-  std::map<ShardId, std::weak_ptr<PushSubscription<T>>> pushes_;  // under the mutex
+  Mutex mutex_;
+  std::map<ShardId, std::weak_ptr<PushSubscription<T>>> pushes_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace decouple::internal

@@ -1,7 +1,7 @@
-// How the text of a partition key becomes a number of 128 bits.
+// Hashes a partition key to a number of 128 bits.
 //
-// An MD5 takes some 150 ns, more than all the rest of a put, and the same keys come again and again. So each thread
-// remembers those that it hashed lately: a put of a key that is among them takes a tenth of that.
+// An MD5 takes longer than all the rest of a put, and the same keys come again and again. So each thread keeps a cache
+// of the keys that it hashed recently (exp. 70).
 
 #ifndef DECOUPLE_INTERNAL_STREAM_PARTITION_HASH_H_
 #define DECOUPLE_INTERNAL_STREAM_PARTITION_HASH_H_
@@ -24,16 +24,16 @@
 
 namespace decouple::internal {
 
-// The number whose bytes the digest is, the first of them the highest (Kinesis).
+// The MD5 digest as a number, its first byte the most significant one (Kinesis).
 inline absl::uint128 Md5Of(std::string_view text) {
   struct Free {
     void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
   };
-  // Both looked up or made once, which is what costs most of a short hash.
+  // The algorithm is fetched once and the context made once a thread: that costs most of a short hash.
   static const EVP_MD* const md5 = EVP_MD_fetch(nullptr, "MD5", nullptr);
   thread_local const std::unique_ptr<EVP_MD_CTX, Free> context(EVP_MD_CTX_new());
   std::array<unsigned char, 16> digest{};
-  // It fails for want of memory only, or where OpenSSL was configured without MD5.
+  // Fails only when memory is exhausted, or where OpenSSL was configured without MD5.
   if (EVP_DigestInit_ex(context.get(), md5, nullptr) != 1 ||
       EVP_DigestUpdate(context.get(), text.data(), text.size()) != 1 ||
       EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) != 1) {
@@ -44,18 +44,19 @@ inline absl::uint128 Md5Of(std::string_view text) {
   return number;
 }
 
-// The same, from memory if this thread has hashed `text` lately. A thousand keys in turn are all remembered.
+// Same as Md5Of(), from this thread's cache if it has hashed `text` recently. The cache has 1 024 sets of four keys, so
+// it has nearly all of a thousand keys that come in turn.
 inline absl::uint128 RecentMd5Of(std::string_view text) {
   struct Recent {
     std::string text;
     absl::uint128 md5;
   };
-  struct Set {  // of texts with equal hashes, the oldest of which makes room
+  struct Set {  // keys whose StringHash() is equal modulo kSets; the oldest is replaced
     std::array<Recent, 4> all;
     std::size_t oldest = 0;
   };
   constexpr std::size_t kSets = 1'024;
-  // Made at a thread's first use: a quarter of a megabyte is too much for threads that never put.
+  // Allocated at a thread's first use: a quarter of a megabyte is too much for threads that never put.
   thread_local const auto sets = std::make_unique<std::array<Set, kSets>>();
   Set& set = (*sets)[StringHash(text) % kSets];
   for (const Recent& recent : set.all) {
@@ -68,6 +69,7 @@ inline absl::uint128 RecentMd5Of(std::string_view text) {
   return oldest.md5;
 }
 
+// Cheap; the same for equal keys within one build of a program only.
 inline absl::uint128 FastHashOf(std::string_view text) {
   const std::uint64_t hash = std::hash<std::string_view>()(text);
   return absl::MakeUint128(Mix(hash), hash);

@@ -1,4 +1,4 @@
-// Where a shard's records are pushed to: a function, or a queue.
+// What a shard's records are pushed to: a function or a queue.
 
 #ifndef DECOUPLE_INTERNAL_STREAM_PUSH_TARGET_H_
 #define DECOUPLE_INTERNAL_STREAM_PUSH_TARGET_H_
@@ -31,12 +31,13 @@ class PushTarget {
   PushTarget& operator=(const PushTarget&) = delete;
   virtual ~PushTarget() = default;
 
-  // Takes records of the batch from the first on, and says how many. False: not all that it was to do; the rest comes
-  // again.
+  // Takes records of the batch from the first on, and sets `taken` to how many. False: it did not complete the batch,
+  // and the rest is pushed again later.
   virtual bool Take(const RecordBatch<T>& batch, std::size_t& taken) = 0;
 };
 
-// Function: of a const RecordBatch<T>&, gives nothing or an absl::Status. All or nothing; what throws takes nothing.
+// Calls a function with a const RecordBatch<T>&, which returns nothing or an absl::Status. If it fails or throws, no
+// record of the batch counts as taken.
 template <typename T, typename Function>
 class FunctionTarget final : public PushTarget<T> {
  public:
@@ -52,8 +53,8 @@ class FunctionTarget final : public PushTarget<T> {
   Function function_;
 };
 
-// The queue's messages show the records' bodies where they are. Into a FIFO queue the partition key goes as the group,
-// and shard and sequence number as the deduplication id.
+// Enqueues each record: the message shares the record's body. In a FIFO queue the partition key is the message group,
+// and shard and sequence number are the deduplication id.
 template <typename T>
 class QueueTarget final : public PushTarget<T> {
  public:
@@ -71,21 +72,21 @@ class QueueTarget final : public PushTarget<T> {
  private:
   bool Deliver(ShardId shard, const Record<T>& record) {
     BodyReference body = Access::Share(record);
-    TopicDelivery published;
-    published.body = body.get();
-    published.clock = &clock_;
-    published.now = clock_.NowNanos();
+    TopicDelivery delivery;
+    delivery.body = body.get();
+    delivery.clock = &clock_;
+    delivery.now = clock_.NowNanos();
     std::string group;
     std::string deduplication_id;
     if (queue_->kind() == QueueKind::kFifo) {
       group = record.partition_key();
-      // What cannot be a group's name gives its hash.
+      // A partition key that is no valid group name is replaced by its hash.
       if (!CheckToken("message group", group).ok()) group = ToString(HashKeyOf(group));
       deduplication_id = absl::StrCat(shard.ToString(), ":", record.sequence_number().ToString());
-      published.group = group;
-      published.deduplication_id = deduplication_id;
+      delivery.group = group;
+      delivery.deduplication_id = deduplication_id;
     }
-    if (static_cast<QueueCore<T>*>(queue_.get())->Enqueue(published) != Acceptance::kTaken) return false;
+    if (static_cast<QueueCore<T>*>(queue_.get())->Enqueue(delivery) != Acceptance::kTaken) return false;
     static_cast<void>(body.Release());
     return true;
   }

@@ -1,21 +1,23 @@
-// A stretch of a shard's records, side by side by what they are asked for: bodies with bodies, keys with keys. So one
-// who reads the bodies in order runs through memory that holds nothing else.
+// Consecutive records of a shard, as columns: bodies with bodies, keys with keys. So a reader that goes through the
+// bodies in order runs through memory that holds nothing else.
 //
-// A record is written once, by the one who has its ticket, and does not change while the segment lasts:
+// A record is written once, by the holder of its ticket, and does not change as long as the segment lasts. Its size is
+// its state:
 //
-//   size 0   its writer's, or nobody's yet
-//   a size   everybody's, read only: its store publishes the record (every record has at least a key)
+//   size 0   the ticket holder writes it, or it has no ticket yet; nobody reads it
+//   size > 0 published: every thread may read it. The store of the size publishes the record (every record has at
+//            least a key, so its size is not 0)
 //
-// MessageWriter is a plain store, as the line is most likely in the cache of one who waits at the tip: the writer need not
-// wait for it. What such a reader looks at, the size and the time, lies together, so that he takes as few lines from
-// the writer as may be. (A put with a reader at its heels took half as long again with exchanges of bits, and sizes and
-// times apart.)
+// Publishing is a plain store: the cache line is most likely in the cache of a reader that waits at the tip, and the
+// writer need not wait for the line. Such a reader loads size and time, so they stand together, and it takes as few
+// lines from the writer as possible (exp. 72).
 //
-// Who publishes the last of 64 records adds up what they have, while he has their sizes at hand: so a read, which is
-// bounded by bytes and counts them, does not look at each record.
+// The thread that publishes the last of 64 records adds up the sizes of these, while it has them in its cache. So a
+// read, which is bounded by bytes and counts them, does not look at each record.
 //
-// Who reads holds the segment. It has gone from the shard by the time that its last hold goes; it ends then. Its keys
-// are kept when it is used again (small_string.h).
+// Lifetime: segments are counted by reference. The shard holds one reference until it has trimmed the segment, and each
+// batch that a reader keeps holds one. The segment ends, or is cleared for reuse, when the last one is released. The
+// memory of its keys is kept when it is used again (small_string.h).
 
 #ifndef DECOUPLE_INTERNAL_STREAM_RECORD_SEGMENT_H_
 #define DECOUPLE_INTERNAL_STREAM_RECORD_SEGMENT_H_
@@ -31,6 +33,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/cache_line.h"
 #include "decouple/internal/base/small_string.h"
 #include "decouple/internal/memory/huge_page_pool.h"
@@ -41,22 +44,24 @@ namespace decouple::internal {
 template <typename T>
 class RecordSegment {
  public:
-  // In place, or shared with others who have it; as IsShared() says.
+  // IsShared() says which member it has: the body in place, or one that queues or other streams share.
   union Body {
     Body() {}
     ~Body() {}
-    T own;
+    T in_place;
     SharedBody* shared;
   };
 
-  // With one hold, the caller's. `capacity` is a multiple of 64, `allocate` one of PageSpan's.
+  // Returns a segment with one reference, the caller's. `capacity` is a multiple of 64, `allocate` one of PageSpan's.
   static RecordSegment* Create(std::uint32_t capacity, PageSpan (*allocate)(std::size_t, std::size_t)) {
+    DECOUPLE_ASSERT(capacity > 0 && capacity % kBlock == 0);
     const Layout layout(capacity);
     const PageSpan memory = allocate(layout.bytes, Layout::kAlignment);
     return new (memory.memory()) RecordSegment(memory, layout);
   }
 
-  // Before anybody else sees it: which stretch it holds, the records from `first` on.
+  // Sets which records it covers: the shard's segment `number`, the records from `first` on. Requires: no other thread
+  // has seen the segment since Create() or Clear().
   void Begin(std::uint64_t number, std::uint64_t first) {
     number_ = number;
     first_ = first;
@@ -67,30 +72,34 @@ class RecordSegment {
   std::uint64_t end() const { return first_ + capacity_; }
   std::uint32_t capacity() const { return capacity_; }
 
-  // ---- the one who has the ticket -----------------------------------------------------------------------------------
+  // ---- writing: the holder of the record's ticket -------------------------------------------------------------------
 
   void Write(std::uint32_t at, std::string_view key, std::int64_t arrival, T&& body) {
-    new (&bodies_[at].own) T(std::move(body));
+    DECOUPLE_ASSERT(!IsReady(at));
+    new (&bodies_[at].in_place) T(std::move(body));
     keys_[at].Assign(key);
     heads_[at].arrival = arrival;
     heads_[at].is_shared = false;
   }
-  // Takes over a hold of the caller's.
+  // Takes over a reference of the caller's to the body.
   void WriteShared(std::uint32_t at, std::string_view key, std::int64_t arrival, SharedBody* body) {
+    DECOUPLE_ASSERT(!IsReady(at));
     bodies_[at].shared = body;
     keys_[at].Assign(key);
     heads_[at].arrival = arrival;
     heads_[at].is_shared = true;
-    has_shared_.store(true, std::memory_order_relaxed);  // the size publishes it
+    has_shared_.store(true, std::memory_order_relaxed);  // published by the size's store
   }
-  // Within a RcuReadGuard: the record may be read and over, and the segment with it.
+  // Publishes the record. Requires: the caller is in a read section, as from the store on the record may be read and
+  // trimmed, and the segment with it.
   void Publish(std::uint32_t at, std::uint32_t bytes) {
-    heads_[at].size.store(bytes, std::memory_order_release);
+    DECOUPLE_ASSERT(bytes > 0 && !IsReady(at));
+    heads_[at].size.store(bytes, std::memory_order_release);  // pairs with SizeOf()
     if (at % kBlock == kBlock - 1) [[unlikely]]
       AddUpBlock(at / kBlock);
   }
 
-  // ---- everybody, with a hold or within a RcuReadGuard ---------------------------------------------------------------
+  // ---- reading: any thread that has a reference or is in a read section ---------------------------------------------
 
   bool IsReady(std::uint32_t at) const { return SizeOf(at) != 0; }
 
@@ -99,8 +108,8 @@ class RecordSegment {
     std::uint64_t bytes = 0;
   };
 
-  // Has the processor fetch what CountReady() looks at in a segment of so many records that is full. By an address that
-  // need not be a segment's any more.
+  // Prefetches what CountReady() loads of a full segment of `records` records. The address need not be one of a segment
+  // any more.
   static void Prefetch(const RecordSegment* segment, std::uint32_t records) {
     const auto* const begin = reinterpret_cast<const std::byte*>(segment);
     for (std::size_t at = 0; at < sizeof(RecordSegment) + records / kBlock * sizeof(Sum); at += kCacheLine) {
@@ -108,9 +117,10 @@ class RecordSegment {
     }
   }
 
-  // How many records are ready from `at` on without a gap, at most `most` of them.
-  Ready CountReady(std::uint32_t at, std::uint32_t most) const {
-    const std::uint32_t end = at + std::min(most, capacity_ - at);
+  // Counts the records that are ready from `at` on without a gap, up to `max_records`.
+  Ready CountReady(std::uint32_t at, std::uint32_t max_records) const {
+    DECOUPLE_ASSERT(at < capacity_);
+    const std::uint32_t end = at + std::min(max_records, capacity_ - at);
     Ready ready;
     std::uint32_t next = at;
     do {
@@ -123,28 +133,28 @@ class RecordSegment {
     return ready;
   }
 
-  // What a record takes beside its body.
+  // How many bytes a record takes in addition to its body.
   static constexpr std::size_t overhead() { return sizeof(Head) + sizeof(SmallString); }
 
-  // Every record is ready, so nobody writes any more.
+  // Every record is ready, so no thread writes any more.
   bool IsFull() const { return IsReady(capacity_ - 1) && CountReady(0, capacity_).records == capacity_; }
 
-  // Of records that are ready.
+  // What follows requires that the record is ready.
   const Body* bodies() const { return bodies_; }
   bool has_shared() const { return has_shared_.load(std::memory_order_relaxed); }
   bool IsShared(std::uint32_t at) const { return heads_[at].is_shared; }
   const T& body(std::uint32_t at) const {
-    return IsShared(at) ? *static_cast<const T*>(bodies_[at].shared->body()) : bodies_[at].own;
+    return IsShared(at) ? *static_cast<const T*>(bodies_[at].shared->body()) : bodies_[at].in_place;
   }
   const SharedBody& shared(std::uint32_t at) const { return *bodies_[at].shared; }  // if IsShared()
   std::string_view key(std::uint32_t at) const { return keys_[at].text(); }
   std::int64_t arrival(std::uint32_t at) const { return heads_[at].arrival; }
   std::uint32_t bytes(std::uint32_t at) const { return SizeOf(at); }
 
-  // When the last of its records arrived; the end of time while some may still come. Clocks are read before tickets
-  // are taken, so records that are put at the same time by several threads may stand in another order than their times.
+  // The latest arrival of its records; the end of time while it is not full. Appenders read the clock before they take
+  // a ticket, so the order of records that several threads put at the same time may differ from that of their arrivals.
   std::int64_t LatestArrival() const {
-    // Relaxed: whoever computes it comes to the same.
+    // Relaxed: every thread that computes it gets the same value.
     std::int64_t latest = latest_.load(std::memory_order_relaxed);
     if (latest != kNotKnown) return latest;
     if (!IsFull()) return std::numeric_limits<std::int64_t>::max();
@@ -154,30 +164,39 @@ class RecordSegment {
     return latest;
   }
 
-  // ---- holds --------------------------------------------------------------------------------------------------------
+  // ---- references ---------------------------------------------------------------------------------------------------
 
-  // Relaxed: who adds one has one, or is in a section in which the shard's does not go.
-  void AddReference() { holds_.fetch_add(1, std::memory_order_relaxed); }
+  // Relaxed: the caller has a reference already, or is in a read section, during which the shard's is not released.
+  void AddReference() {
+    [[maybe_unused]] const std::int64_t before = references_.fetch_add(1, std::memory_order_relaxed);
+    DECOUPLE_ASSERT(before > 0);
+  }
   void RemoveReference() {
-    if (IsLastReference()) Destroy();
+    if (ReleaseReference()) Destroy();
   }
-  // The caller's goes. True: it was the last, and the segment is the caller's.
-  bool IsLastReference() {
-    return holds_.fetch_sub(1, std::memory_order_acq_rel) == 1;  // what others read comes before its end
+  // Releases the caller's reference. True: it was the last one, and the caller owns the segment now.
+  // Acquire and release: what other threads read of the segment happens before its end.
+  [[nodiscard]] bool ReleaseReference() {
+    const std::int64_t before = references_.fetch_sub(1, std::memory_order_acq_rel);
+    DECOUPLE_ASSERT(before > 0);
+    return before == 1;
   }
 
-  // By its owner: as after Create().
+  // Makes it as it was after Create(). Requires: the caller owns it, as ReleaseReference() returned true.
   void Clear() {
+    DECOUPLE_ASSERT(references_.load(std::memory_order_relaxed) == 0);
     DestroyBodies();
-    // Relaxed: nobody else sees it.
+    // Relaxed: no other thread sees the segment.
     for (std::uint32_t at = 0; at < capacity_; ++at) heads_[at].size.store(0, std::memory_order_relaxed);
     for (std::uint32_t block = 0; block < capacity_ / kBlock; ++block) sums_[block].store(0, std::memory_order_relaxed);
     has_shared_.store(false, std::memory_order_relaxed);
     latest_.store(kNotKnown, std::memory_order_relaxed);
-    holds_.store(1, std::memory_order_relaxed);
+    references_.store(1, std::memory_order_relaxed);
   }
 
+  // Requires: the caller owns it, or has the only reference.
   void Destroy() {
+    DECOUPLE_ASSERT(references_.load(std::memory_order_relaxed) <= 1);
     DestroyBodies();
     std::destroy_n(keys_, capacity_);
     const PageSpan memory = memory_;
@@ -188,17 +207,18 @@ class RecordSegment {
  private:
   using Sum = std::atomic<std::uint64_t>;
 
-  // What a read looks at.
+  // What each read loads.
   struct Head {
     std::int64_t arrival = 0;
     std::atomic<std::uint32_t> size{0};  // of body and key
     bool is_shared = false;
   };
+  static_assert(sizeof(Head) == 16 && kCacheLine % sizeof(Head) == 0, "a record's size and time share a cache line");
 
-  static constexpr std::uint32_t kBlock = 64;  // of which the sum is kept
+  static constexpr std::uint32_t kBlock = 64;  // records whose sizes have one sum
   static constexpr std::int64_t kNotKnown = std::numeric_limits<std::int64_t>::min();
 
-  // Where what is, from the segment's beginning.
+  // The columns' offsets from the segment's beginning.
   struct Layout {
     static constexpr std::size_t kAlignment = std::max(kCacheLine, alignof(Body));
 
@@ -234,11 +254,14 @@ class RecordSegment {
   }
   ~RecordSegment() = default;
 
-  // Acquire, both: what they say is ready may be read.
-  std::uint32_t SizeOf(std::uint32_t at) const { return heads_[at].size.load(std::memory_order_acquire); }
+  // Acquire, both: pair with Publish() and AddUpBlock(), so the records that they show as ready may be read.
+  std::uint32_t SizeOf(std::uint32_t at) const {
+    DECOUPLE_ASSERT(at < capacity_);
+    return heads_[at].size.load(std::memory_order_acquire);
+  }
   std::uint64_t SumOf(std::uint32_t block) const { return sums_[block].load(std::memory_order_acquire); }
 
-  // Both add up the bytes, and return where they stop. Up to the first record that is not ready:
+  // Both add up the bytes, and return where they stop. This one stops at the first record that is not ready.
   std::uint32_t CountOneByOne(std::uint32_t next, std::uint32_t end, std::uint64_t& bytes) const {
     for (; next < end; ++next) {
       const std::uint32_t size = SizeOf(next);
@@ -247,7 +270,7 @@ class RecordSegment {
     }
     return next;
   }
-  // From the beginning of a block on, up to the first whose sum is not known:
+  // This one begins with a block, and stops at the first block whose sum is not known.
   std::uint32_t CountBlocks(std::uint32_t next, std::uint32_t end, std::uint64_t& bytes) const {
     for (; end - next >= kBlock; next += kBlock) {
       const std::uint64_t known = SumOf(next / kBlock);
@@ -257,10 +280,10 @@ class RecordSegment {
     return next;
   }
 
-  // If all of its records are ready. If not, those who read them look at each.
+  // Does nothing if some of its records are not ready yet: readers of the block then look at each record.
   void AddUpBlock(std::uint32_t block) {
     const Ready ready = CountReady(block * kBlock, kBlock);
-    if (ready.records == kBlock) sums_[block].store(ready.bytes, std::memory_order_release);
+    if (ready.records == kBlock) sums_[block].store(ready.bytes, std::memory_order_release);  // SumOf()
   }
 
   void DestroyBodies() {
@@ -270,30 +293,30 @@ class RecordSegment {
       if (IsShared(at)) {
         bodies_[at].shared->RemoveReferences(1);
       } else {
-        bodies_[at].own.~T();
+        bodies_[at].in_place.~T();
       }
     }
   }
 
-  const PageSpan memory_;  // in which it lies itself
+  const PageSpan memory_;  // the segment itself is at its beginning
   const std::uint32_t capacity_;
   std::uint64_t number_ = 0;
   std::uint64_t first_ = 0;
   std::atomic<bool> has_shared_{false};
   mutable std::atomic<std::int64_t> latest_{kNotKnown};
-  Sum* const sums_;  // of the sizes of so many records each; 0: not known
+  Sum* const sums_;  // of the sizes of kBlock records each; 0: not known
   Head* const heads_;
   SmallString* const keys_;
   Body* const bodies_;
-  alignas(kCacheLine) std::atomic<std::int64_t> holds_{1};
+  alignas(kCacheLine) std::atomic<std::int64_t> references_{1};
 };
 
-// A hold, or none.
+// A reference to a segment, or none.
 template <typename T>
 class SegmentReference {
  public:
   SegmentReference() = default;
-  // Takes over a hold of the caller's.
+  // Takes over a reference of the caller's.
   explicit SegmentReference(RecordSegment<T>* segment) : segment_(segment) {}
   SegmentReference(const SegmentReference& other) : segment_(other.segment_) {
     if (segment_ != nullptr) segment_->AddReference();
@@ -307,24 +330,27 @@ class SegmentReference {
     if (segment_ != nullptr) segment_->RemoveReference();
   }
 
-  RecordSegment<T>& operator*() const { return *segment_; }
+  RecordSegment<T>& operator*() const {
+    DECOUPLE_ASSERT(segment_ != nullptr);
+    return *segment_;
+  }
   RecordSegment<T>* operator->() const { return segment_; }
 
  private:
   RecordSegment<T>* segment_ = nullptr;
 };
 
-// A record's body, for those who share it further: it stays where it is.
+// A record's body for sharing with queues or other streams: the body stays where it is, and keeps its segment alive.
 template <typename T>
 class RecordBody final : public SharedBody {
  public:
   RecordBody(RecordSegment<T>& segment, std::uint32_t at)
       : SharedBody(&segment.body(at), segment.IsShared(at) ? segment.shared(at).publication() : nullptr,
                    segment.bytes(at) - segment.key(at).size()),
-        hold_((segment.AddReference(), &segment)) {}
+        reference_((segment.AddReference(), &segment)) {}
 
  private:
-  const SegmentReference<T> hold_;
+  const SegmentReference<T> reference_;
 };
 
 }  // namespace decouple::internal

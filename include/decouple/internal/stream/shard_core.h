@@ -1,11 +1,13 @@
-// One shard: a log with a place in the stream, and in time.
+// One shard: a log with a range of hash keys, a place in the stream's lineage of shards, and sequence numbers.
 //
-//   open     puts go in. Who puts looks at closed_ and takes a ticket within one RcuReadGuard
-//   closed   no ticket is given any more: Close() sets closed_, and waits for the sections that may not have seen it
-//   ended    end_ says how many records there are, and children_ where to go on. Set once, after closed
+//   open     takes puts. A put reads closed_ and takes its ticket within one RCU read section
+//   closed   gives no ticket any more: Close() sets closed_, and waits for the sections that may not have seen it
+//   ended    end_ says how many records the shard has, and children_ where readers go on. Set once, after Close()
 //
-// A closed shard stays in the stream for the retention period, even if it never had a record: so who reads its parents
-// finds the way to its children.
+// A closed shard stays in the stream for the retention period, even if it never had a record: so a reader of its
+// parents finds the way to its children.
+//
+// Lock order: none of the stream's mutexes is taken while the watchers' mutex or the log's is held.
 
 #ifndef DECOUPLE_INTERNAL_STREAM_SHARD_CORE_H_
 #define DECOUPLE_INTERNAL_STREAM_SHARD_CORE_H_
@@ -15,22 +17,24 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "decouple/clock.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/asymmetric_fence.h"
 #include "decouple/internal/base/cache_line.h"
 #include "decouple/internal/base/event_count.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/base/token_bucket.h"
 #include "decouple/internal/stream/record_log.h"
@@ -41,7 +45,7 @@
 
 namespace decouple::internal {
 
-// How much of a shard one read may give, and when.
+// How many records and bytes one read may return, the time of the read and the retention period.
 struct ReadBounds {
   std::uint64_t records;
   std::uint64_t bytes;
@@ -49,7 +53,7 @@ struct ReadBounds {
   std::int64_t retention;
 };
 
-// One who is told that a shard has records, or has ended, since the last time.
+// Is notified when a shard has further records or has ended. The call may run user code.
 class ShardWatcher {
  public:
   virtual ~ShardWatcher() = default;
@@ -77,7 +81,7 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
   ReadThroughput& reads() { return reads_; }
 
   SequenceNumber NumberOf(std::uint64_t record) const { return SequenceNumber(base_ + record); }
-  // That of the next record, and in the end that of the first record of a child.
+  // The sequence number of the next record. Once the shard is closed, a child's numbers begin there or later.
   std::uint64_t next_number() const { return base_ + log_.next(); }
 
   Shard Description() const {
@@ -92,41 +96,44 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
 
   // ---- puts ---------------------------------------------------------------------------------------------------------
 
-  // Within a section. Relaxed: the section and the RcuSynchronize() of Close() order it.
+  // Relaxed: the read section and Close()'s RcuSynchronize() order it. Requires: the caller is in a read section, or
+  // holds the mutex of ShardMap.
   bool IsClosed() const { return closed_.load(std::memory_order_relaxed); }
 
-  // Whether anybody waits for a record that has just been published: then Announce() it.
-  bool IsAwaited() const { return tip_.HasWaiters() || is_watched(); }  // in this order: the first has the fence
-  // Not within a section: what those do who are told may be the user's code.
+  // Whether a reader waits for the record that the caller has just published: then the caller must Announce() it. The
+  // order matters: HasWaiters() has the light fence that is_watched() needs, too.
+  bool IsAwaited() const { return tip_.HasWaiters() || is_watched(); }
+  // Requires: the caller is in no read section, as watchers may run user code.
   void Announce() {
     tip_.Notify(EventCount::kAll);
     TellWatchers();
   }
 
-  // Those who want to be told of records and of the shard's end. A record that is put while somebody is added is seen
-  // by their first look, or its put sees them: one has passed a light fence in between, the other a heavy one.
+  // Watchers are notified of records and of the shard's end. A put publishes its record, passes a light fence and loads
+  // watching_; Watch() adds to watching_, passes a heavy fence, and the watcher then looks for records. At least one of
+  // them sees the other.
   bool is_watched() const { return watching_.load(std::memory_order_relaxed) != 0; }
-  void Watch(std::shared_ptr<ShardWatcher> watcher) {
+  void Watch(std::shared_ptr<ShardWatcher> watcher) ABSL_LOCKS_EXCLUDED(watchers_mutex_) {
     {
-      const std::lock_guard lock(watchers_mutex_);
+      const MutexLock lock(watchers_mutex_);
       watchers_.push_back(std::move(watcher));
     }
     watching_.fetch_add(1, std::memory_order_relaxed);
-    HeavyFence();  // before their look
+    HeavyFence();  // before the watcher's first look
   }
-  void Unwatch(const ShardWatcher& watcher) {
-    const std::lock_guard lock(watchers_mutex_);
+  void Unwatch(const ShardWatcher& watcher) ABSL_LOCKS_EXCLUDED(watchers_mutex_) {
+    const MutexLock lock(watchers_mutex_);
     const auto is_it = [&](const std::shared_ptr<ShardWatcher>& one) { return one.get() == &watcher; };
     const auto found = std::find_if(watchers_.begin(), watchers_.end(), is_it);
     if (found == watchers_.end()) return;
     watchers_.erase(found);
-    watching_.fetch_sub(1, std::memory_order_relaxed);  // too high for a moment only costs a look
+    watching_.fetch_sub(1, std::memory_order_relaxed);  // a count that is too high for a moment only costs a lock
   }
-  // Not within a section, either.
-  void TellWatchers() {
+  // Requires: the caller is in no read section.
+  void TellWatchers() ABSL_LOCKS_EXCLUDED(watchers_mutex_) {
     std::vector<std::shared_ptr<ShardWatcher>> all;
     {
-      const std::lock_guard lock(watchers_mutex_);
+      const MutexLock lock(watchers_mutex_);
       all = watchers_;
     }
     for (const auto& one : all) one->HasRecords();
@@ -134,27 +141,30 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
 
   // ---- resharding ---------------------------------------------------------------------------------------------------
 
-  // Afterwards no ticket is taken any more. By one thread.
+  // When it returns, no ticket is taken any more. Called once, under the mutex of ShardMap.
   void Close(std::int64_t now) {
+    DECOUPLE_ASSERT(!IsClosed());
     closed_at_ = now;
     closed_.store(true, std::memory_order_relaxed);
     RcuSynchronize();
   }
-  // The closed shard's records are all that it will ever have. Once.
+  // Sets the number of records and the children. Called once, after Close() and by the same thread.
   void End(std::vector<Shard> children) {
+    DECOUPLE_ASSERT(IsClosed() && !IsEnded());
     children_ = std::move(children);
-    end_.store(log_.next(), std::memory_order_release);  // pairs with end(): publishes the children
+    end_.store(log_.next(), std::memory_order_release);  // pairs with end(): publishes closed_at_ and children_
     tip_.Notify(EventCount::kAll);
   }
 
-  // ---- reading ------------------------------------------------------------------------------------------------------
+  // ---- extent -------------------------------------------------------------------------------------------------------
 
+  // One past the last record that it will ever have; kUnbounded until it has ended.
   std::uint64_t end() const { return end_.load(std::memory_order_acquire); }
   bool IsEnded() const { return end() != kUnbounded; }
-  // It was closed at `over` or before, and every record has gone.
-  bool IsGone(std::int64_t over) const { return IsEnded() && closed_at_ <= over && log_.first() == end(); }
+  // Whether it was closed at `cutoff` or before and has no records left.
+  bool IsExpired(std::int64_t cutoff) const { return IsEnded() && closed_at_ <= cutoff && log_.first() == end(); }
 
-  // The record at which reading begins.
+  // The record at which a read from `position` begins. kInvalidArgument.
   absl::StatusOr<std::uint64_t> Find(const IteratorPosition& position, std::int64_t now) const {
     if (std::holds_alternative<TrimHorizon>(position)) return log_.first();
     if (std::holds_alternative<Latest>(position)) return log_.next();
@@ -173,28 +183,29 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
                                                       : absl::ToUnixNanos(time));
   }
 
-  // What is there from `position` on, which moves behind it.
+  // Reads from `position` on, and moves it behind what was read.
   RecordBatch<T> Read(std::uint64_t& position, const ReadBounds& bounds) {
     RecordBatch<T> batch;
     batch.shard_id_ = id_;
     batch.base_ = base_;
-    const auto reading = log_.Read(position, bounds.records, bounds.bytes, bounds.now - bounds.retention, batch.runs_);
-    batch.size_ = reading.end - reading.begin;
-    batch.bytes_ = reading.bytes;
-    if (reading.has_next) batch.millis_behind_latest_ = MillisSince(reading.next_arrival, bounds.now);
+    const auto extent = log_.Read(position, bounds.records, bounds.bytes, bounds.now - bounds.retention, batch.runs_);
+    batch.size_ = extent.end - extent.begin;
+    batch.bytes_ = extent.bytes;
+    if (extent.has_next) batch.millis_behind_latest_ = MillisSince(extent.next_arrival, bounds.now);
     if (!batch.empty()) {
       const RecordRun<T>& last = batch.runs_.back();
       NoteAge(MillisSince(last.segment->arrival(last.end - 1), bounds.now));
     }
-    position = reading.end;
-    if (reading.end == end()) {
+    DECOUPLE_ASSERT(position <= extent.end && extent.end <= end());
+    position = extent.end;
+    if (extent.end == end()) {
       batch.shard_ended_ = true;
       batch.child_shards_ = children_;
     }
     return batch;
   }
 
-  // Whether a read from `position` on would give a record or the shard's end.
+  // Whether a read from `position` on would return a record or the shard's end.
   bool HasRecords(std::uint64_t position) const {
     if (position >= end() || log_.first() > position) return true;
     const RcuReadGuard section;
@@ -202,26 +213,26 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
     return segment != nullptr && segment->IsReady(static_cast<std::uint32_t>(position - segment->first()));
   }
 
-  // Sleeps until there is news, or the clock shows `deadline`.
-  void AwaitNews(std::uint64_t position, Clock& clock, std::int64_t deadline) {
+  // Sleeps until HasRecords(position), or until the clock shows `deadline`.
+  void AwaitRecords(std::uint64_t position, Clock& clock, std::int64_t deadline) {
     EventCount::Waiter waiter(tip_);
     while (!HasRecords(position) && clock.NowNanos() < deadline) waiter.Sleep(clock, deadline);
   }
 
-  void Trim(std::int64_t over, std::uint64_t most_bytes) { log_.Trim(over, most_bytes, IsEnded()); }
+  void Trim(std::int64_t cutoff, std::uint64_t max_bytes) { log_.Trim(cutoff, max_bytes, IsEnded()); }
 
-  // Of the latest read that gave a record: how old its last one was, in milliseconds.
+  // How old the last record of the latest read was that returned one, in milliseconds.
   std::int64_t iterator_age() const { return age_.load(std::memory_order_relaxed); }
 
  private:
   static constexpr std::int64_t kMillisecond = 1'000'000;
 
-  // Clocks are read before tickets are taken, so a record may seem to come from ahead.
+  // `then` may be after `now`: readers and appenders read the clock before they look at the log.
   static std::int64_t MillisSince(std::int64_t then, std::int64_t now) {
     return now > then ? (now - then) / kMillisecond : 0;
   }
 
-  // Relaxed: a figure for those who watch. Not written when nothing changes, as it is read and written by all readers.
+  // Relaxed: it is a statistic. Not written when it does not change, as all readers share its cache line.
   void NoteAge(std::int64_t millis) {
     if (iterator_age() != millis) age_.store(millis, std::memory_order_relaxed);
   }
@@ -242,17 +253,17 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
   std::atomic<bool> closed_{false};
   std::atomic<std::uint32_t> watching_{0};
   std::atomic<std::uint64_t> end_{kUnbounded};
-  std::int64_t closed_at_ = 0;  // these two are published by end_
-  std::vector<Shard> children_;
-  // Apart from the log's counters, which every put writes.
+  std::int64_t closed_at_ = 0;   // read only after end() has shown the shard's end, which publishes it
+  std::vector<Shard> children_;  // same
+  // What every put reads stands above, apart from the log's counters, which every put writes.
   RecordLog<T> log_;
   alignas(kCacheLine) EventCount tip_;
   alignas(kCacheLine) std::atomic<std::int64_t> age_{0};
   WriteThroughput writes_;
   TokenBucket read_calls_;
   ReadThroughput reads_;
-  std::mutex watchers_mutex_;
-  std::vector<std::shared_ptr<ShardWatcher>> watchers_;  // under the mutex
+  Mutex watchers_mutex_;
+  std::vector<std::shared_ptr<ShardWatcher>> watchers_ ABSL_GUARDED_BY(watchers_mutex_);
 };
 
 }  // namespace decouple::internal

@@ -1,9 +1,16 @@
-// A stream's shards, which of them is whose, and how they are split and merged while others put and read.
+// A stream's shards: which of them each hash key belongs to, and how they are split and merged while other threads put
+// and read.
 //
-// Who puts looks a hash key up in an immutable table, within a RcuReadGuard. Resharding closes the parents, which waits
-// for those who may have got a ticket from them, opens the children with the next sequence numbers, and replaces the
-// table. One who puts meanwhile finds the parent closed and waits for the mutex, then looks again: so every record of a
-// key that is put after another one has a greater number, in the same shard or in a child.
+// Design: a put looks its hash key up in an immutable table, in an RCU read section. Resharding closes the parents,
+// which waits for puts that may have got a ticket from them, opens the children with the next sequence numbers, and
+// replaces the table. A put that finds its shard closed meanwhile waits for the mutex, then looks its key up again.
+//
+// Invariants:
+//   (1) The open shards' ranges cover all hash keys without gaps and do not overlap, and so do those of every table.
+//   (2) Of two records of a key, the one that was put later has the greater sequence number, in the same shard or in a
+//       child.
+//
+// Lock order: the mutexes of GroupCore and LeaseTable are taken before this one, those of event counts after it.
 
 #ifndef DECOUPLE_INTERNAL_STREAM_SHARD_MAP_H_
 #define DECOUPLE_INTERNAL_STREAM_SHARD_MAP_H_
@@ -15,17 +22,19 @@
 #include <limits>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "decouple/error.h"
 #include "decouple/hash_key.h"
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/event_count.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/stream/shard_core.h"
 #include "decouple/shard.h"
@@ -45,71 +54,76 @@ class ShardMap {
   ShardMap& operator=(const ShardMap&) = delete;
   ~ShardMap() { delete table_.load(std::memory_order_relaxed); }
 
-  // Within a section, in which the shard stays. It may be closed: then leave the section, AwaitChange(), and ask again.
+  // Returns the shard that takes records with this key; it stays until the section ends. It may be closed: the caller
+  // then leaves the section, calls AwaitChange(), and routes again. Requires: the caller is in a read section.
   ShardCore<T>& Route(HashKey key) const {
     const Table& table = *table_.load(std::memory_order_acquire);  // pairs with PublishTable()
-    return *std::prev(std::upper_bound(table.begin(), table.end(), key, [](HashKey of, const Entry& entry) {
-              return of < entry.starting;
-            }))->shard;
+    ShardCore<T>& shard =
+        *std::prev(std::upper_bound(table.begin(), table.end(), key, [](HashKey of, const Entry& entry) {
+           return of < entry.starting;
+         }))->shard;
+    DECOUPLE_ASSERT(shard.range().Contains(key));
+    return shard;
   }
 
-  // Returns when the resharding is done that is under way.
-  void AwaitChange() const { const std::lock_guard lock(mutex_); }
+  // Returns when a resharding that is under way at the call has been done.
+  void AwaitChange() const ABSL_LOCKS_EXCLUDED(mutex_) { const MutexLock lock(mutex_); }
 
   bool closed() const { return closed_.load(std::memory_order_acquire); }
 
   // kResourceNotFound.
-  absl::StatusOr<Pointer> Find(ShardId id) const {
-    const std::lock_guard lock(mutex_);
+  absl::StatusOr<Pointer> Find(ShardId id) const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     return FindLocked(id);
   }
 
-  // In the order in which they were opened.
-  std::vector<Pointer> All() const {
-    const std::lock_guard lock(mutex_);
+  // All shards, open and closed ones, in the order in which they were opened.
+  std::vector<Pointer> All() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     std::vector<Pointer> all;
     for (const auto& [id, shard] : shards_) all.push_back(shard);
     return all;
   }
 
-  // The same, as they are at one moment between two reshardings.
-  std::vector<Shard> Descriptions() const {
-    const std::lock_guard lock(mutex_);
+  // Same, as they are at one moment between two reshardings.
+  std::vector<Shard> Descriptions() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     std::vector<Shard> all;
     for (const auto& [id, shard] : shards_) all.push_back(shard->Description());
     return all;
   }
 
-  // Counts reshardings, and tells those who wait for one.
+  // Counts reshardings, and where threads wait for one.
   std::uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
   EventCount& changed() { return changed_; }
 
-  // Shards go that were closed at `over` or before, and have no records. Returns how many records they had.
-  std::uint64_t RemoveGone(std::int64_t over) {
-    std::vector<Pointer> gone;
+  // Removes shards that were closed at `cutoff` or before and have no records left. Returns how many they had.
+  // Requires: the caller is in no read section.
+  std::uint64_t RemoveExpired(std::int64_t cutoff) ABSL_LOCKS_EXCLUDED(mutex_) {
+    std::vector<Pointer> removed;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       for (auto entry = shards_.begin(); entry != shards_.end();) {
-        if (entry->second->IsGone(over)) {
-          gone.push_back(std::move(entry->second));
+        if (entry->second->IsExpired(cutoff)) {
+          removed.push_back(std::move(entry->second));
           entry = shards_.erase(entry);
         } else {
           ++entry;
         }
       }
     }
-    if (gone.empty()) return 0;
-    RcuSynchronize();  // one who just put the last record may still be about to announce it
+    if (removed.empty()) return 0;
+    RcuSynchronize();  // the thread that put the last record may be about to announce it
     std::uint64_t records = 0;
-    for (const Pointer& shard : gone) records += shard->end();
+    for (const Pointer& shard : removed) records += shard->end();
     return records;
   }
 
   // ---- resharding, at `now` -----------------------------------------------------------------------------------------
 
-  // At `key`, with which the upper child begins; in the middle by default.
-  absl::Status Split(ShardId id, std::optional<HashKey> key, std::int64_t now) {
-    const std::lock_guard lock(mutex_);
+  // Splits at `key`, with which the upper child begins; in the middle by default.
+  absl::Status Split(ShardId id, std::optional<HashKey> key, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     absl::StatusOr<Pointer> parent = FindOpen(id);
     if (!parent.ok()) return parent.status();
     const HashKeyRange& range = (*parent)->range();
@@ -125,8 +139,8 @@ class ShardMap {
     return absl::OkStatus();
   }
 
-  absl::Status Merge(ShardId first, ShardId second, std::int64_t now) {
-    const std::lock_guard lock(mutex_);
+  absl::Status Merge(ShardId first, ShardId second, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     absl::StatusOr<Pointer> a = FindOpen(first);
     if (!a.ok()) return a.status();
     absl::StatusOr<Pointer> b = FindOpen(second);
@@ -142,20 +156,20 @@ class ShardMap {
     return absl::OkStatus();
   }
 
-  // So many shards of equal ranges, at most `factor` times as many as there are, or as few. Splits at the new bounds
-  // and merges what lies between them; shards in between, which never have a record, are closed at once.
-  absl::Status Scale(std::size_t shards, std::size_t factor, std::int64_t now) {
-    const std::lock_guard lock(mutex_);
+  // Makes `shards` open shards of equal ranges. Their number grows or shrinks at most by `factor`. Splits at the new
+  // bounds, then merges what lies between them; intermediate shards, which never have a record, are closed at once.
+  absl::Status Scale(std::size_t shards, std::size_t factor, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     if (closed()) return Closed();
     const std::size_t before = open_.size();
-    const std::size_t most = factor > std::numeric_limits<std::size_t>::max() / before
-                                 ? std::numeric_limits<std::size_t>::max()
-                                 : before * factor;
-    const std::size_t least = (before + factor - 1) / factor;
-    if (shards < std::max<std::size_t>(least, 1) || shards > most) {
+    const std::size_t max_shards = factor > std::numeric_limits<std::size_t>::max() / before
+                                       ? std::numeric_limits<std::size_t>::max()
+                                       : before * factor;
+    const std::size_t min_shards = (before + factor - 1) / factor;
+    if (shards < std::max<std::size_t>(min_shards, 1) || shards > max_shards) {
       return MakeError(Error::kInvalidArgument,
                        absl::StrCat("scaling from ", before, " shards to ", shards, "; allowed are ",
-                                    std::max<std::size_t>(least, 1), " to ", most));
+                                    std::max<std::size_t>(min_shards, 1), " to ", max_shards));
     }
     for (std::size_t i = 0; i < shards; ++i) {
       ShardCore<T>& holder = *OpenAt(EvenRange(i, shards).starting);
@@ -172,10 +186,10 @@ class ShardMap {
     return absl::OkStatus();
   }
 
-  // All shards close, without children.
-  void Close(std::int64_t now) {
+  // Closes all shards, without children.
+  void Close(std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (closed()) return;
       closed_.store(true, std::memory_order_release);
       for (const auto& [starting, shard] : open_) shard->Close(now);
@@ -189,9 +203,9 @@ class ShardMap {
     HashKey starting;
     ShardCore<T>* shard;
   };
-  using Table = std::vector<Entry>;  // by starting key, the first of which is 0
+  using Table = std::vector<Entry>;  // sorted by starting key, the first of which is 0
 
-  // The i-th of n equal parts, the last of which has what is left.
+  // The i-th of n equal parts of all hash keys; the last one has the remainder, too.
   static HashKeyRange EvenRange(std::size_t i, std::size_t n) {
     const HashKey part = n == 1 ? kLargestHashKey : (kLargestHashKey - (n - 1)) / n + 1;  // 2^128 / n
     return {part * i, i + 1 == n ? kLargestHashKey : part * (i + 1) - 1};
@@ -201,16 +215,14 @@ class ShardMap {
     return MakeError(Error::kStreamClosed, "the stream is closed; its shards stay as they are");
   }
 
-  // All below: under the mutex.
-
-  absl::StatusOr<Pointer> FindLocked(ShardId id) const {
+  absl::StatusOr<Pointer> FindLocked(ShardId id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const auto found = shards_.find(id);
     if (found != shards_.end()) return found->second;
     return MakeError(Error::kResourceNotFound,
                      absl::StrCat(id.ToString(), " is not there; Shards() gives those that are"));
   }
 
-  absl::StatusOr<Pointer> FindOpen(ShardId id) const {
+  absl::StatusOr<Pointer> FindOpen(ShardId id) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (closed()) return Closed();
     absl::StatusOr<Pointer> shard = FindLocked(id);
     if (!shard.ok() || !(*shard)->IsClosed()) return shard;
@@ -218,9 +230,12 @@ class ShardMap {
                      absl::StrCat(id.ToString(), " has been split or merged already; only open shards can be"));
   }
 
-  const Pointer& OpenAt(HashKey key) const { return std::prev(open_.upper_bound(key))->second; }
+  const Pointer& OpenAt(HashKey key) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return std::prev(open_.upper_bound(key))->second;
+  }
 
-  const ShardCore<T>& Open(const HashKeyRange& range, std::vector<ShardId> parents, std::uint64_t base) {
+  const ShardCore<T>& Open(const HashKeyRange& range, std::vector<ShardId> parents, std::uint64_t base)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const ShardId id(opened_++);
     const auto shard = std::make_shared<ShardCore<T>>(id, std::move(parents), range, base);
     shards_.emplace(id, shard);
@@ -228,7 +243,8 @@ class ShardMap {
     return *shard;
   }
 
-  void SplitAt(ShardCore<T>& shard, HashKey key, std::int64_t now) {
+  void SplitAt(ShardCore<T>& shard, HashKey key, std::int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    DECOUPLE_ASSERT(shard.range().starting < key && key <= shard.range().ending);
     const Pointer parent = shard.shared_from_this();
     parent->Close(now);
     const std::uint64_t base = parent->next_number();
@@ -238,7 +254,8 @@ class ShardMap {
     parent->End({lower, upper});
   }
 
-  void MergeBoth(ShardCore<T>& lower, ShardCore<T>& upper, std::int64_t now) {
+  void MergeBoth(ShardCore<T>& lower, ShardCore<T>& upper, std::int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    DECOUPLE_ASSERT(lower.range().ending + 1 == upper.range().starting);
     const Pointer a = lower.shared_from_this();
     const Pointer b = upper.shared_from_this();
     a->Close(now);
@@ -250,19 +267,30 @@ class ShardMap {
     b->End({child});
   }
 
-  // Puts find the open shards from now on.
-  void PublishTable() {
+  // Replaces the table by one of the shards that are open now.
+  void PublishTable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    DECOUPLE_ASSERT(CoversAllKeys());
     auto table = std::make_unique<Table>();
     for (const auto& [starting, shard] : open_) table->push_back({starting, shard.get()});
-    const Table* const old = table_.exchange(table.release(), std::memory_order_acq_rel);
+    const Table* const old = table_.exchange(table.release(), std::memory_order_acq_rel);  // pairs with Route()
     if (old == nullptr) return;
     RcuSynchronize();
     delete old;
     NotifyChange();
   }
 
+  // Invariant (1).
+  bool CoversAllKeys() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    HashKey next = 0;
+    for (const auto& [starting, shard] : open_) {
+      if (starting != next || shard->range().starting != starting || shard->IsClosed()) return false;
+      next = shard->range().ending + 1;
+    }
+    return next == 0 && !open_.empty();  // 2^128
+  }
+
   void NotifyChange() {
-    changes_.fetch_add(1, std::memory_order_seq_cst);  // before the look for those who wait
+    changes_.fetch_add(1, std::memory_order_seq_cst);  // before Notify() looks for waiters
     changed_.Notify(EventCount::kAll);
   }
 
@@ -271,10 +299,10 @@ class ShardMap {
   std::atomic<std::uint64_t> changes_{0};
   EventCount changed_;
 
-  mutable std::mutex mutex_;
-  std::map<ShardId, Pointer> shards_;
-  std::map<HashKey, Pointer> open_;  // by starting key
-  std::uint64_t opened_ = 0;
+  mutable Mutex mutex_;
+  std::map<ShardId, Pointer> shards_ ABSL_GUARDED_BY(mutex_);
+  std::map<HashKey, Pointer> open_ ABSL_GUARDED_BY(mutex_);  // by starting key
+  std::uint64_t opened_ ABSL_GUARDED_BY(mutex_) = 0;         // how many were ever opened: the next shard's id
 };
 
 }  // namespace decouple::internal

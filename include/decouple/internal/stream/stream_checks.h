@@ -1,4 +1,4 @@
-// What is checked of a stream's options, and of each put and read.
+// Validates a stream's options, and each put and read.
 
 #ifndef DECOUPLE_INTERNAL_STREAM_STREAM_CHECKS_H_
 #define DECOUPLE_INTERNAL_STREAM_STREAM_CHECKS_H_
@@ -40,16 +40,16 @@ inline absl::Status CheckStreamOptions(const StreamOptions& options) {
 
 class StreamChecks {
  public:
-  // They live as long as the checks.
+  // `options` must outlive the checks.
   explicit StreamChecks(const StreamOptions& options) : options_(options) {}
 
   absl::Status CheckRecord(std::string_view key, std::size_t bytes) const {
-    if (key.empty() || !IsWithin(key, options_.limits.max_partition_key_characters)) [[unlikely]] {
+    if (key.empty() || !IsWithin(key, options_.limits.max_partition_key_characters)) {
       return MakeError(Error::kInvalidArgument,
                        absl::StrCat("partition key \"", std::string(key), "\"; allowed are 1 to ",
                                     options_.limits.max_partition_key_characters, " characters"));
     }
-    if (bytes > options_.max_record_size) [[unlikely]] {
+    if (bytes > options_.max_record_size) {
       return MakeError(Error::kInvalidArgument, absl::StrCat("a record of ", bytes, " bytes; allowed are at most ",
                                                              options_.max_record_size, ", partition key included"));
     }
@@ -78,10 +78,10 @@ class StreamChecks {
   }
 
  private:
-  // Whether `text`, in UTF-8, has at most `most` characters. A malformed sequence has some, too.
+  // Whether `text`, in UTF-8, has at most `most` characters. In a malformed sequence each byte that does not continue
+  // another counts as one.
   static bool IsWithin(std::string_view text, std::size_t most) {
-    if (text.size() <= most) [[likely]]
-      return true;
+    if (text.size() <= most) return true;
     const auto begins_character = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; };
     return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), begins_character)) <= most;
   }

@@ -1,4 +1,8 @@
-// A stream with bodies of type T: how a record gets into its shard, and what is read of one.
+// A stream with bodies of type T: the paths of Put and Read, trimming, statistics and the registered consumers.
+//
+// A put routes its hash key and takes a ticket in one RCU read section, writes the record outside of any, and publishes
+// it in a second one. In between the shard and the segment stay: the record is not ready, so the segment is not
+// trimmed, and a shard is removed only when it has no records left.
 
 #ifndef DECOUPLE_INTERNAL_STREAM_STREAM_CORE_H_
 #define DECOUPLE_INTERNAL_STREAM_STREAM_CORE_H_
@@ -9,7 +13,6 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <span>
@@ -19,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -26,6 +30,8 @@
 #include "decouple/clock.h"
 #include "decouple/error.h"
 #include "decouple/hash_key.h"
+#include "decouple/internal/base/assert.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/per_thread.h"
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/base/thread_registry.h"
@@ -81,7 +87,7 @@ class StreamCore {
     return result;
   }
 
-  // Moves from the entries that were put.
+  // Puts each entry by itself, and moves from those that were put.
   absl::StatusOr<PutBatchResults> PutBatch(std::span<PutBatchEntry<T>> entries) {
     if (absl::Status status = checks_.CheckPutBatch(entries); !status.ok()) return status;
     LocalStreamCounts& local = counts_.Local();
@@ -100,7 +106,7 @@ class StreamCore {
     return results;
   }
 
-  // A body that others share. Uses up a hold of the caller's if it succeeds.
+  // Puts a body that queues or other streams share. On success it takes over a reference of the caller's.
   absl::StatusOr<PutResult> PutShared(std::string_view key, SharedBody& body) {
     const std::size_t bytes = body.bytes() + key.size();
     if (absl::Status status = checks_.CheckRecord(key, bytes); !status.ok()) return status;
@@ -111,7 +117,7 @@ class StreamCore {
 
   // ---- reads --------------------------------------------------------------------------------------------------------
 
-  // From `position` on, which moves behind what was read. `limit` and `wait` have been checked.
+  // Reads from `position` on, and moves it behind what was read. Requires: `limit` and `wait` have been validated.
   Result<RecordBatch<T>> Read(Shard& shard, std::uint64_t& position, std::size_t limit, absl::Duration wait) {
     LocalStreamCounts& local = counts_.Local();
     std::int64_t now = Now();
@@ -125,7 +131,7 @@ class StreamCore {
     }
     RecordBatch<T> batch = shard.Read(position, BoundsOf(limit, now));
     if (batch.empty() && !batch.shard_ended() && wait > absl::ZeroDuration()) {
-      shard.AwaitNews(position, clock_, SaturatingAdd(now, absl::ToInt64Nanoseconds(wait)));
+      shard.AwaitRecords(position, clock_, SaturatingAdd(now, absl::ToInt64Nanoseconds(wait)));
       now = Now();
       batch = shard.Read(position, BoundsOf(limit, now));
     }
@@ -138,7 +144,7 @@ class StreamCore {
     return Result<RecordBatch<T>>(std::move(batch));
   }
 
-  // As much as one read may give.
+  // What one read of up to `limit` records may return.
   ReadBounds BoundsOf(std::size_t limit, std::int64_t now) const {
     return {.records = limit, .bytes = options_.limits.max_bytes_per_read, .now = now, .retention = retention()};
   }
@@ -149,20 +155,20 @@ class StreamCore {
 
   absl::Status SetRetention(absl::Duration retention) {
     if (absl::Status status = CheckStreamRetention(retention, options_.limits); !status.ok()) return status;
-    Trim();                                                                            // what is over stays so
+    Trim();  // what has expired by the old retention must not come back by the new one
     retention_.store(absl::ToInt64Nanoseconds(retention), std::memory_order_relaxed);  // for calls that begin later
     Trim();
     return absl::OkStatus();
   }
 
-  // Lets go of all that is over.
+  // Trims all records that have expired, and removes the shards that have expired with them.
   void Trim() {
     const std::int64_t now = Now();
     for (const auto& shard : shards_.All()) Trim(*shard, now);
-    trimmed_with_shards_.fetch_add(shards_.RemoveGone(now - retention()), std::memory_order_relaxed);
+    trimmed_with_shards_.fetch_add(shards_.RemoveExpired(now - retention()), std::memory_order_relaxed);
   }
 
-  // After a resharding.
+  // Called after a resharding: watchers of closed shards learn of the end. Requires: the caller is in no read section.
   void TellWatchers() {
     for (const auto& shard : shards_.All()) {
       if (shard->is_watched()) shard->TellWatchers();
@@ -188,8 +194,8 @@ class StreamCore {
   bool has_bounded_throughput() const { return options_.capacity_mode != CapacityMode::kUnlimited; }
 
   // kResourceInUse, kLimitExceeded.
-  absl::Status RegisterConsumer(const std::string& name) {
-    const std::lock_guard lock(consumers_mutex_);
+  absl::Status RegisterConsumer(const std::string& name) ABSL_LOCKS_EXCLUDED(consumers_mutex_) {
+    const MutexLock lock(consumers_mutex_);
     if (consumers_.contains(name)) {
       return MakeError(Error::kResourceInUse, absl::StrCat("the consumer \"", name, "\" is registered already"));
     }
@@ -201,12 +207,12 @@ class StreamCore {
     consumers_.insert(name);
     return absl::OkStatus();
   }
-  void DeregisterConsumer(const std::string& name) {
-    const std::lock_guard lock(consumers_mutex_);
+  void DeregisterConsumer(const std::string& name) ABSL_LOCKS_EXCLUDED(consumers_mutex_) {
+    const MutexLock lock(consumers_mutex_);
     consumers_.erase(name);
   }
-  std::vector<std::string> Consumers() const {
-    const std::lock_guard lock(consumers_mutex_);
+  std::vector<std::string> Consumers() const ABSL_LOCKS_EXCLUDED(consumers_mutex_) {
+    const MutexLock lock(consumers_mutex_);
     return {consumers_.begin(), consumers_.end()};
   }
 
@@ -214,8 +220,7 @@ class StreamCore {
   absl::StatusOr<PutResult> Put(LocalStreamCounts& local, std::string_view key, T&& body, const PutOptions& options,
                                 std::int64_t now) {
     const std::size_t bytes = MessageSize(std::as_const(body)) + key.size();
-    if (absl::Status status = checks_.CheckRecord(key, bytes); !status.ok()) [[unlikely]]
-      return status;
+    if (absl::Status status = checks_.CheckRecord(key, bytes); !status.ok()) return status;
     const HashKey hash =
         options.explicit_hash_key ? *options.explicit_hash_key : HashKeyOf(key, options_.partition_hash);
     return Append(local, hash, options.sequence_number_for_ordering, bytes, now,
@@ -240,7 +245,7 @@ class StreamCore {
           reserved = Reserved::kShardClosed;
         } else if (after && after->value() >= shard->next_number()) [[unlikely]] {
           reserved = Reserved::kNumberAhead;
-        } else if (!TryTakeWrite(*shard, now, bytes)) [[unlikely]] {
+        } else if (!TryTakeWriteThroughput(*shard, now, bytes)) [[unlikely]] {
           reserved = Reserved::kTooMuch;
         } else {
           record = shard->log().TakeTicket();
@@ -248,13 +253,14 @@ class StreamCore {
         }
       }
       if (reserved == Reserved::kYes) [[likely]] {
-        // From here until it is published, the shard and the segment stay for the sake of our record.
+        // Outside of the section: the record keeps shard and segment until it is published.
         const PutResult result{shard->id(), shard->NumberOf(record)};
         std::shared_ptr<Shard> to_trim;
         if (segment == nullptr) [[unlikely]] {
           segment = shard->log().MakeSegment(record);
           to_trim = shard->shared_from_this();
         }
+        DECOUPLE_ASSERT(segment->first() <= record && record < segment->end());
         const auto at = static_cast<std::uint32_t>(record - segment->first());
         write(*segment, at);
         Publish(thread, *shard, *segment, at, static_cast<std::uint32_t>(bytes));
@@ -265,8 +271,9 @@ class StreamCore {
         return result;
       }
       if (reserved == Reserved::kShardClosed) {
-        if (shards_.closed())
+        if (shards_.closed()) {
           return MakeError(Error::kStreamClosed, "the stream is closed; nothing can be put any more");
+        }
         shards_.AwaitChange();
         continue;
       }
@@ -278,7 +285,7 @@ class StreamCore {
   void Publish(ThreadRecord& thread, Shard& shard, Segment& segment, std::uint32_t at, std::uint32_t bytes) {
     std::shared_ptr<Shard> awaited;
     {
-      const RcuReadGuard section(thread);  // in which the shard stays, though the record may be read and gone
+      const RcuReadGuard section(thread);  // keeps the shard, as a published record may be read and trimmed at once
       segment.Publish(at, bytes);
       if (shard.IsAwaited()) [[unlikely]]
         awaited = shard.shared_from_this();
@@ -301,7 +308,7 @@ class StreamCore {
                          : "; the 1048576 bytes or 1000 records that a shard takes in a second are used up"));
   }
 
-  bool TryTakeWrite(Shard& shard, std::int64_t now, std::size_t bytes) {
+  bool TryTakeWriteThroughput(Shard& shard, std::int64_t now, std::size_t bytes) {
     switch (options_.capacity_mode) {
       case CapacityMode::kUnlimited:
         return true;
@@ -321,8 +328,7 @@ class StreamCore {
                                                              : kShardReadBytesPerSecond;
   }
   bool TryBeginRead(Shard& shard, std::int64_t now) {
-    if (options_.capacity_mode == CapacityMode::kUnlimited) [[likely]]
-      return true;
+    if (options_.capacity_mode == CapacityMode::kUnlimited) return true;
     return ReadThroughputOf(shard).IsReady(now) && shard.read_calls().TryTake(now, kShardReadsPerSecond);
   }
 
@@ -338,11 +344,11 @@ class StreamCore {
   std::atomic<std::int64_t> retention_;
   ShardMap<T> shards_;
   PerThread<LocalStreamCounts> counts_;
-  const std::unique_ptr<OnDemandThroughput> on_demand_;  // in that mode
+  const std::unique_ptr<OnDemandThroughput> on_demand_;  // null in the other modes
   ReadThroughput on_demand_reads_;
   std::atomic<std::uint64_t> trimmed_with_shards_{0};
-  mutable std::mutex consumers_mutex_;
-  std::set<std::string> consumers_;  // names, under the mutex
+  mutable Mutex consumers_mutex_;
+  std::set<std::string> consumers_ ABSL_GUARDED_BY(consumers_mutex_);  // names
 };
 
 }  // namespace decouple::internal

@@ -1,4 +1,4 @@
-// What a stream counts, each thread for itself; see queue_counters.h.
+// A thread's own counts of what it did with a stream; Statistics() adds up those of all threads.
 
 #ifndef DECOUPLE_INTERNAL_STREAM_STREAM_COUNTERS_H_
 #define DECOUPLE_INTERNAL_STREAM_STREAM_COUNTERS_H_

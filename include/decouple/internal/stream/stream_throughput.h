@@ -1,4 +1,4 @@
-// How much may go into a stream and out of it in a second, where its capacity mode bounds that.
+// How much may be written to a stream and read from it in a second, where its capacity mode limits that.
 
 #ifndef DECOUPLE_INTERNAL_STREAM_STREAM_THROUGHPUT_H_
 #define DECOUPLE_INTERNAL_STREAM_STREAM_THROUGHPUT_H_
@@ -7,13 +7,14 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 
+#include "absl/base/thread_annotations.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/token_bucket.h"
 
 namespace decouple::internal {
 
-// In a second.
+// Per second.
 struct WriteRate {
   std::int64_t bytes;
   std::int64_t records;
@@ -21,7 +22,7 @@ struct WriteRate {
   friend bool operator==(const WriteRate&, const WriteRate&) = default;
 };
 
-// Kinesis.
+// The limits of Kinesis.
 inline constexpr WriteRate kShardWriteRate = {std::int64_t{1} << 20, 1'000};
 inline constexpr WriteRate kOnDemandWriteRate = {std::int64_t{4} << 20, 4'000};
 inline constexpr std::int64_t kShardReadBytesPerSecond = std::int64_t{2} << 20;
@@ -30,7 +31,7 @@ inline constexpr std::int64_t kShardReadsPerSecond = 5;
 // All members may be called from any thread.
 class WriteThroughput {
  public:
-  // One record. False: it is too much at present, and nothing is taken.
+  // Takes one record of `bytes`. False: the limit is reached, and nothing is taken.
   bool TryTake(std::int64_t now, const WriteRate& rate, std::int64_t bytes) {
     if (!records_.TryTake(now, rate.records)) return false;
     if (bytes_.TryTake(now, rate.bytes, bytes)) return true;
@@ -43,18 +44,20 @@ class WriteThroughput {
   TokenBucket bytes_;
 };
 
-// What a read gives is known when it is done: it may give more than there is, and then nobody may read until all is
-// paid back. So 10 MiB at once at 2 MiB a second are followed by 5 seconds of nothing (Kinesis). From any thread.
+// How many bytes a read returns is known only when it is done: so a read may take more than there is, and the next one
+// has to wait until the bucket is full again. A read of 10 MiB at 2 MiB a second is followed by 5 seconds without reads
+// (Kinesis). All members may be called from any thread.
 class ReadThroughput {
  public:
-  // Whether anything may be read; if not, `ready_at` is when it may.
+  // Whether anything may be read; if not, ready_at() is when it may.
   bool IsReady(std::int64_t now) const { return now >= ready_at(); }
   std::int64_t ready_at() const { return ready_at_.load(std::memory_order_relaxed); }
 
   void Take(std::int64_t now, std::int64_t bytes_per_second, std::int64_t bytes) {
     if (bytes == 0) return;
     bytes_.Take(now, bytes_per_second, bytes);
-    if (bytes_.IsEmpty(now)) ready_at_.store(bytes_.full_at(), std::memory_order_relaxed);  // guards nothing but itself
+    if (bytes_.IsEmpty(now))
+      ready_at_.store(bytes_.full_at(), std::memory_order_relaxed);  // relaxed: it publishes nothing else
   }
 
  private:
@@ -62,12 +65,13 @@ class ReadThroughput {
   std::atomic<std::int64_t> ready_at_{0};
 };
 
-// What a stream on demand takes: at first so much, then twice the most that any minute of the last 30 days saw in a
-// second on average. From any thread; takes a mutex.
+// How much may be written to a stream in on-demand mode: twice the peak of the last 30 days, which is the busiest
+// minute's average per second, and at least kOnDemandWriteRate. All members may be called from any thread; each takes
+// the mutex.
 class OnDemandThroughput {
  public:
-  bool TryTake(std::int64_t now, std::int64_t bytes) {
-    const std::lock_guard lock(mutex_);
+  bool TryTake(std::int64_t now, std::int64_t bytes) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     EndMinute(now);
     if (!throughput_.TryTake(now, rate_, bytes)) return false;
     this_minute_.bytes += bytes;
@@ -75,8 +79,8 @@ class OnDemandThroughput {
     return true;
   }
 
-  WriteRate Rate(std::int64_t now) {
-    const std::lock_guard lock(mutex_);
+  WriteRate Rate(std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     EndMinute(now);
     return rate_;
   }
@@ -86,14 +90,14 @@ class OnDemandThroughput {
   static constexpr std::int64_t kDay = std::int64_t{24} * 60 * kMinute;
   static constexpr std::int64_t kDays = 30;
 
-  // The most that a minute of it saw, in a second.
+  // A day's peak.
   struct Day {
-    std::int64_t number = -kDays;
-    WriteRate peak = {0, 0};
+    std::int64_t number = -kDays;  // since 1970; at first one that no longer counts
+    WriteRate peak = {0, 0};       // the busiest minute's average
   };
 
-  // Under the mutex: accounts for the minute that is over, if one is.
-  void EndMinute(std::int64_t now) {
+  // If a minute has ended, adds it to its day and computes the rate anew.
+  void EndMinute(std::int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (now / kMinute == minute_) return;
     Day& day = days_[static_cast<std::size_t>(minute_ * kMinute / kDay % kDays)];
     if (day.number != minute_ * kMinute / kDay) day = {minute_ * kMinute / kDay, {0, 0}};
@@ -109,13 +113,12 @@ class OnDemandThroughput {
     }
   }
 
-  std::mutex mutex_;
-  // All below: under the mutex.
-  WriteThroughput throughput_;
-  WriteRate rate_ = kOnDemandWriteRate;
-  std::int64_t minute_ = 0;  // since 1970
-  WriteRate this_minute_ = {0, 0};
-  std::array<Day, kDays> days_;
+  Mutex mutex_;
+  WriteThroughput throughput_ ABSL_GUARDED_BY(mutex_);
+  WriteRate rate_ ABSL_GUARDED_BY(mutex_) = kOnDemandWriteRate;
+  std::int64_t minute_ ABSL_GUARDED_BY(mutex_) = 0;  // since 1970
+  WriteRate this_minute_ ABSL_GUARDED_BY(mutex_) = {0, 0};
+  std::array<Day, kDays> days_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace decouple::internal

@@ -25,12 +25,10 @@
 
 // `condition` must hold; it is not evaluated where assertions are off, and must have no side effect.
 #if DECOUPLE_ASSERTIONS
-#define DECOUPLE_ASSERT(condition)                   \
-  (__builtin_expect(static_cast<bool>(condition), 1) \
-       ? static_cast<void>(0)                        \
-       : ::decouple::internal::FailAssertion(#condition, __FILE__, __LINE__))
+#define DECOUPLE_ASSERT(condition) \
+  ((condition) ? static_cast<void>(0) : ::decouple::internal::FailAssertion(#condition, __FILE__, __LINE__))
 #else
-#define DECOUPLE_ASSERT(condition) static_cast<void>(sizeof(static_cast<bool>(condition)))
+#define DECOUPLE_ASSERT(condition) static_cast<void>(sizeof((condition) ? 1 : 0))
 #endif
 
 namespace decouple::internal {

@@ -61,7 +61,8 @@ class BodyReference {
   explicit BodyReference(SharedBody* body) : body_(body) {}
   BodyReference(BodyReference&& other) noexcept : body_(other.Release()) {}
   BodyReference& operator=(BodyReference&& other) noexcept {
-    BodyReference(std::move(other)).Swap(*this);
+    BodyReference taken(std::move(other));
+    taken.Swap(*this);
     return *this;
   }
   ~BodyReference() {

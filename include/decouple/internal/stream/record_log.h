@@ -238,7 +238,8 @@ class RecordLog {
   static constexpr SegmentRange RangeOf(std::uint64_t number) {
     if (number >= kInSmaller) [[likely]]
       return RangeNumbered(kDoublings + (number - kInSmaller) / kLargest);
-    return RangeNumbered(static_cast<std::uint64_t>(std::bit_width(number / kSmallest + 1) - 1));
+    const std::uint64_t bits = std::bit_width(number / kSmallest + 1);  // a number of its own type, or an int
+    return RangeNumbered(bits - 1);
   }
 
   static std::uint32_t At(const Segment& segment, std::uint64_t number) {

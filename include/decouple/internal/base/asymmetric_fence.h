@@ -11,8 +11,8 @@
 //   At least one of the two loads sees the other side's store.
 //
 // The four accesses may be relaxed. The rule says only that one of the stores is seen, not what was written before it:
-// that takes a release and an acquire of its own. Two heavy fences pair as well; two light ones do not, as each thread's
-// store may still be in its store buffer when its load executes.
+// that takes a release and an acquire of its own. Two heavy fences pair as well; two light ones do not, as each
+// thread's store may still be in its store buffer when its load executes.
 //
 // A light fence keeps the compiler from reordering. A heavy fence is membarrier(2), a microsecond or two. Where the
 // kernel has no membarrier, both are full fences.

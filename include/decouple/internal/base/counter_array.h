@@ -1,5 +1,5 @@
-// A growing array of counters with one writer, the owning thread; any thread may read (SingleWriterCounter). An index is
-// assigned to what is counted, and used again once that is gone.
+// A growing array of counters with one writer, the owning thread; any thread may read (SingleWriterCounter). An index
+// is assigned to what is counted, and used again once that is gone.
 //
 // So each publishing thread counts for all of a topic's subscriptions in memory of its own, counters side by side: no
 // locked instruction per delivery (exp. 1).
@@ -85,8 +85,8 @@ class CounterNumbers {
     return number;
   }
 
-  // Requires: nothing counts by `number` any more. The counters keep their values, so the next user of the number begins
-  // from there.
+  // Requires: nothing counts by `number` any more. The counters keep their values, so the next user of the number
+  // begins from there.
   void GiveBack(std::uint32_t number) {
     const MutexLock lock(mutex_);
     DECOUPLE_ASSERT(number < end_);

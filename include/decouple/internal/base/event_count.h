@@ -7,12 +7,12 @@
 //
 // Complexity. Without waiters, Notify() is one load.
 //
-// Memory ordering. The waiter adds itself to the count, passes a heavy fence and checks its condition; the notifier makes
-// its change, passes a light fence and loads the count. By the fence rule (asymmetric_fence.h) either the waiter sees the
-// change, or the notifier sees the waiter. So a plain store is enough for the change.
+// Memory ordering. The waiter adds itself to the count, passes a heavy fence and checks its condition; the notifier
+// makes its change, passes a light fence and loads the count. By the fence rule (asymmetric_fence.h) either the waiter
+// sees the change, or the notifier sees the waiter. So a plain store is enough for the change.
 //
-// Order. Notify(n) wakes up to n waiters, in the order in which they came. A waiter that was notified but leaves without
-// checking its condition again passes the notification on.
+// Order. Notify(n) wakes up to n waiters, in the order in which they came. A waiter that was notified but leaves
+// without checking its condition again passes the notification on.
 
 #ifndef DECOUPLE_INTERNAL_BASE_EVENT_COUNT_H_
 #define DECOUPLE_INTERNAL_BASE_EVENT_COUNT_H_
@@ -64,9 +64,10 @@ class EventCount {
         event_.Notify(1);  // notified after the last check: another waiter must check instead
     }
 
-    // Sleeps until notified or until the clock shows `deadline`; then the caller checks its condition. If that fails, the
-    // next call does not sleep but enters the queue of waiters again, after which the caller has to check once more. So
-    // a waiter that finds what it was woken for passes no second heavy fence, which takes longer than waking up.
+    // Sleeps until notified or until the clock shows `deadline`; then the caller checks its condition. If that fails,
+    // the next call does not sleep but enters the queue of waiters again, after which the caller has to check once
+    // more. So a waiter that finds what it was woken for passes no second heavy fence, which takes longer than waking
+    // up.
     void Sleep(Clock& clock, std::int64_t deadline) {
       DECOUPLE_ASSERT(!ThreadRegistry::IsInReadSection());
       if (!is_waiting_) {

@@ -18,8 +18,8 @@ template <typename Object>
   return object;
 }
 
-// The object that `pointer` points to, created now if there is none; the same one for all threads. The owner of `pointer`
-// deletes it.
+// The object that `pointer` points to, created now if there is none; the same one for all threads. The owner of
+// `pointer` deletes it.
 template <typename Object>
 [[gnu::always_inline]] inline Object* GetOrCreate(std::atomic<Object*>& pointer) {
   // Acquire: pairs with the release in Create().

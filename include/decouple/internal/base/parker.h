@@ -4,8 +4,8 @@
 //   parker.Wake();                                                                         // any other thread
 //
 // A wake between Prepare() and SleepFor() is kept: the sleep then ends at once. A parker belongs to one thread and is
-// never freed (it is part of the thread's record), so a late Wake() touches valid memory and is at worst a spurious one:
-// the owner checks its condition again.
+// never freed (it is part of the thread's record), so a late Wake() touches valid memory and is at worst a spurious
+// one: the owner checks its condition again.
 
 #ifndef DECOUPLE_INTERNAL_BASE_PARKER_H_
 #define DECOUPLE_INTERNAL_BASE_PARKER_H_

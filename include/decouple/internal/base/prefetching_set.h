@@ -1,11 +1,11 @@
-// A hash set of small values, numbers or pointers, whose operations rarely wait for memory. The caller brings each value's
-// hash and tells whether two values are equal.
+// A hash set of small values, numbers or pointers, whose operations rarely wait for memory. The caller brings each
+// value's hash and tells whether two values are equal.
 //
 // Design. Open addressing with linear probing: the entries of one hash follow their home slot without a gap. Beside the
 // array of entries there is an array of marks, one byte per entry: seven bits of the hash, or "empty". The marks alone
-// tell that a value is new, nearly always from one cache line of an array so small that it stays in the cache; if a mark
-// matches, one more line decides, which a caller can prefetch. An insertion does not wait for the line of its entry
-// either: it prefetches that line, and the next call writes the entry.
+// tell that a value is new, nearly always from one cache line of an array so small that it stays in the cache; if a
+// mark matches, one more line decides, which a caller can prefetch. An insertion does not wait for the line of its
+// entry either: it prefetches that line, and the next call writes the entry.
 //
 // Abseil's sets have such marks too, but write the entry at once. A FIFO queue keeps hundreds of thousands of ids here:
 // with entries alone its calls took noticeably longer (exp. 2).

@@ -7,8 +7,8 @@
 // It also serves without memory to free: a writer that changes a flag and calls RcuSynchronize() knows that no section
 // goes on by the flag's old value.
 //
-// Rules. Sections do not nest. A thread inside a section must not call RcuSynchronize(), must not block, and runs no user
-// code; so RcuSynchronize() takes microseconds.
+// Rules. Sections do not nest. A thread inside a section must not call RcuSynchronize(), must not block, and runs no
+// user code; so RcuSynchronize() takes microseconds.
 //
 // Memory ordering. Entering and leaving a section are two plain stores into the thread's own cache line. The fence rule
 // (asymmetric_fence.h) pairs them with the writer: the reader stores its section, passes a light fence and loads the

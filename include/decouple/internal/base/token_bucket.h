@@ -1,7 +1,7 @@
 // A token bucket: so many tokens a second, and up to a second's worth at once after a pause.
 //
-// Its whole state is one number, the instant at which the bucket will be full. Taking tokens moves that instant on by the
-// time in which so many tokens come.
+// Its whole state is one number, the instant at which the bucket will be full. Taking tokens moves that instant on by
+// the time in which so many tokens come.
 
 #ifndef DECOUPLE_INTERNAL_BASE_TOKEN_BUCKET_H_
 #define DECOUPLE_INTERNAL_BASE_TOKEN_BUCKET_H_
@@ -20,8 +20,8 @@ class TokenBucket {
  public:
   static constexpr std::int64_t kSecond = 1'000'000'000;
 
-  // Takes `n` tokens at `now`, in nanoseconds, from a bucket that gets `per_second` (at least 1) of them. Returns false,
-  // and takes none, if there are fewer; but a full bucket gives any number, and is then in debt.
+  // Takes `n` tokens at `now`, in nanoseconds, from a bucket that gets `per_second` (at least 1) of them. Returns
+  // false, and takes none, if there are fewer; but a full bucket gives any number, and is then in debt.
   bool TryTake(std::int64_t now, std::int64_t per_second, std::int64_t n = 1) {
     const std::int64_t interval = TimeOf(n, per_second);
     std::int64_t full_at = full_at_.load(std::memory_order_relaxed);  // relaxed: the number publishes nothing

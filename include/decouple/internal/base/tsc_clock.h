@@ -1,15 +1,15 @@
 // The system clock in nanoseconds since the Unix epoch: steady (it never runs back, even if the wall clock is set), and
 // anchored to wall time once, when the process starts.
 //
-// Source. Reading time is the largest single cost of a send or a receive. The processor's time stamp counter (TSC) is the
-// cheapest source that is fine enough for timestamps of 1 ms (exp. 5; bench/clock_bench.cc repeats it). It is used where
-// the kernel itself trusts it (clock source "tsc", which implies that it is invariant and the same on all cores), and
-// steady_clock elsewhere.
+// Source. Reading time is the largest single cost of a send or a receive. The processor's time stamp counter (TSC) is
+// the cheapest source that is fine enough for timestamps of 1 ms (exp. 5; bench/clock_bench.cc repeats it). It is used
+// where the kernel itself trusts it (clock source "tsc", which implies that it is invariant and the same on all cores),
+// and steady_clock elsewhere.
 //
-// Ordering. The processor may read the counter before earlier loads of the program. So Now() fences first: it never runs
-// back, even against a time that another thread has passed on. The queues use NowUnordered(): it never runs back on one
-// thread, and lags behind a time that another thread has passed on by some ten nanoseconds at most, which matters to no
-// timestamp or timeout.
+// Ordering. The processor may read the counter before earlier loads of the program. So Now() fences first: it never
+// runs back, even against a time that another thread has passed on. The queues use NowUnordered(): it never runs back
+// on one thread, and lags behind a time that another thread has passed on by some ten nanoseconds at most, which
+// matters to no timestamp or timeout.
 //
 // Linear fit. Between two calibrations, time is a linear function of the counter:
 //
@@ -108,7 +108,8 @@ class TscClock {
     return absl::Uint128Low64((absl::uint128(nanos) << LinearFit::kSlopeBits) / ticks);
   }
 
-  // Measures a first slope for 200 microseconds, good to some 100 ppm, and so used for 2 ms only; spans grow from there.
+  // Measures a first slope for 200 microseconds, good to some 100 ppm, and so used for 2 ms only; spans grow from
+  // there.
   void Calibrate() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const std::int64_t steady = SteadyNow();
     const std::uint64_t ticks = Ticks();
@@ -146,8 +147,8 @@ class TscClock {
     if (!ticks_are_trusted_) return SteadyNow() + wall_minus_steady_;
     const MutexLock lock(mutex_);
     const std::uint64_t ticks = Ticks();
-    // A core may lag a little behind the one that made the fit, and reads the anchor's time then. One that is more than a
-    // span behind shows that the counter was reset.
+    // A core may lag a little behind the one that made the fit, and reads the anchor's time then. One that is more than
+    // a span behind shows that the counter was reset.
     const bool is_before = static_cast<std::int64_t>(ticks - fit_.anchor) < 0;
     if (is_before ? fit_.anchor - ticks > fit_.span : ticks - fit_.anchor >= fit_.span) MakeNextFit();
     local = fit_;

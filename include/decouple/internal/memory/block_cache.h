@@ -1,5 +1,5 @@
-// Blocks of memory of one size, of which a few are kept for reuse: users that each need one for a while get the same few
-// pages in turn, without a page fault each.
+// Blocks of memory of one size, of which a few are kept for reuse: users that each need one for a while get the same
+// few pages in turn, without a page fault each.
 //
 // Threading: Acquire() and TryRelease() may be called from any thread.
 

@@ -1,13 +1,14 @@
 // Memory for what may come in large numbers at once: a queue's backlog, the records of a stream.
 //
-// Why huge pages. The first touch of a page is a fault of a microsecond and more, which is one every hundred messages or
-// so. A huge page, of 2 MiB, is one fault and one TLB entry; filling and draining a large queue is that much faster
+// Why huge pages. The first touch of a page is a fault of a microsecond and more, which is one every hundred messages
+// or so. A huge page, of 2 MiB, is one fault and one TLB entry; filling and draining a large queue is that much faster
 // (exp. 7).
 //
 // Design. There is one pool per span size, shared by all queues of the process. A pool divides huge pages into spans of
 // its size. A span is taken from a page that has a free one before a new page is allocated. A page whose spans are all
-// free goes back to the system, except for one spare per pool: a moving backlog frees a page at its front each time that
-// it begins one at its back, and so does without the system. Where the system has no huge pages, ordinary ones are used.
+// free goes back to the system, except for one spare per pool: a moving backlog frees a page at its front each time
+// that it begins one at its back, and so does without the system. Where the system has no huge pages, ordinary ones are
+// used.
 
 #ifndef DECOUPLE_INTERNAL_MEMORY_HUGE_PAGE_POOL_H_
 #define DECOUPLE_INTERNAL_MEMORY_HUGE_PAGE_POOL_H_
@@ -33,8 +34,8 @@ namespace decouple::internal {
 // messages.
 class HugePagePool {
  public:
-  // The pool for spans of that size. It is never destroyed, as queues may still be used when the process ends. Null: the
-  // size is too small or too large, or the platform maps no pages.
+  // The pool for spans of that size. It is never destroyed, as queues may still be used when the process ends. Null:
+  // the size is too small or too large, or the platform maps no pages.
   static HugePagePool* Of(std::size_t bytes, std::size_t alignment) {
     if (!IsMapped(bytes, alignment) || CountOf(bytes) < kFewest) return nullptr;
     static auto& mutex = *new Mutex;

@@ -1,9 +1,9 @@
 // Large blocks of memory that go back to the system when they are freed.
 //
-// Why not malloc. The C library keeps what it expects to need again: after the first large block was freed, further ones
-// come from its heap, which shrinks only at its end. A queue's backlog comes and goes in blocks of some hundred kilobytes,
-// and the queue keeps what it needs itself (segment_pool.h); so they are mapped and unmapped. Where mapping is not
-// available, and under the address sanitizer, which watches only its own heap, they come from operator new.
+// Why not malloc. The C library keeps what it expects to need again: after the first large block was freed, further
+// ones come from its heap, which shrinks only at its end. A queue's backlog comes and goes in blocks of some hundred
+// kilobytes, and the queue keeps what it needs itself (segment_pool.h); so they are mapped and unmapped. Where mapping
+// is not available, and under the address sanitizer, which watches only its own heap, they come from operator new.
 //
 // Mapped memory takes none of the machine's until it is touched, so a block may have parts that are rarely used. Write
 // before reading: a page that is read first maps the system's shared page of zeros, and replacing that by a page of its

@@ -82,7 +82,7 @@ class TimeoutSweep {
     if (stepping_.exchange(true, std::memory_order_acquire)) return false;
     RevokeBias(now);
     Batch batch;
-    const std::int64_t taken = store_.earliest().TakeAway();
+    const std::int64_t taken = store_.earliest().Exchange(kForever);
     std::int64_t rest = FindDue(now, batch);
     if (batch.slots != 0) rest = std::min(rest, taken);  // there may be more
     const std::uint64_t over = SettleAll(local, now, batch);
@@ -138,11 +138,11 @@ class TimeoutSweep {
 
   // In a section: of the first segment of `chunk` that has something due.
   void OwnDueIn(const Lane& lane, Chunk& chunk, std::int64_t now, Batch& batch) {
-    chunk.earliest.TakeAway();
+    chunk.earliest.Exchange(kForever);
     std::int64_t rest = kForever;
     for (std::uint32_t i = 0; i < chunk.size; ++i) {
       if (batch.slots == 0 && chunk.earliest_of[i].get() <= now) {
-        chunk.earliest_of[i].TakeAway();
+        chunk.earliest_of[i].Exchange(kForever);
         chunk.earliest_of[i].Lower(OwnDueIn(lane, chunk.segments[i], now, batch));
       }
       rest = std::min(rest, chunk.earliest_of[i].get());

@@ -73,7 +73,7 @@ class LaneSegments {
 
   // Installs the segment, and as far as the pool has free ones the rest of a round behind it. Does nothing while
   // another thread has the structure mutex. Requires: outside of a read section.
-  void InstallAhead(std::uint64_t ordinal) ABSL_LOCKS_EXCLUDED(structure_mutex_) {
+  [[gnu::noinline]] void InstallAhead(std::uint64_t ordinal) ABSL_LOCKS_EXCLUDED(structure_mutex_) {
     if (Find(RcuReadGuard(), ordinal) != nullptr) return;
     if (!structure_mutex_.try_lock()) return;
     const MutexLock lock(structure_mutex_, std::adopt_lock);
@@ -97,7 +97,7 @@ class LaneSegments {
   // Retires the segments that the head has left, and gives those back to the pool whose slots are all free. Looks at
   // `most` others at most, and returns those of them that are nearly empty. Does nothing while another thread has the
   // structure mutex. O(most + freed). Requires: outside of a read section.
-  SparseSegments TryRetire(std::uint32_t most) ABSL_LOCKS_EXCLUDED(structure_mutex_) {
+  [[gnu::noinline]] SparseSegments TryRetire(std::uint32_t most) ABSL_LOCKS_EXCLUDED(structure_mutex_) {
     DECOUPLE_ASSERT(!ThreadRegistry::IsInReadSection());
     SparseSegments sparse;
     absl::InlinedVector<Chunk*, kChunksAtOnce> unneeded;

@@ -24,7 +24,7 @@
 //                    Any thread: kBusy. The delivery that deletes the message: kDeleted, by a plain store where only
 //                    the holder may change the word (delete_bias.h), else by a compare-exchange.
 //   kVisibleAgain  The message is visible, and is found through the redelivery lane, its tenant or its group.
-//                    As kInFlight.
+//                    Any thread: kBusy. The delivery that deletes the message: kDeleted, by a compare-exchange.
 //   kBusy          The lock bit: one thread owns the slot for a few instructions, others wait.
 //                    The owner: kDelayed, kInFlight, kVisibleAgain, kDeleted; kDone if the message has moved away.
 //   kDeleted       The message is over, but deliveries still show its body.

@@ -10,7 +10,7 @@
 
 namespace decouple::internal {
 
-// Takes tokens that others put, as receivers take messages.
+// Threads take tokens that other threads put, as receivers take messages.
 class Tokens {
  public:
   explicit Tokens(Clock& clock) : clock_(clock) {}
@@ -54,12 +54,12 @@ TEST_CASE("notifying n wakes n waiters") {
   CHECK(clock.sleepers() == 0);
 }
 
-TEST_CASE("a waiter that was notified but leaves passes the call on") {
+TEST_CASE("a waiter that was notified but leaves passes the notification on") {
   ManualClock clock;
   Tokens tokens(clock);
   std::thread other;
   {
-    EventCount::Waiter leaving(tokens.event());  // first in line
+    EventCount::Waiter leaving(tokens.event());  // first in the queue of waiters
     other = std::thread([&] { tokens.Take(); });
     clock.AwaitSleepers(1);
     tokens.Put(1);
@@ -68,7 +68,7 @@ TEST_CASE("a waiter that was notified but leaves passes the call on") {
   other.join();
 }
 
-TEST_CASE("no notification is lost between many that put and many that take") {
+TEST_CASE("no notification is lost between several notifiers and several waiters") {
   constexpr int kEach = 100'000;
   Tokens tokens(SystemClock::Instance());
   std::vector<std::thread> threads;

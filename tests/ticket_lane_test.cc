@@ -52,7 +52,7 @@ TEST_CASE("slots are claimed in the order of their tickets, a run at a time") {
   CHECK(lane.Claim(cursor, 10, open_gate, TakeAll).size == 0);
 }
 
-TEST_CASE("an unpublished ticket ends a run, and alone it is not there") {
+TEST_CASE("an unpublished ticket ends a run, and is not skipped while it is the last") {
   Lane lane;
   Lane::Cursor cursor;
   Send(lane, cursor);
@@ -64,7 +64,7 @@ TEST_CASE("an unpublished ticket ends a run, and alone it is not there") {
   CHECK(lane.Claim(cursor, 10, open_gate, TakeAll).size == 1);
 }
 
-TEST_CASE("a stalled sender is skipped once there is something behind it, and finds out") {
+TEST_CASE("a stalled sender is skipped once a later ticket has been published, and finds out") {
   Lane lane;
   Lane::Cursor cursor;
   const std::uint64_t stalled = lane.TakeTickets(1);
@@ -76,12 +76,12 @@ TEST_CASE("a stalled sender is skipped once there is something behind it, and fi
   const auto run = lane.Claim(cursor, 10, open_gate, TakeAll);
   REQUIRE(run.size == 1);
   CHECK(run.slot(0).number == 1);
-  Send(lane, cursor);  // others are not concerned
+  Send(lane, cursor);  // other senders are not affected
   CHECK_FALSE(Publish(lane, cursor, stalled));
   CHECK(lane.Claim(cursor, 10, open_gate, TakeAll).size == 1);
 }
 
-TEST_CASE("a sender that has no segment yet is not passed") {
+TEST_CASE("a ticket without a segment is not skipped") {
   Lane lane;
   Lane::Cursor cursor;
   lane.TakeTickets(kSlotsPerSegment);  // a whole segment of senders that have not begun
@@ -94,7 +94,7 @@ TEST_CASE("a sender that has no segment yet is not passed") {
   CHECK(lane.Claim(cursor, 1, open_gate, TakeAll).slot(0).number == behind);
 }
 
-TEST_CASE("any number of senders may stall, and each finds out for itself") {
+TEST_CASE("any number of senders may be skipped, and each finds out about its own ticket") {
   Lane lane;
   Lane::Cursor cursor;
   constexpr std::uint64_t kStalled = 100;
@@ -102,20 +102,20 @@ TEST_CASE("any number of senders may stall, and each finds out for itself") {
   for (std::uint64_t ticket = 0; ticket < kStalled; ++ticket) lane.PlaceOf(ticket, cursor);
   Send(lane, cursor);
   while (lane.head() <= kStalled) lane.Claim(cursor, 10, open_gate, TakeAll);
-  Lane::Cursor own;
+  Lane::Cursor other;
   for (const std::uint64_t ticket : {kStalled / 2, kStalled - 1, std::uint64_t{0}}) {
-    CHECK_FALSE(Publish(lane, own, ticket));
+    CHECK_FALSE(Publish(lane, other, ticket));
   }
   Send(lane, cursor);
   CHECK(lane.Claim(cursor, 10, open_gate, TakeAll).taken_count() == 1);
 }
 
-TEST_CASE("what is for the claimant is taken or stops it, all else is passed") {
+TEST_CASE("a claim takes ready slots up to the first that is not wanted, and passes those in other phases") {
   Lane lane;
   Lane::Cursor cursor;
   for (int i = 0; i < 10; ++i) {
     const std::uint64_t ticket = lane.TakeTickets(1);
-    const Phase phase = ticket % 2 == 0 ? Phase::kDone : ticket == 9 ? Phase::kRequeued : Phase::kReady;
+    const Phase phase = ticket % 2 == 0 ? Phase::kDelayed : ticket == 9 ? Phase::kRequeued : Phase::kReady;
     const auto place = lane.PlaceOf(ticket, cursor);
     place.slot->number = ticket;
     REQUIRE(lane.Publish(*place.slot, ticket, SlotState(phase, Lane::OrdinalOf(ticket))));
@@ -136,7 +136,7 @@ TEST_CASE("what is for the claimant is taken or stops it, all else is passed") {
   CHECK(taken(lane.Claim(cursor, 10, open_gate, TakeAll)) == std::vector<std::uint64_t>{7, 9});
 }
 
-TEST_CASE("nothing is taken from the gate on") {
+TEST_CASE("a claim takes nothing from the gate on") {
   Lane lane;
   Lane::Cursor cursor;
   for (int i = 0; i < 10; ++i) Send(lane, cursor);
@@ -149,7 +149,7 @@ TEST_CASE("nothing is taken from the gate on") {
   CHECK(lane.Claim(cursor, 10, gate, TakeAll).size == 2);
 }
 
-TEST_CASE("a passed segment is found by its number until all its slots are free") {
+TEST_CASE("a segment that the head has left is found by its number until all its slots are free") {
   Lane lane;
   Lane::Cursor cursor;
   for (std::uint32_t i = 0; i < 3 * kSlotsPerSegment; ++i) Send(lane, cursor);
@@ -169,7 +169,7 @@ TEST_CASE("a passed segment is found by its number until all its slots are free"
   CHECK(lane.FindByNumber(number, 0).slot == nullptr);
 }
 
-TEST_CASE("one straggler keeps its own segment, and none behind it") {
+TEST_CASE("a slot that stays in use keeps its own segment from being reused, and no later one") {
   Lane lane;
   Lane::Cursor cursor;
   constexpr std::uint32_t kSegments = 1000;
@@ -183,11 +183,11 @@ TEST_CASE("one straggler keeps its own segment, and none behind it") {
     }
     lane.TryRetire(2);
   }
-  CHECK(highest < 200);  // numbers are used again
+  CHECK(highest < 200);  // segments are reused
 }
 
-// Has so many segments filled, claimed and freed, `behind` segments after they were filled. Returns how many rounds
-// ended there, which are retired.
+// Fills `segments` segments, and claims and frees each of them once `behind` more have been filled. Retires the rounds that
+// end, and returns how many did.
 std::uint32_t CountRounds(Lane& lane, Lane::Cursor& cursor, std::uint32_t segments, std::uint32_t behind) {
   const auto fill = [&] {
     for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) Send(lane, cursor);
@@ -210,18 +210,18 @@ std::uint32_t CountRounds(Lane& lane, Lane::Cursor& cursor, std::uint32_t segmen
   return rounds;
 }
 
-TEST_CASE("segments are retired together, the more of them the more there are, one by one while they are few") {
+TEST_CASE("segments are retired one by one while they are few, and in larger rounds the more there are") {
   {
     Lane lane;
     Lane::Cursor cursor;
     CHECK(CountRounds(lane, cursor, 60, 1) == 61);
     CHECK(lane.pool().segments() <= 4);
-    CHECK(CountRounds(lane, cursor, 1000, 1) <= 252);  // of four: many have come by
+    CHECK(CountRounds(lane, cursor, 1000, 1) <= 252);  // rounds of four: many messages have passed through
     CHECK(lane.pool().segments() <= 16);
   }
   Lane lane;
   Lane::Cursor cursor;
-  CHECK(CountRounds(lane, cursor, 200, 100) <= 40);  // of eight
+  CHECK(CountRounds(lane, cursor, 200, 100) <= 40);  // rounds of eight
 }
 
 TEST_CASE("every ticket of many senders is claimed by exactly one of many receivers") {
@@ -239,7 +239,7 @@ TEST_CASE("every ticket of many senders is claimed by exactly one of many receiv
           Publish(lane, cursor, ticket);
           return;
         }
-        if (!Publish(lane, cursor, ticket)) {  // skipped: the message is ours to bring in otherwise
+        if (!Publish(lane, cursor, ticket)) {  // skipped: counted as received here
           claimed[ticket].fetch_add(1);
           left.fetch_sub(1);
           lane.PlaceOf(ticket, cursor).slot->word.store(SlotState(Phase::kDone, Lane::OrdinalOf(ticket)).bits());

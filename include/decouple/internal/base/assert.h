@@ -1,6 +1,7 @@
 // Assertions of the library's own invariants: checked in debug builds and under sanitizers, free in release builds.
 //
-// They state what no caller can break; what a caller may get wrong is answered with an absl::Status.
+// An assertion states what no user of the library can break; what a user may get wrong is answered with an
+// absl::Status.
 
 #ifndef DECOUPLE_INTERNAL_BASE_ASSERT_H_
 #define DECOUPLE_INTERNAL_BASE_ASSERT_H_
@@ -8,8 +9,8 @@
 #include <cstdio>
 #include <cstdlib>
 
-// As <cassert>: without NDEBUG. Sanitizers check also where NDEBUG is defined. A program may define it to 0 or 1, the
-// same for all of its files.
+// On where <cassert> is on (NDEBUG is not defined), and under a sanitizer in any case. A program may define it to 0 or
+// 1, the same for all of its files.
 #if !defined(DECOUPLE_ASSERTIONS)
 #if !defined(NDEBUG) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define DECOUPLE_ASSERTIONS 1
@@ -23,7 +24,8 @@
 #define DECOUPLE_ASSERTIONS 0
 #endif
 
-// `condition` must hold; it is not evaluated where assertions are off, and must have no side effect.
+// Ends the process unless `condition` holds. Where assertions are off it is not evaluated, so it must have no side
+// effect.
 #if DECOUPLE_ASSERTIONS
 #define DECOUPLE_ASSERT(condition) \
   ((condition) ? static_cast<void>(0) : ::decouple::internal::FailAssertion(#condition, __FILE__, __LINE__))

@@ -1,4 +1,21 @@
-// An asymmetric pair of fences: the hot side pays nothing, the rare side makes every running thread pass a full fence.
+// An asymmetric pair of fences: the light one, for the hot side, costs nothing; the heavy one, for the rare side, makes
+// every running thread pass a full fence.
+//
+// The rule (the store-buffer litmus), which every "pairs with the heavy fence in …" of the library refers to:
+//
+//   hot side                rare side
+//   store X                 store Y
+//   LightFence()            HeavyFence()
+//   load Y                  load X
+//
+//   At least one of the two loads sees the other side's store.
+//
+// The four accesses may be relaxed. The rule says only that one of the stores is seen, not what was written before it:
+// that takes a release and an acquire of its own. Two heavy fences pair as well; two light ones do not, as each
+// thread's store may still be in its store buffer when its load executes.
+//
+// A light fence keeps the compiler from reordering. A heavy fence is membarrier(2), a microsecond or two. Where the
+// kernel has no membarrier, both are full fences.
 
 #ifndef DECOUPLE_INTERNAL_BASE_ASYMMETRIC_FENCE_H_
 #define DECOUPLE_INTERNAL_BASE_ASYMMETRIC_FENCE_H_
@@ -11,31 +28,48 @@
 #include <unistd.h>
 #endif
 
-#include "decouple/internal/base/thread_registry.h"
-
 namespace decouple::internal {
 
-// Two threads each write and then read what the other writes: at least one of them sees the other, if one has a light
-// fence between and the other a heavy one. Light is for the many and hot: it keeps the compiler from reordering, and
-// costs nothing. Heavy is for the few: it makes every running thread pass a full fence, in a microsecond or two. Where
-// the kernel has no membarrier both are full fences.
+// Whether the kernel makes heavy fences, so that light ones need not be full fences.
+class Membarrier {
+ public:
+  // Called once, before any thread has a record (thread_registry.h).
+  static void Register() {
+#if defined(__linux__) && defined(SYS_membarrier)
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0) {
+      is_available_.store(true, std::memory_order_relaxed);
+    }
+#endif
+  }
+
+  // Relaxed: a thread with a record comes after Register().
+  static bool IsAvailable() { return is_available_.load(std::memory_order_relaxed); }
+
+ private:
+  static inline constinit std::atomic<bool> is_available_{false};
+};
+
+// For the hot side. See the rule above.
 [[gnu::always_inline]] inline void LightFence() {
-  if (ThreadRegistry::ReadersMustFence()) [[unlikely]] {
+  if (!Membarrier::IsAvailable()) [[unlikely]] {
     std::atomic_thread_fence(std::memory_order_seq_cst);
   }
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
+// For the rare side. See the rule above.
 inline void HeavyFence() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
 #if defined(__linux__) && defined(SYS_membarrier)
-  if (!ThreadRegistry::ReadersMustFence()) syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+  if (Membarrier::IsAvailable()) syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
 #endif
   std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 
-// The light fence of those who know that it is free: where it is not, nobody has what they have (PerThread::CachedLocal).
+// LightFence() after PerThread::CachedLocal() has succeeded, which implies membarrier: compiler barrier only.
 [[gnu::always_inline]] inline void CompilerFence() { std::atomic_signal_fence(std::memory_order_seq_cst); }
+
+// Passed by a caller that knows as much: CachedLocal() has succeeded.
 struct MembarrierAvailable {};
 
 }  // namespace decouple::internal

@@ -9,7 +9,7 @@ namespace decouple::internal {
 
 inline constexpr std::size_t kCacheLine = 64;
 
-// One step of a spin: tells the processor that we wait for another thread.
+// One step of a spin: tells the processor that this thread waits for another one.
 inline void Relax() {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();

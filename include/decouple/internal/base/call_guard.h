@@ -1,4 +1,4 @@
-// Calls of code of the user's, which may fail in any way.
+// Calls of user code, which may fail in any way, with the outcome as a status.
 
 #ifndef DECOUPLE_INTERNAL_BASE_CALL_GUARD_H_
 #define DECOUPLE_INTERNAL_BASE_CALL_GUARD_H_
@@ -9,7 +9,7 @@
 
 namespace decouple::internal {
 
-// `call` gives nothing or something like a status. What throws is an error.
+// Calls `call`, which returns a status or something that is ignored. An exception becomes a status of its own.
 template <typename Call>
 absl::Status InvokeToStatus(Call call) {
 #if defined(__cpp_exceptions)

@@ -3,6 +3,7 @@
 #ifndef DECOUPLE_INTERNAL_BASE_CONDITION_VARIABLE_H_
 #define DECOUPLE_INTERNAL_BASE_CONDITION_VARIABLE_H_
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 
@@ -13,10 +14,17 @@ namespace decouple::internal {
 
 class ConditionVariable {
  public:
-  // Returns after a notification, or for no reason at all: look again at what is waited for.
+  // Returns after a notification, or spuriously: the caller checks its condition again.
   void Wait(Mutex& mutex) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     std::unique_lock lock(mutex.mutex_, std::adopt_lock);
     condition_.wait(lock);
+    lock.release();  // the caller holds it again
+  }
+
+  // Same as Wait(), but returns after `duration` at the latest.
+  void WaitFor(Mutex& mutex, std::chrono::nanoseconds duration) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    std::unique_lock lock(mutex.mutex_, std::adopt_lock);
+    condition_.wait_for(lock, duration);
     lock.release();  // the caller holds it again
   }
 

@@ -1,8 +1,8 @@
-// Counters by number, of which there come to be more. As of one (SingleWriterCounter), only the owning thread is the writer,
-// and everybody may read. Numbers are given to those who are counted, and given anew once they are gone.
+// A growing array of counters with one writer, the owning thread; any thread may read (SingleWriterCounter). An index
+// is assigned to what is counted, and used again once that is gone.
 //
-// So a publisher counts for each of a topic's subscriptions in memory of its own, side by side. (With an atomic counter
-// in each subscription, a delivery of a fan-out to 64 queues took 31.5 ns, without its locked instruction 28.9.)
+// So each publishing thread counts for all of a topic's subscriptions in memory of its own, counters side by side: no
+// locked instruction per delivery (exp. 1).
 
 #ifndef DECOUPLE_INTERNAL_BASE_COUNTER_ARRAY_H_
 #define DECOUPLE_INTERNAL_BASE_COUNTER_ARRAY_H_
@@ -12,14 +12,16 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "decouple/internal/base/assert.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/single_writer_counter.h"
 
 namespace decouple::internal {
 
-// They lie in blocks of doubling size and never move.
+// The counters lie in blocks of doubling size and never move, so a reader needs no lock.
 class CounterArray {
  public:
   CounterArray() = default;
@@ -29,8 +31,8 @@ class CounterArray {
     for (auto& block : blocks_) delete[] block.load(std::memory_order_relaxed);
   }
 
-  // Where the counter of a number lies: block b has 8 × 2^b, of the numbers that, with 8 added, have the highest bit of
-  // that size.
+  // Where the counter of a number lies. Block b holds 8 × 2^b counters: those of the numbers n for which 8 × 2^b is the
+  // highest bit of n + 8.
   class Place {
    public:
     explicit Place(std::uint32_t number)
@@ -43,22 +45,25 @@ class CounterArray {
     std::size_t in_block_;
   };
 
-  // The owner. Takes memory when the number is the first of its block.
+  // Called by the owner alone. Allocates when the number is the first of its block.
   [[gnu::always_inline]] void Add(const Place& place, std::uint64_t n) {
-    SingleWriterCounter* counters = blocks_[place.block_].load(std::memory_order_relaxed);  // only we store it
+    SingleWriterCounter* counters =
+        blocks_[place.block_].load(std::memory_order_relaxed);  // relaxed: the owner alone stores it
     if (counters == nullptr) [[unlikely]]
       counters = NewBlock(place.block_);
     counters[place.in_block_].Add(n);
   }
 
   std::uint64_t value(const Place& place) const {
+    // Acquire: pairs with the release in NewBlock().
     const SingleWriterCounter* const counters = blocks_[place.block_].load(std::memory_order_acquire);
     return counters == nullptr ? 0 : counters[place.in_block_].value();
   }
 
  private:
   static constexpr std::uint64_t kFirstBlock = 8;
-  static constexpr std::size_t kBlocks = 30;  // for every number of 32 bits
+  static constexpr std::size_t kBlocks = 30;  // enough for every number of 32 bits
+  static_assert(std::bit_width(UINT32_MAX + kFirstBlock) - std::bit_width(kFirstBlock) < kBlocks);
 
   [[gnu::noinline]] SingleWriterCounter* NewBlock(std::size_t block) {
     auto* const counters = new SingleWriterCounter[kFirstBlock << block];
@@ -69,28 +74,29 @@ class CounterArray {
   std::array<std::atomic<SingleWriterCounter*>, kBlocks> blocks_{};
 };
 
-// The numbers: such as were given back first, so that counters are no more than there have to be.
+// Assigns the numbers. Those that were given back are used first, so that arrays stay as short as possible.
 class CounterNumbers {
  public:
   std::uint32_t Take() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (given_back_.empty()) return end_++;
     const std::uint32_t number = given_back_.back();
     given_back_.pop_back();
     return number;
   }
 
-  // Nobody counts by it any more. What was counted stays, so who gets it next begins from there.
+  // Requires: nothing counts by `number` any more. The counters keep their values, so the next user of the number
+  // begins from there.
   void GiveBack(std::uint32_t number) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
+    DECOUPLE_ASSERT(number < end_);
     given_back_.push_back(number);
   }
 
  private:
-  std::mutex mutex_;
-  // Both under the mutex.
-  std::uint32_t end_ = 0;
-  std::vector<std::uint32_t> given_back_;
+  Mutex mutex_;
+  std::uint32_t end_ ABSL_GUARDED_BY(mutex_) = 0;  // all numbers before it have been taken at least once
+  std::vector<std::uint32_t> given_back_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace decouple::internal

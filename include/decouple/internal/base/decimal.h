@@ -23,7 +23,7 @@ class Decimal {
  public:
   Decimal() = default;  // zero
 
-  // None: it is no decimal number. An exponent beyond all reason counts as a very large one.
+  // None if `text` is no decimal number. An exponent above kLargestExponent counts as kLargestExponent.
   static std::optional<Decimal> Parse(std::string_view text) {
     Decimal number;
     std::size_t at = 0;
@@ -65,7 +65,7 @@ class Decimal {
     return number;
   }
 
-  // The shortest decimal that gives a floating-point number again. None: it is not finite.
+  // The shortest decimal that converts back to `number`. None if `number` is not finite.
   template <typename N>
   requires std::integral<N> || std::floating_point<N>
   static std::optional<Decimal> Of(N number) {
@@ -78,7 +78,7 @@ class Decimal {
 
   friend std::strong_ordering operator<=>(const Decimal& a, const Decimal& b) {
     if (a.sign_ != b.sign_) return a.sign_ <=> b.sign_;
-    const Decimal& smaller = a.sign_ < 0 ? b : a;  // of negative ones the one further from zero is less
+    const Decimal& smaller = a.sign_ < 0 ? b : a;  // of two negative numbers, the one further from zero
     const Decimal& larger = a.sign_ < 0 ? a : b;
     if (smaller.exponent_ != larger.exponent_) return smaller.exponent_ <=> larger.exponent_;
     return smaller.digits_.compare(larger.digits_) <=> 0;
@@ -94,7 +94,7 @@ class Decimal {
 
   static bool IsDigit(char c) { return absl::ascii_isdigit(static_cast<unsigned char>(c)); }
 
-  // sign * 0.DIGITS * 10^exponent, with neither the first nor the last digit a 0; zero has no digits.
+  // sign × 0.DIGITS × 10^exponent. Neither the first nor the last digit is a 0; zero has no digits.
   int sign_ = 0;
   std::int64_t exponent_ = 0;
   std::string digits_;

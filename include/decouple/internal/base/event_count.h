@@ -1,14 +1,18 @@
-// Where threads wait until something has happened that others announce.
+// An event count: threads wait for a condition, and other threads notify them after a change that may make it true.
 //
-//   EventCount::Waiter waiter(event);                         // the one who waits: from here on nothing is missed
+//   EventCount::Waiter waiter(event);                         // waiter: from here on no notification is missed
 //   while (!TryIt()) waiter.Sleep(clock, deadline);
 //
-//   …publish…;  event.Notify(1);                              // the one who announces
+//   …make the change…;  event.Notify(1);                      // notifier
 //
-// Nobody waits: announcing is one load, and no fence. The waiter counts itself, then looks; the announcer publishes,
-// then reads the count; with a heavy fence on the waiter's side and a light one on the announcer's at least one of the
-// two sees the other. So what publishes may be a plain store. Announcing n wakes up to n waiters, first come first; one
-// that is woken but leaves without what it was woken for passes the call on.
+// Complexity. Without waiters, Notify() is one load.
+//
+// Memory ordering. The waiter adds itself to the count, passes a heavy fence and checks its condition; the notifier
+// makes its change, passes a light fence and loads the count. By the fence rule (asymmetric_fence.h) either the waiter
+// sees the change, or the notifier sees the waiter. So a plain store is enough for the change.
+//
+// Order. Notify(n) wakes up to n waiters, in the order in which they came. A waiter that was notified but leaves
+// without checking its condition again passes the notification on.
 
 #ifndef DECOUPLE_INTERNAL_BASE_EVENT_COUNT_H_
 #define DECOUPLE_INTERNAL_BASE_EVENT_COUNT_H_
@@ -17,10 +21,12 @@
 #include <atomic>
 #include <cstdint>
 #include <limits>
-#include <mutex>
 
+#include "absl/base/thread_annotations.h"
 #include "decouple/clock.h"
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/asymmetric_fence.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/parker.h"
 #include "decouple/internal/base/thread_registry.h"
 
@@ -34,18 +40,19 @@ class EventCount {
   EventCount(const EventCount&) = delete;
   EventCount& operator=(const EventCount&) = delete;
 
+  // Wakes up to `n` waiters.
   [[gnu::always_inline]] void Notify(std::uint32_t n) {
     if (HasWaiters()) [[unlikely]]
       NotifySome(n);
   }
 
-  // Whether Notify() would find anybody.
+  // Whether Notify() would find a waiter.
   [[gnu::always_inline]] bool HasWaiters() const {
-    LightFence();  // pairs with the heavy one in Enter()
+    LightFence();  // pairs with the heavy fence in Enter()
     return HasWaitersAfterFence();
   }
-  // The same for who has passed a light fence since he published.
-  [[gnu::always_inline]] bool HasWaitersAfterFence() const { return waiting_.load(std::memory_order_relaxed) != 0; }
+  // Same as HasWaiters(), for a caller that passed a light fence after its change.
+  [[gnu::always_inline]] bool HasWaitersAfterFence() const { return waiters_.load(std::memory_order_relaxed) != 0; }
 
   class Waiter {
    public:
@@ -53,18 +60,22 @@ class EventCount {
     Waiter(const Waiter&) = delete;
     Waiter& operator=(const Waiter&) = delete;
     ~Waiter() {
-      if (is_waiting_ && !Leave()) event_.Notify(1);  // called after the last look: somebody else must look instead
+      if (is_waiting_ && !Leave())
+        event_.Notify(1);  // notified after the last check: another waiter must check instead
     }
 
-    // Until notified or the clock shows `deadline`; look then. If that was in vain, the next call does not sleep but
-    // waits anew, and after it one looks again: so who finds what he was woken for has no heavy fence on his way, which
-    // takes longer than to be woken.
+    // Sleeps until notified or until the clock shows `deadline`; then the caller checks its condition. If that fails,
+    // the next call does not sleep but enters the queue of waiters again, after which the caller has to check once
+    // more. So a waiter that finds what it was woken for passes no second heavy fence, which takes longer than waking
+    // up.
     void Sleep(Clock& clock, std::int64_t deadline) {
+      DECOUPLE_ASSERT(!ThreadRegistry::IsInReadSection());
       if (!is_waiting_) {
         Enter();
         return;
       }
-      // Notified already, and the looks in between may have slept elsewhere: then the parker does not remember.
+      // If it is not queued it was notified already, which the parker may have forgotten: the checks since Enter() may
+      // have slept on it for another event.
       if (IsQueued()) clock.Sleep(parker_, deadline);
       Leave();
       is_waiting_ = false;
@@ -77,25 +88,20 @@ class EventCount {
       is_waiting_ = true;
       parker_.Prepare();
       {
-        const std::lock_guard lock(event_.mutex_);
-        previous_ = event_.last_;
-        next_ = nullptr;
-        (previous_ != nullptr ? previous_->next_ : event_.first_) = this;
-        event_.last_ = this;
-        queued_ = true;
-        event_.waiting_.fetch_add(1, std::memory_order_relaxed);
+        const MutexLock lock(event_.mutex_);
+        event_.Link(*this);
       }
-      HeavyFence();  // before the looks
+      HeavyFence();  // before the checks; pairs with the light fence in HasWaiters()
     }
 
     bool IsQueued() const {
-      const std::lock_guard lock(event_.mutex_);
+      const MutexLock lock(event_.mutex_);
       return queued_;
     }
 
-    // Returns false if it was notified before.
+    // Returns false if it has been notified.
     bool Leave() {
-      const std::lock_guard lock(event_.mutex_);
+      const MutexLock lock(event_.mutex_);
       if (!queued_) return false;
       event_.Unlink(*this);
       return true;
@@ -103,44 +109,55 @@ class EventCount {
 
     EventCount& event_;
     Parker& parker_;
-    bool is_waiting_ = false;  // the owner's: between Enter() and Leave()
-    // All below: under the event's mutex.
+    bool is_waiting_ = false;  // between Enter() and Leave(); used by the owner alone
+    // Guarded by event_.mutex_, which the analysis cannot follow from waiter to waiter.
     Waiter* previous_ = nullptr;
     Waiter* next_ = nullptr;
     bool queued_ = false;
   };
 
  private:
-  // Those who wait at the call, and no others who come meanwhile.
+  // Wakes waiters that wait at the time of the call, none that come meanwhile.
   [[gnu::noinline]] void NotifySome(std::uint32_t n) {
-    n = std::min(n, waiting_.load(std::memory_order_relaxed));
+    n = std::min(n, waiters_.load(std::memory_order_relaxed));
     for (; n > 0; --n) {
-      Parker* const parker = TakeFirst();
+      Parker* const parker = PopFirst();
       if (parker == nullptr) return;
-      parker->Wake();  // without the mutex, which it takes first when it is awake
+      parker->Wake();  // outside of the mutex, which the waiter takes as soon as it is awake
     }
   }
 
-  // Null: nobody waits. A parker is never freed.
-  Parker* TakeFirst() {
-    const std::lock_guard lock(mutex_);
+  // Removes the first waiter; null if there is none. The parker stays valid, as parkers are never freed.
+  Parker* PopFirst() ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     if (first_ == nullptr) return nullptr;
     Parker& parker = first_->parker_;
     Unlink(*first_);
     return &parker;
   }
 
-  void Unlink(Waiter& waiter) {
+  void Link(Waiter& waiter) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    waiter.previous_ = last_;
+    waiter.next_ = nullptr;
+    (waiter.previous_ != nullptr ? waiter.previous_->next_ : first_) = &waiter;
+    last_ = &waiter;
+    waiter.queued_ = true;
+    waiters_.fetch_add(1, std::memory_order_relaxed);  // ordered by the fence in Enter()
+  }
+
+  void Unlink(Waiter& waiter) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    DECOUPLE_ASSERT(waiter.queued_);
     (waiter.previous_ != nullptr ? waiter.previous_->next_ : first_) = waiter.next_;
     (waiter.next_ != nullptr ? waiter.next_->previous_ : last_) = waiter.previous_;
     waiter.queued_ = false;
-    waiting_.fetch_sub(1, std::memory_order_relaxed);  // too high for a moment only costs a look
+    waiters_.fetch_sub(
+        1, std::memory_order_relaxed);  // relaxed: a count that is too high for a moment costs a call in vain
   }
 
-  std::atomic<std::uint32_t> waiting_{0};
-  std::mutex mutex_;
-  Waiter* first_ = nullptr;
-  Waiter* last_ = nullptr;
+  std::atomic<std::uint32_t> waiters_{0};  // written under the mutex; read by notifiers without it
+  Mutex mutex_;
+  Waiter* first_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  Waiter* last_ ABSL_GUARDED_BY(mutex_) = nullptr;
 };
 
 }  // namespace decouple::internal

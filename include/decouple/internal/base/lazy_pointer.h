@@ -1,4 +1,4 @@
-// Objects that exist from their first use on.
+// An object that is created on its first use, by whichever thread comes first.
 
 #ifndef DECOUPLE_INTERNAL_BASE_LAZY_POINTER_H_
 #define DECOUPLE_INTERNAL_BASE_LAZY_POINTER_H_
@@ -8,20 +8,21 @@
 
 namespace decouple::internal {
 
-// See GetOrCreate(), which is in line wherever it is used: most calls find the object.
+// Slow path of GetOrCreate(), out of line: most calls find the object.
 template <typename Object>
 [[gnu::noinline]] Object* Create(std::atomic<Object*>& pointer) {
   Object* object = nullptr;
+  // Release: publishes what the constructor wrote. Acquire: see GetOrCreate(), if another thread was first.
   auto fresh = std::make_unique<Object>();
   if (pointer.compare_exchange_strong(object, fresh.get(), std::memory_order_acq_rel)) object = fresh.release();
   return object;
 }
 
-// The object that `pointer` points to, made now if there is none; one and the same for all threads. Who owns `pointer`
-// deletes it.
+// The object that `pointer` points to, created now if there is none; the same one for all threads. The owner of
+// `pointer` deletes it.
 template <typename Object>
 [[gnu::always_inline]] inline Object* GetOrCreate(std::atomic<Object*>& pointer) {
-  // Acquire, as in the exchange: pairs with the winner's release, which publishes what the constructor wrote.
+  // Acquire: pairs with the release in Create().
   Object* const object = pointer.load(std::memory_order_acquire);
   return object != nullptr ? object : Create(pointer);
 }

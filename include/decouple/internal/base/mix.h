@@ -1,4 +1,4 @@
-// A cheap hash of one number.
+// A cheap hash of a number.
 
 #ifndef DECOUPLE_INTERNAL_BASE_MIX_H_
 #define DECOUPLE_INTERNAL_BASE_MIX_H_

@@ -1,11 +1,11 @@
-// Where one thread sleeps until another wakes it or time is up: a futex on Linux, a condition variable elsewhere.
+// Lets one thread sleep until another wakes it or a time has passed: a futex on Linux, a condition variable elsewhere.
 //
-//   parker.Prepare();  announce(&parker);  if (!condition()) parker.SleepFor(nanos);      // the owner
+//   parker.Prepare();  announce(&parker);  if (!condition()) parker.SleepFor(nanos);       // the owner
 //   parker.Wake();                                                                         // any other thread
 //
 // A wake between Prepare() and SleepFor() is kept: the sleep then ends at once. A parker belongs to one thread and is
-// never freed (it lives in the thread's record), so a late Wake() touches valid memory and is at worst a spurious one:
-// the owner looks again at what it waits for.
+// never freed (it is part of the thread's record), so a late Wake() touches valid memory and is at worst a spurious
+// one: the owner checks its condition again.
 
 #ifndef DECOUPLE_INTERNAL_BASE_PARKER_H_
 #define DECOUPLE_INTERNAL_BASE_PARKER_H_
@@ -20,8 +20,9 @@
 #include <unistd.h>
 #else
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
+
+#include "decouple/internal/base/condition_variable.h"
+#include "decouple/internal/base/mutex.h"
 #endif
 
 #include "decouple/internal/base/time_math.h"
@@ -30,9 +31,10 @@ namespace decouple::internal {
 
 class Parker {
  public:
-  void Prepare() { woken_.store(0, std::memory_order_relaxed); }  // nobody knows of this sleep yet: no order needed
+  // Called by the owner before it tells other threads that it is about to sleep. Relaxed: telling them orders it.
+  void Prepare() { woken_.store(0, std::memory_order_relaxed); }
 
-  // Pairs with Wake(): whoever wakes us published what we wait for before.
+  // Acquire: pairs with the release in Wake(), so the owner sees what the waking thread did before.
   bool woken() const { return woken_.load(std::memory_order_acquire) != 0; }
 
 #if defined(__linux__)
@@ -41,7 +43,7 @@ class Parker {
     syscall(SYS_futex, &woken_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
   }
 
-  // Returns when woken, when `nanos` have passed (kForever: never), or for no reason at all.
+  // Returns when woken, when `nanos` have passed (kForever: never), or spuriously.
   void SleepFor(std::int64_t nanos) {
     if (woken() || nanos <= 0) return;
     constexpr std::int64_t kSecond = 1'000'000'000;
@@ -54,25 +56,25 @@ class Parker {
   static_assert(sizeof(woken_) == 4, "the kernel reads it as a 32-bit word");
 #else
   void Wake() {
-    const std::lock_guard lock(mutex_);
-    woken_.store(1, std::memory_order_release);
-    condition_.notify_one();
+    const MutexLock lock(mutex_);
+    woken_.store(1, std::memory_order_release);  // pairs with the acquire in woken()
+    condition_.NotifyOne();
   }
 
   void SleepFor(std::int64_t nanos) {
-    std::unique_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     if (woken() || nanos <= 0) return;
     if (nanos == kForever) {
-      condition_.wait(lock);
+      condition_.Wait(mutex_);
     } else {
-      condition_.wait_for(lock, std::chrono::nanoseconds(nanos));
+      condition_.WaitFor(mutex_, std::chrono::nanoseconds(nanos));
     }
   }
 
  private:
-  std::atomic<std::uint32_t> woken_{0};
-  std::mutex mutex_;
-  std::condition_variable condition_;
+  std::atomic<std::uint32_t> woken_{0};  // set under the mutex, so that no wake falls between a check and the sleep
+  Mutex mutex_;
+  ConditionVariable condition_;
 #endif
 };
 

@@ -1,9 +1,10 @@
-// A value of an object for each thread that uses it: Local() is the caller's own, which it writes with plain stores;
-// ForEach() reads them all. What one thread owns never bounces between cores, so counting is free.
+// A value of an object for each thread that uses the object: Local() is the calling thread's, which it writes with
+// plain stores; ForEach() reads the values of all threads. A value never moves between cores' caches, so counting is
+// free.
 //
-// Local() is one compare when the thread used this object last of all of its type, and a look into the thread's record
-// when it used it lately. A thread that ends leaves its value to the next thread that takes over its record, so there
-// are no more values than threads at a time.
+// Local() is one compare if the thread's last use of this type of object was of this one, and a look into the thread's
+// record if it used this one recently. A thread that ends leaves its value to the thread that takes over its record, so
+// there are no more values than there were threads at the same time.
 
 #ifndef DECOUPLE_INTERNAL_BASE_PER_THREAD_H_
 #define DECOUPLE_INTERNAL_BASE_PER_THREAD_H_
@@ -12,15 +13,16 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "decouple/internal/base/asymmetric_fence.h"
 #include "decouple/internal/base/cache_line.h"
 #include "decouple/internal/base/thread_registry.h"
 
 namespace decouple::internal {
 
-// Never given twice, whatever the type of the value, so a shortcut never lies.
+// No id is given twice, whatever the type of the value, so a cached id never stands for another object.
 inline std::uint64_t NextOwnerId() {
   static constinit std::atomic<std::uint64_t> last{0};
-  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;  // relaxed: it has only to be unique
 }
 
 template <typename Value>
@@ -38,26 +40,26 @@ class PerThread {
     }
   }
 
+  // The calling thread's value, which is created on its first use.
   [[gnu::always_inline]] Value& Local() {
-    if (Value* const known = CachedLocal()) [[likely]]
-      return *known;
+    if (Value* const cached = CachedLocal()) [[likely]]
+      return *cached;
     return LocalSlow(ThreadRegistry::Current());
   }
 
-  // The same if it is as simple as that, else null. Who has got one here knows that light fences are free: so a path
-  // that begins with it need not ask at each of them.
+  // Cached lookup; null on a miss. Non-null implies membarrier: LightFence() is a compiler barrier.
   [[gnu::always_inline]] Value* CachedLocal() const {
-    if (last_.owner_id != id_) [[unlikely]]
+    if (cached_.owner_id != id_) [[unlikely]]
       return nullptr;
-    Value* const value = last_.value;
-    if (value == nullptr) __builtin_unreachable();  // so that nobody asks twice
+    Value* const value = cached_.value;
+    if (value == nullptr) __builtin_unreachable();  // so that callers compile to one check
     return value;
   }
 
-  // The same as CachedLocal() for who goes from one object to the next: the caller's own if it used this one lately. It does
-  // not count as used last.
+  // Same as CachedLocal(), for a thread that goes from one object to the next: non-null if it used this one recently.
+  // Does not count as the last use.
   [[gnu::always_inline]] Value* RecentLocal() const {
-    if (ThreadRegistry::ReadersMustFence()) [[unlikely]]
+    if (!Membarrier::IsAvailable()) [[unlikely]]
       return nullptr;
     const ThreadRecord::Shortcut& shortcut = ShortcutIn(ThreadRegistry::Current());
     if (shortcut.owner_id != id_) [[unlikely]]
@@ -67,7 +69,8 @@ class PerThread {
     return value;
   }
 
-  // Values of other threads may change meanwhile: their fields are atomics of which only the owner is a writer.
+  // Calls visit(value) for each thread's value. The owners may write meanwhile: fields that are read here are atomics
+  // with the owner as their only writer.
   template <typename Visit>
   void ForEach(Visit visit) const {
     for (const Node* node = first_.load(std::memory_order_acquire); node != nullptr; node = node->next) {
@@ -82,8 +85,8 @@ class PerThread {
     Node* next = nullptr;
   };
 
-  // What a thread used last.
-  struct Last : ThreadMemory {
+  // The object of this type that the thread used last. Filled only where membarrier is available.
+  struct Cached : ThreadCacheEntry {
     Value* value = nullptr;
   };
 
@@ -91,25 +94,26 @@ class PerThread {
     return record.shortcuts[id_ % record.shortcuts.size()];
   }
 
+  // Slow path: the thread used another object of this type meanwhile, or this one never.
   [[gnu::noinline]] Value& LocalSlow(ThreadRecord& record) {
     ThreadRecord::Shortcut& shortcut = ShortcutIn(record);
-    Value& value = shortcut.owner_id == id_ ? static_cast<Node*>(shortcut.kept)->value : Find(record, shortcut);
-    if (!ThreadRegistry::ReadersMustFence()) {
-      ThreadRegistry::List(last_);
-      last_.owner_id = id_;
-      last_.value = &value;
+    Value& value = shortcut.owner_id == id_ ? static_cast<Node*>(shortcut.kept)->value : FindOrCreate(record, shortcut);
+    if (Membarrier::IsAvailable()) {
+      ThreadRegistry::EmptyAtThreadExit(cached_);
+      cached_.owner_id = id_;
+      cached_.value = &value;
     }
     return value;
   }
 
-  Value& Find(ThreadRecord& record, ThreadRecord::Shortcut& shortcut) {
+  Value& FindOrCreate(ThreadRecord& record, ThreadRecord::Shortcut& shortcut) {
     Node* node = first_.load(std::memory_order_acquire);
     while (node != nullptr && node->record != &record) node = node->next;
     if (node == nullptr) {
       node = new Node;
       node->record = &record;
       node->next = first_.load(std::memory_order_relaxed);
-      // Publishes the node's fields to ForEach() and to the next owner of the record.
+      // Release: publishes the node's fields to ForEach() and to the next owner of the record.
       while (!first_.compare_exchange_weak(node->next, node, std::memory_order_acq_rel)) {
       }
     }
@@ -117,7 +121,7 @@ class PerThread {
     return node->value;
   }
 
-  static inline constinit thread_local Last last_{};
+  static inline constinit thread_local Cached cached_{};
 
   const std::uint64_t id_ = NextOwnerId();
   std::atomic<Node*> first_{nullptr};

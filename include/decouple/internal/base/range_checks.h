@@ -1,4 +1,4 @@
-// Whether what a user gives is in its range, or is a name.
+// Checks of values that a user passes: is a duration or number in its range, is a string a valid name?
 
 #ifndef DECOUPLE_INTERNAL_BASE_RANGE_CHECKS_H_
 #define DECOUPLE_INTERNAL_BASE_RANGE_CHECKS_H_
@@ -15,7 +15,7 @@
 
 namespace decouple::internal {
 
-// `what` in the range, or an error that says so.
+// OK, or an error that names `what`, its value and the allowed range.
 inline absl::Status CheckDuration(Error error, const char* what, absl::Duration value, absl::Duration least,
                                   absl::Duration most) {
   if (value >= least && value <= most) return absl::OkStatus();
@@ -29,7 +29,7 @@ absl::Status CheckNumber(Error error, const char* what, Number value, Number lea
   return MakeError(error, absl::StrCat(what, " of ", value, "; allowed are ", least, " to ", most));
 }
 
-// Of streams' consumers and groups: 1 … 128 of these (Kinesis).
+// The names of consumers and consumer groups: 1 to 128 letters, digits, dots, hyphens and underscores (Kinesis).
 inline absl::Status CheckName(const char* what, const std::string& name) {
   constexpr std::size_t kMostCharacters = 128;
   const auto is_allowed = [](char c) {

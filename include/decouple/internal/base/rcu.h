@@ -1,21 +1,19 @@
-// What the library knows of one thread: whether it is looking at shared memory right now, where it sleeps, and which
-// counters of which queue are its own.
+// RCU (read-copy-update): memory that other threads may be reading is unlinked first, and freed only once every reader
+// that may still see it has left its read section.
 //
-// Looking: memory that other threads may look at is unlinked first and freed only after RcuSynchronize(), which returns
-// when every RcuReadGuard that was open at its call has closed. Entering and leaving one are two plain stores into the
-// thread's own cache line. The order that makes this right (the reader's mark is visible before it reads a pointer) is
-// paid for by the one who frees: membarrier(2) makes every running thread pass a full fence. Where the kernel has no
-// membarrier, readers fence for themselves. The same pair of fences serves alone wherever the hot side of a handshake
-// is to pay nothing (LightFence, HeavyFence).
+//   { RcuReadGuard section;  Node* node = shared.load(std::memory_order_acquire);  use(node); }   // reader
+//   shared.store(nullptr, std::memory_order_release);  RcuSynchronize();  delete node;            // writer
 //
-//   { RcuReadGuard section;  Node* node = shared.load(std::memory_order_acquire);  use(node); }   // readers
-//   shared.store(nullptr, std::memory_order_release);  RcuSynchronize();  delete node;              // the one who frees
+// It also serves without memory to free: a writer that changes a flag and calls RcuSynchronize() knows that no section
+// goes on by the flag's old value.
 //
-// No user code runs, and nothing blocks, inside a section; so RcuSynchronize() takes microseconds. Sections do not nest,
-// and a thread inside one must not call RcuSynchronize().
+// Rules. Sections do not nest. A thread inside a section must not call RcuSynchronize(), must not block, and runs no
+// user code; so RcuSynchronize() takes microseconds.
 //
-// Records are pooled and never freed: a thread that ends hands its record, and with it everything that is kept by
-// record, to a thread that begins. There are as many as threads ran at the same time.
+// Memory ordering. Entering and leaving a section are two plain stores into the thread's own cache line. The fence rule
+// (asymmetric_fence.h) pairs them with the writer: the reader stores its section, passes a light fence and loads the
+// pointer; the writer stores the pointer, passes a heavy fence and loads the section. Either the reader sees the new
+// pointer, or the writer sees the section and waits for its end.
 
 #ifndef DECOUPLE_INTERNAL_BASE_RCU_H_
 #define DECOUPLE_INTERNAL_BASE_RCU_H_
@@ -24,21 +22,25 @@
 #include <cstdint>
 #include <thread>
 
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/asymmetric_fence.h"
 #include "decouple/internal/base/thread_registry.h"
 
 namespace decouple::internal {
 
+// A read section of the calling thread, from construction to destruction. Functions that have to be called inside one
+// take it as an argument where they can.
 class RcuReadGuard {
  public:
   [[gnu::always_inline]] RcuReadGuard() : RcuReadGuard(ThreadRegistry::Current()) {}
-  [[gnu::always_inline]] explicit RcuReadGuard(ThreadRecord& own) : record_(own) {
+  // Requires: `record` is the calling thread's.
+  [[gnu::always_inline]] explicit RcuReadGuard(ThreadRecord& record) : record_(record) {
     Enter();
-    LightFence();  // before the reads of the section; pairs with the heavy one in RcuSynchronize()
+    LightFence();  // before the reads of the section; pairs with the heavy fence in RcuSynchronize()
   }
-  [[gnu::always_inline]] RcuReadGuard(ThreadRecord& own, MembarrierAvailable) : record_(own) {
+  [[gnu::always_inline]] RcuReadGuard(ThreadRecord& record, MembarrierAvailable) : record_(record) {
     Enter();
-    CompilerFence();
+    CompilerFence();  // as above
   }
   RcuReadGuard(const RcuReadGuard&) = delete;
   RcuReadGuard& operator=(const RcuReadGuard&) = delete;
@@ -47,16 +49,21 @@ class RcuReadGuard {
   }
 
  private:
-  [[gnu::always_inline]] void Enter() { record_.section.store(++record_.last_section, std::memory_order_relaxed); }
+  [[gnu::always_inline]] void Enter() {
+    DECOUPLE_ASSERT(&record_ == &ThreadRegistry::Current());
+    DECOUPLE_ASSERT(!ThreadRegistry::IsInReadSection());
+    record_.section.store(++record_.last_section, std::memory_order_relaxed);
+  }
 
   ThreadRecord& record_;
 };
 
-// Returns when every RcuReadGuard that was open at the call has closed. O(threads), some microseconds.
+// Returns when every section that was open at the call has ended. O(threads), some microseconds.
 inline void RcuSynchronize() {
-  HeavyFence();
+  DECOUPLE_ASSERT(!ThreadRegistry::IsInReadSection());
+  HeavyFence();  // pairs with the light fence in RcuReadGuard
   for (ThreadRecord* record = ThreadRegistry::First(); record != nullptr; record = record->next) {
-    // Pairs with the release that ends a section: what was read there was read before what we free.
+    // Acquire: pairs with the release that ends a section, so its reads come before whatever the caller frees.
     const std::uint64_t open = record->section.load(std::memory_order_acquire);
     if (open == 0) continue;
     while (record->section.load(std::memory_order_acquire) == open) std::this_thread::yield();

@@ -1,4 +1,4 @@
-// Hash tables that give memory back: Abseil's keep what they once needed.
+// Lets hash tables give memory back: Abseil's keep the largest capacity that they ever needed.
 
 #ifndef DECOUPLE_INTERNAL_BASE_REHASH_H_
 #define DECOUPLE_INTERNAL_BASE_REHASH_H_
@@ -7,7 +7,8 @@
 
 namespace decouple::internal {
 
-// After an erasure. Amortized O(1): when it shrinks, seven eighths of the capacity were erased since it grew or shrank.
+// Called after an erasure. Amortized O(1): a table that shrinks has erased at least an eighth of its capacity since it
+// last grew or shrank.
 template <typename Table>
 void RehashIfSparse(Table& table) {
   constexpr std::size_t kSmall = 256;

@@ -1,4 +1,4 @@
-// A counter with one writer, which everybody may read.
+// A counter with one writer, which any thread may read.
 
 #ifndef DECOUPLE_INTERNAL_BASE_SINGLE_WRITER_COUNTER_H_
 #define DECOUPLE_INTERNAL_BASE_SINGLE_WRITER_COUNTER_H_
@@ -8,12 +8,12 @@
 
 namespace decouple::internal {
 
-// A counter of which only the owning thread is the writer: two plain instructions, readable by everybody.
+// Only the owning thread adds, with two plain instructions instead of a locked one.
 class SingleWriterCounter {
  public:
   [[gnu::always_inline]] void Add(std::uint64_t n) {
-    // A sum over threads is exact only when nothing runs, and then something else has ordered the threads. Release, and
-    // acquire below: who sees one count sees what the thread counted before it.
+    // Release, and acquire in value(): a thread that sees one count also sees what the owner counted before it. A sum
+    // over several owners is exact only while none of them counts.
     value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_release);
   }
   std::uint64_t value() const { return value_.load(std::memory_order_acquire); }

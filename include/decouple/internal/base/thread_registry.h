@@ -1,8 +1,8 @@
-// What the library knows of one thread: whether it is inside an RCU read section (rcu.h), where it sleeps (parker.h), and
-// which values of which objects are its own (per_thread.h).
+// A record for each thread that uses the library: whether the thread is inside an RCU read section (rcu.h), where it
+// sleeps (parker.h), and which values of which objects are its own (per_thread.h).
 //
-// Records are pooled and never freed: a thread that ends hands its record, and with it everything that is kept by
-// record, to a thread that begins. There are as many as threads ran at the same time.
+// Memory. Records are pooled and never freed: a thread that ends passes its record, and with it all that is kept by
+// record, to a thread that begins. So there are as many records as there were threads at the same time.
 
 #ifndef DECOUPLE_INTERNAL_BASE_THREAD_REGISTRY_H_
 #define DECOUPLE_INTERNAL_BASE_THREAD_REGISTRY_H_
@@ -11,23 +11,19 @@
 #include <atomic>
 #include <cstdint>
 
-#if defined(__linux__)
-#include <linux/membarrier.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
-
+#include "decouple/internal/base/assert.h"
+#include "decouple/internal/base/asymmetric_fence.h"
 #include "decouple/internal/base/cache_line.h"
 #include "decouple/internal/base/parker.h"
 
 namespace decouple::internal {
 
 struct alignas(kCacheLine) ThreadRecord {
-  // 0 outside of a RcuReadGuard, else a number that differs from section to section. Written by the owner alone.
+  // 0 outside of an RCU read section, else a number that differs from section to section. Written by the owner alone.
   std::atomic<std::uint64_t> section{0};
   std::uint64_t last_section = 0;
 
-  // The owner's shortcuts from an object's id to what the object keeps for this record (see PerThread).
+  // The owner's direct-mapped cache from an object's id to what the object keeps for this record (see PerThread).
   struct Shortcut {
     std::uint64_t owner_id = 0;
     void* kept = nullptr;
@@ -40,34 +36,37 @@ struct alignas(kCacheLine) ThreadRecord {
   ThreadRecord* next = nullptr;  // immutable once linked
 };
 
-// What a thread remembers of an object, by the object's id, as long as it has its record.
-struct ThreadMemory {
+// A thread_local cache entry that is valid only while the thread has its record; 0 as the owner's id: it is empty.
+struct ThreadCacheEntry {
   std::uint64_t owner_id = 0;
-  bool listed = false;
-  ThreadMemory* next = nullptr;
+  bool is_registered = false;
+  ThreadCacheEntry* next = nullptr;
 };
 
 class ThreadRegistry {
  public:
+  // The calling thread's record.
   [[gnu::always_inline]] static ThreadRecord& Current() {
     if (current_ != nullptr) [[likely]]
       return *current_;
     return RegisterSlow();
   }
 
-  static ThreadRecord* First() {
-    return first_.load(std::memory_order_acquire);
-  }  // pairs with the release in RegisterSlow
+  // The head of the list of all records. Acquire: pairs with the exchange in RegisterSlow().
+  static ThreadRecord* First() { return first_.load(std::memory_order_acquire); }
 
-  // Whether readers must fence for themselves. Decided before the first record exists.
-  static bool ReadersMustFence() { return readers_must_fence_.load(std::memory_order_relaxed); }
+  // Whether the calling thread is inside an RcuReadGuard.
+  static bool IsInReadSection() {
+    return current_ != nullptr && current_->section.load(std::memory_order_relaxed) != 0;
+  }
 
-  // The thread forgets it when it gives its record back: who has the record then owns what was remembered.
-  static void List(ThreadMemory& memory) {
-    if (memory.listed) return;
-    memory.listed = true;
-    memory.next = memories_;
-    memories_ = &memory;
+  // Has the entry emptied when the calling thread gives its record back: from then on another thread owns what the
+  // entry points to.
+  static void EmptyAtThreadExit(ThreadCacheEntry& entry) {
+    if (entry.is_registered) return;
+    entry.is_registered = true;
+    entry.next = cache_entries_;
+    cache_entries_ = &entry;
   }
 
  private:
@@ -76,44 +75,37 @@ class ThreadRegistry {
     bool armed = false;
     ~RecordReturn() {
       if (!armed || current_ == nullptr) return;
-      for (ThreadMemory* memory = memories_; memory != nullptr; memory = memory->next) memory->owner_id = 0;
+      DECOUPLE_ASSERT(!IsInReadSection());
+      for (ThreadCacheEntry* entry = cache_entries_; entry != nullptr; entry = entry->next) entry->owner_id = 0;
       ThreadRecord* const record = current_;
       current_ = nullptr;
-      record->taken.store(false,
-                          std::memory_order_release);  // pairs with the exchange in RegisterSlow: hands over its data
+      // Release: pairs with the exchange in RegisterSlow(), which takes over the record's data.
+      record->taken.store(false, std::memory_order_release);
     }
   };
 
+  // Slow path: the thread's first use of the library. Takes over a free record or adds one.
   [[gnu::noinline]] static ThreadRecord& RegisterSlow() {
-    [[maybe_unused]] static const bool registered = RegisterForMembarrier();
+    [[maybe_unused]] static const bool registered = (Membarrier::Register(), true);
     ThreadRecord* record = First();
     while (record != nullptr && record->taken.exchange(true, std::memory_order_acquire)) record = record->next;
     if (record == nullptr) {
       record = new ThreadRecord;
       record->next = first_.load(std::memory_order_relaxed);
+      // Release: publishes the record to First().
       while (!first_.compare_exchange_weak(record->next, record, std::memory_order_acq_rel)) {
       }
     }
     current_ = record;
-    thread_local RecordReturn
-        give_back;  // in a thread that is past its destructors this is a no-op, and the record stays taken
+    // In a thread whose thread_local objects are being destroyed this is a no-op, and the record stays taken.
+    thread_local RecordReturn give_back;
     give_back.armed = true;
     return *record;
   }
 
-  static bool RegisterForMembarrier() {
-#if defined(__linux__) && defined(SYS_membarrier)
-    if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0) {
-      readers_must_fence_.store(false, std::memory_order_relaxed);
-    }
-#endif
-    return true;
-  }
-
   static inline constinit thread_local ThreadRecord* current_ = nullptr;
-  static inline constinit thread_local ThreadMemory* memories_ = nullptr;
+  static inline constinit thread_local ThreadCacheEntry* cache_entries_ = nullptr;
   static inline constinit std::atomic<ThreadRecord*> first_{nullptr};
-  static inline constinit std::atomic<bool> readers_must_fence_{true};
 };
 
 }  // namespace decouple::internal

@@ -10,7 +10,7 @@ namespace decouple::internal {
 
 inline constexpr std::int64_t kForever = std::numeric_limits<std::int64_t>::max();
 
-// `duration` (not negative) after `instant`; what would be past the end of time is for ever.
+// `instant` + `duration`, where the duration is not negative; kForever if that is past the end of time.
 [[gnu::always_inline]] constexpr std::int64_t SaturatingAdd(std::int64_t instant, std::int64_t duration) {
   std::int64_t later = 0;
   return __builtin_add_overflow(instant, duration, &later) ? kForever : later;

@@ -1,6 +1,7 @@
-// So many a second, with up to a second's worth at once after a pause.
+// A token bucket: so many tokens a second, and up to a second's worth at once after a pause.
 //
-// One number says all: the instant at which the bucket will be full. Taking tokens moves it on by their time.
+// Its whole state is one number, the instant at which the bucket will be full. Taking tokens moves that instant on by
+// the time in which so many tokens come.
 
 #ifndef DECOUPLE_INTERNAL_BASE_TOKEN_BUCKET_H_
 #define DECOUPLE_INTERNAL_BASE_TOKEN_BUCKET_H_
@@ -10,6 +11,7 @@
 #include <cstdint>
 
 #include "absl/numeric/int128.h"
+#include "decouple/internal/base/assert.h"
 
 namespace decouple::internal {
 
@@ -18,11 +20,11 @@ class TokenBucket {
  public:
   static constexpr std::int64_t kSecond = 1'000'000'000;
 
-  // Takes `n` (at least 1) of `per_second` (at least 1) tokens at `now`, in nanoseconds. False: there are not so many,
-  // and none is taken. A bucket that is full gives any number, and is then in debt.
+  // Takes `n` tokens at `now`, in nanoseconds, from a bucket that gets `per_second` (at least 1) of them. Returns
+  // false, and takes none, if there are fewer; but a full bucket gives any number, and is then in debt.
   bool TryTake(std::int64_t now, std::int64_t per_second, std::int64_t n = 1) {
     const std::int64_t interval = TimeOf(n, per_second);
-    std::int64_t full_at = full_at_.load(std::memory_order_relaxed);  // it guards nothing but itself
+    std::int64_t full_at = full_at_.load(std::memory_order_relaxed);  // relaxed: the number publishes nothing
     for (;;) {
       const std::int64_t next = std::max(full_at, now) + interval;
       if (next - now > kSecond && full_at > now) return false;
@@ -30,7 +32,7 @@ class TokenBucket {
     }
   }
 
-  // Takes them, however many there are. The bucket may be in debt before and after.
+  // Takes `n` tokens, however many there are. The bucket may be in debt before and after.
   void Take(std::int64_t now, std::int64_t per_second, std::int64_t n) {
     const std::int64_t interval = TimeOf(n, per_second);
     std::int64_t full_at = full_at_.load(std::memory_order_relaxed);
@@ -38,28 +40,29 @@ class TokenBucket {
     }
   }
 
-  // What was taken and not used.
+  // Returns tokens that were taken and not used.
   void GiveBack(std::int64_t per_second, std::int64_t n) {
     full_at_.fetch_sub(TimeOf(n, per_second), std::memory_order_relaxed);
   }
 
-  // Whether there is none at all.
+  // Whether there is no token at all.
   bool IsEmpty(std::int64_t now) const { return full_at_.load(std::memory_order_relaxed) - now >= kSecond; }
 
-  // When the bucket will be full, if nobody takes any.
+  // When the bucket will be full if none are taken.
   std::int64_t full_at() const { return full_at_.load(std::memory_order_relaxed); }
 
-  // When there will be a token again, if nobody takes any; not after `now` if there is one.
+  // When there will be a token again if none are taken; not after `now` if there is one.
   std::int64_t NextAt(std::int64_t per_second) const {
     return full_at_.load(std::memory_order_relaxed) + kSecond / per_second - kSecond;
   }
 
-  // Nothing was taken for a second, so it may as well be a new one.
+  // Whether the bucket is full, so that it is as good as a new one.
   bool IsFull(std::int64_t now) const { return full_at_.load(std::memory_order_relaxed) <= now; }
 
  private:
   // How long it takes for `n` tokens to come.
   static std::int64_t TimeOf(std::int64_t n, std::int64_t per_second) {
+    DECOUPLE_ASSERT(n >= 0 && per_second >= 1);
     return static_cast<std::int64_t>(absl::int128(n) * kSecond / per_second);
   }
 

@@ -1,4 +1,4 @@
-// The earliest of many deadlines, kept without an index.
+// The earliest of many deadlines, kept without an index of them: it may be too early, but is never too late.
 
 #ifndef DECOUPLE_INTERNAL_LANE_EARLIEST_DEADLINE_H_
 #define DECOUPLE_INTERNAL_LANE_EARLIEST_DEADLINE_H_
@@ -10,17 +10,20 @@
 
 namespace decouple::internal {
 
-// An instant that only ever moves to an earlier one, except by whoever recomputes it.
+// An instant that only moves to an earlier one, except when a thread recomputes it.
 //
-// The one who writes a deadline first makes sure that the instant is no later; the one who recomputes first takes the
-// instant away, then looks at what it stands for, then lowers it again to what it saw. All of these are sequentially
-// consistent: so either the looker sees what the writer wrote (or that it is about to), or the writer sees that the
-// instant was taken away and lowers it anew. On x86 the writer's part is a plain load.
+// Protocol. A thread that writes a deadline first calls Lower(), then stores the word that carries the deadline. A
+// thread that recomputes first calls Exchange(kForever), then loads the words, then calls Lower() with the earliest
+// deadline that it found.
+//
+// Memory ordering. All of these are sequentially consistent. So either the recomputing thread sees the written word (or
+// one that says that it is about to be written), or the writer sees kForever and lowers again. On x86 the writer's part
+// is a plain load when the instant is early enough.
 class EarliestDeadline {
  public:
   std::int64_t get() const { return nanos_.load(std::memory_order_seq_cst); }
 
-  // Returns whether this made it earlier.
+  // Returns whether this made the instant earlier.
   bool Lower(std::int64_t nanos) {
     std::int64_t seen = nanos_.load(std::memory_order_seq_cst);
     while (nanos < seen) {
@@ -29,7 +32,8 @@ class EarliestDeadline {
     return false;
   }
 
-  std::int64_t TakeAway() { return nanos_.exchange(kForever, std::memory_order_seq_cst); }
+  // Returns the instant before.
+  std::int64_t Exchange(std::int64_t nanos) { return nanos_.exchange(nanos, std::memory_order_seq_cst); }
 
  private:
   std::atomic<std::int64_t> nanos_{kForever};

@@ -1,16 +1,18 @@
-// The segments of a lane of tickets: where they come from, how they are found, and where they go.
+// The segments of a lane: from the pool into the index, and back into the pool.
 //
-//   segments.InstallAhead(ordinal + 1);                    // the sender that passes the middle of a segment
-//   if (segments.EndsRound(head)) segments.RetireRound();  // the receiver that claimed the last slot of one
+//   segments.InstallAhead(ordinal + 1);                    // a sender in the middle of a segment
+//   if (segments.EndsRound(head)) segments.RetireRound();  // a receiver that claimed the last slot of a round
 //
-// Ticket t lives in the segment of ordinal t / 64 + 1. From its installation on a segment is found by its ordinal
-// (segment_index.h), and once the head has left it, it goes back to the pool when all of its slots are free again
-// (retired_segments.h).
+// Life of a segment. The slots of tickets 64 × (n − 1) to 64 × n − 1 are in the segment of ordinal n. A segment is
+// taken from the pool (segment_pool.h) and installed: from then on it is found by its ordinal (segment_index.h). Once
+// the head has left it, it is retired (retired_segments.h); when all of its slots are free again it is reclaimed by the
+// pool.
 //
-// Rounds. The structure mutex is for installing and retiring segments, and retiring is only ever tried. What it guards
-// moves from one core's cache to the other's each time, a dozen lines at some 45 ns: so the more segments there are, the
-// more of them, up to eight, make a round, and are installed and retired together (with a sender and a receiver,
-// 20.1 -> 16.2 ns a message; with a million messages between them 37 -> 25).
+// Threading. The structure mutex is held to install and to retire. A sender whose ticket has no segment yet waits for
+// it; all others only try it. A reader finds segments without it, inside a read section.
+//
+// Rounds. Each time the mutex changes cores, the dozen cache lines that it guards move too. So the more segments there
+// are, the more of them, up to eight, make a round, and are installed and retired together (exp. 9).
 
 #ifndef DECOUPLE_INTERNAL_LANE_LANE_SEGMENTS_H_
 #define DECOUPLE_INTERNAL_LANE_LANE_SEGMENTS_H_
@@ -22,9 +24,13 @@
 #include <cstdint>
 #include <mutex>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/container/inlined_vector.h"
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/rcu.h"
+#include "decouple/internal/base/thread_registry.h"
 #include "decouple/internal/lane/retired_segments.h"
 #include "decouple/internal/lane/segment_index.h"
 #include "decouple/internal/lane/segment_pool.h"
@@ -40,34 +46,37 @@ class LaneSegments {
 
   static constexpr std::uint64_t OrdinalOf(std::uint64_t ticket) { return ticket / kSlotsPerSegment + 1; }
 
-  // `head`: the lane's, the first ticket that has not been passed.
+  // `head`: of the lane, the first ticket that has not been passed.
   explicit LaneSegments(const std::atomic<std::uint64_t>& head) : head_(head) {}
   LaneSegments(const LaneSegments&) = delete;
   LaneSegments& operator=(const LaneSegments&) = delete;
 
-  // Null: there is none, not yet or no more.
-  Segment* Find(const RcuReadGuard&, std::uint64_t ordinal) const { return ring_.Find(ordinal); }
+  // Null if there is no segment of that ordinal, not yet or no more.
+  Segment* Find(const RcuReadGuard&, std::uint64_t ordinal) const { return index_.Find(ordinal); }
 
-  // In a section: the segment of that number in the pool, if it is that one.
+  // The segment of that number in the pool if it carries the ordinal, else null. Requires: inside a read section.
   Segment* FindByNumber(std::uint32_t number, std::uint64_t ordinal) const {
     Segment* const segment = pool_.Find(number);
-    // Acquire: pairs with the release in Install(), so a segment that carries the ordinal has its words.
+    // Acquire: pairs with the release in Install(), which publishes the words of the segment's slots.
     return segment == nullptr || segment->ordinal.load(std::memory_order_acquire) != ordinal ? nullptr : segment;
   }
 
-  // Of a ticket that the caller has yet to publish, which keeps the segment in use. Not inside a RcuReadGuard.
-  Segment* FindOrInstall(std::uint64_t ordinal) {
+  // Requires: the segment is that of a ticket which the caller has yet to publish, and which therefore keeps the
+  // segment in use; outside of a read section.
+  Segment* FindOrInstall(std::uint64_t ordinal) ABSL_LOCKS_EXCLUDED(structure_mutex_) {
     if (Segment* const segment = Find(RcuReadGuard(), ordinal)) return segment;
-    const std::lock_guard lock(structure_);
-    return Install(ordinal);
+    const MutexLock lock(structure_mutex_);
+    Segment* const segment = Install(ordinal);
+    DECOUPLE_ASSERT(segment != nullptr);
+    return segment;
   }
 
-  // Sees to it that it is there, and, out of what the pool has, the rest of a round behind it; unless somebody else is
-  // at it. Not inside a RcuReadGuard.
-  void InstallAhead(std::uint64_t ordinal) {
+  // Installs the segment, and as far as the pool has free ones the rest of a round behind it. Does nothing while
+  // another thread has the structure mutex. Requires: outside of a read section.
+  [[gnu::noinline]] void InstallAhead(std::uint64_t ordinal) ABSL_LOCKS_EXCLUDED(structure_mutex_) {
     if (Find(RcuReadGuard(), ordinal) != nullptr) return;
-    const std::unique_lock lock(structure_, std::try_to_lock);
-    if (!lock.owns_lock()) return;
+    if (!structure_mutex_.try_lock()) return;
+    const MutexLock lock(structure_mutex_, std::adopt_lock);
     Install(ordinal);
     for (std::uint32_t more = segments_per_round_.load(std::memory_order_relaxed) - 1; more > 0; --more) {
       if (!pool_.HasFree()) return;
@@ -75,27 +84,30 @@ class LaneSegments {
     }
   }
 
-  // Whether it is up to who claimed the slots before the ticket `end` to retire some.
+  // Whether the receiver that claimed the slots before the ticket `end` has to call RetireRound().
   [[gnu::always_inline]] bool EndsRound(std::uint64_t end) const {
-    // Without the division that a compiler makes which does not know that it is a power of two.
+    // A mask, as the compiler does not know that the divisor is a power of two.
     return (end & (kSlotsPerSegment * std::uint64_t{segments_per_round_.load(std::memory_order_relaxed)} - 1)) == 0;
   }
 
-  // At the end of a round, or when there is time. As TryRetire(); at most two segments that have to stay are looked at
-  // for each of the round.
+  // TryRetire() at the end of a round, or when there is time. It looks at two segments that have to stay for each of
+  // the round at most.
   SparseSegments RetireRound() { return TryRetire(2 * segments_per_round_.load(std::memory_order_relaxed)); }
 
-  // Gives passed segments back whose slots are all free again: looks at most at `most` that are not, and tells of those
-  // of these that are nearly empty. O(most + freed). Not inside a RcuReadGuard.
-  SparseSegments TryRetire(std::uint32_t most) {
+  // Retires the segments that the head has left, and gives those back to the pool whose slots are all free. Looks at
+  // `most` others at most, and returns those of them that are nearly empty. Does nothing while another thread has the
+  // structure mutex. O(most + freed). Requires: outside of a read section.
+  [[gnu::noinline]] SparseSegments TryRetire(std::uint32_t most) ABSL_LOCKS_EXCLUDED(structure_mutex_) {
+    DECOUPLE_ASSERT(!ThreadRegistry::IsInReadSection());
     SparseSegments sparse;
     absl::InlinedVector<Chunk*, kChunksAtOnce> unneeded;
     {
-      const std::unique_lock lock(structure_, std::try_to_lock);
-      if (!lock.owns_lock()) return sparse;  // somebody else is at it
-      CollectPassed();
-      sparse = passed_.RemoveFree(most, [&](Segment* segment) {
-        if (Chunk* const chunk = Retire(segment)) unneeded.push_back(chunk);
+      if (!structure_mutex_.try_lock()) return sparse;
+      const MutexLock lock(structure_mutex_, std::adopt_lock);
+      RetirePassed();
+      sparse = retired_.RemoveFree(most, [&](Segment* segment) {
+        structure_mutex_.AssertHeld();
+        if (Chunk* const chunk = Reclaim(segment)) unneeded.push_back(chunk);
         return unneeded.size() < kChunksAtOnce;
       });
     }
@@ -107,70 +119,73 @@ class LaneSegments {
   Pool& pool() { return pool_; }
 
  private:
-  // That go back to the system at one time.
+  // So many chunks at most go back to the system in one call.
   static constexpr std::size_t kChunksAtOnce = 4;
   static constexpr std::uint32_t kMostPerRound = 8;
-  static constexpr std::uint32_t kLeastWhenSeasoned = 4;
-  static constexpr std::uint64_t kSeasonedAfter = 64;  // segments: 4096 tickets
+  static constexpr std::uint32_t kLeastPerRoundWhenBusy = 4;
+  static constexpr std::uint64_t kBusyAfter = 64;  // segments: 4096 tickets
 
-  // All below: under the mutex.
-
-  Segment* Install(std::uint64_t ordinal) {
-    if (Segment* const segment = ring_.Find(ordinal)) return segment;
-    if (ordinal < next_uncollected_) {
-      // The caller's ticket was skipped and the ring has moved on; its unpublished slot keeps the segment in use.
+  // Null if the segment has been reclaimed already, which the caller's unpublished ticket rules out.
+  Segment* Install(std::uint64_t ordinal) ABSL_EXCLUSIVE_LOCKS_REQUIRED(structure_mutex_) {
+    if (Segment* const segment = index_.Find(ordinal)) return segment;
+    if (ordinal < first_unretired_) {
+      // The ticket was skipped and the index has moved on, but the unpublished slot keeps the segment in use.
       Segment* found = nullptr;
       pool_.ForEachInUse([&](Segment& segment) {
         if (segment.ordinal.load(std::memory_order_relaxed) == ordinal) found = &segment;
       });
       return found;
     }
-    CollectPassed();
+    RetirePassed();
     Segment* const segment = pool_.Take(ordinal);
     segment->first_unfinished = 0;
     segment->ordinal.store(ordinal, std::memory_order_release);  // publishes its words
-    ring_.Add(ordinal, segment, next_uncollected_);
+    index_.Add(ordinal, segment, first_unretired_);
     FitRounds();
     return segment;
   }
 
-  // Notes the segments that the head has left, in order.
-  void CollectPassed() {
-    const std::uint64_t now_at = OrdinalOf(head_.load(std::memory_order_acquire));
-    for (; next_uncollected_ < now_at; ++next_uncollected_) passed_.Add(ring_.Find(next_uncollected_));
+  // Retires the segments that the head has left, in order.
+  void RetirePassed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(structure_mutex_) {
+    const std::uint64_t head_ordinal = OrdinalOf(head_.load(std::memory_order_acquire));
+    for (; first_unretired_ < head_ordinal; ++first_unretired_) {
+      Segment* const passed = index_.Find(first_unretired_);
+      DECOUPLE_ASSERT(passed != nullptr);
+      retired_.Add(passed);
+    }
   }
 
-  // Returns a chunk that is no longer needed, or null.
-  Chunk* Retire(Segment* segment) {
+  // Gives a segment whose slots are all free back to the pool. Returns a chunk that is no longer needed, or null.
+  Chunk* Reclaim(Segment* segment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(structure_mutex_) {
     const std::uint64_t ordinal = segment->ordinal.load(std::memory_order_relaxed);
-    ring_.Remove(ordinal, segment);
-    segment->ordinal.store(0, std::memory_order_release);  // a receipt for it finds nothing from now on
+    DECOUPLE_ASSERT(ordinal != 0 && ordinal < first_unretired_);
+    index_.Remove(ordinal, segment);
+    segment->ordinal.store(0, std::memory_order_release);  // from now on a receipt for it finds nothing
     Chunk* const unneeded = pool_.Put(segment);
     FitRounds();
     return unneeded;
   }
 
-  // A round is an eighth of the segments at most, so it keeps a small queue small; but where many have come by, a few
-  // more segments are worth it.
-  void FitRounds() {
-    const std::uint32_t least = next_uncollected_ > kSeasonedAfter ? kLeastWhenSeasoned : 1;
+  // A round is an eighth of the segments at most, which keeps a small queue small. A queue that many messages have
+  // passed through gets a few more.
+  void FitRounds() ABSL_EXCLUSIVE_LOCKS_REQUIRED(structure_mutex_) {
+    const std::uint32_t least = first_unretired_ > kBusyAfter ? kLeastPerRoundWhenBusy : 1;
     const std::uint32_t fit = std::bit_floor(std::clamp(pool_.segments() / 8, least, kMostPerRound));
-    // Read by all: not written in vain. Relaxed: any value that it had will do.
+    // Written only if it changes, as all threads read its cache line. Relaxed: any value that it had will do.
     if (fit != segments_per_round_.load(std::memory_order_relaxed)) [[unlikely]]
       segments_per_round_.store(fit, std::memory_order_relaxed);
   }
 
-  // Read by all, rarely written.
+  // Read by all threads, rarely written.
   alignas(kCacheLine) const std::atomic<std::uint64_t>& head_;
-  SegmentIndex<Segment> ring_;
+  SegmentIndex<Segment> index_;
   std::atomic<std::uint32_t> segments_per_round_{1};  // a power of two
 
-  // Apart, as both sides take it now and then, and all read what is above.
-  alignas(kCacheLine) std::mutex structure_;
-  // All below: under the mutex (the pool's Find functions excepted).
-  std::uint64_t next_uncollected_ = 1;  // ordinals from here on are in the ring, those before are passed
-  RetiredSegments<Segment> passed_;
-  Pool pool_;
+  // Apart from the above: senders and receivers both write here now and then.
+  alignas(kCacheLine) Mutex structure_mutex_;
+  std::uint64_t first_unretired_ ABSL_GUARDED_BY(structure_mutex_) = 1;  // ordinals before it have been retired
+  RetiredSegments<Segment> retired_ ABSL_GUARDED_BY(structure_mutex_);
+  Pool pool_;  // used under the mutex, but for its functions for readers (segment_pool.h)
 };
 
 }  // namespace decouple::internal

@@ -1,9 +1,10 @@
-// The segments of a lane that its head has left, in order, until all of their slots are free again.
+// The retired segments of a lane: those that its head has left, in order, until all of their slots are free again.
 //
-// Looking for those goes on in turns, so that one message that stays long hides none behind it. Where many have to stay
-// for the sake of few messages, they are told of, so that these may be moved (compaction.h).
+// The search for free ones goes round the list, so a message that stays for long delays only its own segment. Where
+// many segments stay for the sake of few messages each, the search reports them, so that those messages may be moved
+// (compaction.h).
 //
-// Threading: all under the lane's structure mutex.
+// Threading: used under the lane's structure mutex.
 
 #ifndef DECOUPLE_INTERNAL_LANE_RETIRED_SEGMENTS_H_
 #define DECOUPLE_INTERNAL_LANE_RETIRED_SEGMENTS_H_
@@ -21,7 +22,7 @@
 
 namespace decouple::internal {
 
-// A passed segment that is nearly empty, while there are many.
+// A retired segment that is nearly empty, reported while there are many of them.
 struct SparseSegment {
   std::uint32_t number = 0;
   std::uint64_t ordinal = 0;
@@ -36,16 +37,16 @@ class RetiredSegments {
   RetiredSegments& operator=(const RetiredSegments&) = delete;
 
   void Add(Segment* segment) {
-    segment->next_passed = nullptr;
+    segment->next_retired = nullptr;
     *end_ = segment;
-    end_ = &segment->next_passed;
+    end_ = &segment->next_retired;
     ++count_;
   }
 
-  // Takes out those whose slots are all free and calls retire(segment) for each, until that returns false. Looks at
-  // most at `most` that are not, and tells of those of these that are nearly empty. O(most + taken out).
-  template <typename Retire>
-  SparseSegments RemoveFree(std::uint32_t most, Retire retire) {
+  // Removes segments whose slots are all free and calls reclaim(segment) for each, until that returns false. Looks at
+  // `most` others at most, and returns those of them that are nearly empty. O(most + removed).
+  template <typename Reclaim>
+  SparseSegments RemoveFree(std::uint32_t most, Reclaim reclaim) {
     SparseSegments sparse;
     while (most > 0 && first_ != nullptr) {
       Segment** const link = next_look_ != nullptr && *next_look_ != nullptr ? next_look_ : &first_;
@@ -54,23 +55,23 @@ class RetiredSegments {
         if (count_ > kCompactAbove && IsNearlyEmpty(*segment)) {
           sparse.push_back({segment->number(), segment->ordinal.load(std::memory_order_relaxed)});
         }
-        next_look_ = segment->next_passed == nullptr ? &first_ : &segment->next_passed;
+        next_look_ = segment->next_retired == nullptr ? &first_ : &segment->next_retired;
         --most;
         continue;
       }
-      *link = segment->next_passed;
-      if (end_ == &segment->next_passed) end_ = link;
+      *link = segment->next_retired;
+      if (end_ == &segment->next_retired) end_ = link;
       next_look_ = link;
       --count_;
-      if (!retire(segment)) break;
+      if (!reclaim(segment)) break;
     }
     return sparse;
   }
 
  private:
-  // So many are no matter: most messages in them will be over soon.
+  // So many are not worth a compaction: most of their messages will be over soon.
   static constexpr std::uint32_t kCompactAbove = 16;
-  static constexpr int kNearlyEmpty = 8;  // slots in use
+  static constexpr int kNearlyEmpty = 8;  // at most so many slots in use
 
   static bool IsNearlyEmpty(const Segment& segment) {
     const std::uint64_t ordinal = segment.ordinal.load(std::memory_order_relaxed);
@@ -80,11 +81,11 @@ class RetiredSegments {
   }
 
   static bool AreAllFree(Segment& segment) {
-    constexpr std::uint32_t kAtOnce = 8;  // as every message is looked at here: one branch for so many
+    constexpr std::uint32_t kAtOnce = 8;  // one branch for so many slots, as each message passes here once
     const SlotState free(Phase::kDone, segment.ordinal.load(std::memory_order_relaxed));
     for (; segment.first_unfinished < kSlotsPerSegment; segment.first_unfinished += kAtOnce) {
       const auto* const slots = segment.slots + segment.first_unfinished;
-      // Acquire: pairs with the store that freed the slot. What its last user did there is over before the next begins.
+      // Acquire: pairs with the release that freed the slot, so its last user is done before its next one begins.
       const auto difference = [&](std::size_t i) {
         return slots[i].word.load(std::memory_order_acquire) ^ free.bits();
       };
@@ -97,7 +98,7 @@ class RetiredSegments {
   Segment* first_ = nullptr;
   Segment** end_ = &first_;
   std::uint32_t count_ = 0;
-  Segment** next_look_ = nullptr;  // where looking goes on
+  Segment** next_look_ = nullptr;  // where the search goes on
 };
 
 }  // namespace decouple::internal

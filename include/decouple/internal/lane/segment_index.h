@@ -1,10 +1,10 @@
-// Finds the segments of a lane by their ordinals: from the first that has not been passed to the last.
+// Finds the segments of a lane by their ordinals.
 //
-// A ring of pointers, indexed by the ordinal. A pointer from it is right if and only if the segment carries the ordinal
-// that was looked for; so an entry may lie, and lookers need no lock.
+// Design. A circular table of pointers, indexed by the ordinal modulo its size. An entry may be out of date: it is
+// right if and only if the segment carries the ordinal that is looked for. So Find() needs no lock.
 //
-// Threading: Add() and Remove() are called under the lane's structure mutex. Find() by anybody, in a RcuReadGuard or
-// under that mutex.
+// Threading. Add() and Remove() are called under the lane's structure mutex. Find() may be called by any thread, inside
+// a read section or under that mutex.
 
 #ifndef DECOUPLE_INTERNAL_LANE_SEGMENT_INDEX_H_
 #define DECOUPLE_INTERNAL_LANE_SEGMENT_INDEX_H_
@@ -15,45 +15,49 @@
 #include <utility>
 #include <vector>
 
+#include "decouple/internal/base/assert.h"
+
 namespace decouple::internal {
 
 template <typename Segment>
 class SegmentIndex {
  public:
-  // Null: there is none, or not yet.
+  // Null if there is no segment of that ordinal, not yet or no more.
   Segment* Find(std::uint64_t ordinal) const {
-    const Ring* const ring = ring_.load(std::memory_order_acquire);  // pairs with the release in Grow()
-    if (ring == nullptr) return nullptr;
-    // Acquire, both: pair with Add() and with whoever gave the segment its ordinal, so it is ready for use.
-    Segment* const segment = ring->at(ordinal).load(std::memory_order_acquire);
+    const Table* const table = table_.load(std::memory_order_acquire);  // pairs with the release in Grow()
+    if (table == nullptr) return nullptr;
+    // Acquire, both: pair with the release in Add() and with the one that gave the segment its ordinal
+    // (LaneSegments::Install()), so the segment is ready for use.
+    Segment* const segment = table->at(ordinal).load(std::memory_order_acquire);
     if (segment == nullptr || segment->ordinal.load(std::memory_order_acquire) != ordinal) return nullptr;
     return segment;
   }
 
-  // A segment that carries its ordinal. Those from `first` on stay to be found.
+  // Requires: `segment` carries `ordinal`. The segments from `first` on can still be found afterwards.
   void Add(std::uint64_t ordinal, Segment* segment, std::uint64_t first) {
-    while (rings_.empty() || ordinal - first > rings_.back()->mask) Grow(first);
-    rings_.back()->at(ordinal).store(segment, std::memory_order_release);
+    DECOUPLE_ASSERT(segment->ordinal.load(std::memory_order_relaxed) == ordinal && first <= ordinal);
+    while (tables_.empty() || ordinal - first > tables_.back()->mask) Grow(first);
+    tables_.back()->at(ordinal).store(segment, std::memory_order_release);
   }
 
-  // If it is still there.
+  // Removes the segment unless another one has taken its entry.
   void Remove(std::uint64_t ordinal, const Segment* segment) {
-    std::atomic<Segment*>& entry = rings_.back()->at(ordinal);
+    std::atomic<Segment*>& entry = tables_.back()->at(ordinal);
     if (entry.load(std::memory_order_relaxed) == segment) entry.store(nullptr, std::memory_order_release);
   }
 
  private:
-  struct Ring {
-    explicit Ring(std::uint64_t n) : mask(n - 1), segments(new std::atomic<Segment*>[n]()) {}
+  struct Table {
+    explicit Table(std::uint64_t n) : mask(n - 1), segments(new std::atomic<Segment*>[n]()) {}
     std::atomic<Segment*>& at(std::uint64_t ordinal) const { return segments[ordinal & mask]; }
     const std::uint64_t mask;
     const std::unique_ptr<std::atomic<Segment*>[]> segments;
   };
 
   void Grow(std::uint64_t first) {
-    auto grown = std::make_unique<Ring>(rings_.empty() ? 4 : (rings_.back()->mask + 1) * 2);
-    if (!rings_.empty()) {
-      const Ring& old = *rings_.back();
+    auto grown = std::make_unique<Table>(tables_.empty() ? 4 : (tables_.back()->mask + 1) * 2);
+    if (!tables_.empty()) {
+      const Table& old = *tables_.back();
       for (std::uint64_t ordinal = first; ordinal <= first + old.mask; ++ordinal) {
         Segment* const segment = old.at(ordinal).load(std::memory_order_relaxed);
         if (segment != nullptr && segment->ordinal.load(std::memory_order_relaxed) == ordinal) {
@@ -61,14 +65,14 @@ class SegmentIndex {
         }
       }
     }
-    ring_.store(grown.get(), std::memory_order_release);  // publishes the copied pointers
-    rings_.push_back(std::move(grown));
+    table_.store(grown.get(), std::memory_order_release);  // publishes the copied pointers
+    tables_.push_back(std::move(grown));
   }
 
-  std::atomic<Ring*> ring_{nullptr};  // the newest
-  // Under the structure mutex. Old ones stay until the end: together they are smaller than the newest, and who still
-  // looks there checks the ordinal of what he finds.
-  std::vector<std::unique_ptr<Ring>> rings_;
+  std::atomic<Table*> table_{nullptr};  // the newest
+  // Used under the structure mutex. Old tables stay until the end: together they are smaller than the newest one, and a
+  // thread that still reads one checks the ordinal of the segment that it finds.
+  std::vector<std::unique_ptr<Table>> tables_;
 };
 
 }  // namespace decouple::internal

@@ -1,18 +1,17 @@
-// Segments: runs of 64 slots, and where they come from. They are allocated in chunks that double in size up to 64
-// segments, so a queue that never held much is small and a large retry queue goes back to the system in large pieces.
+// Segments, runs of 64 slots, and the pool that they come from.
 //
-// A chunk also keeps what one looks for across many segments in one place: the earliest deadline of each of its
-// segments side by side, and the earliest of those.
+// Chunks. Segments are allocated in chunks that double in size up to 64 segments, so a queue that never held much stays
+// small, and a large backlog goes back to the system in large blocks. A chunk keeps the earliest deadline of each of
+// its segments side by side, and the earliest of those, for searches across many segments.
 //
-// What a slot needs only for a part of its life (Slot::ColdFields: integers, written before they are read) lies apart: a
-// message that waits is that much smaller, and when it is received the receiver writes to cache lines that its sender
-// does not have. A full-sized chunk borrows the memory for it when the first of its slots needs it, and gives it back
-// when all of them are free: a retry queue that is drained goes through few pages (28 ns for a message in and out of a new
-// queue, not 34).
+// Cold fields (Slot::ColdFields, the lease times) live in a parallel array. So a message that waits is that much
+// smaller, and a receiver writes to cache lines that the sender does not have. A full-sized chunk acquires the array
+// from a cache on the first lease, and releases it when all of its slots are free: a backlog that is drained goes
+// through few pages (exp. 10).
 //
-// Threading: Take(), Put() and Release() are called under the lane's structure mutex; ColdFieldsToWrite() by whoever has
-// the slot. Everybody else reads: a chunk is found by its number inside a RcuReadGuard, and freed only after
-// RcuSynchronize().
+// Threading. Take(), Put(), HasFree(), segments() and ForEachInUse() are called under the lane's structure mutex;
+// ColdFieldsToWrite() by a thread that has claimed or locked the slot. Any other thread only reads: it finds a chunk by
+// its number inside a read section, and chunks are freed after RcuSynchronize().
 
 #ifndef DECOUPLE_INTERNAL_LANE_SEGMENT_POOL_H_
 #define DECOUPLE_INTERNAL_LANE_SEGMENT_POOL_H_
@@ -23,13 +22,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <type_traits>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/rcu.h"
+#include "decouple/internal/base/thread_registry.h"
+#include "decouple/internal/base/time_math.h"
 #include "decouple/internal/lane/earliest_deadline.h"
 #include "decouple/internal/lane/slot_state.h"
 #include "decouple/internal/memory/block_cache.h"
@@ -39,7 +42,7 @@ namespace decouple::internal {
 
 inline constexpr std::uint32_t kSlotsPerSegment = 64;
 
-// Free chunks that all queues of the process together keep for the next spike; what is above goes back at once.
+// Process-wide cap on cached free chunks; beyond it chunks are unmapped immediately.
 inline constexpr std::int64_t kWarmBytes = std::int64_t{32} << 20;
 inline std::atomic<std::int64_t>& WarmBytesKept() {
   static constinit std::atomic<std::int64_t> kept{0};
@@ -54,31 +57,35 @@ class SegmentPool {
   struct Chunk;
 
   struct Segment {
-    // Which run of 64 tickets lives here; 0 while none does. Set and cleared under the structure mutex.
+    // Which run of 64 tickets is here; 0 while the segment is free. Written under the structure mutex.
     std::atomic<std::uint64_t> ordinal{0};
-    std::uint64_t last_ordinal = 0;      // under the structure mutex: what its slots' words still carry
-    std::uint32_t first_unfinished = 0;  // under the structure mutex: all slots before it are free again
-    std::uint32_t place = 0;             // in its chunk
+    // Under the structure mutex: the last ordinal, whose generation the words of unused slots still carry; before which
+    // slot all are free again; and the next one of the retired segments.
+    std::uint64_t last_ordinal = 0;
+    std::uint32_t first_unfinished = 0;
+    std::uint32_t place = 0;  // in its chunk; immutable, as is the next
     Chunk* chunk = nullptr;
-    Segment* next_passed = nullptr;  // under the structure mutex
+    Segment* next_retired = nullptr;
     typename Slot::SegmentData data;
     Slot slots[kSlotsPerSegment];
 
     EarliestDeadline& earliest() { return chunk->earliest_of[place]; }
-    // Whether there is memory cold fields the slots yet. Of a slot that somebody has: who has written there finds it so.
+    // Whether the chunk has memory for cold fields yet. It has as long as a slot is in use whose cold fields were
+    // written.
     bool HasColdFields() const { return chunk->cold_fields() != nullptr; }
-    // Where there is.
+    // Requires: HasColdFields().
     ColdFields& ColdFieldsOf(const Slot& slot) const { return ColdFieldsAt(static_cast<std::size_t>(&slot - slots)); }
     ColdFields& ColdFieldsAt(std::size_t place_of_slot) const {
+      DECOUPLE_ASSERT(HasColdFields());
       return chunk->cold_fields()[PlaceInChunk(place_of_slot)];
     }
-    // To write there, whether there is memory yet or not.
+    // Acquires the memory first if there is none.
     ColdFields& ColdFieldsToWrite(const Slot& slot) const {
       if (!HasColdFields()) [[unlikely]]
         chunk->AcquireColdFields();
       return ColdFieldsOf(slot);
     }
-    // For who looks at slots that are not his: null if whoever had the slot is through with it.
+    // For a thread that reads a slot without owning it: null if the slot is no longer in use.
     ColdFields* FindColdFieldsOf(const Slot& slot) const {
       ColdFields* const all = chunk->cold_fields();
       return all == nullptr ? nullptr : all + PlaceInChunk(static_cast<std::size_t>(&slot - slots));
@@ -93,21 +100,22 @@ class SegmentPool {
 
   struct Chunk {
     std::uint32_t number = 0;
-    std::uint32_t size = 0;           // segments
-    std::uint64_t free_segments = 0;  // under the structure mutex: a bit a segment
-    std::int64_t warm_bytes = 0;      // under the structure mutex: what it counts as kept, while all are free
+    std::uint32_t size = 0;           // in segments
+    std::uint64_t free_segments = 0;  // under the structure mutex: one bit per segment
+    std::int64_t warm_bytes = 0;      // under the structure mutex: its part of WarmBytesKept() while all are free
     EarliestDeadline earliest;
     EarliestDeadline earliest_of[kFullSize];
-    PageSpan memory;  // the segments'
+    PageSpan memory;  // of the segments
     Segment* segments = nullptr;
 
-    // Of all slots; null: not yet. Acquire: pairs with the release in SetColdFields(), as others had the memory before.
+    // Of all slots; null if there is no memory yet. Acquire: pairs with the release in SetColdFields(), so earlier
+    // users of the memory are done with it.
     ColdFields* cold_fields() const { return cold_fields_.load(std::memory_order_acquire); }
 
-    // By one who has a slot.
-    [[gnu::noinline]] void AcquireColdFields() {
-      const std::lock_guard lock(borrowing_);
-      if (cold_fields() == nullptr) SetColdFields(lender_->Acquire());
+    // Requires: the caller has claimed or locked a slot of the chunk.
+    [[gnu::noinline]] void AcquireColdFields() ABSL_LOCKS_EXCLUDED(cold_mutex_) {
+      const MutexLock lock(cold_mutex_);
+      if (cold_fields() == nullptr) SetColdFields(cold_cache_->Acquire());
     }
 
     bool IsFree() const { return std::popcount(free_segments) == static_cast<int>(size); }
@@ -119,13 +127,15 @@ class SegmentPool {
    private:
     friend class SegmentPool;
 
-    void SetColdFields(const PageSpan& piece) {
-      cold_memory_ = piece;
-      cold_fields_.store(reinterpret_cast<ColdFields*>(piece.memory()), std::memory_order_release);
+    void SetColdFields(const PageSpan& span) {
+      cold_memory_ = span;
+      cold_fields_.store(reinterpret_cast<ColdFields*>(span.memory()), std::memory_order_release);
     }
 
-    BlockCache* lender_ = nullptr;  // null: it has its own
-    std::mutex borrowing_;
+    BlockCache* cold_cache_ = nullptr;  // null: the chunk has memory of its own
+    // Held to acquire memory while slots are in use. While none is, SetColdFields() is called under the structure
+    // mutex.
+    Mutex cold_mutex_;
     std::atomic<ColdFields*> cold_fields_{nullptr};
     PageSpan cold_memory_;
   };
@@ -142,33 +152,40 @@ class SegmentPool {
     }
   }
 
-  // A segment for `ordinal`, all of whose slots are free and carry another generation than that.
+  // A segment for `ordinal`. Its slots are free, and their words carry another generation than that of `ordinal`.
   Segment* Take(std::uint64_t ordinal) {
     if (with_free_.empty()) NewChunk();
     Chunk* const chunk = with_free_.back();
+    DECOUPLE_ASSERT(chunk->free_segments != 0);
     if (chunk->IsFree()) WarmBytesKept().fetch_sub(chunk->warm_bytes, std::memory_order_relaxed);
     Segment* const segment = &chunk->segments[std::countr_zero(chunk->free_segments)];
     chunk->free_segments &= chunk->free_segments - 1;
     if (chunk->free_segments == 0) with_free_.pop_back();
     if (((segment->last_ordinal ^ ordinal) & SlotState::kGenerationMask) == 0) {
-      // Once in 2^24 uses of a segment. Nobody writes to free slots but us; the ordinal's release publishes the words.
+      // Once in 2^23 uses of a segment. Relaxed: no other thread writes to free slots, and the release of the ordinal
+      // publishes the words.
       for (Slot& slot : segment->slots) {
-        slot.word.store(SlotState(Phase::kDone, ordinal - 1).bits(), std::memory_order_relaxed);
+        const SlotState free(Phase::kDone, ordinal - 1);
+        DECOUPLE_ASSERT(IsTransition(SlotState(slot.word.load(std::memory_order_relaxed)), free));
+        slot.word.store(free.bits(), std::memory_order_relaxed);
       }
     }
     segment->last_ordinal = ordinal;
     return segment;
   }
 
-  // Returns a chunk that is no longer needed, or null. The caller frees it, outside of the mutex, through Release().
+  // Takes a segment back whose slots are all free. Returns a chunk that is no longer needed, or null. The caller passes
+  // the chunk to Release() once it has left the structure mutex.
   [[nodiscard]] Chunk* Put(Segment* segment) {
     Chunk* const chunk = segment->chunk;
-    segment->earliest().TakeAway();
+    DECOUPLE_ASSERT((chunk->free_segments & 1ULL << segment->place) == 0);
+    segment->earliest().Exchange(kForever);
     if (chunk->free_segments == 0) with_free_.push_back(chunk);
     chunk->free_segments |= 1ULL << segment->place;
     if (!chunk->IsFree()) return nullptr;
-    // Nobody has a slot of it; who still looks at one finds nothing cold fields it, or what is another chunk's.
-    if (chunk->lender_ != nullptr && chunk->cold_fields() != nullptr && lender_.TryRelease(chunk->cold_memory_)) {
+    // No slot of the chunk is in use. A thread that still reads one finds no cold fields, or those of another chunk.
+    if (chunk->cold_cache_ != nullptr && chunk->cold_fields() != nullptr &&
+        cold_cache_.TryRelease(chunk->cold_memory_)) {
       chunk->SetColdFields(PageSpan());
     }
     const std::int64_t kept = KeepWarm(*chunk);
@@ -177,43 +194,45 @@ class SegmentPool {
     WarmBytesKept().fetch_sub(chunk->warm_bytes, std::memory_order_relaxed);
     chunks_[chunk->number] = nullptr;
     unused_numbers_.push_back(chunk->number);
-    // Release: pairs with the acquire in Find(); nothing is published, but readers must not see it later than this.
+    // Release: readers find the chunk no more, from RcuSynchronize() in Release() on at the latest.
     table_.load(std::memory_order_relaxed)->chunks[chunk->number].store(nullptr, std::memory_order_release);
     segments_ -= chunk->size;
     return chunk;
   }
 
-  // Waits until nobody can look at `chunk` any more and frees it. Outside of any RcuReadGuard and of the mutex.
+  // Waits until no reader can see the chunk any more and frees it. Requires: outside of a read section and of the
+  // mutex.
   static void Release(Chunk* chunk) {
     RcuSynchronize();
     Free(chunk);
   }
 
-  // Under the mutex, both: whether Take() takes no memory, and how many there are in all.
+  // Whether Take() would allocate nothing, and how many segments there are in all.
   bool HasFree() const { return !with_free_.empty(); }
   std::uint32_t segments() const { return segments_; }
 
-  // In a RcuReadGuard. Null if there is none of that number.
+  // The segment of that number, or null. Requires: inside a read section.
   Segment* Find(std::uint32_t segment_number) const {
     Chunk* const chunk = FindChunk(segment_number / kSlotsPerSegment);
     const std::uint32_t place = segment_number % kSlotsPerSegment;
     return chunk != nullptr && place < chunk->size ? &chunk->segments[place] : nullptr;
   }
 
-  // In a RcuReadGuard. Null if there is none of that number.
+  // The chunk of that number, or null. Requires: inside a read section.
   Chunk* FindChunk(std::uint32_t number) const {
+    DECOUPLE_ASSERT(ThreadRegistry::IsInReadSection());
     const Table* const table = table_.load(std::memory_order_acquire);  // pairs with the release in NewChunk()
     if (table == nullptr || number >= table->size) return nullptr;
-    return table->chunks[number].load(std::memory_order_acquire);
+    return table->chunks[number].load(std::memory_order_acquire);  // pairs with the release in NewChunk(), too
   }
 
-  // No chunk has this number or a higher one.
+  // All chunks have lower numbers than this. May be called by any thread.
   std::uint32_t chunk_numbers_end() const {
     const Table* const table = table_.load(std::memory_order_acquire);
     return table == nullptr ? 0 : table->size;
   }
 
-  // Under the structure mutex: every segment that is in use.
+  // Calls visit(segment) for every segment in use.
   template <typename Visit>
   void ForEachInUse(Visit visit) {
     for (Chunk* chunk : chunks_) {
@@ -225,15 +244,20 @@ class SegmentPool {
   }
 
  private:
+  static_assert(std::is_trivial_v<ColdFields>, "cold fields lie in raw memory and are written before they are read");
+  static_assert(kFullSize <= 64, "one bit of `free_segments` per segment");
+  static_assert(kFullSize <= kSlotsPerSegment, "Segment::number() numbers so many segments per chunk");
+
   static constexpr std::size_t kAlignment = std::max(alignof(Segment), kCacheLine);
   static constexpr bool kHasColdFields = !std::is_empty_v<ColdFields>;
   static constexpr std::size_t kColdBytes = kHasColdFields ? kSlotsPerSegment * sizeof(ColdFields) : 0;  // of a segment
   static constexpr std::size_t kColdBytesOfChunk = std::size_t{kFullSize} * kColdBytes;  // of a full-sized chunk
 
-  // With so many segments, another chunk is one of many: half a megabyte or more.
+  // With so many segments a queue takes further chunks from huge pages: they are half a megabyte or more.
   static constexpr std::uint32_t kManySegments = 512;
 
-  // Grown by copying; the old ones stay until the end, as together they are smaller than the newest.
+  // The chunks by number, for readers. A table grows by being copied; the old ones stay until the end, as together they
+  // are smaller than the newest.
   struct Table {
     explicit Table(std::uint32_t n) : size(n), chunks(new std::atomic<Chunk*>[n]()) {}
     const std::uint32_t size;
@@ -253,7 +277,7 @@ class SegmentPool {
       chunk->segments[i].chunk = chunk;
     }
     if (size == kFullSize) {
-      chunk->lender_ = &lender_;
+      chunk->cold_cache_ = &cold_cache_;
     } else if constexpr (kHasColdFields) {
       chunk->SetColdFields(PageSpan::Separate(size * kColdBytes, kCacheLine));
     }
@@ -279,18 +303,18 @@ class SegmentPool {
     with_free_.push_back(chunk);
   }
 
-  // Counts what the chunk keeps while it is free. What its segments have elsewhere stays as long as there is little, else
-  // it goes, of a large chunk. (What FIFO messages have cold fields them was made anew for each chunk that had been free: an
-  // eighth of a send, receive and delete with 100 000 groups.) Returns how much all keep.
+  // Adds a chunk that is free to WarmBytesKept(), and returns the sum. Memory that the segments of a chunk have outside
+  // of it (Slot::SegmentData, the metadata of FIFO messages) is kept while all chunks keep little, as it is costly to
+  // build (exp. 11); otherwise that of a full-sized chunk is freed.
   static std::int64_t KeepWarm(Chunk& chunk) {
     chunk.warm_bytes = chunk.bytes();
     if constexpr (requires(Segment & segment) { segment.data.Free(); }) {
       const std::span segments(chunk.segments, chunk.size);
-      std::int64_t elsewhere = 0;
-      for (const Segment& segment : segments) elsewhere += segment.data.bytes();
-      const std::int64_t with_all = WarmBytesKept().load(std::memory_order_relaxed) + chunk.warm_bytes + elsewhere;
+      std::int64_t outside = 0;
+      for (const Segment& segment : segments) outside += segment.data.bytes();
+      const std::int64_t with_all = WarmBytesKept().load(std::memory_order_relaxed) + chunk.warm_bytes + outside;
       if (with_all <= kWarmBytes / 2) {
-        chunk.warm_bytes += elsewhere;
+        chunk.warm_bytes += outside;
       } else if (chunk.size == kFullSize) {
         for (Segment& segment : segments) segment.data.Free();
       }
@@ -306,8 +330,8 @@ class SegmentPool {
   }
 
   std::atomic<Table*> table_{nullptr};
-  BlockCache lender_{kColdBytesOfChunk, kCacheLine};
-  // All below: under the structure mutex.
+  BlockCache cold_cache_{kColdBytesOfChunk, kCacheLine};
+  // All below is used under the structure mutex.
   std::vector<Chunk*> chunks_;  // by number
   std::vector<std::uint32_t> unused_numbers_;
   std::vector<std::unique_ptr<Table>> tables_;

@@ -1,33 +1,33 @@
-// A line of slots in the order of tickets: senders take tickets at the tail and publish, receivers move the head.
+// A lane: an unbounded queue of slots in the order of tickets. Senders take tickets at the tail and publish their
+// slots; receivers move the head past published slots.
 //
-//   const auto first = lane.TakeTickets(n);                       // the sender
-//   auto place = lane.PlaceOf(first + i, cursor);                   // where the message goes
+//   const auto first = lane.TakeTickets(n);                         // sender
+//   auto place = lane.PlaceOf(first + i, cursor);                   // the slot for the message
 //   …write the message…;
-//   if (!lane.Publish(*place.slot, first + i, ready)) …           // skipped: nobody waits here any more
+//   if (!lane.Publish(*place.slot, first + i, ready)) …             // skipped: no receiver will claim this slot
 //
-//   auto run = lane.Claim(cursor, 10, gate, wants);                 // the receiver: some slots are now its own
-//   run.ForEachTaken([](Slot& slot, SlotState word) { … });        // to flip, each with one store
+//   auto run = lane.Claim(cursor, 10, gate, wants);                 // receiver: the taken slots are now its own
+//   run.ForEachTaken([](Slot& slot, SlotState word) { … });         // to be given another word, with one store each
 //
-// head ≤ tail, both only grow. Slot `t` for t < head has been passed; whoever moved the head past it is the only one to
-// take it out of kReady.
+// Invariants. head ≤ tail, and both only grow. The slot of ticket t has been passed if t < head; only the thread that
+// moved the head past it takes it out of kReady.
 //
-// MessageWriter is a plain store, as the line of the slot is most likely in another core's cache: the sender does not wait
-// for it, as it would with an exchange.
+// Publishing is a plain store: the slot's cache line is most likely in another core's cache, and the sender does not
+// wait for it, as it would with an exchange.
 //
-// A sender that stalls between its ticket and its publication holds nobody up: a receiver that has waited long enough
-// notes its ticket as skipped and moves on; the sender looks for its ticket there after it has published, and lists its
-// message elsewhere. One writes the word and then reads the notes, the other writes a note and then reads the word,
-// with a light and a heavy fence between (rcu.h): so the sender never misses the note of a ticket that was
-// passed.
+// Skipping. A sender that stalls between TakeTickets() and Publish() does not block receivers: a receiver that has
+// waited long enough moves the head past the ticket and notes the ticket as skipped; the sender finds the note after it
+// has published, and makes its message visible in another way. The fence rule (asymmetric_fence.h) pairs the two.
+// Sender: store word; light fence; load skipped_end. Receiver: store skipped_end; heavy fence; load word. At least one
+// sees the other, so the sender never misses that its ticket was skipped.
 //
-// Two threads that come for the tail, or for the head, at the same time make it out by a compare-exchange: who comes
-// second first leaves it to the other for a while (BackOff).
+// Contention. Two threads that come to the tail, or to the head, at the same time are separated by a compare-exchange;
+// the one that fails backs off (BackOff()).
 //
-// Segments. Ticket t lives in the segment of ordinal t / 64 + 1 (lane_segments.h). A segment that holds a slot which only
-// the caller can finish (an unpublished ticket, a claimed slot) stays where it is, so what a thread has found it may
-// remember (Cursor). The sender that passes the middle of a segment sees to it that the next one is there, and who claims
-// the last slot of a round of segments tries to retire some: so senders and receivers do not wait for each other here,
-// except to grow, and where a sender has stalled.
+// Segments (lane_segments.h). A segment with a slot that only the caller can finish, one of an unpublished ticket or a
+// claimed one, stays where it is, so a thread may remember what it found there (LaneCursor). A sender in the middle of
+// a segment installs the next one; the receiver that claims the last slot of a round of segments tries to retire some.
+// So senders and receivers wait for each other only to grow, and where a sender has stalled.
 
 #ifndef DECOUPLE_INTERNAL_LANE_TICKET_LANE_H_
 #define DECOUPLE_INTERNAL_LANE_TICKET_LANE_H_
@@ -35,13 +35,15 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 #include <span>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/asymmetric_fence.h"
 #include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/lane/lane_cursor.h"
 #include "decouple/internal/lane/lane_segments.h"
@@ -75,65 +77,72 @@ class TicketLane {
   std::uint64_t head() const { return head_.load(std::memory_order_seq_cst); }  // see EarliestDeadline for the order
   std::uint64_t tail() const { return tail_.load(std::memory_order_acquire); }
 
-  // Where `slot` of `segment`, which is in use and stays so meanwhile, is in the line.
+  // The ticket of `slot`. Requires: `segment` is in use and stays so meanwhile.
   static std::uint64_t TicketOf(const Segment& segment, const Slot& slot) {
+    DECOUPLE_ASSERT(segment.ordinal.load(std::memory_order_relaxed) != 0);
+    DECOUPLE_ASSERT(&slot >= segment.slots && &slot < segment.slots + kSlotsPerSegment);
     return (segment.ordinal.load(std::memory_order_relaxed) - 1) * kSlotsPerSegment +
            static_cast<std::uint64_t>(&slot - segment.slots);
   }
 
-  // The first of `n` consecutive tickets. Each must be published.
+  // Takes `n` consecutive tickets and returns the first. Each of them must be published.
   [[gnu::always_inline]] std::uint64_t TakeTickets(std::uint32_t n) {
-    // Relaxed, both: this orders nothing, what is published is the slot.
+    // Relaxed, both: the publication of the slot orders what follows.
     std::uint64_t ticket = tail_.load(std::memory_order_relaxed);
     if (tail_.compare_exchange_strong(ticket, ticket + n, std::memory_order_relaxed)) [[likely]]
       return ticket;
-    return TakeTicketsLater(n);
+    return TakeTicketsSlow(n);
   }
 
-  // Where the message of the caller's own ticket goes.
+  // The slot for the message of `ticket`. Requires: the caller has taken the ticket, and either has not published it or
+  // found it skipped.
   [[gnu::always_inline]] Place PlaceOf(std::uint64_t ticket, Cursor& cursor) {
     if (Slot* const slot = KnownPlaceOf(ticket, cursor)) [[likely]]
       return {cursor.send_segment, slot};
-    return LookAround(ticket, cursor);
+    return PlaceOfSlow(ticket, cursor);
   }
 
-  // The same if it is where the thread sent last, else null. Cursor::send_word() is for there.
+  // Same as PlaceOf() if the cursor knows the slot, else null. The word of a plain message there is cursor.send_word().
   [[gnu::always_inline]] static Slot* KnownPlaceOf(std::uint64_t ticket, const Cursor& cursor) {
     const std::uint64_t after = ticket - cursor.send_first;
+    DECOUPLE_ASSERT(after >= kHalf - 1 || Carries(*cursor.send_segment, ticket));
     return after < kHalf - 1 ? cursor.send_slots + after : nullptr;
   }
 
-  // Publishes what the caller wrote into the slot of its own ticket. False: it was skipped, so nobody will claim it; it
-  // is the caller's, to give it any other word.
+  // Publishes what the caller wrote into the slot of its ticket. False: the ticket was skipped, so no receiver will
+  // claim the slot; it still belongs to the caller, which has to give it another word.
   [[gnu::always_inline]] bool Publish(Slot& slot, std::uint64_t ticket, SlotState published) {
-    slot.word.store(published.bits(), std::memory_order_release);
+    DECOUPLE_ASSERT(published.IsOf(OrdinalOf(ticket)));
+    PublishOnly(slot, published);
     return !WasSkipped(ticket);
   }
 
-  // The two halves of Publish(), for who has one fence for several things: he publishes, passes a light fence, and if
-  // the ticket may have been skipped, asks.
+  // The parts of Publish(), for a sender that needs one fence for several purposes: PublishOnly(), a light fence,
+  // MaybeSkipped(), and if that is true WasSkipped().
   [[gnu::always_inline]] static void PublishOnly(Slot& slot, SlotState published) {
+    DECOUPLE_ASSERT(IsTransition(SlotState(slot.word.load(std::memory_order_relaxed)), published));
+    // Release: pairs with the acquire in the claims, and publishes the message.
     slot.word.store(published.bits(), std::memory_order_release);
   }
   [[gnu::always_inline]] bool MaybeSkipped(std::uint64_t ticket) const {
     return ticket < skipped_end_.load(std::memory_order_relaxed);
   }
 
-  // Asked once by the sender that has published it.
+  // Whether a published ticket was skipped. Called once, by its sender, as the answer removes the note.
   [[gnu::always_inline]] bool WasSkipped(std::uint64_t ticket) {
-    LightFence();  // after the publication; pairs with the heavy one in TrySkip()
+    LightFence();  // after the publication; pairs with the heavy fence in TrySkip()
     return MaybeSkipped(ticket) && TakeSkipMark(ticket);
   }
 
-  // PublishOnly() for consecutive tickets: write(slot, ready) writes each and returns its word, which is `ready` and
-  // marks. One fence does for all, after which the caller asks whether some may have been skipped from `first` on.
+  // PublishOnly() for consecutive tickets: write(slot, ready) writes the message and returns its word, which is `ready`
+  // with marks. One light fence is enough for all; after it the caller asks MaybeSkipped(first).
   template <typename Write>
   [[gnu::always_inline]] void PublishRunOnly(std::uint64_t first, std::uint32_t n, Cursor& cursor, Write write) {
     const std::uint64_t end = first + n;
     for (std::uint64_t ticket = first; ticket != end;) {
       Slot* slot = PlaceOf(ticket, cursor).slot;
       const SlotState ready = cursor.send_word();
-      // Past the middle a look around is due, too (see PlaceOf).
+      // Up to the middle or the end of the segment, from where PlaceOf() takes its slow path.
       const std::uint64_t half = (ticket | (kHalf - 1)) + 1;
       for (const std::uint64_t stop = std::min(half, end); ticket != stop; ++ticket, ++slot) {
         PublishOnly(*slot, write(*slot, ready));
@@ -141,7 +150,7 @@ class TicketLane {
     }
   }
 
-  // Asked once by the sender of a run, after the fence: calls visit(place) for what was skipped.
+  // WasSkipped() for consecutive tickets, after the caller's light fence: calls visit(place) for each that was skipped.
   template <typename Visit>
   void ForEachSkipped(std::uint64_t first, std::uint32_t n, Cursor& cursor, Visit visit) {
     if (!MaybeSkipped(first)) return;
@@ -150,16 +159,20 @@ class TicketLane {
     }
   }
 
-  // Publishes a word that no claimant takes, and that others may own at once. Sequentially consistent: the deadline
-  // that goes with it is made known before or after (EarliestDeadline). Then call ForgetSkip(), outside of any section.
+  // Publishes a word that claims pass over, and after which other threads may lock the slot at once. Sequentially
+  // consistent, for the deadline that goes with it (EarliestDeadline). The caller has to call ForgetSkip() afterwards,
+  // outside of any read section.
   static void PublishUnclaimable(Slot& slot, SlotState published) {
-    slot.word.exchange(published.bits(), std::memory_order_seq_cst);
+    DECOUPLE_ASSERT(!published.IsForClaimant());
+    [[maybe_unused]] const SlotState before(slot.word.exchange(published.bits(), std::memory_order_seq_cst));
+    DECOUPLE_ASSERT(IsTransition(before, published));
   }
+  // Removes the note if the ticket was skipped, which makes no difference to an unclaimable slot.
   void ForgetSkip(std::uint64_t ticket) { WasSkipped(ticket); }
 
-  // The usual case of Claim() for one: the slot at the head, if it is ready, and in the segment where the thread
-  // received last (but not that one's last: who takes it has to tidy). Returns its place there; kNoPlace leaves
-  // everything as it was, and only Claim() knows why. `gate` as there.
+  // Fast path of Claim() for one slot: the slot at the head if it holds a plain ready message and is in the cursor's
+  // segment, but not the last one there, whose claimant has to retire segments. Returns the slot's index in the
+  // segment. kNoPlace: nothing was claimed, for a reason that only Claim() finds out. `gate` as in Claim().
   static constexpr std::uint64_t kNoPlace = kSlotsPerSegment;
   [[gnu::always_inline]] std::uint64_t ClaimNext(const RcuReadGuard&, const Cursor& cursor,
                                                  const std::atomic<std::uint64_t>& gate) {
@@ -168,65 +181,70 @@ class TicketLane {
     if (after >= kSlotsPerSegment - 1 || head >= gate.load(std::memory_order_relaxed)) [[unlikely]]
       return kNoPlace;
     const Slot& slot = cursor.receive_segment->slots[after];
-    // Acquire: pairs with the sender's publication, for the caller who reads the message.
+    // Acquire: pairs with the release in PublishOnly(), for the caller, which reads the message.
     if (!SlotState(slot.word.load(std::memory_order_acquire)).IsPlain(cursor.receive_ready)) [[unlikely]]
       return kNoPlace;
+    DECOUPLE_ASSERT(head < tail());
     // Sequentially consistent, as in Claim().
     return head_.compare_exchange_strong(head, head + 1, std::memory_order_seq_cst) ? after : kNoPlace;
   }
 
-  // The usual case of Claim(): up to `most` slots at the head, in one segment, all of them ready. None leaves
-  // everything as it was, and only Claim() knows why. `gate` as there.
+  // Fast path of Claim(): up to `most` slots at the head that are in one segment and hold plain ready messages. None:
+  // nothing was claimed, for a reason that only Claim() finds out. `gate` as in Claim().
   struct Claimed {
-    std::uint32_t place = 0;  // of the first, in the cursor's segment
+    std::uint32_t place = 0;  // the index of the first slot in the cursor's segment
     std::uint32_t count = 0;
   };
   [[gnu::always_inline]] Claimed ClaimReady(const RcuReadGuard& section, Cursor& cursor, std::uint32_t most,
                                             const std::atomic<std::uint64_t>& gate) {
     std::uint64_t head = head_.load(std::memory_order_acquire);
-    if (head - cursor.receive_first >= kSlotsPerSegment && !Follow(section, head, cursor)) [[unlikely]]
+    if (head - cursor.receive_first >= kSlotsPerSegment && !FollowHead(section, head, cursor)) [[unlikely]]
       return {};
-    if (head + most > gate.load(std::memory_order_relaxed)) [[unlikely]]  // ordered by the section
+    if (head + most > gate.load(std::memory_order_relaxed)) [[unlikely]]  // ordered by the read section
       return {};
     const std::uint64_t ready = cursor.receive_ready;
     const auto place = static_cast<std::uint32_t>(head - cursor.receive_first);
     const Slot* const first = cursor.receive_segment->slots + place;
     const Slot* const most_end = first + std::min(most, kSlotsPerSegment - place);
     const Slot* end = first;
-    // Acquire: pairs with the sender's publication, for the caller who reads the message.
+    // Acquire: pairs with the release in PublishOnly(), for the caller, which reads the message.
     while (end != most_end && SlotState(end->word.load(std::memory_order_acquire)).IsPlain(ready)) ++end;
     const auto count = static_cast<std::uint32_t>(end - first);
+    DECOUPLE_ASSERT(count == 0 || head + count <= tail());
     // Sequentially consistent, as in Claim().
     if (count == 0 || !head_.compare_exchange_strong(head, head + count, std::memory_order_seq_cst)) return {};
     return {place, count};
   }
 
-  // Moves the head past consecutive slots: up to `most` that are for the claimant (kReady, kRequeued) are taken, the
-  // others passed, up to the first for the claimant that wants(slot, word) does not want. An empty run: there is
-  // nothing. `wants` only looks; it may look at a slot that somebody else claims at the same time, and is then asked
-  // again. Nothing is taken from `gate` on, which is read within the RcuReadGuard of the claim: lower it, RcuSynchronize(),
-  // and no claim goes by its old value.
+  // Moves the head past consecutive slots of one segment. Takes up to `most` of those that are for the claimant
+  // (kReady, kRequeued) and passes the others; stops before the first one for the claimant that wants(slot, word)
+  // rejects. An empty run: there is nothing to take.
+  //
+  // `wants` must only read. It may be asked about a slot that another thread claims meanwhile, and is then asked again.
+  //
+  // Takes nothing from the ticket `gate` on. The gate is read inside the claim's read section: once a thread has
+  // lowered it and called RcuSynchronize(), no claim goes by its old value.
   template <typename Wants>
   Run Claim(Cursor& cursor, std::uint32_t most, const std::atomic<std::uint64_t>& gate, Wants wants) {
-    Run run;  // built where the caller wants it
-    for (int patience = kSpinsBeforeSkip;;) {
+    Run run;  // the one object that all returns name, so it is built in place
+    for (int spins_left = kSpinsBeforeSkip;;) {
       std::uint64_t head = 0;
       run.size = 0;
       run.taken = 0;
       run.gated = false;
       {
-        const RcuReadGuard section;  // until the claim succeeds, others may pass and retire the segment
+        const RcuReadGuard section;  // until the claim succeeds, other threads may pass and retire the segment
         head = head_.load(std::memory_order_acquire);
         run.ordinal = OrdinalOf(head);
         run.first = static_cast<std::uint32_t>(head % kSlotsPerSegment);
         if (head - cursor.receive_first >= kSlotsPerSegment) [[unlikely]]
-          Follow(section, head, cursor);
+          FollowHead(section, head, cursor);
         run.segment = cursor.receive_segment;
-        const std::uint64_t open_until = gate.load(std::memory_order_relaxed);  // ordered by the section
+        const std::uint64_t open_until = gate.load(std::memory_order_relaxed);  // ordered by the read section
         bool stopped = false;
         for (std::uint32_t missing = most;
              run.segment != nullptr && missing > 0 && run.first + run.size < kSlotsPerSegment; ++run.size) {
-          // Acquire: pairs with the sender's publication, for `wants` and for the caller who reads the message.
+          // Acquire: pairs with the release in PublishOnly(), for `wants` and for the caller, which read the message.
           const SlotState word(run.slot(run.size).word.load(std::memory_order_acquire));
           if (!word.IsOf(run.ordinal)) break;
           if (!word.IsForClaimant()) continue;
@@ -239,8 +257,12 @@ class TicketLane {
         if (run.size != 0) {
           run.gated = false;
           run.ends_round = EndsRound(head + run.size);
+          DECOUPLE_ASSERT(head + run.size <= tail());
           // Sequentially consistent: the claim announces that these slots are about to be in flight (EarliestDeadline).
-          if (head_.compare_exchange_strong(head, head + run.size, std::memory_order_seq_cst)) return run;
+          if (head_.compare_exchange_strong(head, head + run.size, std::memory_order_seq_cst)) {
+            DECOUPLE_ASSERT(run.taken == 0 || Carries(*run.segment, head));
+            return run;
+          }
         } else if (stopped || run.gated) {
           return run;
         }
@@ -249,15 +271,15 @@ class TicketLane {
         BackOff();
         continue;
       }
-      // The first slot is not published: nothing was sent, or its sender is at work, or it stalls.
+      // The slot at the head is not published: its ticket is not taken, or its sender is still at work, or it stalls.
       const std::uint64_t tail = this->tail();
       if (tail <= head) return run;
-      if (patience-- > 0) {
+      if (spins_left-- > 0) {
         Relax();
         continue;
       }
-      if (tail == head + 1 || run.segment == nullptr)
-        return run;  // nothing behind it: not sent before the send returns
+      // A ticket without any behind it is not skipped: its message counts as sent only when the send returns.
+      if (tail == head + 1 || run.segment == nullptr) return run;
       if (TrySkip(head)) {
         run.size = 1;
         run.ends_round = EndsRound(head + 1);
@@ -266,15 +288,15 @@ class TicketLane {
     }
   }
 
-  // Nothing is in line, or was a moment ago.
+  // Whether the lane is empty, or was a moment ago.
   bool LooksEmpty() const { return head_.load(std::memory_order_relaxed) >= tail(); }
 
-  // As LaneSegments has them.
+  // See LaneSegments.
   [[gnu::always_inline]] bool EndsRound(std::uint64_t end) const { return segments_.EndsRound(end); }
   SparseSegments RetireRound() { return segments_.RetireRound(); }
   SparseSegments TryRetire(std::uint32_t most) { return segments_.TryRetire(most); }
 
-  // Inside a RcuReadGuard: the slot of `ticket` in the segment of that number; null when it is long gone.
+  // The slot of `ticket` if it is still in the segment of that number, else null. Requires: inside a read section.
   Place FindByNumber(std::uint32_t segment_number, std::uint64_t ticket) const {
     Segment* const segment = segments_.FindByNumber(segment_number, OrdinalOf(ticket));
     return segment == nullptr ? Place{} : Place{segment, &segment->slots[ticket % kSlotsPerSegment]};
@@ -284,33 +306,33 @@ class TicketLane {
   Pool& pool() { return segments_.pool(); }
 
  private:
-  // About 2 µs: longer than it takes to write a message, shorter than a time slice.
+  // About 2 µs: longer than writing a message takes, shorter than a time slice.
   static constexpr int kSpinsBeforeSkip = 50;
   static constexpr int kBackOffSteps = 1'500;  // less than half a microsecond
   static constexpr std::uint64_t kHalf = kSlotsPerSegment / 2;
 
-  // After another thread came first to the tail, or to the head. Two that come for the same line of the cache again and
-  // again spend their time on waiting for it; so one of them lets the other have it for some twenty messages, by itself.
-  // (Two senders without receivers 25 -> 14 ns a message, two receivers 25 -> 17; two and two 33 -> 25-28. With Relax()
-  // for as long, two senders took 40.)
+  // Contention back-off: after a failed CAS spin ~0.5 µs without touching the cache line, so the winner keeps it
+  // exclusive for some twenty messages. Plain steps: with Relax() for as long it is slower than without back-off (exp.
+  // 12).
   [[gnu::always_inline]] static void BackOff() {
     for (int step = 0; step < kBackOffSteps; ++step) std::atomic_signal_fence(std::memory_order_seq_cst);
   }
 
-  // Without a call, for which the sender would have to save registers each time (a tenth of a send).
-  [[gnu::always_inline]] std::uint64_t TakeTicketsLater(std::uint32_t n) {
+  // Inlined: a call would make every send save registers (exp. 13).
+  [[gnu::always_inline]] std::uint64_t TakeTicketsSlow(std::uint32_t n) {
     BackOff();
     return tail_.fetch_add(n, std::memory_order_relaxed);
   }
 
-  // Moves the head past the unpublished slot there, whose sender will learn of it. False: it is published by now, or
-  // the head is elsewhere.
-  [[gnu::noinline]] bool TrySkip(std::uint64_t head) {
-    const std::lock_guard lock(skipping_);
+  // Moves the head past the unpublished slot there and notes its ticket as skipped. False: the slot has been published,
+  // or the head has moved.
+  [[gnu::noinline]] bool TrySkip(std::uint64_t head) ABSL_LOCKS_EXCLUDED(skip_mutex_) {
+    DECOUPLE_ASSERT(head < tail());
+    const MutexLock lock(skip_mutex_);
     if (head_.load(std::memory_order_relaxed) != head) return false;
     skipped_end_.store(head + 1, std::memory_order_relaxed);
-    HeavyFence();                // pairs with the light one in WasSkipped()
-    const RcuReadGuard section;  // once the head is elsewhere, the segment may go
+    HeavyFence();                // pairs with the light fence in WasSkipped()
+    const RcuReadGuard section;  // once the head has moved, the segment may be freed
     const Segment* const segment = segments_.Find(section, OrdinalOf(head));
     if (segment == nullptr) return false;
     const SlotState word(segment->slots[head % kSlotsPerSegment].word.load(std::memory_order_acquire));
@@ -321,16 +343,22 @@ class TicketLane {
     return true;
   }
 
-  [[gnu::noinline]] bool TakeSkipMark(std::uint64_t ticket) {
-    const std::lock_guard lock(skipping_);
+  // Removes the note that `ticket` was skipped; false if there is none.
+  [[gnu::noinline]] bool TakeSkipMark(std::uint64_t ticket) ABSL_LOCKS_EXCLUDED(skip_mutex_) {
+    const MutexLock lock(skip_mutex_);
     const auto note = std::find(skipped_.begin(), skipped_.end(), ticket);
     if (note == skipped_.end()) return false;
     skipped_.erase(note);
     return true;
   }
 
-  // On to the segment of the head. False: there is none yet.
-  [[gnu::noinline]] bool Follow(const RcuReadGuard& section, std::uint64_t head, Cursor& cursor) const {
+  // Whether the segment is that of `ticket`. Requires: inside a read section, or the caller keeps the segment in use.
+  static bool Carries(const Segment& segment, std::uint64_t ticket) {
+    return segment.ordinal.load(std::memory_order_relaxed) == OrdinalOf(ticket);
+  }
+
+  // Moves the cursor to the segment of the head. False: there is none yet.
+  [[gnu::noinline]] bool FollowHead(const RcuReadGuard& section, std::uint64_t head, Cursor& cursor) const {
     const std::uint64_t ordinal = OrdinalOf(head);
     cursor.receive_segment = segments_.Find(section, ordinal);
     cursor.receive_first = cursor.receive_segment == nullptr ? kNowhereInLane : head - head % kSlotsPerSegment;
@@ -340,11 +368,12 @@ class TicketLane {
     return true;
   }
 
-  // PlaceOf() once or twice a segment: finds it, and has the next one installed ahead of need.
-  [[gnu::noinline]] Place LookAround(std::uint64_t ticket, Cursor& cursor) {
+  // Slow path of PlaceOf(), twice a segment: finds the segment, and in its middle installs the next one ahead of need.
+  [[gnu::noinline]] Place PlaceOfSlow(std::uint64_t ticket, Cursor& cursor) {
     const std::uint64_t ordinal = OrdinalOf(ticket);
     const std::uint64_t place = ticket % kSlotsPerSegment;
     if (OrdinalOf(cursor.send_first) != ordinal) cursor.send_segment = segments_.FindOrInstall(ordinal);
+    DECOUPLE_ASSERT(Carries(*cursor.send_segment, ticket));
     cursor.send_first = (ticket & ~(kHalf - 1)) + 1;
     cursor.send_slots = cursor.send_segment->slots + (place & ~(kHalf - 1)) + 1;
     cursor.send_ready = SlotState(Phase::kReady, ordinal).bits();
@@ -354,14 +383,14 @@ class TicketLane {
 
   alignas(kCacheLine) std::atomic<std::uint64_t> head_{0};
   alignas(kCacheLine) std::atomic<std::uint64_t> tail_{0};
-  // The ticket behind the last one that was skipped, or nearly: who has a later one need not look at the notes. Rarely
-  // written, and read by senders alone, who have the line.
+  // Tickets from here on have not been skipped; of earlier ones the notes tell. Rarely written, and read by senders
+  // alone, which have the cache line of the tail.
   std::atomic<std::uint64_t> skipped_end_{0};
   LaneSegments<Slot> segments_{head_};
 
-  std::mutex skipping_;
-  // Under the mutex: tickets whose senders have yet to learn that they were passed.
-  std::vector<std::uint64_t> skipped_;
+  Mutex skip_mutex_;
+  // The notes: skipped tickets whose senders have yet to find out.
+  std::vector<std::uint64_t> skipped_ ABSL_GUARDED_BY(skip_mutex_);
 };
 
 }  // namespace decouple::internal

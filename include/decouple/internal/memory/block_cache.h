@@ -1,15 +1,17 @@
-// Lends pieces of memory of one size, and keeps a few that came back for the next who asks: what many need in turn,
-// each for a while, is the same few pages over and over, and not a page fault for each.
+// Blocks of memory of one size, of which a few are kept for reuse: users that each need one for a while get the same
+// few pages in turn, without a page fault each.
 //
-// Acquire() and TryRelease() may be called by any thread at the same time.
+// Threading: Acquire() and TryRelease() may be called from any thread.
 
 #ifndef DECOUPLE_INTERNAL_MEMORY_BLOCK_CACHE_H_
 #define DECOUPLE_INTERNAL_MEMORY_BLOCK_CACHE_H_
 
 #include <cstddef>
-#include <mutex>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "decouple/internal/base/assert.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/memory/huge_page_pool.h"
 
 namespace decouple::internal {
@@ -20,29 +22,29 @@ class BlockCache {
   BlockCache(const BlockCache&) = delete;
   BlockCache& operator=(const BlockCache&) = delete;
   ~BlockCache() {
-    for (const PageSpan& piece : kept_) piece.Free();
+    for (const PageSpan& block : kept_) block.Free();
   }
 
-  // Holds anything. The borrower's, until he gives it back or frees it.
+  // A block with indeterminate content. The caller owns it: it passes it to TryRelease() or frees it.
   PageSpan Acquire() {
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (!kept_.empty()) {
-        const PageSpan piece = kept_.back();
+        const PageSpan block = kept_.back();
         kept_.pop_back();
-        return piece;
+        return block;
       }
     }
-    // Of ordinary pages: a huge page that nobody has had yet may cost a virtual machine milliseconds (a cycle with ten
-    // million messages waiting took 65 ns, not 31).
+    // Ordinary pages: the first touch of a new huge page may cost a virtual machine milliseconds (exp. 6).
     return PageSpan::Separate(bytes_, alignment_);
   }
 
-  // False: there are enough, and it stays the borrower's.
-  bool TryRelease(const PageSpan& piece) {
-    const std::lock_guard lock(mutex_);
+  // Takes a block back. False: enough are kept, and the caller still owns it.
+  bool TryRelease(const PageSpan& block) {
+    DECOUPLE_ASSERT(block.memory() != nullptr);
+    const MutexLock lock(mutex_);
     if (kept_.size() == kMost) return false;
-    kept_.push_back(piece);
+    kept_.push_back(block);
     return true;
   }
 
@@ -51,8 +53,8 @@ class BlockCache {
 
   const std::size_t bytes_;
   const std::size_t alignment_;
-  std::mutex mutex_;
-  std::vector<PageSpan> kept_;  // under the mutex
+  Mutex mutex_;
+  std::vector<PageSpan> kept_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace decouple::internal

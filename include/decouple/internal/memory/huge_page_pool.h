@@ -1,14 +1,14 @@
-// Pieces of memory for what may come in large numbers at once: a retry queue, the records of a stream.
+// Memory for what may come in large numbers at once: a queue's backlog, the records of a stream.
 //
-// The first touch of a page is a fault of a microsecond and more, every hundred messages or so. A huge page, of two
-// megabytes, is one fault, and one entry where the processor looks up addresses: to fill a queue with a million
-// messages took 13 ns each instead of 20, and to drain it, too, 33 in all instead of 42. So pieces of one size, of
-// whatever queue, lie side by side in blocks of that size, for which huge pages are asked for; where there are none,
-// blocks are of ordinary pages.
+// Why huge pages. The first touch of a page is a fault of a microsecond and more, which is one every hundred messages
+// or so. A huge page, of 2 MiB, is one fault and one TLB entry; filling and draining a large queue is that much faster
+// (exp. 7).
 //
-// A block goes back to the system when its last piece is given back, but for one of each size: a retry queue that moves on
-// gives up a block at its front each time that it begins one at its back, and need not ask the system for either.
-// Pieces are taken from blocks that have some before a new one is begun.
+// Design. There is one pool per span size, shared by all queues of the process. A pool divides huge pages into spans of
+// its size. A span is taken from a page that has a free one before a new page is allocated. A page whose spans are all
+// free goes back to the system, except for one spare per pool: a moving backlog frees a page at its front each time
+// that it begins one at its back, and so does without the system. Where the system has no huge pages, ordinary ones are
+// used.
 
 #ifndef DECOUPLE_INTERNAL_MEMORY_HUGE_PAGE_POOL_H_
 #define DECOUPLE_INTERNAL_MEMORY_HUGE_PAGE_POOL_H_
@@ -19,24 +19,28 @@
 #include <functional>
 #include <iterator>
 #include <map>
-#include <mutex>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
+#include "decouple/internal/base/assert.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/memory/page_allocator.h"
 
 namespace decouple::internal {
 
-// All pieces of one size. Threads may take and give back at the same time; who does both once in thousands of messages
-// waits for nobody.
+// The spans of one size.
+//
+// Threading: any thread may call any member. The mutex is hardly contended, as a queue comes here once in thousands of
+// messages.
 class HugePagePool {
  public:
-  // Those of that size; they are never destroyed, as queues may be when the process ends. Null: it is too small or too
-  // large for it, or there are no pages to be had.
+  // The pool for spans of that size. It is never destroyed, as queues may still be used when the process ends. Null:
+  // the size is too small or too large, or the platform maps no pages.
   static HugePagePool* Of(std::size_t bytes, std::size_t alignment) {
     if (!IsMapped(bytes, alignment) || CountOf(bytes) < kFewest) return nullptr;
-    static auto& mutex = *new std::mutex;
+    static auto& mutex = *new Mutex;
     static auto& by_size = *new std::map<std::size_t, HugePagePool>;
-    const std::lock_guard lock(mutex);
+    const MutexLock lock(mutex);
     return &by_size.try_emplace(bytes, bytes).first->second;
   }
 
@@ -44,49 +48,55 @@ class HugePagePool {
   HugePagePool(const HugePagePool&) = delete;
   HugePagePool& operator=(const HugePagePool&) = delete;
 
-  // Holds anything.
-  void* Take() {
-    const std::lock_guard lock(mutex_);
-    if (with_free_ == nullptr) Link(spare_ != nullptr ? *std::exchange(spare_, nullptr) : NewBlock());
-    Block& block = *with_free_;
-    const auto place = static_cast<std::size_t>(std::countr_zero(block.free));
-    block.free &= block.free - 1;
-    if (block.free == 0) Unlink(block);
-    return block.memory + place * size_;
+  // A span with indeterminate content.
+  void* Take() ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    if (with_free_ == nullptr) Link(spare_ != nullptr ? *std::exchange(spare_, nullptr) : NewPage());
+    Page& page = *with_free_;
+    DECOUPLE_ASSERT(page.free != 0);
+    const auto index = static_cast<std::size_t>(std::countr_zero(page.free));
+    page.free &= page.free - 1;
+    if (page.free == 0) Unlink(page);
+    return page.memory + index * size_;
   }
 
-  void Give(void* piece) {
-    auto* const begin = static_cast<std::byte*>(piece);
+  // Takes a span of this pool back.
+  void Give(void* span) ABSL_LOCKS_EXCLUDED(mutex_) {
+    auto* const begin = static_cast<std::byte*>(span);
     std::byte* unneeded = nullptr;
     {
-      const std::lock_guard lock(mutex_);
-      const auto found = std::prev(blocks_.upper_bound(begin));
-      Block& block = found->second;
-      if (block.free == 0) Link(block);
-      block.free |= 1U << (static_cast<std::size_t>(begin - block.memory) / size_);
-      if (block.free != All()) return;
-      Unlink(block);
+      const MutexLock lock(mutex_);
+      const auto found = std::prev(pages_.upper_bound(begin));
+      Page& page = found->second;
+      const auto offset = static_cast<std::size_t>(begin - page.memory);
+      DECOUPLE_ASSERT(offset % size_ == 0 && offset / size_ < count_);
+      DECOUPLE_ASSERT((page.free & 1U << (offset / size_)) == 0);
+      if (page.free == 0) Link(page);
+      page.free |= 1U << (offset / size_);
+      if (page.free != All()) return;
+      Unlink(page);
       if (spare_ == nullptr) {
-        spare_ = &block;
+        spare_ = &page;
         return;
       }
-      unneeded = block.memory;
-      blocks_.erase(found);
+      unneeded = page.memory;
+      pages_.erase(found);
     }
     FreeHugePage(unneeded);
   }
 
  private:
-  struct Block {
+  // What is known of a huge page. It is kept outside of the page, so a span is not touched by being taken.
+  struct Page {
     std::byte* memory;
-    std::uint32_t free;  // a bit a piece
-    Block* previous = nullptr;
-    Block* next = nullptr;
+    std::uint32_t free;  // one bit per span
+    Page* previous = nullptr;
+    Page* next = nullptr;
   };
 
-  // With fewer the rest of the block may be a large part of it.
+  // With fewer spans, the rest of the page might be a large part of it.
   static constexpr std::size_t kFewest = 6;
-  static_assert(kHugePage / kSmallestMapped <= 32, "a bit a piece");
+  static_assert(kHugePage / kSmallestMapped <= 32, "one bit per span");
 
   static constexpr std::size_t RoundUp(std::size_t bytes) {
     return (bytes + kPageAlignment - 1) / kPageAlignment * kPageAlignment;
@@ -94,42 +104,40 @@ class HugePagePool {
   static constexpr std::size_t CountOf(std::size_t bytes) { return kHugePage / RoundUp(bytes); }
   std::uint32_t All() const { return ~std::uint32_t{0} >> (32 - count_); }
 
-  Block& NewBlock() {
+  Page& NewPage() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     auto* const memory = static_cast<std::byte*>(AllocateHugePage());
-    return blocks_.try_emplace(memory, Block{memory, All()}).first->second;
+    return pages_.try_emplace(memory, Page{memory, All()}).first->second;
   }
 
-  void Link(Block& block) {
-    block.previous = nullptr;
-    block.next = with_free_;
-    if (with_free_ != nullptr) with_free_->previous = &block;
-    with_free_ = &block;
+  void Link(Page& page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    page.previous = nullptr;
+    page.next = with_free_;
+    if (with_free_ != nullptr) with_free_->previous = &page;
+    with_free_ = &page;
   }
-  void Unlink(Block& block) {
-    (block.previous == nullptr ? with_free_ : block.previous->next) = block.next;
-    if (block.next != nullptr) block.next->previous = block.previous;
+  void Unlink(Page& page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    (page.previous == nullptr ? with_free_ : page.previous->next) = page.next;
+    if (page.next != nullptr) page.next->previous = page.previous;
   }
 
   const std::size_t size_;
-  const std::size_t count_;  // in a block
-  std::mutex mutex_;
-  // All below: under the mutex. What is known of a block is not in it: a piece need not be touched for having been
-  // taken.
-  std::map<std::byte*, Block, std::less<>> blocks_;  // by where they begin
-  Block* with_free_ = nullptr;                       // those that have a free piece
-  Block* spare_ = nullptr;                           // all of which is free
+  const std::size_t count_;  // in a page
+  Mutex mutex_;
+  std::map<std::byte*, Page, std::less<>> pages_ ABSL_GUARDED_BY(mutex_);  // by address
+  Page* with_free_ ABSL_GUARDED_BY(mutex_) = nullptr;                      // list of the pages that have a free span
+  Page* spare_ ABSL_GUARDED_BY(mutex_) = nullptr;                          // a page whose spans are all free
 };
 
-// A piece, and how it goes back. Whoever has it sees to that.
+// A span of pages and the way to free it. Copies name the same span; one of them has to be freed.
 class PageSpan {
  public:
   PageSpan() = default;
 
-  // For one of few.
+  // A span of its own, for a user that needs few.
   static PageSpan Separate(std::size_t bytes, std::size_t alignment) {
     return {AllocatePages(bytes, alignment), bytes, alignment, nullptr};
   }
-  // For one of so many of that size that two megabytes are no matter. Holds anything.
+  // A span of a huge page, for a user that needs so many that 2 MiB do not matter. Its content is indeterminate.
   static PageSpan FromHugePages(std::size_t bytes, std::size_t alignment) {
     HugePagePool* const from = HugePagePool::Of(bytes, alignment);
     if (from == nullptr) return Separate(bytes, alignment);
@@ -137,6 +145,7 @@ class PageSpan {
   }
 
   void Free() const {
+    DECOUPLE_ASSERT(memory_ != nullptr);
     if (from_ != nullptr) {
       from_->Give(memory_);
     } else {
@@ -153,7 +162,7 @@ class PageSpan {
   void* memory_ = nullptr;
   std::size_t bytes_ = 0;
   std::size_t alignment_ = 0;
-  HugePagePool* from_ = nullptr;  // null: it was alone
+  HugePagePool* from_ = nullptr;  // null: a span of its own
 };
 
 }  // namespace decouple::internal

@@ -1,13 +1,13 @@
-// Large pieces of memory that go back to the system when they are freed.
+// Large blocks of memory that go back to the system when they are freed.
 //
-// The C library's allocator keeps what it thinks will be needed again: after the first large piece was freed, further
-// ones come from its heap, which shrinks only at its end. A queue's retry queue comes and goes in pieces of some hundred
-// kilobytes and keeps what it needs itself (segment_pool.h), so it maps and unmaps them. Where that is not to be had,
-// and under the address sanitizer, which watches over its own heap only, they come from operator new.
+// Why not malloc. The C library keeps what it expects to need again: after the first large block was freed, further
+// ones come from its heap, which shrinks only at its end. A queue's backlog comes and goes in blocks of some hundred
+// kilobytes, and the queue keeps what it needs itself (segment_pool.h); so they are mapped and unmapped. Where mapping
+// is not available, and under the address sanitizer, which watches only its own heap, they come from operator new.
 //
-// What was mapped takes no memory until it is touched: so a part that most never need may lie there, too.
-// Write to it before reading: a page that was read first is the system's one page of zeros, and to replace that by one
-// of its own interrupts every thread that runs (a put into a stream that did so took twice as long).
+// Mapped memory takes none of the machine's until it is touched, so a block may have parts that are rarely used. Write
+// before reading: a page that is read first maps the system's shared page of zeros, and replacing that by a page of its
+// own interrupts every running thread (exp. 8).
 
 #ifndef DECOUPLE_INTERNAL_MEMORY_PAGE_ALLOCATOR_H_
 #define DECOUPLE_INTERNAL_MEMORY_PAGE_ALLOCATOR_H_
@@ -39,10 +39,10 @@
 
 namespace decouple::internal {
 
-// Smaller pieces are the allocator's business. No alignment beyond this, the smallest page size, comes from mapping.
+// Smaller blocks are left to the allocator. Mapping gives no alignment beyond the smallest page size.
 inline constexpr std::size_t kSmallestMapped = std::size_t{64} << 10;
 inline constexpr std::size_t kPageAlignment = 4096;
-// As large as on most machines; where it is not, this many bytes are only a number.
+// The size of a huge page on most machines. Where it is another, this is merely a block size.
 inline constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 constexpr bool IsMapped([[maybe_unused]] std::size_t bytes, [[maybe_unused]] std::size_t alignment) {
@@ -53,7 +53,7 @@ constexpr bool IsMapped([[maybe_unused]] std::size_t bytes, [[maybe_unused]] std
 #endif
 }
 
-// Hold anything.
+// A block with indeterminate content.
 inline void* AllocatePages(std::size_t bytes, std::size_t alignment) {
 #if DECOUPLE_INTERNAL_MAPS_PAGES
   if (IsMapped(bytes, alignment)) {
@@ -76,9 +76,9 @@ inline void FreePages(void* memory, [[maybe_unused]] std::size_t bytes, std::siz
 }
 
 #if DECOUPLE_INTERNAL_MAPS_PAGES
-// One, at a multiple of its size. Ordinary pages, where the system has no huge one to give.
+// One huge page, aligned to its size; ordinary pages where the system has no huge one to give.
 inline void* AllocateHugePage() {
-  // Mapped twice as large, as the system does not know of multiples; what is around the one goes back at once.
+  // Maps twice the size, as mmap() takes no alignment, and unmaps what is around the aligned part.
   auto* const mapped = static_cast<std::byte*>(AllocatePages(2 * kHugePage, kPageAlignment));
   const std::size_t before = (kHugePage - reinterpret_cast<std::uintptr_t>(mapped) % kHugePage) % kHugePage;
   if (before != 0) munmap(mapped, before);
@@ -89,7 +89,7 @@ inline void* AllocateHugePage() {
 
 inline void FreeHugePage(void* memory) { munmap(memory, kHugePage); }
 #else
-// Never called: no piece of memory is one of pages.
+// Never called, as IsMapped() is false.
 inline void* AllocateHugePage() { std::abort(); }
 inline void FreeHugePage(void*) { std::abort(); }
 #endif

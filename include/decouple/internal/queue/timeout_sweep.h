@@ -85,7 +85,7 @@ class TimeoutSweep {
     if (!TryBeginStep()) return false;
     RevokeBias(now);
     LockedSlots<T> due;
-    const std::int64_t taken = store_.earliest().TakeAway();
+    const std::int64_t taken = store_.earliest().Exchange(kForever);
     std::int64_t rest = LockDue(now, due);
     const bool found = due.slots != 0;
     if (found) rest = std::min(rest, taken);  // there may be more
@@ -146,11 +146,11 @@ class TimeoutSweep {
   // Locks the due slots of the first segment of `chunk` that has some.
   void LockDueOfChunk(const RcuReadGuard& section, const Lane& lane, Chunk& chunk, std::int64_t now,
                       LockedSlots<T>& due) {
-    chunk.earliest.TakeAway();
+    chunk.earliest.Exchange(kForever);
     std::int64_t rest = kForever;
     for (std::uint32_t i = 0; i < chunk.size; ++i) {
       if (due.slots == 0 && chunk.earliest_of[i].get() <= now) {
-        chunk.earliest_of[i].TakeAway();
+        chunk.earliest_of[i].Exchange(kForever);
         chunk.earliest_of[i].Lower(LockDueOfSegment(section, lane, chunk.segments[i], now, due));
       }
       rest = std::min(rest, chunk.earliest_of[i].get());

@@ -15,29 +15,29 @@ namespace {
 
 using internal::SmallString;
 
-// `size` different characters, other ones for another `seed`.
+// A string of `size` characters that depends on `seed`.
 std::string Text(std::size_t size, std::size_t seed) {
   std::string text;
   for (std::size_t i = 0; i < size; ++i) text.push_back(static_cast<char>('!' + (seed * 31 + i) % 90));
   return text;
 }
 
-TEST_CASE("a new text is empty") { CHECK(SmallString().text().empty()); }
+TEST_CASE("a new string is empty") { CHECK(SmallString().text().empty()); }
 
-TEST_CASE("a text is as it was assigned, whatever was there before") {
+TEST_CASE("a string is as it was assigned, whatever it was before") {
   for (std::size_t before = 0; before <= 70; ++before) {
     for (std::size_t size = 0; size <= 70; ++size) {
       CAPTURE(before, size);
-      SmallString own;
-      own.Assign(Text(before, 1));
-      CHECK(own.text() == Text(before, 1));
-      own.Assign(Text(size, 2));
-      CHECK(own.text() == Text(size, 2));
+      SmallString text;
+      text.Assign(Text(before, 1));
+      CHECK(text.text() == Text(before, 1));
+      text.Assign(Text(size, 2));
+      CHECK(text.text() == Text(size, 2));
     }
   }
 }
 
-TEST_CASE("a text goes where it is moved, in place or not") {
+TEST_CASE("a string is moved, in place or on the heap") {
   for (const std::size_t size : std::initializer_list<std::size_t>{0, 1, 15, 16, 100}) {
     SmallString from(Text(size, 1));
     SmallString to(std::move(from));
@@ -48,37 +48,37 @@ TEST_CASE("a text goes where it is moved, in place or not") {
   }
 }
 
-TEST_CASE("a text may have any bytes") {
+TEST_CASE("a string may have any bytes") {
   const std::string_view bytes("\0\x7F\xFF\0 \x10\0", 7);
-  SmallString own;
-  own.Assign(bytes);
-  CHECK(own.text() == bytes);
+  SmallString text;
+  text.Assign(bytes);
+  CHECK(text.text() == bytes);
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 
-TEST_CASE("a text of up to 15 bytes needs no memory beside its 16") {
+TEST_CASE("a string of up to 15 characters takes 16 bytes and no heap") {
   STATIC_REQUIRE(sizeof(SmallString) == 16);
   const std::string longest = Text(15, 1);
   const std::string longer = Text(16, 1);
-  SmallString own;
+  SmallString text;
   const std::uint64_t before = Allocations();
-  own.Assign(longest);
+  text.Assign(longest);
   CHECK(Allocations() - before == 0);
-  own.Assign(longer);
+  text.Assign(longer);
   CHECK(Allocations() - before == 1);
 }
 
-TEST_CASE("the memory of a long text is kept for the next one") {
-  SmallString own;
-  own.Assign(Text(1'000, 1));
+TEST_CASE("the memory of a long string is kept for the next one") {
+  SmallString text;
+  text.Assign(Text(1'000, 1));
   for (const std::size_t size : std::initializer_list<std::size_t>{1'000, 1, 16, 1'024}) {
-    const std::string text = Text(size, 2);
+    const std::string expected = Text(size, 2);
     const std::uint64_t before = Allocations();
-    own.Assign(text);
+    text.Assign(expected);
     const std::uint64_t after = Allocations();
     CHECK(after == before);
-    CHECK(own.text() == text);
+    CHECK(text.text() == expected);
   }
 }
 

@@ -16,7 +16,7 @@ using internal::CounterArray;
 using internal::CounterNumbers;
 using Place = CounterArray::Place;
 
-TEST_CASE("each number has a counter of its own, in whatever order they come") {
+TEST_CASE("each number has a counter of its own, in whatever order numbers are used") {
   CounterArray counters;
   constexpr std::uint32_t kNumbers = 1'000;  // over seven blocks
   for (std::uint32_t number = kNumbers; number-- > 0;) {
@@ -30,7 +30,7 @@ TEST_CASE("each number has a counter of its own, in whatever order they come") {
   CHECK(counters.value(Place(UINT32_MAX)) == 0);
 }
 
-TEST_CASE("others read counters while their owner counts, and no count is lost") {
+TEST_CASE("other threads read counters while the owner counts, and no count is lost") {
   CounterArray counters;
   std::atomic<bool> done{false};
   std::thread reader([&] {
@@ -51,7 +51,7 @@ TEST_CASE("others read counters while their owner counts, and no count is lost")
   for (std::uint32_t number = 0; number < 100; ++number) CHECK(counters.value(Place(number)) == 1'000);
 }
 
-TEST_CASE("numbers that are given back are given anew, and no number twice at a time") {
+TEST_CASE("a number that was given back is taken again, and no number is taken twice at a time") {
   CounterNumbers numbers;
   CHECK(numbers.Take() == 0);
   CHECK(numbers.Take() == 1);
@@ -61,7 +61,7 @@ TEST_CASE("numbers that are given back are given anew, and no number twice at a 
   CHECK(numbers.Take() == 3);
 }
 
-TEST_CASE("a new subscription has nothing delivered, whatever those that ended had") {
+TEST_CASE("a new subscription starts with no deliveries, whatever counter it takes over") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   auto queue = Make<StandardQueue<int>>(clock);
@@ -74,7 +74,7 @@ TEST_CASE("a new subscription has nothing delivered, whatever those that ended h
   CHECK(topic.Statistics().number_of_notifications_delivered == 60);
 }
 
-TEST_CASE("what several threads publish is counted once for each subscription") {
+TEST_CASE("deliveries by several publishing threads are counted once per subscription") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   std::vector<StandardQueue<int>> queues;

@@ -156,7 +156,7 @@ TEST_CASE("a segment that the head has left is found by its number until all its
   const auto first = lane.Claim(cursor, kSlotsPerSegment, open_gate, TakeAll);
   const std::uint32_t number = first.segment->number();
   for (std::uint32_t i = 1; i < first.size; ++i) Free(first, i);
-  lane.TryRetire(10);
+  lane.TryReclaim(10);
   {
     const RcuReadGuard section;
     CHECK(lane.FindByNumber(number, 0).slot == &first.slot(0));
@@ -164,7 +164,7 @@ TEST_CASE("a segment that the head has left is found by its number until all its
     CHECK(lane.FindByNumber(12345, 0).slot == nullptr);
   }
   Free(first, 0);
-  lane.TryRetire(10);
+  lane.TryReclaim(10);
   const RcuReadGuard section;
   CHECK(lane.FindByNumber(number, 0).slot == nullptr);
 }
@@ -181,7 +181,7 @@ TEST_CASE("a slot that stays in use keeps its own segment from being reused, and
     for (std::uint32_t i = 0; i < run.size; ++i) {
       if (segment != 0 || i != 5) Free(run, i);
     }
-    lane.TryRetire(2);
+    lane.TryReclaim(2);
   }
   CHECK(highest < 200);  // segments are reused
 }
@@ -199,7 +199,7 @@ std::uint32_t CountRounds(Lane& lane, Lane::Cursor& cursor, std::uint32_t segmen
     for (std::uint32_t i = 0; i < run.size; ++i) Free(run, i);
     if (!run.ends_round) return;
     ++rounds;
-    lane.RetireRound();
+    lane.ReclaimRound();
   };
   for (std::uint32_t i = 0; i < behind; ++i) fill();
   for (std::uint32_t i = 0; i < segments; ++i) {
@@ -257,7 +257,7 @@ TEST_CASE("every ticket of many senders is claimed by exactly one of many receiv
           claimed[ticket].fetch_add(1);
           left.fetch_sub(1);
         });
-        if (run.ends_round) lane.RetireRound();
+        if (run.ends_round) lane.ReclaimRound();
       }
     });
   }

@@ -51,7 +51,7 @@ absl::Status Answer(int number, int attempt) {
 }
 
 // One subscription, and what the model knows of it.
-struct Subscribed {
+struct SubscriptionEntry {
   struct Waiting {
     int number = 0;
     int attempts = 0;
@@ -110,7 +110,7 @@ class TopicComparison {
       case 5:
       case 6:
         topic_.Deliver();
-        for (Subscribed& one : subscribed_) DeliverWaiting(one);
+        for (SubscriptionEntry& one : subscribed_) DeliverWaiting(one);
         break;
       default:
         Publish();
@@ -120,7 +120,7 @@ class TopicComparison {
   std::size_t Pick() { return static_cast<std::size_t>(Roll(static_cast<int>(subscribed_.size()))); }
 
   void Subscribe() {
-    Subscribed one;
+    SubscriptionEntry one;
     one.is_function = Roll(2) == 0;
     one.least = Roll(10);
     decouple::SubscribeOptions<int> options{
@@ -144,12 +144,12 @@ class TopicComparison {
     subscribed_.erase(subscribed_.begin() + static_cast<std::ptrdiff_t>(i));
   }
 
-  void ChangeFilter(Subscribed& one) {
+  void ChangeFilter(SubscriptionEntry& one) {
     one.least = Roll(10);
     REQUIRE(one.reference->SetFilter(Attribute("digit") >= one.least).ok());
   }
 
-  void PauseOrResume(Subscribed& one) {
+  void PauseOrResume(SubscriptionEntry& one) {
     one.is_paused = !one.is_paused;
     if (one.is_paused) {
       one.reference->Pause();
@@ -161,23 +161,23 @@ class TopicComparison {
   void Publish() {
     const int number = ++published_;
     REQUIRE(topic_.Publish(number, {.attributes = {{"digit", number % 10}}}).ok());
-    for (Subscribed& one : subscribed_) {
+    for (SubscriptionEntry& one : subscribed_) {
       if (!one.LetsThrough(number)) {
         ++filtered_out_;
         continue;
       }
       one.waiting.push_back({number, 0, clock_.Now()});
     }
-    for (Subscribed& one : subscribed_) {
+    for (SubscriptionEntry& one : subscribed_) {
       if (!one.is_function) DeliverWaiting(one);  // who publishes does so
     }
   }
 
   // All that is due now.
-  void DeliverWaiting(Subscribed& one) {
+  void DeliverWaiting(SubscriptionEntry& one) {
     if (one.is_paused) return;
-    std::vector<Subscribed::Waiting> left;
-    for (Subscribed::Waiting& message : one.waiting) {
+    std::vector<SubscriptionEntry::Waiting> left;
+    for (SubscriptionEntry::Waiting& message : one.waiting) {
       if (message.due > clock_.Now()) {
         left.push_back(message);
       } else if (!one.is_function) {
@@ -191,7 +191,7 @@ class TopicComparison {
   }
 
   // Whether that was the last attempt.
-  bool Attempt(Subscribed& one, Subscribed::Waiting& message) {
+  bool Attempt(SubscriptionEntry& one, SubscriptionEntry::Waiting& message) {
     ++message.attempts;
     one.expected_calls.push_back({message.number, message.attempts, clock_.Now()});
     const absl::Status answer = Answer(message.number, message.attempts);
@@ -209,7 +209,7 @@ class TopicComparison {
   }
 
   void Compare() {
-    for (Subscribed& one : subscribed_) {
+    for (SubscriptionEntry& one : subscribed_) {
       const auto statistics = one.reference->Statistics();
       REQUIRE(statistics.number_of_notifications_delivered == one.delivered);
       REQUIRE(statistics.number_of_notifications_failed == one.failed);
@@ -242,9 +242,9 @@ class TopicComparison {
 
   absl::Time NextDelivery() const {
     absl::Time next = absl::InfiniteFuture();
-    for (const Subscribed& one : subscribed_) {
+    for (const SubscriptionEntry& one : subscribed_) {
       if (one.is_paused) continue;
-      for (const Subscribed::Waiting& message : one.waiting) next = std::min(next, message.due);
+      for (const SubscriptionEntry::Waiting& message : one.waiting) next = std::min(next, message.due);
     }
     return next;
   }
@@ -265,7 +265,7 @@ class TopicComparison {
   ManualClock clock_;
   decouple::Topic<int> topic_;
   StandardQueue<int> failed_;
-  std::vector<Subscribed> subscribed_;
+  std::vector<SubscriptionEntry> subscribed_;
   std::map<int, int> dead_;  // in the dead-letter queue, how often
   int published_ = 0;
   std::uint64_t filtered_out_ = 0;

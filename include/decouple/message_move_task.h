@@ -115,7 +115,7 @@ inline absl::StatusOr<std::shared_ptr<MessageMove>> StartMessageMove(const std::
     status.Update(MakeError(
         kError, absl::StrCat("\"", source->name(), "\" is no dead-letter queue; messages can be moved only from one")));
   }
-  if (to != nullptr) status.Update(CheckSameSort(kError, "the destination", *source, *to));
+  if (to != nullptr) status.Update(CheckSameKindAndBodyType(kError, "the destination", *source, *to));
   if (to == source) status.Update(MakeError(kError, "the destination is the queue itself; it must be another"));
   if (options.max_messages_per_second) {
     status.Update(CheckNumber(kError, "maximum of messages per second", *options.max_messages_per_second, 1,

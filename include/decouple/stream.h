@@ -135,7 +135,7 @@ class Stream {
   // Ours: all later puts fail with kStreamClosed. Readers find the end of each shard, without children.
   void Close() noexcept {
     core_->shards().Close(core_->Now());
-    core_->TellWatchers();
+    core_->NotifyWatchers();
   }
   bool closed() const noexcept { return core_->shards().closed(); }
 
@@ -156,7 +156,7 @@ class Stream {
   explicit Stream(std::shared_ptr<internal::StreamCore<T>> core) : core_(std::move(core)) {}
 
   absl::Status AfterResharding(absl::Status status) {
-    if (status.ok()) core_->TellWatchers();
+    if (status.ok()) core_->NotifyWatchers();
     return status;
   }
 

@@ -36,7 +36,7 @@ class StreamEndpoint final : public Endpoint {
       : stream_(std::move(stream)), key_of_(std::move(key_of)) {}
 
   Outcome Attempt(const TopicDelivery& published, int attempt) override {
-    return RunGuarded([&] {
+    return InvokeToOutcome([&] {
       const auto put = stream_->PutShared(Key(published, attempt), *published.body);
       if (put.ok()) return Outcome::kDelivered;
       return ErrorOf(put.status()) == Error::kProvisionedThroughputExceeded ? Outcome::kFailed : Outcome::kRefused;

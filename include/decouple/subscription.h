@@ -157,7 +157,7 @@ class [[nodiscard]] Subscription : public SubscriptionReference<T> {
 
   void End() {
     if (!is_owner_) return;
-    if (const std::shared_ptr<internal::TopicBase> topic = this->topic_.lock()) topic->Disown(*this->core_);
+    if (const std::shared_ptr<internal::TopicBase> topic = this->topic_.lock()) topic->RemoveOwner(*this->core_);
   }
 
   bool is_owner_ = true;

@@ -151,7 +151,7 @@ class Topic {
   // All subscriptions, in the order in which they were made.
   std::vector<SubscriptionReference<T>> Subscriptions() const {
     std::vector<SubscriptionReference<T>> all;
-    for (const internal::Subscribed& one : core_->Subscriptions()) {
+    for (const internal::SubscriptionEntry& one : core_->Subscriptions()) {
       all.push_back(internal::Access::Make<SubscriptionReference<T>>(core_, one.core));
     }
     return all;

@@ -316,7 +316,7 @@ class FifoQueueCore final : public QueueCore<T> {
 
   std::atomic<bool> is_content_based_{false};
   Deduplication deduplication_;
-  FifoReceiver<T> receiver_{store_, this->limit_, this->sweep_, this->grant_, this->moves_};
+  FifoReceiver<T> receiver_{store_, this->limit_, this->sweep_, this->grant_, this->compaction_};
   ReceiveAttempts<T> attempts_{store_, this->receipts_};
 };
 

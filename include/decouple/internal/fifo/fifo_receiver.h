@@ -37,7 +37,7 @@ class FifoReceiver {
   using Limit = InFlightLimit<T>;
 
   FifoReceiver(Store& store, Limit& limit, TimeoutSweep<T>& sweep, ReceiveGrant<T>& grant, Compaction<T>& moves)
-      : store_(store), limit_(limit), sweep_(sweep), grant_(grant), moves_(moves) {}
+      : store_(store), limit_(limit), sweep_(sweep), grant_(grant), compaction_(moves) {}
 
   // Leases up to `request.most` messages and calls sink(message, word) for each; the sink takes over a reference.
   // Returns false if there was none only because the limit of messages in flight is reached.
@@ -58,7 +58,7 @@ class FifoReceiver {
         case Taken::kNone:
           return true;
         case Taken::kGated:
-          if (limit_.OpenFor(Limit::Claimant::kLine)) break;
+          if (limit_.TryOpenGates(Limit::Claimant::kRedeliveryLane)) break;
           if (has_swept || store_.earliest().get() > request.now) return false;
           sweep_.RunAll(local, request.now);  // messages that are due are in flight no longer, which makes room
           has_swept = true;
@@ -89,7 +89,7 @@ class FifoReceiver {
         leased = request.most;  // there is no more
       } else {
         local.counts.not_leased.Add(1);  // the ticket in the redelivery lane, which claims nothing from the limit here
-        if (grant_.IsOver(local, request.now, first, before)) {
+        if (grant_.DisposeIfUndeliverable(local, request.now, first, before)) {
           used = 1;
         } else {
           used = LeaseGroup(local, request, first, before, claimed, sink);
@@ -113,7 +113,7 @@ class FifoReceiver {
     while (claimed < most) {
       const std::uint32_t more = limit_.ClaimSingle(most - claimed);
       claimed += more;
-      if (more == 0 && !limit_.OpenFor(Limit::Claimant::kSingle)) break;
+      if (more == 0 && !limit_.TryOpenGates(Limit::Claimant::kSingle)) break;
     }
     return claimed;
   }
@@ -129,11 +129,11 @@ class FifoReceiver {
       if (place != RedeliveryLane::kNoPlace) [[likely]] {
         auto& entry = local.redelivery_cursor.receive_segment->slots[place];
         const SlotState word(entry.word.load(std::memory_order_relaxed));  // as the claim acquired it
-        first = Store::TakeEntry(entry, word);
+        first = Store::ConsumeRedeliverySlot(entry, word);
       } else if (const Taken taken = TakeNextSlow(local, redelivery_lane, gate, first); taken != Taken::kOne) {
         return taken;
       }
-      if (store_.TakeFromRedelivery(first, before)) return Taken::kOne;
+      if (store_.UnqueueAndTryLock(first, before)) return Taken::kOne;
       local.counts.not_leased.Add(1);
     }
   }
@@ -144,10 +144,10 @@ class FifoReceiver {
       const auto run = redelivery_lane.Claim(local.redelivery_cursor, 1, gate, WantAll());
       if (run.size == 0) return run.gated ? Taken::kGated : Taken::kNone;
       local.counts.not_leased.Add(run.size - run.taken_count());
-      run.ForEachTaken([&](auto& entry, SlotState word) { first = Store::TakeEntry(entry, word); });
+      run.ForEachTaken([&](auto& entry, SlotState word) { first = Store::ConsumeRedeliverySlot(entry, word); });
       if (run.ends_round) {
-        redelivery_lane.RetireRound();
-        moves_.CompactSome(local);
+        redelivery_lane.ReclaimRound();
+        compaction_.CompactSome(local);
       }
       if (run.taken != 0) return Taken::kOne;
     }
@@ -209,7 +209,7 @@ class FifoReceiver {
   Limit& limit_;
   TimeoutSweep<T>& sweep_;
   ReceiveGrant<T>& grant_;
-  Compaction<T>& moves_;
+  Compaction<T>& compaction_;
 };
 
 }  // namespace decouple::internal

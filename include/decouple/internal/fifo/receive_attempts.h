@@ -104,7 +104,7 @@ class ReceiveAttempts {
   void Restart(LocalState& local, const Locked& one, std::int64_t visible_at) {
     one.message.times().set_visible_at(visible_at);
     store_.LowerDeadline(*one.message.segment, std::min(visible_at, store_.RetentionEnd(*one.message.slot)));
-    local.counts.held_again.Add(1);
+    local.counts.references_added.Add(1);
     store_.UnlockReferenced(*one.message.slot, one.before);
   }
 

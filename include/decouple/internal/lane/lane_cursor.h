@@ -59,7 +59,7 @@ struct ClaimedRun {
   std::uint32_t first = 0;
   std::uint32_t size = 0;
   std::uint64_t taken = 0;  // one bit per slot, from `first` on
-  bool ends_round = false;  // the claimant has to call RetireRound()
+  bool ends_round = false;  // the claimant has to call ReclaimRound()
   bool gated = false;       // the run is empty only because of the gate
 
   static_assert(kSlotsPerSegment <= 64, "one bit of `taken` per slot");

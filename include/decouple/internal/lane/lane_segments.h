@@ -1,7 +1,7 @@
 // The segments of a lane: from the pool into the index, and back into the pool.
 //
 //   segments.InstallAhead(ordinal + 1);                    // a sender in the middle of a segment
-//   if (segments.EndsRound(head)) segments.RetireRound();  // a receiver that claimed the last slot of a round
+//   if (segments.EndsRound(head)) segments.ReclaimRound();  // a receiver that claimed the last slot of a round
 //
 // Life of a segment. The slots of tickets 64 × (n − 1) to 64 × n − 1 are in the segment of ordinal n. A segment is
 // taken from the pool (segment_pool.h) and installed: from then on it is found by its ordinal (segment_index.h). Once
@@ -84,20 +84,20 @@ class LaneSegments {
     }
   }
 
-  // Whether the receiver that claimed the slots before the ticket `end` has to call RetireRound().
+  // Whether the receiver that claimed the slots before the ticket `end` has to call ReclaimRound().
   [[gnu::always_inline]] bool EndsRound(std::uint64_t end) const {
     // A mask, as the compiler does not know that the divisor is a power of two.
     return (end & (kSlotsPerSegment * std::uint64_t{segments_per_round_.load(std::memory_order_relaxed)} - 1)) == 0;
   }
 
-  // TryRetire() at the end of a round, or when there is time. It looks at two segments that have to stay for each of
+  // TryReclaim() at the end of a round, or when there is time. It looks at two segments that have to stay for each of
   // the round at most.
-  SparseSegments RetireRound() { return TryRetire(2 * segments_per_round_.load(std::memory_order_relaxed)); }
+  SparseSegments ReclaimRound() { return TryReclaim(2 * segments_per_round_.load(std::memory_order_relaxed)); }
 
   // Retires the segments that the head has left, and gives those back to the pool whose slots are all free. Looks at
   // `most` others at most, and returns those of them that are nearly empty. Does nothing while another thread has the
   // structure mutex. O(most + freed). Requires: outside of a read section.
-  [[gnu::noinline]] SparseSegments TryRetire(std::uint32_t most) ABSL_LOCKS_EXCLUDED(structure_mutex_) {
+  [[gnu::noinline]] SparseSegments TryReclaim(std::uint32_t most) ABSL_LOCKS_EXCLUDED(structure_mutex_) {
     DECOUPLE_ASSERT(!ThreadRegistry::IsInReadSection());
     SparseSegments sparse;
     absl::InlinedVector<Chunk*, kChunksAtOnce> unneeded;

@@ -293,8 +293,8 @@ class TicketLane {
 
   // See LaneSegments.
   [[gnu::always_inline]] bool EndsRound(std::uint64_t end) const { return segments_.EndsRound(end); }
-  SparseSegments RetireRound() { return segments_.RetireRound(); }
-  SparseSegments TryRetire(std::uint32_t most) { return segments_.TryRetire(most); }
+  SparseSegments ReclaimRound() { return segments_.ReclaimRound(); }
+  SparseSegments TryReclaim(std::uint32_t most) { return segments_.TryReclaim(most); }
 
   // The slot of `ticket` if it is still in the segment of that number, else null. Requires: inside a read section.
   Place FindByNumber(std::uint32_t segment_number, std::uint64_t ticket) const {

@@ -24,7 +24,7 @@
 //   kReady → kInFlight                           LeaseReady(), by the claimant
 //   kReady → kDeleted                            Remove(), by the claimant: past its retention, or purged
 //   kReady → kBusy                               LockSkipped(), by the sender, if skipped
-//   kRequeued → kDone                            TakeRequeued(), by the claimant; RequeueAtTail(), if skipped
+//   kRequeued → kDone                            ConsumeRequeuedSlot(), by the claimant; RequeueAtTail(), if skipped
 //   kDelayed, kInFlight, kVisibleAgain → kBusy   TryLock()
 //   kBusy → kVisibleAgain                        MakeVisible(), Restore(); Compaction: the copy
 //   kBusy → kInFlight                            Lease(), Hide(), Restore(), UnlockReferenced(); Compaction: the copy
@@ -36,7 +36,7 @@
 //   kDeleted → kDone                             ReleaseReference()
 //
 // The claimant is the thread that moved the lane's head past the slot; a slot whose ticket was skipped has none. The
-// marks of a word change without its phase: kQueued by MessageGroups and TakeFromRedelivery(), kReferenced and
+// marks of a word change without its phase: kQueued by MessageGroups and UnqueueAndTryLock(), kReferenced and
 // kMoreReferences by ReleaseReference().
 //
 // Design. A message stays in its slot from its publication to its end, except that compaction may move it
@@ -271,7 +271,7 @@ class MessageState : public MessageLanes<T> {
 
   // Called with a message that the caller has taken out of the redelivery lane, a kRequeued slot or the fair scheduler.
   // Clears kQueued. If the message is still visible, locks its slot, sets `before` and returns true.
-  bool TakeFromRedelivery(Message message, SlotState& before) {
+  bool UnqueueAndTryLock(Message message, SlotState& before) {
     for (;;) {
       std::uint64_t seen = message.slot->word.load(std::memory_order_acquire);
       const SlotState word(seen);
@@ -290,7 +290,7 @@ class MessageState : public MessageLanes<T> {
 
   // Returns the message that a slot of the redelivery lane names, and frees that slot. Requires: the caller has claimed
   // it.
-  static Message TakeEntry(RedeliverySlot<T>& entry, SlotState word) {
+  static Message ConsumeRedeliverySlot(RedeliverySlot<T>& entry, SlotState word) {
     DECOUPLE_ASSERT(word.phase() == Phase::kReady);
     const Message message{entry.segment, entry.message};
     entry.word.store(SlotState(Phase::kDone, word.generation()).bits(), std::memory_order_release);  // after our reads
@@ -298,7 +298,7 @@ class MessageState : public MessageLanes<T> {
   }
 
   // Returns the message that a slot in phase kRequeued names, and frees that slot. Requires: the caller has claimed it.
-  static Message TakeRequeued(Message requeued, SlotState word) {
+  static Message ConsumeRequeuedSlot(Message requeued, SlotState word) {
     DECOUPLE_ASSERT(word.phase() == Phase::kRequeued);
     const Message message{std::bit_cast<Segment*>(requeued.times().first_received_at()),
                           std::bit_cast<Slot*>(requeued.times().visible_at())};

@@ -27,8 +27,8 @@ struct QueueCounts {
   Counter not_leased{};        // slots claimed that gave no delivery: expired, taken by another thread, …
   Counter empty_receives{};
   // References to a body beyond those of `received`: a receive attempt repeated, a body shared with another queue.
-  Counter held_again{};
-  Counter let_go{};        // references released, of deliveries and others
+  Counter references_added{};
+  Counter references_released{};        // references released, of deliveries and others
   Counter returned{};      // from in flight to visible: timed out or released
   Counter hidden_again{};  // from visible to in flight without a receive
 
@@ -61,8 +61,8 @@ struct QueueSums : QueueCounts<std::uint64_t> {
     received_to_move += local.received_to_move.value();
     not_leased += local.not_leased.value();
     empty_receives += local.empty_receives.value();
-    held_again += local.held_again.value();
-    let_go += local.let_go.value();
+    references_added += local.references_added.value();
+    references_released += local.references_released.value();
     returned += local.returned.value();
     hidden_again += local.hidden_again.value();
     deleted += local.deleted.value();
@@ -85,7 +85,7 @@ struct QueueSums : QueueCounts<std::uint64_t> {
   std::int64_t in_flight() const { return AtLeastZero(received + hidden_again - removed_in_flight() - returned); }
   std::int64_t waiting_for_delay() const { return AtLeastZero(delayed - delay_ended - removed_delayed); }
   std::int64_t visible() const { return std::max<std::int64_t>(0, messages() - in_flight() - waiting_for_delay()); }
-  std::int64_t deliveries() const { return AtLeastZero(received + held_again - let_go); }
+  std::int64_t deliveries() const { return AtLeastZero(received + references_added - references_released); }
 
  private:
   static std::int64_t AtLeastZero(std::uint64_t difference) {

@@ -42,7 +42,7 @@ class Compaction {
   // segments, and by polls of an empty queue. Not from within a read section.
   void CompactSome(LocalState& local) {
     store_.ForEachLane([&](Lane& lane) {
-      for (const SparseSegment& sparse : lane.RetireRound()) MoveMessagesOf(local, lane, sparse);
+      for (const SparseSegment& sparse : lane.ReclaimRound()) MoveMessagesOf(local, lane, sparse);
     });
   }
 

@@ -248,7 +248,7 @@ class DeliveryCore : public QueueBase {
   [[gnu::always_inline]] bool TryCountReleased(const RcuReadGuard&, LocalState& local, std::int64_t deliveries) const {
     if (abandoned_.load(std::memory_order_relaxed)) [[unlikely]]
       return false;
-    local.counts.let_go.Add(static_cast<std::uint64_t>(deliveries));
+    local.counts.references_released.Add(static_cast<std::uint64_t>(deliveries));
     return true;
   }
 

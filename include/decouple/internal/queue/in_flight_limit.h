@@ -33,7 +33,7 @@ class InFlightLimit {
 
   static constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::max();
 
-  enum class Claimant { kLane, kLine, kSingle };
+  enum class Claimant { kLane, kRedeliveryLane, kSingle };
 
   explicit InFlightLimit(Store& store) : store_(store) {}
 
@@ -70,7 +70,7 @@ class InFlightLimit {
 
   // For a claimant that met a closed gate: opens all gates again if there is room, else returns false. O(threads); not
   // from within a read section.
-  bool OpenFor(Claimant claimant) ABSL_LOCKS_EXCLUDED(mutex_) {
+  bool TryOpenGates(Claimant claimant) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     if (most_ == kNone) {
       for (auto* gate : {&lane_gate_, &redelivery_gate_, &single_gate_})
@@ -91,11 +91,12 @@ class InFlightLimit {
     const auto room = static_cast<std::uint64_t>(most_ - in_flight);
     const std::uint64_t share_of_others = room / 4;
     const auto share = [&](Claimant of) { return of == claimant ? room - 2 * share_of_others : share_of_others; };
-    DECOUPLE_ASSERT(share(Claimant::kLane) + share(Claimant::kLine) + share(Claimant::kSingle) == room);
+    DECOUPLE_ASSERT(share(Claimant::kLane) + share(Claimant::kRedeliveryLane) + share(Claimant::kSingle) == room);
     DECOUPLE_ASSERT(share(claimant) >= 1);
     lane_gate_.store(store_.lane().head() + share(Claimant::kLane), std::memory_order_relaxed);
-    redelivery_gate_.store((redelivery_lane == nullptr ? 0 : redelivery_lane->head()) + share(Claimant::kLine),
-                           std::memory_order_relaxed);
+    redelivery_gate_.store(
+        (redelivery_lane == nullptr ? 0 : redelivery_lane->head()) + share(Claimant::kRedeliveryLane),
+        std::memory_order_relaxed);
     single_gate_.store(single_claims_.load(std::memory_order_relaxed) + share(Claimant::kSingle),
                        std::memory_order_relaxed);
     return true;

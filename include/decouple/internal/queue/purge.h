@@ -41,12 +41,12 @@ class Purge {
     store_.ForEachLane([&](Lane& lane) {
       for (std::uint32_t chunk = 0; chunk < lane.pool().chunk_numbers_end(); ++chunk) {
         for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) RemoveSegment(local, lane, chunk * kSlotsPerSegment + i);
-        lane.TryRetire(2 * kSlotsPerSegment);
+        lane.TryReclaim(2 * kSlotsPerSegment);
       }
     });
     store_.bias().Restore();
     DrainRedeliveryLane(local);
-    store_.lane().TryRetire(2 * kSlotsPerSegment);
+    store_.lane().TryReclaim(2 * kSlotsPerSegment);
   }
 
  private:
@@ -59,13 +59,13 @@ class Purge {
       local.counts.not_leased.Add(run.size);
       run.ForEachTaken([&](Slot& slot, SlotState word) {
         if (word.phase() == Phase::kRequeued) {
-          RemoveDequeued(local, Store::TakeRequeued({run.segment, &slot}, word));
+          RemoveDequeued(local, Store::ConsumeRequeuedSlot({run.segment, &slot}, word));
         } else {
           DECOUPLE_ASSERT(word.phase() == Phase::kReady);
           Remove(local, {run.segment, &slot}, word);
         }
       });
-      if (run.ends_round) lane.RetireRound();
+      if (run.ends_round) lane.ReclaimRound();
     }
   }
 
@@ -108,15 +108,16 @@ class Purge {
       const auto run = lane->Claim(local.redelivery_cursor, kSlotsPerSegment, kOpenGate, WantAll());
       if (run.size == 0) return;
       local.counts.not_leased.Add(run.size);
-      run.ForEachTaken([&](auto& entry, SlotState word) { RemoveDequeued(local, Store::TakeEntry(entry, word)); });
-      if (run.ends_round) lane->RetireRound();
+      run.ForEachTaken(
+          [&](auto& entry, SlotState word) { RemoveDequeued(local, Store::ConsumeRedeliverySlot(entry, word)); });
+      if (run.ends_round) lane->ReclaimRound();
     }
   }
 
   // Requires: the caller has taken the only entry that named the message.
   void RemoveDequeued(LocalState& local, Message message) {
     SlotState before;
-    if (store_.TakeFromRedelivery(message, before)) Remove(local, message, before);
+    if (store_.UnqueueAndTryLock(message, before)) Remove(local, message, before);
   }
 
   // Requires: the caller has locked the slot, or has claimed it as ready. `before` is its word before that.

@@ -36,7 +36,7 @@ class QueueBase : public std::enable_shared_from_this<QueueBase> {
   const std::string& name() const { return name_; }
   std::uint64_t identity() const { return identity_; }
   QueueKind kind() const { return kind_; }
-  // Queues of one kind and body type can take over each other's messages (CheckSameSort).
+  // Queues of one kind and body type can take over each other's messages (CheckSameKindAndBodyType).
   const char* body_type() const { return body_type_; }
 
   virtual Clock& clock() const = 0;

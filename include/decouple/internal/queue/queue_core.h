@@ -176,7 +176,7 @@ class QueueCore : public QueueUpkeep<T> {
             std::uint64_t seed, Clock* clock)
       : Base(rules, std::move(groups), limits, std::move(name), seed, clock),
         writer_(store_),
-        moves_(store_),
+        compaction_(store_),
         move_to_dead_letters_(*this, store_),
         grant_(store_, move_to_dead_letters_),
         move_to_queue_(*this, store_) {}
@@ -302,7 +302,7 @@ class QueueCore : public QueueUpkeep<T> {
     if (result.ok() && result->empty()) {
       local.counts.empty_receives.Add(1);
       // Only now and then: a thread that polls an empty queue would contend with the senders.
-      if (local.counts.empty_receives.value() % kEmptyReceivesPerCompaction == 1) moves_.CompactSome(local);
+      if (local.counts.empty_receives.value() % kEmptyReceivesPerCompaction == 1) compaction_.CompactSome(local);
     }
   }
 
@@ -319,7 +319,7 @@ class QueueCore : public QueueUpkeep<T> {
   using Base::store_;
 
   MessageWriter<T> writer_;
-  Compaction<T> moves_;
+  Compaction<T> compaction_;
   MoveToDeadLetters<T> move_to_dead_letters_;
   ReceiveGrant<T> grant_;
   MoveToQueue<T> move_to_queue_;

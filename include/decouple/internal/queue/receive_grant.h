@@ -34,14 +34,14 @@ class ReceiveGrant {
   // true. False: it was past its retention, or received too often, and is gone or hidden.
   template <typename Sink>
   bool Grant(LocalState& local, const LeaseRequest& request, Message message, SlotState before, Sink& sink) {
-    if (IsOver(local, request.now, message, before)) return false;
+    if (DisposeIfUndeliverable(local, request.now, message, before)) return false;
     Lease(local, request, message, before, sink);
     return true;
   }
 
   // The first half of Grant(). True: the message was not to be given; it is removed, moved or hidden, and unlocked. False:
   // nothing has happened.
-  bool IsOver(LocalState& local, std::int64_t now, Message message, SlotState before) {
+  bool DisposeIfUndeliverable(LocalState& local, std::int64_t now, Message message, SlotState before) {
     DECOUPLE_ASSERT(IsLocked(*message.slot));
     if (store_.RetentionEnd(*message.slot) <= now) {
       RemoveExpired(local, message, before);

@@ -52,7 +52,7 @@ class Retention {
         const Message message{run.segment, &slot};
         if (word.phase() == Phase::kRequeued) {
           // It is at the head, so it is the next message anyway; in the redelivery lane it waits for the receiver.
-          store_.Requeue(local, Store::TakeRequeued(message, word));
+          store_.Requeue(local, Store::ConsumeRequeuedSlot(message, word));
         } else {
           DECOUPLE_ASSERT(word.phase() == Phase::kReady);
           store_.Remove(local, message, word, &LocalQueueCounts::expired);
@@ -60,7 +60,7 @@ class Retention {
         }
       });
       most -= std::min(most, run.size);
-      if (run.ends_round) store_.lane().RetireRound();
+      if (run.ends_round) store_.lane().ReclaimRound();
     }
     return kUnknown;
   }

@@ -154,7 +154,7 @@ class StandardQueueCore final : public StandardSender<T> {
     if (slot != end) [[unlikely]] {
       receiver_.LeaseClaimed(local, {0, now, visible_at}, {slot, end}, this->SinkTo(deliveries));
     } else if (ends_segment && store_.lane().EndsRound(local.cursor.receive_first + kSlotsPerSegment)) {
-      this->moves_.CompactSome(local);
+      this->compaction_.CompactSome(local);
     }
     if (store_.earliest().get() <= now) [[unlikely]]
       this->RunSomeTimeouts(local, now);
@@ -204,7 +204,7 @@ class StandardQueueCore final : public StandardSender<T> {
     return this->TryReceive(receiver_, store_.local(), Base::kToMove, store_.Now(), delivery);
   }
 
-  StandardReceiver<T> receiver_{store_, this->limit_, this->grant_, this->moves_};
+  StandardReceiver<T> receiver_{store_, this->limit_, this->grant_, this->compaction_};
 };
 
 }  // namespace decouple::internal

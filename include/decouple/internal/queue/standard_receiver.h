@@ -5,7 +5,7 @@
 // sending together with the lane, and after both those of noisy tenants (SQS's fair queues).
 //
 // A message that is found by an entry of the redelivery lane, by a slot in phase kRequeued or by the fair scheduler is
-// called queued here: whatever named it does so no more, and TakeFromRedelivery() tells whether it is still visible.
+// called queued here: whatever named it does so no more, and UnqueueAndTryLock() tells whether it is still visible.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_STANDARD_RECEIVER_H_
 #define DECOUPLE_INTERNAL_QUEUE_STANDARD_RECEIVER_H_
@@ -40,7 +40,7 @@ class StandardReceiver {
   using Request = LeaseRequest;
 
   StandardReceiver(Store& store, InFlightLimit<T>& limit, ReceiveGrant<T>& grant, Compaction<T>& compaction)
-      : store_(store), limit_(limit), grant_(grant), moves_(compaction) {}
+      : store_(store), limit_(limit), grant_(grant), compaction_(compaction) {}
 
   // Leases up to `request.most` messages and calls sink(message, word) for each; the sink holds a reference to the
   // message from then on. Returns false if it leased none only because the limit of messages in flight is reached.
@@ -59,7 +59,7 @@ class StandardReceiver {
       }
       if (!gated || missing == 0) [[likely]]
         return true;
-      if (!limit_.OpenFor(*gated)) return missing < request.most || !IsAnyVisible(local, request);
+      if (!limit_.TryOpenGates(*gated)) return missing < request.most || !IsAnyVisible(local, request);
     }
   }
 
@@ -80,7 +80,7 @@ class StandardReceiver {
                                  .ends_round = store_.lane().EndsRound(local.cursor.receive_first + first + claimed)};
     std::uint32_t missing = claimed;
     LeaseRun(local, request, run, missing, sink);
-    if (run.ends_round) moves_.CompactSome(local);
+    if (run.ends_round) compaction_.CompactSome(local);
     return claimed - missing;
   }
 
@@ -94,14 +94,14 @@ class StandardReceiver {
     while (missing > 0) {
       const auto run = lane->Claim(local.redelivery_cursor, missing, limit_.redelivery_gate(), WantAll());
       if (run.size == 0) {
-        if (run.gated) gated = Claimant::kLine;
+        if (run.gated) gated = Claimant::kRedeliveryLane;
         return;
       }
       local.counts.not_leased.Add(run.size - run.taken_count());
       run.ForEachTaken([&](auto& entry, SlotState word) {
-        LeaseQueued(local, request, Store::TakeEntry(entry, word), missing, sink);
+        LeaseQueued(local, request, Store::ConsumeRedeliverySlot(entry, word), missing, sink);
       });
-      if (run.ends_round) lane->RetireRound();
+      if (run.ends_round) lane->ReclaimRound();
     }
   }
 
@@ -117,7 +117,7 @@ class StandardReceiver {
       }
       local.counts.not_leased.Add(run.size - run.taken_count());
       if (run.taken != 0) LeaseRun(local, request, run, missing, sink);
-      if (run.ends_round) moves_.CompactSome(local);
+      if (run.ends_round) compaction_.CompactSome(local);
     }
   }
 
@@ -138,7 +138,7 @@ class StandardReceiver {
     run.ForEachTaken([&](Slot& slot, SlotState word) {
       const Message message{run.segment, &slot};
       if (word.phase() == Phase::kRequeued) [[unlikely]] {
-        LeaseQueued(local, request, Store::TakeRequeued({run.segment, &slot}, word), missing, sink);
+        LeaseQueued(local, request, Store::ConsumeRequeuedSlot({run.segment, &slot}, word), missing, sink);
       } else if (store_.RetentionEnd(slot) <= request.now) [[unlikely]] {
         grant_.RemoveExpired(local, message, word);
       } else {
@@ -188,7 +188,7 @@ class StandardReceiver {
       const auto run = store_.lane().Claim(local.cursor, kSlotsPerSegment, kOpenGate, WantNone);
       if (run.size == 0) return;
       local.counts.not_leased.Add(run.size);
-      if (run.ends_round) moves_.CompactSome(local);
+      if (run.ends_round) compaction_.CompactSome(local);
     }
   }
 
@@ -202,9 +202,10 @@ class StandardReceiver {
       const auto run = lane->Claim(local.redelivery_cursor, 1, kOpenGate, WantAll());
       if (run.size == 0) break;
       local.counts.not_leased.Add(run.size);
-      run.ForEachTaken(
-          [&](auto& entry, SlotState word) { found = RequeueIfVisible(local, Store::TakeEntry(entry, word)); });
-      if (run.ends_round) lane->RetireRound();
+      run.ForEachTaken([&](auto& entry, SlotState word) {
+        found = RequeueIfVisible(local, Store::ConsumeRedeliverySlot(entry, word));
+      });
+      if (run.ends_round) lane->ReclaimRound();
     }
     while (!found) {
       bool saw_ready = false;
@@ -222,10 +223,10 @@ class StandardReceiver {
           grant_.RemoveExpired(local, {run.segment, &slot}, word);
         } else {
           local.counts.not_leased.Add(1);
-          found = RequeueIfVisible(local, Store::TakeRequeued({run.segment, &slot}, word));
+          found = RequeueIfVisible(local, Store::ConsumeRequeuedSlot({run.segment, &slot}, word));
         }
       });
-      if (run.ends_round) moves_.CompactSome(local);
+      if (run.ends_round) compaction_.CompactSome(local);
     }
     return found || (store_.fair_scheduler() != nullptr && store_.fair_scheduler()->IsAnyWaiting());
   }
@@ -233,7 +234,7 @@ class StandardReceiver {
   // Whether a queued message is still visible; if so it is queued again.
   bool RequeueIfVisible(LocalState& local, Message message) {
     SlotState before;
-    if (!store_.TakeFromRedelivery(message, before)) return false;
+    if (!store_.UnqueueAndTryLock(message, before)) return false;
     store_.MakeVisible(local, message, before);
     store_.visible().Notify(1);
     return true;
@@ -243,7 +244,7 @@ class StandardReceiver {
   template <typename Sink>
   void LeaseQueued(LocalState& local, const Request& request, Message message, std::uint32_t& missing, Sink& sink) {
     SlotState before;
-    if (store_.TakeFromRedelivery(message, before)) {
+    if (store_.UnqueueAndTryLock(message, before)) {
       if (grant_.Grant(local, request, message, before, sink)) --missing;
     } else {
       local.counts.not_leased.Add(1);
@@ -253,7 +254,7 @@ class StandardReceiver {
   Store& store_;
   InFlightLimit<T>& limit_;
   ReceiveGrant<T>& grant_;
-  Compaction<T>& moves_;
+  Compaction<T>& compaction_;
 };
 
 }  // namespace decouple::internal

@@ -106,7 +106,7 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
   // Requires: the caller is in no read section, as watchers may run user code.
   void Announce() {
     tip_.Notify(EventCount::kAll);
-    TellWatchers();
+    NotifyWatchers();
   }
 
   // Watchers are notified of records and of the shard's end. A put publishes its record, passes a light fence and loads
@@ -130,7 +130,7 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
     watching_.fetch_sub(1, std::memory_order_relaxed);  // a count that is too high for a moment only costs a lock
   }
   // Requires: the caller is in no read section.
-  void TellWatchers() ABSL_LOCKS_EXCLUDED(watchers_mutex_) {
+  void NotifyWatchers() ABSL_LOCKS_EXCLUDED(watchers_mutex_) {
     std::vector<std::shared_ptr<ShardWatcher>> all;
     {
       const MutexLock lock(watchers_mutex_);

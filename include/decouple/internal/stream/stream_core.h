@@ -169,9 +169,9 @@ class StreamCore {
   }
 
   // Called after a resharding: watchers of closed shards learn of the end. Requires: the caller is in no read section.
-  void TellWatchers() {
+  void NotifyWatchers() {
     for (const auto& shard : shards_.All()) {
-      if (shard->is_watched()) shard->TellWatchers();
+      if (shard->is_watched()) shard->NotifyWatchers();
     }
   }
 

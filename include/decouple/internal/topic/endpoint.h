@@ -70,7 +70,7 @@ class QueueEndpoint final : public Endpoint {
 
 // Runs code of the user's. What throws counts as a failure.
 template <typename Call>
-Outcome RunGuarded(Call call) {
+Outcome InvokeToOutcome(Call call) {
 #if defined(__cpp_exceptions)
   try {
     return call();
@@ -100,7 +100,7 @@ class ConvertingEndpoint final : public Endpoint {
 
   Outcome Attempt(const TopicDelivery& published, int) override {
     const T& body = *static_cast<const T*>(published.body->body());
-    return RunGuarded([&] {
+    return InvokeToOutcome([&] {
       if constexpr (std::is_same_v<std::invoke_result_t<const Convert&, const T&>, U>) {
         return Deliver(published, std::invoke(std::as_const(convert_), body));
       } else {
@@ -138,7 +138,7 @@ class FunctionEndpoint final : public Endpoint {
 
   Outcome Attempt(const TopicDelivery& published, int attempt) override {
     const T& body = *static_cast<const T*>(published.body->body());
-    const Outcome outcome = RunGuarded([&] {
+    const Outcome outcome = InvokeToOutcome([&] {
       if constexpr (std::is_invocable_v<Function&, const Notification<T>&>) {
         return Call(Access::Make<Notification<T>>(body, *published.body->publication(), attempt));
       } else {

@@ -95,7 +95,7 @@ class FifoTopicCore final : public TopicCore<T> {
                        absl::StrCat("replay from ", absl::FormatTime(from), " to ", absl::FormatTime(to),
                                     "; the end must be after the beginning"));
     }
-    const std::optional<Subscribed> subscribed = this->FindSubscribed(number);
+    const std::optional<SubscriptionEntry> subscribed = this->FindSubscription(number);
     if (!subscribed) return MakeError(Error::kNotFound, "the subscription has ended");
     const std::int64_t now = this->Now();
     std::vector<BodyReference> replayed;

@@ -32,7 +32,7 @@
 
 namespace decouple::internal {
 
-struct Subscribed {
+struct SubscriptionEntry {
   std::shared_ptr<SubscriptionCore> core;
   FilterPolicy filter;
 };
@@ -53,7 +53,7 @@ class SubscriptionSnapshot {
   // Parts are shared between snapshots.
   class Part {
    public:
-    explicit Part(std::vector<Subscribed> members) : members_(std::move(members)) {
+    explicit Part(std::vector<SubscriptionEntry> members) : members_(std::move(members)) {
       std::vector<const FilterGroup*> policies;
       for (std::uint32_t place = 0; place < members_.size(); ++place) {
         places_.emplace(members_[place].core->number(), place);
@@ -67,7 +67,7 @@ class SubscriptionSnapshot {
       index_ = FilterIndex(std::move(policies));
     }
 
-    const std::vector<Subscribed>& members() const { return members_; }
+    const std::vector<SubscriptionEntry>& members() const { return members_; }
 
     // Of the subscription of that number, if it is here.
     std::optional<std::size_t> PlaceOf(std::uint64_t number) const {
@@ -84,7 +84,7 @@ class SubscriptionSnapshot {
     }
 
    private:
-    const std::vector<Subscribed> members_;
+    const std::vector<SubscriptionEntry> members_;
     absl::flat_hash_map<std::uint64_t, std::uint32_t> places_;
     std::vector<std::uint32_t> unfiltered_;
     std::vector<std::uint32_t> filtered_;
@@ -104,7 +104,7 @@ class SubscriptionSnapshot {
   template <typename Visit>
   void ForEachMatch(const FilterInput& message, Visit visit) const {
     for (const LivePart& live : parts_) {
-      const Subscribed* const members = live.part->members().data();
+      const SubscriptionEntry* const members = live.part->members().data();
       const bool all_are_live = live.is_struck_off.empty();
       live.part->ForEachMatch(
           message, [&](std::uint32_t place) __attribute__((always_inline)) {
@@ -123,7 +123,7 @@ class SubscriptionSnapshot {
   }
 
   // Null if it is not there.
-  const Subscribed* Find(std::uint64_t number) const {
+  const SubscriptionEntry* Find(std::uint64_t number) const {
     for (const LivePart& live : parts_) {
       const std::optional<std::size_t> place = live.part->PlaceOf(number);
       if (place && live.IsLive(*place)) return &live.part->members()[*place];
@@ -138,13 +138,13 @@ class SubscriptionSnapshot {
 
   static constexpr std::size_t kSmall = 32;  // so many are one part, however they came
 
-  void Add(Subscribed one) {
+  void Add(SubscriptionEntry one) {
     filters_.Count(one.filter, 1);
-    std::vector<Subscribed> members;
+    std::vector<SubscriptionEntry> members;
     members.push_back(std::move(one));
     while (!parts_.empty() &&
            parts_.back().live <= std::max(members.size(), kSmall - std::min(kSmall, members.size()))) {
-      std::vector<Subscribed> earlier = LiveOf(parts_.back());
+      std::vector<SubscriptionEntry> earlier = LiveOf(parts_.back());
       earlier.insert(earlier.end(), std::make_move_iterator(members.begin()), std::make_move_iterator(members.end()));
       members = std::move(earlier);
       parts_.pop_back();
@@ -154,12 +154,12 @@ class SubscriptionSnapshot {
   }
 
   // None if it is not there.
-  std::optional<Subscribed> Remove(std::uint64_t number) {
+  std::optional<SubscriptionEntry> Remove(std::uint64_t number) {
     for (auto live = parts_.begin(); live != parts_.end(); ++live) {
       const std::optional<std::size_t> place = live->part->PlaceOf(number);
       if (!place || !live->IsLive(*place)) continue;
-      const std::vector<Subscribed>& members = live->part->members();
-      Subscribed removed = members[*place];
+      const std::vector<SubscriptionEntry>& members = live->part->members();
+      SubscriptionEntry removed = members[*place];
       filters_.Count(removed.filter, -1);
       if (live->is_struck_off.empty()) live->is_struck_off.resize(members.size());
       live->is_struck_off[*place] = true;
@@ -167,7 +167,7 @@ class SubscriptionSnapshot {
       if (live->live == 0) {
         parts_.erase(live);
       } else if (live->live * 2 <= members.size()) {
-        std::vector<Subscribed> left = LiveOf(*live);
+        std::vector<SubscriptionEntry> left = LiveOf(*live);
         *live = {std::make_shared<const Part>(std::move(left)), {}, live->live};
       }
       return removed;
@@ -175,8 +175,8 @@ class SubscriptionSnapshot {
     return std::nullopt;
   }
 
-  static std::vector<Subscribed> LiveOf(const LivePart& live) {
-    std::vector<Subscribed> members;
+  static std::vector<SubscriptionEntry> LiveOf(const LivePart& live) {
+    std::vector<SubscriptionEntry> members;
     for (std::size_t place = 0; place < live.part->members().size(); ++place) {
       if (live.IsLive(place)) members.push_back(live.part->members()[place]);
     }
@@ -220,12 +220,12 @@ class SubscriptionSet {
   };
 
   // One thread at a time changes the set.
-  void Add(Subscribed one) {
+  void Add(SubscriptionEntry one) {
     Replace([&](SubscriptionSnapshot& next) { next.Add(std::move(one)); });
   }
 
-  std::optional<Subscribed> Remove(std::uint64_t number) {
-    std::optional<Subscribed> removed;
+  std::optional<SubscriptionEntry> Remove(std::uint64_t number) {
+    std::optional<SubscriptionEntry> removed;
     Replace([&](SubscriptionSnapshot& next) { removed = next.Remove(number); });
     return removed;
   }
@@ -234,7 +234,7 @@ class SubscriptionSet {
   bool SetFilter(std::uint64_t number, FilterPolicy filter) {
     bool found = false;
     Replace([&](SubscriptionSnapshot& next) {
-      if (std::optional<Subscribed> one = next.Remove(number)) {
+      if (std::optional<SubscriptionEntry> one = next.Remove(number)) {
         found = true;
         next.Add({std::move(one->core), std::move(filter)});
       }

@@ -79,7 +79,7 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
     const std::lock_guard lock(subscribing_);
     if (absl::Status status = CheckEndpoint(*endpoint); !status.ok()) return status;
     if (endpoint->queue() != nullptr) {
-      if (const std::optional<Subscribed> same = FindQueue(*endpoint->queue())) {
+      if (const std::optional<SubscriptionEntry> same = FindQueue(*endpoint->queue())) {
         if (!(same->filter == filter) || !IsSame(same->core->settings(), settings)) {
           return MakeError(Error::kInvalidParameter, absl::StrCat("the queue \"", endpoint->queue()->name(),
                                                                   "\" is subscribed already, with other options"));
@@ -103,7 +103,7 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
   }
 
   // One owner less: the last one ends it.
-  void Disown(SubscriptionCore& core) {
+  void RemoveOwner(SubscriptionCore& core) {
     RemoveIf(core.number(), [&] { return core.RemoveOwner(); });
   }
 
@@ -113,18 +113,19 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
   }
 
   // In the order in which they were made.
-  std::vector<Subscribed> Subscriptions() const {
-    std::vector<Subscribed> all;
+  std::vector<SubscriptionEntry> Subscriptions() const {
+    std::vector<SubscriptionEntry> all;
     const SubscriptionSet::Reader reader(set_);
-    reader->ForEach([&](const Subscribed& one) { all.push_back(one); });
-    std::sort(all.begin(), all.end(),
-              [](const Subscribed& a, const Subscribed& b) { return a.core->number() < b.core->number(); });
+    reader->ForEach([&](const SubscriptionEntry& one) { all.push_back(one); });
+    std::sort(all.begin(), all.end(), [](const SubscriptionEntry& a, const SubscriptionEntry& b) {
+      return a.core->number() < b.core->number();
+    });
     return all;
   }
 
   // None: it is not there any more.
   std::optional<FilterPolicy> FilterOf(std::uint64_t number) const {
-    const std::optional<Subscribed> one = FindSubscribed(number);
+    const std::optional<SubscriptionEntry> one = FindSubscription(number);
     return one ? std::optional<FilterPolicy>(one->filter) : std::nullopt;
   }
 
@@ -151,16 +152,16 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
 
   // What still waits goes with the topic.
   virtual ~TopicBase() {
-    for (const Subscribed& one : Subscriptions()) one.core->End();
+    for (const SubscriptionEntry& one : Subscriptions()) one.core->End();
   }
 
   std::int64_t Now() const { return NowNanos(clock_or_null_); }
 
   // None: it is not there any more.
-  std::optional<Subscribed> FindSubscribed(std::uint64_t number) const {
+  std::optional<SubscriptionEntry> FindSubscription(std::uint64_t number) const {
     const SubscriptionSet::Reader reader(set_);
-    const Subscribed* const one = reader->Find(number);
-    return one == nullptr ? std::nullopt : std::optional<Subscribed>(*one);
+    const SubscriptionEntry* const one = reader->Find(number);
+    return one == nullptr ? std::nullopt : std::optional<SubscriptionEntry>(*one);
   }
 
   // Brings a message to all whose filter lets it through: deliver(core, published) as SubscriptionCore::Deliver().
@@ -175,7 +176,7 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
     ReferenceLot holds(*published.body);
     const SubscriptionSnapshot& subscriptions = reader.Look(set_);
     subscriptions.ForEachMatch(
-        view, [&](const Subscribed& one) __attribute__((always_inline)) {
+        view, [&](const SubscriptionEntry& one) __attribute__((always_inline)) {
           through.Count(one.filter, 1);
           holds.HaveOne();
           if (!deliver(*one.core, published)) return;
@@ -211,7 +212,7 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
   // Asks under the mutex, so that nobody becomes an owner meanwhile.
   template <typename IsToGo>
   bool RemoveIf(std::uint64_t number, IsToGo is_to_go) {
-    std::optional<Subscribed> removed;
+    std::optional<SubscriptionEntry> removed;
     {
       const std::lock_guard lock(subscribing_);
       if (!is_to_go()) return false;
@@ -223,10 +224,10 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
   }
 
   // Under the mutex.
-  std::optional<Subscribed> FindQueue(const QueueBase& queue) const {
+  std::optional<SubscriptionEntry> FindQueue(const QueueBase& queue) const {
     const auto found = of_queue_.find(&queue);
     if (found == of_queue_.end()) return std::nullopt;
-    return FindSubscribed(found->second);
+    return FindSubscription(found->second);
   }
 
   static bool IsSame(const SubscriptionConfig& a, const SubscriptionConfig& b) {

@@ -73,7 +73,7 @@ class TransferSource {
       transfer.shared = BodyReference::On(message.slot->shared());
     } else if (is_shown) {
       before = store_.AddReference(*message.slot, before);
-      local.counts.held_again.Add(1);
+      local.counts.references_added.Add(1);
       transfer.shared = BodyReference(new LentBody(core_, message, transfer.bytes));
     } else {
       transfer.body = std::addressof(message.slot->body());

@@ -41,7 +41,7 @@ class MoveToQueue {
       UndoReceive(local, message, before);
       return MoveOutcome::kNoSource;
     }
-    // Checked when the task began, or when the source was linked to its dead-letter queue: see CheckSameSort().
+    // Checked when the task began, or when the source was linked to its dead-letter queue: see CheckSameKindAndBodyType().
     DECOUPLE_ASSERT(to->body_type() == &kBodyType<T>);
     Transfer<T> transfer = source_.Prepare(local, message, before, before.Has(SlotState::kMoreReferences));
     if (static_cast<QueueCore<T>*>(to)->EnqueueTransfer(transfer)) {

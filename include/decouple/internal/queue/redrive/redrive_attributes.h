@@ -29,7 +29,8 @@ namespace decouple::internal {
 inline constexpr int kLargestMaxReceives = 1'000;  // SQS's upper bound of maxReceiveCount
 
 // Whether `to` can take over messages of `from`: both are of one kind and have bodies of one type.
-inline absl::Status CheckSameSort(Error error, const char* what, const QueueBase& from, const QueueBase& to) {
+inline absl::Status CheckSameKindAndBodyType(Error error, const char* what, const QueueBase& from,
+                                             const QueueBase& to) {
   if (to.kind() != from.kind()) {
     return MakeError(error, absl::StrCat(what, " \"", to.name(), "\" is a ", NameOf(to.kind()), " queue; that of a ",
                                          NameOf(from.kind()), " queue must be one too"));
@@ -58,7 +59,7 @@ inline absl::Status LinkDeadLetters(QueueBase& queue, const Redrive& redrive, st
   const std::shared_ptr<QueueBase>& target = Access::Core(redrive.to);
   if (target != nullptr) {
     absl::Status status = CheckNumber(kError, "maximum of receives", redrive.max_receives, 1, kLargestMaxReceives);
-    status.Update(CheckSameSort(kError, "the dead-letter queue", queue, *target));
+    status.Update(CheckSameKindAndBodyType(kError, "the dead-letter queue", queue, *target));
     if (!status.ok()) return status;
   }
   static constinit Mutex linking;

@@ -1,5 +1,5 @@
-// What the one binary measures: each benchmark is called WHAT/PEER and counts messages, so that two peers of the same
-// WHAT compare by messages a second. The report draws its ratios from that.
+// The benchmarks of the one binary: each is called WHAT/PEER and counts messages, so that two peers of the same WHAT
+// compare by messages per second. The report computes its ratios from that.
 #ifndef DECOUPLE_BENCH_BENCHMARKS_H_
 #define DECOUPLE_BENCH_BENCHMARKS_H_
 
@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <string>
 
-// Each is registered by a file of its own.
+// Each is defined in a file of its own.
 void RegisterCycles();
 void RegisterFanOut();
 void RegisterFifo();
@@ -23,7 +23,7 @@ inline benchmark::internal::Benchmark* Add(const std::string& what, const std::s
   return benchmark::RegisterBenchmark((what + "/" + peer).c_str(), run)->UseRealTime();
 }
 
-// At the end of a benchmark each of whose iterations is so many messages.
+// For the end of a benchmark: each of its iterations was `each` messages.
 inline void CountMessages(benchmark::State& state, std::size_t each) {
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(each));
 }

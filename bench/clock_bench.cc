@@ -1,4 +1,4 @@
-// What reading time costs, source by source: the figures of internal/tick_timeline.h.
+// The cost of reading the time, by source: see internal/base/tsc_clock.h.
 
 #include <chrono>
 #include <cstdint>

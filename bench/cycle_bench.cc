@@ -1,5 +1,5 @@
-// The cycle of a message, from the send to its deletion, beside what queues that keep nothing do, and what one writes
-// by hand.
+// The cycle of a message, from the send to its deletion. The peers are queues that forget a message once it is
+// received, and one written by hand.
 
 #include <array>
 #include <atomic>
@@ -61,7 +61,7 @@ struct InTens {
   }
 };
 
-// One thread sends and receives in turn.
+// One thread sends and receives alternately.
 template <template <typename> typename Peer, typename Body, typename Way>
 void OneThread(benchmark::State& state) {
   Peer<Body> peer;
@@ -77,8 +77,9 @@ void OneThread(benchmark::State& state) {
   CountMessages(state, Way::kAtOnce);
 }
 
-// `senders` threads send, `receivers` receive, as fast as each can. Where there may be more of them than cores, they take
-// turns of some milliseconds: so there it is so many messages that it does not matter who sits out the last turn.
+// `senders` threads send and `receivers` threads receive, as fast as they can. More than two threads may be more than
+// there are cores, and then take turns of some milliseconds: with a million messages it does not matter which of them
+// sleeps through the last turn.
 template <template <typename> typename Peer, typename Body, typename Way, std::size_t senders, std::size_t receivers>
 void Between(benchmark::State& state) {
   constexpr std::size_t kMessages = senders + receivers > 2 ? 1'000'000 : 200'000;
@@ -96,7 +97,7 @@ void Between(benchmark::State& state) {
     for (std::size_t i = 0; i < receivers; ++i) {
       threads.emplace_back([&] {
         typename Peer<Body>::Receiver receiver(peer);
-        std::size_t got = 0;  // and not yet taken from what is left, which is everybody's
+        std::size_t got = 0;  // not yet subtracted from `left`, which all threads share
         while (left.load(std::memory_order_relaxed) > 0) {
           const std::size_t now = Way::Receive(receiver);
           got += now;
@@ -112,7 +113,7 @@ void Between(benchmark::State& state) {
   CountMessages(state, kMessages);
 }
 
-// A backlog of a million, and then all of it.
+// Builds up a backlog of a million messages, then receives all of it.
 template <template <typename> typename Peer, typename Body>
 void Backlog(benchmark::State& state) {
   constexpr std::size_t kMessages = 1'000'000;

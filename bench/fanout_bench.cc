@@ -1,5 +1,5 @@
-// Fan-out to many queues beside a loop that puts a shared_ptr into so many of moodycamel's, and beside ZeroMQ's. Ten
-// messages are published, then each queue is emptied.
+// Fan-out to many queues; the peers are a loop that puts a shared_ptr into as many of moodycamel's queues, and ZeroMQ's
+// PUB and SUB. Ten messages are published, then each queue is emptied.
 
 #include <cstddef>
 #include <string>

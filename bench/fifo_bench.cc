@@ -1,5 +1,5 @@
-// A FIFO queue beside two written by hand, one that only keeps the order and one that does as much, for few and for many
-// message groups.
+// A FIFO queue and two written by hand, one that only keeps the order and one that does as much as ours, with few and
+// with many message groups.
 
 #include <atomic>
 #include <cstddef>
@@ -16,8 +16,8 @@ namespace {
 
 constexpr std::size_t kMessages = 200'000;
 
-// Each of `threads` threads sends into one group after the other, and receives and deletes as much. Each group has
-// `backlog` messages all the time, and one or two more.
+// Each of `threads` threads sends into one group after the other, and receives and deletes a message after each send.
+// Each group has `backlog` messages all the time, and one or two more.
 template <typename Peer, std::size_t groups, int threads, std::size_t backlog>
 void Cycle(benchmark::State& state) {
   std::vector<std::string> names;

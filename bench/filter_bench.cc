@@ -1,6 +1,7 @@
-// What a publish costs as the number of filtered subscriptions grows, of which one or none gets the message: by an
-// exact value, which the index finds, and by a range, which is tested policy by policy; beside testing each policy by
-// hand. With very many it is the queues' memory, long out of the caches, that costs when there is one to get it.
+// The cost of a publish as the number of filtered subscriptions grows, of which one or none gets the message. They
+// filter by an exact value, which the index finds, or by a range, which is tested policy by policy. The peer tests each
+// policy by hand. With very many subscriptions, where one gets the message, the cost is that of its queue's cold
+// memory.
 
 #include <cstddef>
 #include <cstdint>
@@ -50,7 +51,7 @@ struct ByRange {
   static decouple::PublishOptions Options(std::int64_t) { return {}; }
 };
 
-// So that a queue's first message, which needs memory, is not measured.
+// Sends and receives once, as a queue's first message allocates memory.
 void WarmUp(std::vector<decouple::StandardQueue<Order>>& queues) {
   for (auto& queue : queues) {
     queue.Send(Order{}).IgnoreError();
@@ -58,7 +59,7 @@ void WarmUp(std::vector<decouple::StandardQueue<Order>>& queues) {
   }
 }
 
-// All filters on one topic; every message is for one of them.
+// All filters on one topic; every message matches one of them.
 template <typename Kind, std::int64_t subscriptions>
 void Indexed(benchmark::State& state) {
   std::vector<decouple::StandardQueue<Order>> queues(subscriptions);
@@ -78,9 +79,9 @@ void Indexed(benchmark::State& state) {
   CountMessages(state, 1);
 }
 
-// Nobody gets the message.
+// No subscription gets the message.
 template <typename Kind, std::int64_t subscriptions>
-void ForNobody(benchmark::State& state) {
+void ForNone(benchmark::State& state) {
   std::vector<decouple::StandardQueue<Order>> queues(subscriptions);
   decouple::Topic<Order> topic;
   for (std::int64_t i = 0; i < subscriptions; ++i) {
@@ -90,7 +91,7 @@ void ForNobody(benchmark::State& state) {
   CountMessages(state, 1);
 }
 
-// The same by hand: each policy is asked, the message sent to those that match.
+// Same as Indexed(), by hand: each policy is tested, and the message is sent to the queues of those that match.
 template <typename Kind, std::int64_t subscriptions>
 void OneByOne(benchmark::State& state) {
   std::vector<decouple::StandardQueue<Order>> queues(subscriptions);
@@ -114,7 +115,7 @@ template <typename Kind, std::int64_t subscriptions>
 void AddKind() {
   const std::string what = std::string("filter_") + Kind::kName + "_" + std::to_string(subscriptions);
   Add(what, "decouple", Indexed<Kind, subscriptions>);
-  Add(what + "_none", "decouple", ForNobody<Kind, subscriptions>);
+  Add(what + "_none", "decouple", ForNone<Kind, subscriptions>);
   Add(what, "one_by_one", OneByOne<Kind, subscriptions>);
 }
 

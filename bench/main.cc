@@ -1,4 +1,4 @@
-// Runs the benchmarks that are asked for, the peers in turn, in random order.
+// Runs the benchmarks that the command line asks for; bench/run interleaves the peers in random order.
 
 #include <benchmark/benchmark.h>
 

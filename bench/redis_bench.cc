@@ -1,4 +1,4 @@
-// The cycle in tens beside the nearest thing with the same semantics, which is another process.
+// The cycle in batches of ten; the peer is the nearest system with the same semantics, which is another process.
 
 #include <cstddef>
 

@@ -1,5 +1,5 @@
-// A stream beside a log written by hand (a vector behind a mutex), and reading beside a plain loop over a std::deque of
-// the same numbers, which keeps no keys, no times, and lets nobody write.
+// A stream and a log written by hand (a vector behind a mutex). Reading is also compared with a plain loop over a
+// std::deque of the same numbers, which keeps no keys and no times, and has no writer.
 
 #include <array>
 #include <atomic>
@@ -21,7 +21,7 @@ namespace {
 constexpr std::size_t kRecords = 1'000'000;
 constexpr std::size_t kAtOnce = 10'000;
 
-// A thousand keys, of the length that keys have.
+// A thousand keys of a usual length.
 const std::string& Key(std::size_t i) {
   static const auto keys = [] {
     std::array<std::string, 1'000> all;
@@ -42,7 +42,7 @@ void Put(benchmark::State& state) {
   CountMessages(state, 1);
 }
 
-// `threads` put as fast as they can.
+// `putters` threads put as fast as they can.
 template <typename Peer, std::size_t shards, int putters>
 void PutTogether(benchmark::State& state) {
   Peer peer(shards, kRecords);
@@ -65,7 +65,7 @@ void Fill(Peer& peer) {
   for (std::size_t number = 0; number < kRecords; ++number) peer.Put(Key(number), number);
 }
 
-// `readers` threads each read all there is.
+// `readers` threads each read all records.
 template <typename Peer, int readers>
 void Read(benchmark::State& state) {
   Peer peer(1, 2 * kRecords);
@@ -88,7 +88,7 @@ void Read(benchmark::State& state) {
   CountMessages(state, kRecords * readers);
 }
 
-// One reads all there is while another goes on putting.
+// One thread reads all records while another one keeps putting.
 template <typename Peer>
 void ReadBesidePuts(benchmark::State& state) {
   for (auto _ : state) {
@@ -125,7 +125,7 @@ void Deque(benchmark::State& state) {
   CountMessages(state, kRecords);
 }
 
-// One puts, and one reads what comes.
+// One thread puts, and another one reads the records as they come.
 template <typename Peer>
 void Follow(benchmark::State& state) {
   for (auto _ : state) {
@@ -142,7 +142,7 @@ void Follow(benchmark::State& state) {
   CountMessages(state, kRecords);
 }
 
-// From a put to the reader that sleeps until there is something, and back by a flag.
+// From a put to the reader that sleeps until there is a record, and back by an atomic counter.
 template <typename Peer>
 void TailLatency(benchmark::State& state) {
   Peer peer(1, kRecords);
@@ -157,7 +157,7 @@ void TailLatency(benchmark::State& state) {
   for (auto _ : state) {
     peer.Put(Key(0), ++put);
     while (seen.load() < put) std::this_thread::yield();
-    // What it slept through counts, not what it spent on falling asleep.
+    // Not measured: the time in which the reader falls asleep again.
     state.PauseTiming();
     std::this_thread::sleep_for(std::chrono::microseconds(50));
     state.ResumeTiming();

@@ -55,7 +55,7 @@ TEST_CASE("each backoff function goes from the shorter delay to the longer one")
   CheckAbout(delays(BackoffFunction::kExponential), {1, 2, 4, 8, 16});
 }
 
-TEST_CASE("a later function stays short for longer") {
+TEST_CASE("each later backoff function keeps its delays short for longer") {
   const auto delays = [](BackoffFunction function) {
     return DelaysOf({.min_delay = Seconds(5), .max_delay = Seconds(260), .retries = 10, .backoff = function});
   };

@@ -24,7 +24,7 @@ using decouple::StandardQueue;
 using decouple::Topic;
 using namespace decouple::testing;  // NOLINT: all of them
 
-// Receives and deletes all that is there, groups and all.
+// Receives and deletes all messages, of all groups.
 template <typename T>
 std::vector<T> Drain(FifoQueue<T>& queue) {
   std::vector<T> bodies;
@@ -41,7 +41,7 @@ std::vector<T> Drain(FifoQueue<T>& queue) {
 
 }  // namespace
 
-TEST_CASE("a group's messages come into every FIFO queue in the order of publishing") {
+TEST_CASE("a group's messages reach every FIFO queue in the order of publishing") {
   ManualClock clock;
   auto topic = MakeFifoTopic<int>(clock);
   auto one = Make<FifoQueue<int>>(clock);
@@ -53,7 +53,7 @@ TEST_CASE("a group's messages come into every FIFO queue in the order of publish
   CHECK(Drain(other) == std::vector{1, 2, 3});
 }
 
-TEST_CASE("group, id and sequence number go on with the message") {
+TEST_CASE("group, deduplication id and sequence number reach the queue with the message") {
   ManualClock clock;
   auto topic = MakeFifoTopic<int>(clock, {.name = "entries"});
   auto queue = Make<FifoQueue<int>>(clock);
@@ -102,7 +102,7 @@ TEST_CASE("with the scope of a group the same id in another group is no duplicat
   CHECK(ReceiveAll(queue).size() == 2);
 }
 
-TEST_CASE("a FIFO queue looks for duplicates itself, and lets go of what it has had") {
+TEST_CASE("a FIFO queue deduplicates too, and releases the body of a duplicate") {
   ManualClock clock;
   const auto body = std::make_shared<int>(7);
   auto topic = MakeFifoTopic<std::shared_ptr<int>>(clock, {.deduplication_scope = DeduplicationScope::kMessageGroup});
@@ -129,7 +129,7 @@ TEST_CASE("with content-based deduplication the body is the id, and an explicit 
   CHECK(ErrorIn(FifoTopic<int>::Create({.content_based_deduplication = true})) == Error::kInvalidParameter);
 }
 
-TEST_CASE("group and id are required") {
+TEST_CASE("group and deduplication id are required") {
   ManualClock clock;
   auto topic = MakeFifoTopic<int>(clock);
   CHECK(ErrorIn(topic.Publish(1)) == Error::kInvalidParameter);
@@ -140,7 +140,7 @@ TEST_CASE("group and id are required") {
   CHECK(topic.Publish(1, {.group = "g", .deduplication_id = std::string(128, 'a')}).ok());
 }
 
-TEST_CASE("a FIFO queue says which topics may send to it") {
+TEST_CASE("a FIFO queue takes messages of allowed topics only") {
   ManualClock clock;
   auto allowed = MakeFifoTopic<int>(clock, {.name = "a"});
   auto other = MakeFifoTopic<int>(clock, {.name = "b"});
@@ -153,7 +153,7 @@ TEST_CASE("a FIFO queue says which topics may send to it") {
   CHECK(Drain(queue) == std::vector{1});
 }
 
-TEST_CASE("a subscribed FIFO queue keeps to its quota of calls; the rest is tried again") {
+TEST_CASE("a subscribed FIFO queue keeps to its quota of calls; the rest is retried") {
   ManualClock clock;
   auto topic = MakeFifoTopic<int>(clock);
   auto queue = Make<FifoQueue<int>>(clock, {.max_calls_per_second = 2});
@@ -165,7 +165,7 @@ TEST_CASE("a subscribed FIFO queue keeps to its quota of calls; the rest is trie
   CHECK(queue.Counts().ready == 3);
 }
 
-TEST_CASE("it takes FIFO and standard queues, and no functions") {
+TEST_CASE("a FIFO topic takes FIFO and standard queues, and no functions") {
   ManualClock clock;
   auto topic = MakeFifoTopic<int>(clock);
   auto standard = Make<StandardQueue<int>>(clock);
@@ -177,7 +177,7 @@ TEST_CASE("it takes FIFO and standard queues, and no functions") {
   CHECK(ReceiveOne(standard).group() == "g");
 }
 
-TEST_CASE("what follows a message that a queue does not take waits behind it") {
+TEST_CASE("messages wait behind an earlier one that a queue does not take") {
   ManualClock clock;
   auto topic = MakeFifoTopic<int>(clock);
   auto small = Make<FifoQueue<int>>(clock, {.capacity = decouple::Capacity{.messages = 1}});
@@ -187,7 +187,7 @@ TEST_CASE("what follows a message that a queue does not take waits behind it") {
   PublishInGroup(topic, "g", 1, 2, 3);
   CHECK(Drain(other) == std::vector{1, 2, 3});
   CHECK(Drain(small) == std::vector{1});
-  PublishInGroup(topic, "g", 4);  // there is room, but not for this one
+  PublishInGroup(topic, "g", 4);  // there is room, but an earlier one waits
   CHECK(Drain(small).empty());
   clock.Advance(Seconds(1));
   std::vector<int> got;
@@ -199,7 +199,7 @@ TEST_CASE("what follows a message that a queue does not take waits behind it") {
   CHECK(got == std::vector{2, 3, 4});
 }
 
-TEST_CASE("what waits in a pause keeps its order") {
+TEST_CASE("messages of a pause keep their order") {
   ManualClock clock;
   auto topic = MakeFifoTopic<int>(clock);
   auto queue = Make<FifoQueue<int>>(clock);
@@ -223,7 +223,7 @@ TEST_CASE("a queue that is closed sends its messages to the FIFO dead-letter que
   CHECK(Drain(failed) == std::vector{1, 2});
 }
 
-TEST_CASE("an archive's messages are delivered once more, with their ids, and marked") {
+TEST_CASE("a replay delivers archived messages once more, with their ids and marked as replayed") {
   ManualClock clock;
   auto topic = MakeFifoTopic<int>(clock, {.archive_retention = Hours(24)});
   PublishInGroup(topic, "g", 1, 2, 3);  // nobody is subscribed yet
@@ -237,7 +237,7 @@ TEST_CASE("an archive's messages are delivered once more, with their ids, and ma
     CHECK_FALSE(live.replayed());
   }
   clock.Advance(Seconds(30));
-  CHECK(Drain(queue) == std::vector{4, 1, 2, 3, 4});  // though the queue has seen the id of the last
+  CHECK(Drain(queue) == std::vector{4, 1, 2, 3, 4});  // though the queue has seen the deduplication id of the last
   CHECK(subscription.Replay({.from = clock.Now() - Seconds(30)}).value() == 4);
   auto all = queue.Receive({.max_messages = 10}).value();
   REQUIRE(all.size() == 4);
@@ -246,7 +246,7 @@ TEST_CASE("an archive's messages are delivered once more, with their ids, and ma
   CHECK(all[3].publication()->published_at == clock.Now() - Seconds(30));
 }
 
-TEST_CASE("a replay is of a span: from its begin on, before its end") {
+TEST_CASE("a replay includes its begin and excludes its end") {
   ManualClock clock;
   auto topic = MakeFifoTopic<int>(clock, {.archive_retention = Hours(24)});
   const absl::Time begin = clock.Now();
@@ -265,7 +265,7 @@ TEST_CASE("a replay is of a span: from its begin on, before its end") {
   CHECK(ErrorIn(subscription.Replay({.from = begin, .to = begin})) == Error::kInvalidParameter);
 }
 
-TEST_CASE("a replay goes through the subscription's filter, and to it alone") {
+TEST_CASE("a replay is filtered, and reaches no other subscription") {
   ManualClock clock;
   auto topic = MakeFifoTopic<int>(clock, {.archive_retention = Hours(24)});
   auto queue = Make<FifoQueue<int>>(clock);
@@ -282,7 +282,7 @@ TEST_CASE("a replay goes through the subscription's filter, and to it alone") {
   CHECK(Drain(other).empty());
 }
 
-TEST_CASE("what is published while a replay waits comes after it") {
+TEST_CASE("messages published during a replay come after it") {
   ManualClock clock;
   auto topic = MakeFifoTopic<int>(clock, {.archive_retention = Hours(24)});
   auto queue = Make<FifoQueue<int>>(clock);

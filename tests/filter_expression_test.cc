@@ -96,7 +96,7 @@ TEST_CASE("numbers of a struct are compared") {
   CHECK_FALSE(Matches(Where(&Order::price) > 0, {.price = std::numeric_limits<double>::infinity()}));
 }
 
-TEST_CASE("text and truth of a struct are compared") {
+TEST_CASE("text and bools of a struct are compared") {
   CHECK(Matches(Where(&Order::store) == "oslo", {.store = "oslo"}));
   CHECK(Matches(Where(&Order::store).In({"oslo", "bergen"}), {.store = "bergen"}));
   CHECK_FALSE(Matches(Where(&Order::store).NotIn({"oslo", "bergen"}), {.store = "bergen"}));
@@ -121,13 +121,13 @@ TEST_CASE("members of members are found through optionals and arrays") {
   CHECK_FALSE(Matches(Where(&Order::tags).Exists(), {}));
 }
 
-TEST_CASE("conditions on one array that are joined speak of the same element") {
+TEST_CASE("conditions on one array that are joined must hold for the same element") {
   const auto condition = Where(&Order::items, &Item::sku) == "x" && Where(&Order::items, &Item::count) > 5;
   CHECK(Matches(condition, {.items = {{"y", 1}, {"x", 9}}}));
   CHECK_FALSE(Matches(condition, {.items = {{"x", 1}, {"y", 9}}}));
 }
 
-TEST_CASE("body and attributes go together") {
+TEST_CASE("conditions on body and attributes can be joined") {
   const auto condition = Where(&Order::price) > 100 && Attribute("store").In({"a", "b"});
   CHECK(Matches(condition, {.price = 101}, {{"store", "b"}}));
   CHECK_FALSE(Matches(condition, {.price = 101}, {{"store", "c"}}));
@@ -137,7 +137,7 @@ TEST_CASE("body and attributes go together") {
   CHECK(Matches(Attribute("n").In({"x", 6}), {}, {{"n", 6}}));
 }
 
-TEST_CASE("alternatives need one of them") {
+TEST_CASE("one of the alternatives must match") {
   const auto condition = (Where(&Order::price) > 100 || Attribute("urgent").Exists() || Where(&Order::paid) == true) &&
                          Where(&Order::store) == "oslo";
   CHECK(Matches(condition, {.price = 101, .store = "oslo"}));
@@ -147,14 +147,14 @@ TEST_CASE("alternatives need one of them") {
   CHECK_FALSE(Matches(condition, {.price = 101, .store = "bergen"}));
 }
 
-TEST_CASE("an expression is the policy that its JSON is") {
+TEST_CASE("an expression equals the policy that its JSON gives") {
   const auto json = [](const char* text) { return FilterPolicy::Parse(text, FilterScope::kMessageBody).value(); };
   CHECK((Where(&Order::price) > 100).Policy().value() == json(R"({"price": [{"numeric": [">", 100]}]})"));
   CHECK((Where(&Order::items, &Item::sku).In({"x", "y"}) && Where(&Order::store).NotIn({"a"})).Policy().value() ==
         json(R"({"items": {"sku": ["x", "y"]}, "store": [{"anything-but": ["a"]}]})"));
 }
 
-TEST_CASE("policies in JSON look into described structs") {
+TEST_CASE("policies in JSON read described structs") {
   const Order order{.price = 120, .store = "oslo", .items = {{"x", 1}, {"y", 9}}, .address = Address{"bergen", {}}};
   CHECK(JsonMatches(R"({"price": [{"numeric": [">", 100]}], "address": {"city": ["bergen"]}})", order));
   CHECK(JsonMatches(R"({"items": {"sku": ["y"], "count": [9]}})", order));
@@ -163,7 +163,7 @@ TEST_CASE("policies in JSON look into described structs") {
   CHECK(JsonMatches(R"({"unknown": [{"exists": false}]})", order));
 }
 
-TEST_CASE("what the compiler cannot check is refused with the field's name") {
+TEST_CASE("errors that the compiler cannot find are refused with the field's name") {
   const std::vector<decouple::internal::Operand<decouple::internal::Comparable::kText>> none;
   CHECK(ErrorIn(Where(&Order::store).In(none)) == Error::kInvalidParameter);
   CHECK(ErrorIn(Where(&Order::store).StartsWith("")) == Error::kInvalidParameter);

@@ -40,7 +40,7 @@ bool BodyMatches(std::string_view json, const std::string& body) {
   return policy->Matches({}, body);
 }
 
-// What is wrong with a policy; empty if nothing is.
+// The error of a policy; empty if it is valid.
 std::string Complaint(std::string_view json, FilterScope scope = FilterScope::kMessageBody) {
   const auto policy = FilterPolicy::Parse(json, scope);
   if (policy.ok()) return "";
@@ -62,7 +62,7 @@ TEST_CASE("an exact string matches the same string, in the same case") {
   CHECK_FALSE(AttributesMatch(R"({"store": ["oslo"]})", {{"other", "oslo"}}));
 }
 
-TEST_CASE("of a key's list one must match, and of the keys all") {
+TEST_CASE("one element of a key's list must match, and all keys") {
   const std::string_view policy = R"({"store": ["oslo", "bergen"], "kind": ["sale"]})";
   CHECK(AttributesMatch(policy, {{"store", "bergen"}, {"kind", "sale"}}));
   CHECK_FALSE(AttributesMatch(policy, {{"store", "bergen"}}));
@@ -100,7 +100,7 @@ TEST_CASE("binary attributes count as absent") {
   CHECK(AttributesMatch(R"({"b": [{"exists": false}]})", {{"b", AttributeValue::Binary("x")}}));
 }
 
-TEST_CASE("prefix, suffix and equals-ignore-case look at text") {
+TEST_CASE("prefix, suffix and equals-ignore-case match text alone") {
   CHECK(AttributesMatch(R"({"s": [{"prefix": "os"}]})", {{"s", "oslo"}}));
   CHECK(AttributesMatch(R"({"s": [{"prefix": "oslo"}]})", {{"s", "oslo"}}));
   CHECK_FALSE(AttributesMatch(R"({"s": [{"prefix": "oslos"}]})", {{"s", "oslo"}}));
@@ -133,7 +133,7 @@ TEST_CASE("numeric compares with one bound, or with a lower and an upper one") {
   CHECK(matches(R"([">", 9])", 10));  // not as text
 }
 
-TEST_CASE("cidr holds addresses of its own version") {
+TEST_CASE("cidr matches addresses of its own version") {
   const auto matches = [](const std::string& cidr, const char* address) {
     return AttributesMatch(R"({"ip": [{"cidr": ")" + cidr + "\"}]}", {{"ip", address}});
   };
@@ -151,7 +151,7 @@ TEST_CASE("cidr holds addresses of its own version") {
   CHECK_FALSE(matches("::/0", "1.2.3.4"));
 }
 
-TEST_CASE("exists asks for presence or absence, whatever the value") {
+TEST_CASE("exists requires presence or absence, whatever the value") {
   CHECK(AttributesMatch(R"({"a": [{"exists": true}]})", {{"a", "x"}}));
   CHECK_FALSE(AttributesMatch(R"({"a": [{"exists": true}]})", {{"b", "x"}}));
   CHECK(AttributesMatch(R"({"a": [{"exists": false}]})", {{"b", "x"}}));
@@ -159,7 +159,7 @@ TEST_CASE("exists asks for presence or absence, whatever the value") {
   CHECK(AttributesMatch(R"({"a": [{"exists": false}, "x"]})", {{"a", "x"}}));
 }
 
-TEST_CASE("anything-but needs a value that is not among the listed") {
+TEST_CASE("anything-but requires a value that is not in its list") {
   CHECK(AttributesMatch(R"({"a": [{"anything-but": "x"}]})", {{"a", "y"}}));
   CHECK_FALSE(AttributesMatch(R"({"a": [{"anything-but": "x"}]})", {{"a", "x"}}));
   CHECK_FALSE(AttributesMatch(R"({"a": [{"anything-but": "x"}]})", {{"b", "y"}}));
@@ -182,7 +182,7 @@ TEST_CASE("a String.Array matches when one of its elements does") {
   CHECK_FALSE(AttributesMatch(R"({"a": [{"anything-but": ["x", "y"]}]})", {{"a", StringArray(R"(["x", "y"])")}}));
 }
 
-TEST_CASE("a String.Array that is no JSON array matches nothing") {
+TEST_CASE("a String.Array that is not a JSON array matches nothing") {
   for (const char* text : {"x", R"({"x": 1})", R"("x")", "[\"x\"", "5"}) {
     INFO(text);
     CHECK_FALSE(AttributesMatch(R"({"a": ["x"]})", {{"a", StringArray(text)}}));
@@ -210,10 +210,10 @@ TEST_CASE("a policy on the body follows its nesting") {
   CHECK(BodyMatches(R"({"a": [null]})", R"({"a": null})"));
   CHECK_FALSE(BodyMatches(R"({"a": [null]})", "{}"));
   CHECK(BodyMatches(R"({"a": [{"exists": true}]})", R"({"a": null})"));
-  CHECK_FALSE(BodyMatches(R"({"a": [{"exists": true}]})", R"({"a": {"b": 1}})"));  // only what is no object is a value
+  CHECK_FALSE(BodyMatches(R"({"a": [{"exists": true}]})", R"({"a": {"b": 1}})"));  // an object is no value
 }
 
-TEST_CASE("arrays in the body match when any element does, also arrays of arrays") {
+TEST_CASE("arrays in the body match when any element does, even in nested arrays") {
   CHECK(BodyMatches(R"({"a": ["y"]})", R"({"a": ["x", "y"]})"));
   CHECK(BodyMatches(R"({"a": ["y"]})", R"({"a": [["x"], [["y"]]]})"));
   CHECK_FALSE(BodyMatches(R"({"a": ["z"]})", R"({"a": [["x"], [["y"]]]})"));
@@ -234,7 +234,7 @@ TEST_CASE("keys below an array must all match within the same element") {
   CHECK(BodyMatches(neither, R"({"items": [{"a": 1}, {"c": 1}]})"));
 }
 
-TEST_CASE("a body that is no JSON matches no policy on the body") {
+TEST_CASE("a body that is not JSON matches no policy on the body") {
   for (const char* body : {"not json", "{", "{\"a\": 1} x", ""}) {
     CHECK_FALSE(BodyMatches(R"({"a": [{"exists": false}]})", body));
     CHECK_FALSE(BodyMatches(R"({"a": {"b": [{"exists": false}]}})", body));
@@ -244,7 +244,7 @@ TEST_CASE("a body that is no JSON matches no policy on the body") {
   CHECK_FALSE(BodyMatches(R"({"a": [{"exists": false}]})", std::string(200, '[') + std::string(200, ']')));
 }
 
-TEST_CASE("$or needs one of its alternatives, beside the other keys, and nests") {
+TEST_CASE("$or requires one of its alternatives together with the other keys, and nests") {
   const std::string_view policy = R"({"kind": ["sale"], "$or": [{"store": ["oslo"]}, {"n": [{"numeric": [">", 5]}]}]})";
   CHECK(AttributesMatch(policy, {{"kind", "sale"}, {"store", "oslo"}}));
   CHECK(AttributesMatch(policy, {{"kind", "sale"}, {"n", 6}}));
@@ -263,7 +263,7 @@ TEST_CASE("$or whose objects have an operator is an ordinary key") {
   CHECK(AttributesMatch(R"({"$or": ["x"]})", {{"$or", "x"}}));
 }
 
-TEST_CASE("each malformed policy is refused with what and where") {
+TEST_CASE("each malformed policy is refused with what is wrong, and where") {
   CHECK(Mentions(Complaint("nope"), "no JSON"));
   CHECK(Mentions(Complaint(R"({"a": ["x"])"), "at byte 12"));
   CHECK(Mentions(Complaint("[]"), "at $: a filter policy is an object; found is []"));
@@ -352,7 +352,7 @@ TEST_CASE("a policy has at most 150 combinations") {
   CHECK_FALSE(is_allowed("{\"a\":{\"b\":" + list(76) + "}}", kBody));
   CHECK_FALSE(is_allowed("{\"a\":{\"b\":{\"c\":" + list(3) + "}},\"d\":{\"e\":" + list(3) + "},\"f\":" + list(3) + "}",
                          kBody));  // 9 * 6 * 3 = 162
-  // Alternatives add up, times what stands beside and inside them.
+  // Alternatives add up; the sum is multiplied by the lists beside and inside them.
   CHECK(is_allowed("{\"a\":" + list(10) + ",\"$or\":[{\"b\":" + list(10) + "},{\"c\":" + list(5) + "}]}"));
   CHECK_FALSE(is_allowed("{\"a\":" + list(10) + ",\"$or\":[{\"b\":" + list(10) + "},{\"c\":" + list(6) + "}]}"));
   CHECK_FALSE(is_allowed("{\"$or\":[{\"b\":" + list(10) + ",\"$or\":[{\"c\":" + list(10) + "},{\"d\":" + list(5) +
@@ -367,7 +367,7 @@ TEST_CASE("a policy has at most 256 KB, and limits can be lifted") {
   CHECK(FilterPolicy::Parse(larger, FilterScope::kMessageAttributes, Limits::Unlimited()).ok());
 }
 
-TEST_CASE("policies are equal that ask for the same") {
+TEST_CASE("policies are equal that have the same conditions") {
   const auto parse = [](std::string_view json) { return FilterPolicy::Parse(json).value(); };
   CHECK(parse(R"({"a": [1, "x"]})") == parse(R"({"a":[1.0,"x"]})"));
   CHECK_FALSE(parse(R"({"a": [1]})") == parse(R"({"a": [2]})"));

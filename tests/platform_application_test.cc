@@ -29,7 +29,7 @@ struct Sent {
   friend bool operator==(const Sent&, const Sent&) = default;
 };
 
-// A platform that takes everything, or answers as it is told to.
+// A platform that accepts everything, or answers as it is told to.
 struct Platform {
   std::vector<Sent> sent = {};
   absl::Status answer = absl::OkStatus();
@@ -95,7 +95,7 @@ TEST_CASE("a disabled endpoint or application refuses messages") {
   CHECK(ErrorIn(application.CreateEndpoint("off", {.enabled = false})->Publish("x")) == Error::kEndpointDisabled);
 }
 
-TEST_CASE("an endpoint whose token the platform does not know any more is disabled, until it has a new one") {
+TEST_CASE("an endpoint whose token the platform no longer knows is disabled until it has a new one") {
   Platform platform;
   const auto application = platform.Application();
   const auto phone = application.CreateEndpoint("old").value();
@@ -114,7 +114,7 @@ TEST_CASE("an endpoint whose token the platform does not know any more is disabl
   CHECK(application.Statistics().number_of_notifications_failed == 2);
 }
 
-TEST_CASE("a token names one endpoint") {
+TEST_CASE("each token has one endpoint") {
   Platform platform;
   const auto application = platform.Application();
   const auto phone = application.CreateEndpoint("phone", {.user_data = "customer-7"}).value();
@@ -140,7 +140,7 @@ TEST_CASE("a deleted endpoint is gone") {
   CHECK_FALSE(application.CreateEndpoint("phone").value() == phone);
 }
 
-TEST_CASE("what is malformed is refused") {
+TEST_CASE("malformed or too long names, tokens, user data and payloads are refused") {
   Platform platform;
   const auto application = platform.Application();
   const auto phone = application.CreateEndpoint("phone", {.user_data = std::string(2'048, 'x')}).value();

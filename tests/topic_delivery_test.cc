@@ -1,4 +1,4 @@
-// How messages are delivered to functions: in their turn, again when they fail, or to the dead-letter queue.
+// Delivery to functions: in order, retried when they fail, and to the dead-letter queue.
 
 #include <atomic>
 #include <functional>
@@ -55,7 +55,7 @@ TEST_CASE("a function is called by Deliver, in the order of publishing, and by n
   CHECK(subscription.Statistics().number_of_notifications_delivered == 3);
 }
 
-TEST_CASE("a function gets the message with all that was said of it") {
+TEST_CASE("a function gets the message with its whole publication") {
   ManualClock clock;
   auto topic = MakeTopic<std::string>(clock, {.name = "placed"});
   int called = 0;
@@ -76,7 +76,7 @@ TEST_CASE("a function gets the message with all that was said of it") {
   CHECK(id == published.message_id);
 }
 
-TEST_CASE("a function that fails is called again three times, 20 s apart") {
+TEST_CASE("a function that fails is retried three times, 20 s apart") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   Script script{.answer = absl::UnavailableError("down")};
@@ -145,7 +145,7 @@ TEST_CASE("a message that fails does not hold up others of a standard topic") {
   CHECK(delivered == std::vector{2, 3});
 }
 
-TEST_CASE("what failed for good goes to the dead-letter queue") {
+TEST_CASE("a message that failed for good goes to the dead-letter queue") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   auto failed = Make<StandardQueue<int>>(clock);
@@ -163,7 +163,7 @@ TEST_CASE("what failed for good goes to the dead-letter queue") {
   CHECK(subscription.Statistics().number_of_notifications_redriven_to_dlq == 1);
 }
 
-TEST_CASE("a permanent failure is not tried again") {
+TEST_CASE("a permanent failure is not retried") {
   for (const auto& permanent :
        {absl::InvalidArgumentError(""), absl::NotFoundError(""), absl::AlreadyExistsError(""),
         absl::PermissionDeniedError(""), absl::UnauthenticatedError(""), absl::FailedPreconditionError(""),
@@ -181,7 +181,7 @@ TEST_CASE("a permanent failure is not tried again") {
   }
 }
 
-TEST_CASE("all other errors are tried again") {
+TEST_CASE("all other errors are retried") {
   for (const auto& passing : {absl::UnavailableError(""), absl::DeadlineExceededError(""), absl::AbortedError(""),
                               absl::ResourceExhaustedError(""), absl::InternalError(""), absl::UnknownError(""),
                               absl::CancelledError(""), absl::DataLossError("")}) {
@@ -196,7 +196,7 @@ TEST_CASE("all other errors are tried again") {
 }
 
 #if defined(__cpp_exceptions)
-TEST_CASE("a function that throws harms nobody, and is tried again") {
+TEST_CASE("a function that throws affects no other subscription, and is retried") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   auto failed = Make<StandardQueue<int>>(clock);
@@ -212,7 +212,7 @@ TEST_CASE("a function that throws harms nobody, and is tried again") {
 }
 #endif
 
-TEST_CASE("a function may unsubscribe itself, and what still waited is abandoned") {
+TEST_CASE("a function may unsubscribe itself, and its pending deliveries are abandoned") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   int calls = 0;
@@ -294,7 +294,7 @@ TEST_CASE("unsubscribing returns when the function is not running any more") {
   releaser.join();
 }
 
-TEST_CASE("a throttled function gets so many a second") {
+TEST_CASE("a throttled function is called at most max_receives_per_second times a second") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   Script script;
@@ -311,7 +311,7 @@ TEST_CASE("a throttled function gets so many a second") {
   CHECK(script.bodies.size() == 9);
 }
 
-TEST_CASE("an executor runs the function, one call at a time, also what comes meanwhile") {
+TEST_CASE("an executor runs the function, one call at a time, also for messages published meanwhile") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   std::vector<std::function<void()>> tasks;
@@ -332,7 +332,7 @@ TEST_CASE("an executor runs the function, one call at a time, also what comes me
   CHECK(script.bodies.size() == 4);
   CHECK(tasks.empty());
   clock.Advance(Seconds(20));
-  topic.Deliver();  // hands the retry over
+  topic.Deliver();  // submits the retry to the executor
   REQUIRE(tasks.size() == 1);
   script.answer = absl::OkStatus();
   std::exchange(tasks, {}).front()();
@@ -342,7 +342,7 @@ TEST_CASE("an executor runs the function, one call at a time, also what comes me
   CHECK(tasks.empty());
 }
 
-TEST_CASE("who publishes hands retries over to executors, but calls no function himself") {
+TEST_CASE("a publisher submits retries to executors, but calls no function itself") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   int calls_of_executor = 0;
@@ -378,7 +378,7 @@ TEST_CASE("an executor that runs a task after the end of its subscription or top
   CHECK(script.bodies.empty());
 }
 
-TEST_CASE("a dead-letter queue that is full gets the message when there is room") {
+TEST_CASE("a full dead-letter queue gets the message once it has room") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   auto failed = Make<StandardQueue<int>>(clock, {.capacity = decouple::Capacity{.messages = 1}});
@@ -394,7 +394,7 @@ TEST_CASE("a dead-letter queue that is full gets the message when there is room"
   CHECK(script.bodies.size() == 1);
 }
 
-TEST_CASE("a dead-letter queue that is closed takes nothing, which is counted") {
+TEST_CASE("a message that a closed dead-letter queue refuses is counted") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   auto failed = Make<StandardQueue<int>>(clock);
@@ -408,7 +408,7 @@ TEST_CASE("a dead-letter queue that is closed takes nothing, which is counted") 
   CHECK(topic.NextDelivery() == absl::InfiniteFuture());
 }
 
-TEST_CASE("what is too much to wait fails for good") {
+TEST_CASE("a delivery beyond max_waiting fails for good") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   auto failed = Make<StandardQueue<int>>(clock);
@@ -420,7 +420,7 @@ TEST_CASE("what is too much to wait fails for good") {
   CHECK(ReceiveAll(failed) == std::vector{3});
 }
 
-TEST_CASE("a pause keeps retries, too") {
+TEST_CASE("a pause also keeps retries") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   Script script{.answer = absl::UnavailableError("down")};
@@ -435,7 +435,7 @@ TEST_CASE("a pause keeps retries, too") {
   CHECK(topic.Deliver() == 1);
 }
 
-TEST_CASE("RunDeliveries delivers what becomes due until the topic is closed and done") {
+TEST_CASE("RunDeliveries delivers what becomes due until the topic is closed and nothing is pending") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   std::atomic<int> calls = 0;
@@ -450,14 +450,14 @@ TEST_CASE("RunDeliveries delivers what becomes due until the topic is closed and
   clock.AwaitSleepers(1);
   clock.Advance(Seconds(20));
   while (calls != 2) std::this_thread::yield();
-  topic.Close();  // what waits is still delivered
+  topic.Close();  // pending deliveries are still made
   clock.AwaitSleepers(1);
   clock.Advance(Seconds(20));
   deliverer.join();
   CHECK(calls == 3);
 }
 
-TEST_CASE("what waits when the topic is closed is still delivered") {
+TEST_CASE("deliveries pending when the topic is closed are still made") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   std::atomic<int> calls = 0;
@@ -468,13 +468,13 @@ TEST_CASE("what waits when the topic is closed is still delivered") {
   PublishAll(topic, 1);
   topic.Close();
   std::thread deliverer([&] { topic.RunDeliveries(); });
-  clock.AwaitSleepers(1);  // it has not returned
+  clock.AwaitSleepers(1);  // RunDeliveries() has not returned
   clock.Advance(Seconds(20));
   deliverer.join();
   CHECK(calls == 2);
 }
 
-TEST_CASE("statistics have the service's names, and add up") {
+TEST_CASE("statistics have the service's names and add up") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   auto queue = Make<StandardQueue<int>>(clock);

@@ -1,4 +1,4 @@
-// Filters on a topic: that the index finds just those that match, and what is counted of the others.
+// Filters on a topic: the index finds exactly the policies that match, and the other messages are counted by reason.
 
 #include <algorithm>
 #include <cstddef>
@@ -37,7 +37,7 @@ struct Opaque {
   int number = 0;
 };
 
-// Random policies and bodies over so few keys and values that they often meet.
+// Random policies and bodies over so few keys and values that they often match.
 class Dice {
  public:
   explicit Dice(std::uint64_t seed) : random_(seed) {}
@@ -125,12 +125,12 @@ TEST_CASE("an index finds exactly the policies that match") {
     for (int i = 0; i < 200; ++i) {
       const std::string body = dice.Body(4);
       std::vector<std::uint32_t> found;
-      const decouple::internal::FilterInput view(none, body);
-      index.ForEachMatch(view.root(), [&](std::uint32_t place) { found.push_back(place); });
+      const decouple::internal::FilterInput input(none, body);
+      index.ForEachMatch(input.root(), [&](std::uint32_t policy) { found.push_back(policy); });
       std::sort(found.begin(), found.end());
       std::vector<std::uint32_t> expected;
-      for (std::uint32_t place = 0; place < policies.size(); ++place) {
-        if (policies[place].Matches(none, body)) expected.push_back(place);
+      for (std::uint32_t policy = 0; policy < policies.size(); ++policy) {
+        if (policies[policy].Matches(none, body)) expected.push_back(policy);
       }
       INFO("body " << body);
       REQUIRE(found == expected);
@@ -138,7 +138,7 @@ TEST_CASE("an index finds exactly the policies that match") {
   });
 }
 
-TEST_CASE("of very many filtered subscriptions those get a message that it matches") {
+TEST_CASE("of very many filtered subscriptions exactly those that match get a message") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   std::vector<StandardQueue<int>> queues;
@@ -163,7 +163,7 @@ TEST_CASE("of very many filtered subscriptions those get a message that it match
   CHECK(topic.Subscriptions().size() == 666);
 }
 
-TEST_CASE("what is filtered out is counted by its reason") {
+TEST_CASE("a message that is filtered out is counted by the reason") {
   ManualClock clock;
   auto topic = MakeTopic<std::string>(clock);
   auto by_attributes = Make<StandardQueue<std::string>>(clock);
@@ -190,7 +190,7 @@ TEST_CASE("what is filtered out is counted by its reason") {
   CHECK(statistics.number_of_notifications_delivered == 7);
 }
 
-TEST_CASE("a filter that is malformed or too large is refused where it is used") {
+TEST_CASE("a malformed or too large filter is refused by Subscribe and SetFilter") {
   ManualClock clock;
   auto topic = MakeTopic<std::string>(clock);
   auto queue = Make<StandardQueue<std::string>>(clock);
@@ -205,7 +205,7 @@ TEST_CASE("a filter that is malformed or too large is refused where it is used")
   CHECK(subscription.filter() == (Attribute("a") == 1).Policy().value());
 }
 
-TEST_CASE("a policy on bodies that nobody can look into is refused") {
+TEST_CASE("a policy on bodies that cannot be read is refused") {
   ManualClock clock;
   auto topic = MakeTopic<Opaque>(clock);
   auto queue = Make<StandardQueue<Opaque>>(clock);

@@ -1,4 +1,4 @@
-// What publishing allocates, and that it all goes again.
+// What publishing allocates, and that all of it is freed.
 
 #include <cstddef>
 #include <cstdint>
@@ -65,7 +65,7 @@ TEST_CASE("publishing to many queues allocates once, with and without filters") 
     }
   }
   constexpr int kRounds = 300;
-  for (int i = 0; i < kRounds; ++i) REQUIRE(topic.Publish(Order{5}).ok());  // segments for as many
+  for (int i = 0; i < kRounds; ++i) REQUIRE(topic.Publish(Order{5}).ok());  // allocates segments for them
   ReceiveAndDelete(queues);
   const std::uint64_t before = Allocations();
   for (int i = 0; i < kRounds; ++i) topic.Publish(Order{5}).IgnoreError();
@@ -77,7 +77,7 @@ TEST_CASE("publishing to many queues allocates once, with and without filters") 
 
 #endif
 
-TEST_CASE("subscriptions that come and go leave nothing") {
+TEST_CASE("subscriptions that have ended leave no memory behind") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   const auto token = std::make_shared<int>(0);

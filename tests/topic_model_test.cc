@@ -1,5 +1,5 @@
-// A topic beside a model of it that is too simple to be wrong: random publishes, filters, pauses, subscriptions that
-// come and go, functions that fail now and then, and time. After every step both have delivered the same.
+// A topic against a model that is too simple to be wrong: random publishes, filters, pauses, subscriptions that begin
+// and end, functions that fail now and then, and time that passes. After every step both have delivered the same.
 
 #include <algorithm>
 #include <cstddef>
@@ -42,17 +42,17 @@ struct Call {
   }
 };
 
-// What functions answer.
+// What functions return.
 absl::Status Answer(int number, int attempt) {
   if (number % 11 == 0) return absl::InvalidArgumentError("never");
-  if (number % 7 == 0) return absl::UnavailableError("not yet");  // until the retries are used up
+  if (number % 7 == 0) return absl::UnavailableError("not yet");  // until no retries are left
   if (number % 3 == 0 && attempt == 1) return absl::UnavailableError("once more");
   return absl::OkStatus();
 }
 
-// One subscription, and what the model knows of it.
-struct SubscriptionEntry {
-  struct Waiting {
+// One subscription, and its state in the model.
+struct Subscriber {
+  struct Pending {
     int number = 0;
     int attempts = 0;
     absl::Time due;
@@ -63,11 +63,11 @@ struct SubscriptionEntry {
   bool is_function = false;
   int least = 0;  // the filter: the last digit is at least this
   bool is_paused = false;
-  std::vector<Waiting> waiting;
+  std::vector<Pending> pending;
   std::uint64_t delivered = 0;
   std::uint64_t failed = 0;
 
-  // Both sides of a function; a queue's messages.
+  // For a function, its calls; for a queue, its messages.
   std::vector<Call> expected_calls;
   std::shared_ptr<std::vector<Call>> calls = std::make_shared<std::vector<Call>>();
   std::vector<int> expected_bodies;
@@ -93,16 +93,16 @@ class TopicComparison {
   void Step() {
     switch (Roll(12)) {
       case 0:
-        if (subscribed_.size() < 8) Subscribe();
+        if (subscribers_.size() < 8) Subscribe();
         break;
       case 1:
-        if (!subscribed_.empty() && Roll(3) == 0) Unsubscribe(Pick());
+        if (!subscribers_.empty() && Roll(3) == 0) Unsubscribe(Pick());
         break;
       case 2:
-        if (!subscribed_.empty()) ChangeFilter(subscribed_[Pick()]);
+        if (!subscribers_.empty()) ChangeFilter(subscribers_[Pick()]);
         break;
       case 3:
-        if (!subscribed_.empty()) PauseOrResume(subscribed_[Pick()]);
+        if (!subscribers_.empty()) PauseOrResume(subscribers_[Pick()]);
         break;
       case 4:
         clock_.Advance(absl::Milliseconds(Roll(1'500)));
@@ -110,17 +110,17 @@ class TopicComparison {
       case 5:
       case 6:
         topic_.Deliver();
-        for (SubscriptionEntry& one : subscribed_) DeliverWaiting(one);
+        for (Subscriber& one : subscribers_) DeliverPending(one);
         break;
       default:
         Publish();
     }
   }
 
-  std::size_t Pick() { return static_cast<std::size_t>(Roll(static_cast<int>(subscribed_.size()))); }
+  std::size_t Pick() { return static_cast<std::size_t>(Roll(static_cast<int>(subscribers_.size()))); }
 
   void Subscribe() {
-    SubscriptionEntry one;
+    Subscriber one;
     one.is_function = Roll(2) == 0;
     one.least = Roll(10);
     decouple::SubscribeOptions<int> options{
@@ -135,21 +135,21 @@ class TopicComparison {
       one.queue = std::make_shared<StandardQueue<int>>(Make<StandardQueue<int>>(clock_));
       one.reference = std::make_shared<SubscriptionReference<int>>(SubscribeForGood(topic_, *one.queue, options));
     }
-    subscribed_.push_back(std::move(one));
+    subscribers_.push_back(std::move(one));
   }
 
   void Unsubscribe(std::size_t i) {
-    abandoned_ += subscribed_[i].waiting.size();
-    REQUIRE(subscribed_[i].reference->Unsubscribe().ok());
-    subscribed_.erase(subscribed_.begin() + static_cast<std::ptrdiff_t>(i));
+    abandoned_ += subscribers_[i].pending.size();
+    REQUIRE(subscribers_[i].reference->Unsubscribe().ok());
+    subscribers_.erase(subscribers_.begin() + static_cast<std::ptrdiff_t>(i));
   }
 
-  void ChangeFilter(SubscriptionEntry& one) {
+  void ChangeFilter(Subscriber& one) {
     one.least = Roll(10);
     REQUIRE(one.reference->SetFilter(Attribute("digit") >= one.least).ok());
   }
 
-  void PauseOrResume(SubscriptionEntry& one) {
+  void PauseOrResume(Subscriber& one) {
     one.is_paused = !one.is_paused;
     if (one.is_paused) {
       one.reference->Pause();
@@ -161,23 +161,23 @@ class TopicComparison {
   void Publish() {
     const int number = ++published_;
     REQUIRE(topic_.Publish(number, {.attributes = {{"digit", number % 10}}}).ok());
-    for (SubscriptionEntry& one : subscribed_) {
+    for (Subscriber& one : subscribers_) {
       if (!one.LetsThrough(number)) {
         ++filtered_out_;
         continue;
       }
-      one.waiting.push_back({number, 0, clock_.Now()});
+      one.pending.push_back({number, 0, clock_.Now()});
     }
-    for (SubscriptionEntry& one : subscribed_) {
-      if (!one.is_function) DeliverWaiting(one);  // who publishes does so
+    for (Subscriber& one : subscribers_) {
+      if (!one.is_function) DeliverPending(one);  // the publisher does so
     }
   }
 
-  // All that is due now.
-  void DeliverWaiting(SubscriptionEntry& one) {
+  // Makes all deliveries that are due now.
+  void DeliverPending(Subscriber& one) {
     if (one.is_paused) return;
-    std::vector<SubscriptionEntry::Waiting> left;
-    for (SubscriptionEntry::Waiting& message : one.waiting) {
+    std::vector<Subscriber::Pending> left;
+    for (Subscriber::Pending& message : one.pending) {
       if (message.due > clock_.Now()) {
         left.push_back(message);
       } else if (!one.is_function) {
@@ -187,11 +187,11 @@ class TopicComparison {
         left.push_back(message);
       }
     }
-    one.waiting = std::move(left);
+    one.pending = std::move(left);
   }
 
-  // Whether that was the last attempt.
-  bool Attempt(SubscriptionEntry& one, SubscriptionEntry::Waiting& message) {
+  // Returns whether that was the last attempt.
+  bool Attempt(Subscriber& one, Subscriber::Pending& message) {
     ++message.attempts;
     one.expected_calls.push_back({message.number, message.attempts, clock_.Now()});
     const absl::Status answer = Answer(message.number, message.attempts);
@@ -209,11 +209,11 @@ class TopicComparison {
   }
 
   void Compare() {
-    for (SubscriptionEntry& one : subscribed_) {
+    for (Subscriber& one : subscribers_) {
       const auto statistics = one.reference->Statistics();
       REQUIRE(statistics.number_of_notifications_delivered == one.delivered);
       REQUIRE(statistics.number_of_notifications_failed == one.failed);
-      REQUIRE(statistics.number_of_notifications_waiting == static_cast<std::int64_t>(one.waiting.size()));
+      REQUIRE(statistics.number_of_notifications_waiting == static_cast<std::int64_t>(one.pending.size()));
       if (one.is_function) {
         std::sort(one.expected_calls.begin(), one.expected_calls.end());
         std::sort(one.calls->begin(), one.calls->end());
@@ -242,9 +242,9 @@ class TopicComparison {
 
   absl::Time NextDelivery() const {
     absl::Time next = absl::InfiniteFuture();
-    for (const SubscriptionEntry& one : subscribed_) {
+    for (const Subscriber& one : subscribers_) {
       if (one.is_paused) continue;
-      for (const SubscriptionEntry::Waiting& message : one.waiting) next = std::min(next, message.due);
+      for (const Subscriber::Pending& message : one.pending) next = std::min(next, message.due);
     }
     return next;
   }
@@ -265,8 +265,8 @@ class TopicComparison {
   ManualClock clock_;
   decouple::Topic<int> topic_;
   StandardQueue<int> failed_;
-  std::vector<SubscriptionEntry> subscribed_;
-  std::map<int, int> dead_;  // in the dead-letter queue, how often
+  std::vector<Subscriber> subscribers_;
+  std::map<int, int> dead_;  // how often each message is in the dead-letter queue
   int published_ = 0;
   std::uint64_t filtered_out_ = 0;
   std::uint64_t abandoned_ = 0;
@@ -274,6 +274,6 @@ class TopicComparison {
 
 }  // namespace
 
-TEST_CASE("a topic delivers what the model does") {
+TEST_CASE("a topic delivers what the model delivers") {
   ForEachSeed(200, [](std::uint64_t seed) { TopicComparison(seed).Run(2'000); });
 }

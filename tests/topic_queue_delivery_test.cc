@@ -1,5 +1,5 @@
-// How messages are delivered to queues: to those that wait for them, to many, and to those that do not take them: full
-// ones, closed ones, those that refuse.
+// Delivery to queues: to queues with waiting receivers, to many queues, and to queues that do not take the message
+// because they are full or closed or refuse it.
 
 #include <cstdlib>
 #include <stdexcept>
@@ -21,12 +21,12 @@ using namespace decouple::testing;  // NOLINT: all of them
 
 }  // namespace
 
-TEST_CASE("a publish wakes who waits at a subscribed queue") {
+TEST_CASE("a publish wakes a receiver that waits at a subscribed queue") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   auto queue = Make<StandardQueue<int>>(clock);
   SubscribeForGood(topic, queue);
-  for (int i = 0; i < 3; ++i) {  // the first message of a queue has a way of its own
+  for (int i = 0; i < 3; ++i) {  // the first message of a queue takes a path of its own
     int received = -1;
     std::thread receiver([&] {
       auto deliveries = queue.Receive({.wait = Seconds(20)});
@@ -40,7 +40,7 @@ TEST_CASE("a publish wakes who waits at a subscribed queue") {
   }
 }
 
-TEST_CASE("a queue on a clock of its own says by that one when a published message came") {
+TEST_CASE("a queue with another clock than the topic stamps published messages by its own") {
   ManualClock clock;
   ManualClock other(clock.Now() + Hours(1));
   auto topic = MakeTopic<int>(clock);
@@ -55,7 +55,7 @@ TEST_CASE("a queue on a clock of its own says by that one when a published messa
   }
 }
 
-TEST_CASE("a thread delivers to more queues than it remembers, each message once") {
+TEST_CASE("a thread delivers to more queues than it caches, each message once") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   std::vector<StandardQueue<int>> queues;
@@ -67,13 +67,13 @@ TEST_CASE("a thread delivers to more queues than it remembers, each message once
   for (auto& queue : queues) CHECK(ReceiveAll(queue) == std::vector{1, 2, 3});
 }
 
-TEST_CASE("a full queue is tried again as the service does it, and the message is not lost") {
+TEST_CASE("a full queue is retried as the service does it, and the message is not lost") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   auto queue = Make<StandardQueue<int>>(clock, {.capacity = decouple::Capacity{.messages = 1}});
   const auto subscription = SubscribeForGood(topic, queue);
   PublishAll(topic, 1, 2);
-  CHECK(subscription.Statistics().number_of_notifications_retried == 3);  // at once
+  CHECK(subscription.Statistics().number_of_notifications_retried == 3);  // three retries without a delay
   CHECK(topic.NextDelivery() == clock.Now() + Seconds(1));
   CHECK(ReceiveOne(queue).Delete().ok());
   clock.Advance(Seconds(1) - kOneNanosecond);
@@ -85,7 +85,7 @@ TEST_CASE("a full queue is tried again as the service does it, and the message i
   CHECK(topic.NextDelivery() == absl::InfiniteFuture());
 }
 
-TEST_CASE("who publishes tries full queues again") {
+TEST_CASE("a publisher retries full queues") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   auto queue = Make<StandardQueue<int>>(clock, {.capacity = decouple::Capacity{.messages = 2}});
@@ -97,17 +97,17 @@ TEST_CASE("who publishes tries full queues again") {
   CHECK(ReceiveAll(queue) == std::vector{3});
 }
 
-TEST_CASE("a publish waits for no queue that makes its senders wait") {
+TEST_CASE("a publish does not wait for a queue that blocks its senders") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   auto queue =
       Make<StandardQueue<int>>(clock, {.capacity = decouple::Capacity{.messages = 1, .when_full = decouple::Block{}}});
   const auto subscription = SubscribeForGood(topic, queue);
-  PublishAll(topic, 1, 2);  // returns
+  PublishAll(topic, 1, 2);  // does not block
   CHECK(subscription.Statistics().number_of_notifications_waiting == 1);
 }
 
-TEST_CASE("a queue that is closed, or refuses the message, is not tried again") {
+TEST_CASE("a queue that is closed or refuses the message is not retried") {
   ManualClock clock;
   auto topic = MakeTopic<std::string>(clock);
   auto failed = Make<StandardQueue<std::string>>(clock);
@@ -126,7 +126,7 @@ TEST_CASE("a queue that is closed, or refuses the message, is not tried again") 
   CHECK(topic.Statistics().number_of_notifications_failed == 3);
 }
 
-TEST_CASE("what a full queue does not take waits up to the same bound") {
+TEST_CASE("max_waiting also bounds the deliveries that wait for a full queue") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   auto failed = Make<StandardQueue<int>>(clock);
@@ -140,7 +140,7 @@ TEST_CASE("what a full queue does not take waits up to the same bound") {
 }
 
 #if defined(__cpp_exceptions)
-TEST_CASE("a conversion that throws harms nobody") {
+TEST_CASE("a conversion that throws affects no other subscription") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   auto text = Make<StandardQueue<std::string>>(clock);

@@ -1,4 +1,5 @@
-// Threads publish while others subscribe, unsubscribe, change filters and let queues go. Each message is accounted for.
+// Threads publish while others subscribe, unsubscribe, change filters and destroy queues. Each message is accounted
+// for.
 
 #include <algorithm>
 #include <atomic>
@@ -31,7 +32,7 @@ using decouple::Topic;
 
 constexpr std::size_t kPublishers = 2;
 
-// The bodies of all messages in a queue, how often each.
+// How often each body is among the messages of a queue.
 template <typename Queue>
 std::map<std::size_t, std::size_t> Count(Queue& queue) {
   std::map<std::size_t, std::size_t> counts;
@@ -56,7 +57,7 @@ bool EachOnce(const std::map<std::size_t, std::size_t>& counts, std::size_t mess
 
 }  // namespace
 
-TEST_CASE("publishes and subscriptions at once: who stays gets every message once") {
+TEST_CASE("a queue that stays subscribed gets every message once while other subscriptions change") {
   const std::size_t messages = static_cast<std::size_t>(decouple::testing::Messages(200'000) / 10);
   Topic<std::size_t> topic;
   StandardQueue<std::size_t> stays;
@@ -69,14 +70,14 @@ TEST_CASE("publishes and subscriptions at once: who stays gets every message onc
   std::vector<std::thread> changers;
   changers.emplace_back([&] {
     while (!is_over) {
-      StandardQueue<std::size_t> comes;  // and goes, with its messages
-      auto subscription = topic.Subscribe(comes).value();
+      StandardQueue<std::size_t> passing_queue;  // destroyed with its messages
+      auto subscription = topic.Subscribe(passing_queue).value();
       auto function = topic.Subscribe([&](const std::size_t&) { ++passing; }).value();
       topic.Deliver();
     }
   });
   changers.emplace_back([&] {
-    while (!is_over) {  // each message matches the one and the other
+    while (!is_over) {  // each message matches both filters
       REQUIRE(changing.SetFilter(Attribute("b") == 2).ok());
       REQUIRE(changing.SetFilter(Attribute("a") == 1).ok());
     }
@@ -103,7 +104,7 @@ TEST_CASE("functions that fail now and then get every message, one call at a tim
   const std::size_t messages = static_cast<std::size_t>(decouple::testing::Messages(100'000) / 10);
   decouple::ManualClock clock;
   auto topic = Topic<std::size_t>::Create({.clock = &clock}).value();
-  std::map<std::size_t, std::size_t> got;  // unguarded: there is one call at a time
+  std::map<std::size_t, std::size_t> got;  // not synchronized: there is one call at a time
   std::atomic<int> within = 0;
   auto subscription = topic
                           .Subscribe([&](const decouple::Notification<std::size_t>& notification) -> absl::Status {
@@ -132,7 +133,7 @@ TEST_CASE("functions that fail now and then get every message, one call at a tim
   CHECK(subscription.Statistics().number_of_notifications_waiting == 0);
 }
 
-TEST_CASE("several queues see a group of a FIFO topic in one order, whoever publishes") {
+TEST_CASE("several queues see a group of a FIFO topic in one order, whichever thread publishes") {
   const auto messages = static_cast<std::size_t>(decouple::testing::Messages(300'000) / 10);
   FifoTopic<std::size_t> topic;
   std::vector<FifoQueue<std::size_t>> queues(6);
@@ -161,7 +162,7 @@ TEST_CASE("several queues see a group of a FIFO topic in one order, whoever publ
   for (const auto& order : orders) CHECK(order == orders.front());
 }
 
-TEST_CASE("nothing that is published meanwhile comes in between the messages of a replay") {
+TEST_CASE("no message that is published meanwhile comes between those of a replay") {
   const auto messages = static_cast<std::size_t>(decouple::testing::Messages(200'000) / 10);
   auto topic = FifoTopic<std::size_t>::Create({.archive_retention = absl::Hours(24)}).value();
   FifoQueue<std::size_t> queue;
@@ -200,7 +201,7 @@ TEST_CASE("nothing that is published meanwhile comes in between the messages of 
   CHECK(std::is_sorted(live.begin(), live.end()));
 }
 
-TEST_CASE("a FIFO topic brings each group to all queues in one order, also while one is full") {
+TEST_CASE("a FIFO topic brings each group to all queues in one order, even while one is full") {
   const std::size_t messages = static_cast<std::size_t>(decouple::testing::Messages(100'000) / 10);
   constexpr std::size_t kGroups = 3;
   decouple::ManualClock clock;

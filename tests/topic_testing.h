@@ -1,4 +1,4 @@
-// What tests of topics share.
+// Helpers for tests of topics.
 #ifndef DECOUPLE_TESTS_TOPIC_TESTING_H_
 #define DECOUPLE_TESTS_TOPIC_TESTING_H_
 
@@ -46,7 +46,7 @@ void PublishAll(Topic<T>& topic, Bodies... bodies) {
   (..., [&] { REQUIRE(topic.Publish(T(bodies)).ok()); }());
 }
 
-// Into one group of a FIFO topic, each with an id of its own.
+// Publishes into one group of a FIFO topic, each message with its own deduplication id.
 template <typename T, typename... Bodies>
 void PublishInGroup(Topic<T>& topic, const std::string& group, Bodies... bodies) {
   static std::size_t published = 0;
@@ -55,10 +55,10 @@ void PublishInGroup(Topic<T>& topic, const std::string& group, Bodies... bodies)
   }());
 }
 
-// A function's calls, and what it is to answer.
+// Records the calls of a function, and says what it returns.
 struct Script {
   std::vector<int> bodies = {};
-  std::vector<absl::Duration> at = {};  // from the beginning
+  std::vector<absl::Duration> at = {};  // since Function()
   std::vector<int> attempts = {};
   absl::Status answer = absl::OkStatus();
 
@@ -72,7 +72,7 @@ struct Script {
   }
 };
 
-// Delivers what becomes due within `duration`, at its very instant.
+// Delivers what becomes due within `duration`, at the exact time.
 template <typename T>
 void DeliverFor(Topic<T>& topic, ManualClock& clock, absl::Duration duration) {
   const absl::Time end = clock.Now() + duration;

@@ -1,5 +1,5 @@
-// A million visibility timeouts that end at once: how fast they are worked off, and how long a receiver waits for an
-// answer meanwhile; beside a million that are just ready, as what the machine does to a thread counts for both.
+// A million visibility timeouts that end at once: how fast the messages are received, and how long a Receive() takes
+// meanwhile. Compared with a million messages that are just ready, as preemption by other threads counts for both.
 
 #include <algorithm>
 #include <array>
@@ -20,19 +20,19 @@ using Queue = decouple::StandardQueue<std::size_t>;
 
 constexpr std::size_t kMessages = 1'000'000;
 
-// Two threads receive and delete all there is.
+// Two threads receive and delete all messages.
 void Drain(Queue& queue, const std::string& name) {
   std::atomic<std::size_t> left{kMessages};
-  std::array<std::vector<std::int64_t>, 2> answers;
+  std::array<std::vector<std::int64_t>, 2> durations;
   std::vector<std::thread> receivers;
   const std::int64_t begin = SteadyNanos();
-  for (auto& own : answers) {
-    own.reserve(kMessages);
+  for (auto& local : durations) {
+    local.reserve(kMessages);
     receivers.emplace_back([&] {
       while (left.load(std::memory_order_relaxed) > 0) {
-        const std::int64_t asked = SteadyNanos();
+        const std::int64_t receive_begin = SteadyNanos();
         auto received = queue.Receive({.max_messages = 10});
-        own.push_back(SteadyNanos() - asked);
+        local.push_back(SteadyNanos() - receive_begin);
         received->Delete().IgnoreError();
         left.fetch_sub(received->size(), std::memory_order_relaxed);
       }
@@ -40,8 +40,8 @@ void Drain(Queue& queue, const std::string& name) {
   }
   for (auto& receiver : receivers) receiver.join();
   const double seconds = static_cast<double>(SteadyNanos() - begin) / 1e9;
-  std::vector<std::int64_t> all(answers[0]);
-  all.insert(all.end(), answers[1].begin(), answers[1].end());
+  std::vector<std::int64_t> all(durations[0]);
+  all.insert(all.end(), durations[1].begin(), durations[1].end());
   std::sort(all.begin(), all.end());
   Print(name + "_received", static_cast<double>(kMessages) / seconds / 1e6, "million/s");
   Print(name + "_stall_p50", Percentile(all, 0.5) / 1e3, "us");

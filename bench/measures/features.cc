@@ -1,5 +1,5 @@
-// What a message's attribute, its group on a standard queue (fairness), a topic, a filter and asking for statistics
-// each cost.
+// The cost of each feature: an attribute, a message group on a standard queue (fair queues), a topic, a filter, and
+// reading statistics.
 
 #include <cstddef>
 #include <string>

@@ -1,4 +1,4 @@
-// What a cycle costs while more and more waits, and while more and more is in flight.
+// The cost of a cycle as the backlog grows, and as the number of messages in flight grows.
 
 #include <cstddef>
 #include <string>

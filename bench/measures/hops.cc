@@ -1,5 +1,5 @@
-// One hop under load: half a million messages a second from one thread to another that polls, each with the time of its
-// send.
+// The latency of one hop under load: half a million messages per second from one thread to another one that polls. Each
+// message carries the time of its send.
 
 #include <concurrentqueue/concurrentqueue.h>
 
@@ -18,7 +18,7 @@ namespace {
 constexpr std::size_t kMessages = 500'000;
 constexpr std::int64_t kNanosBetween = 2'000;
 
-// receive(): the time of the next message, 0 if there is none.
+// receive() returns the send time of the next message, 0 if there is none.
 template <typename Send, typename Receive>
 void Hop(const std::string& name, Send send, Receive receive) {
   std::vector<std::int64_t> latencies;

@@ -1,4 +1,4 @@
-// Measures everything; or `sends N`, which only sends N messages, for somebody to count its system calls.
+// Runs all measures; with the arguments `sends N` it only sends N messages, so that its system calls can be counted.
 
 #include <cstdlib>
 #include <string_view>

@@ -1,4 +1,4 @@
-// What is measured beside the peers: each prints lines `measure NAME VALUE UNIT`.
+// What is measured besides the benchmarks; each measure prints lines `measure NAME VALUE UNIT`.
 #ifndef DECOUPLE_BENCH_MEASURES_MEASURES_H_
 #define DECOUPLE_BENCH_MEASURES_MEASURES_H_
 
@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-// Each by a file of its own.
+// Each is defined in a file of its own, but SendOnly(), which is in memory.cc.
 void MeasureFlatness();
 void MeasureExpiries();
 void MeasureMemory();
@@ -26,7 +26,7 @@ inline void Print(const std::string& name, double value, const char* unit) {
   std::fflush(stdout);
 }
 
-// The median of some runs of measure(), in nanoseconds for each of `times`.
+// The median of nine runs of measure(), in nanoseconds for each of the `times` that a run does its work.
 template <typename Measure>
 double MedianNanos(std::size_t times, Measure measure) {
   std::vector<double> runs;
@@ -39,7 +39,7 @@ double MedianNanos(std::size_t times, Measure measure) {
   return runs[4];
 }
 
-// Of what is sorted.
+// Requires: `sorted` is sorted and not empty.
 inline double Percentile(const std::vector<std::int64_t>& sorted, double share) {
   return static_cast<double>(sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1))]);
 }

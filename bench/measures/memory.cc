@@ -1,4 +1,4 @@
-// The memory of a message that waits, beyond its body.
+// The memory of a message that is ready, beyond its body.
 
 #include <unistd.h>
 
@@ -29,7 +29,7 @@ void MeasureMemory() {
   Print("bytes_beside_the_body", each - sizeof(std::size_t), "bytes");
 }
 
-// Nobody waits.
+// No receiver waits.
 void SendOnly(std::size_t messages) {
   decouple::StandardQueue<std::size_t> queue;
   for (std::size_t i = 0; i < 1'000 + messages; ++i) {

@@ -1,4 +1,4 @@
-// From a send to the thread that sleeps in its long poll, beside moodycamel's blocking queue.
+// The latency from a send to the thread that sleeps in its long poll; the peer is moodycamel's blocking queue.
 
 #include <concurrentqueue/blockingconcurrentqueue.h>
 
@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t kTimes = 1'000;
 
-// send(time) and receive(), which waits and returns that time; both peers in turn, so that both see the same machine.
+// send(time) sends, receive() waits and returns that time. The peers alternate, so that both see the same machine.
 template <typename Send, typename Receive>
 std::vector<std::int64_t> Latencies(Send send, Receive receive) {
   std::vector<std::int64_t> latencies;
@@ -28,7 +28,8 @@ std::vector<std::int64_t> Latencies(Send send, Receive receive) {
     }
   });
   for (std::size_t i = 0; i < kTimes; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // it has fallen asleep, the peer after 10 000 looks
+    // Until the receiver has fallen asleep; the peer spins 10 000 times before.
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
     send(SteadyNanos());
   }
   receiver.join();

@@ -1,4 +1,4 @@
-// boost::lockfree::queue: enqueue and dequeue of what can be copied as bytes.
+// boost::lockfree::queue: enqueue and dequeue of trivially copyable bodies.
 #ifndef DECOUPLE_BENCH_PEERS_BOOST_LOCKFREE_H_
 #define DECOUPLE_BENCH_PEERS_BOOST_LOCKFREE_H_
 

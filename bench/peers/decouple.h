@@ -1,4 +1,4 @@
-// The whole cycle of a message here: send, receive (which leases it), delete.
+// The whole cycle of a message in this library: send, receive (which leases it), delete.
 #ifndef DECOUPLE_BENCH_PEERS_DECOUPLE_H_
 #define DECOUPLE_BENCH_PEERS_DECOUPLE_H_
 

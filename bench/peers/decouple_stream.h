@@ -23,15 +23,15 @@ class DecoupleStreamOf {
     if (!stream_.Put(key, number).ok()) std::abort();
   }
 
-  // One shard's records from the oldest on.
+  // Reads one shard's records from the oldest on.
   class Reader {
    public:
     Reader(DecoupleStreamOf& peer, std::size_t shard)
         : iterator_(peer.stream_.Iterate(decouple::ShardId(shard), decouple::TrimHorizon{}).value()) {}
 
-    // Adds up what is there, at most `most`. Returns how many that were.
+    // Adds up the records that are there, at most `most`. Returns their number.
     std::size_t Read(std::size_t most, std::uint64_t& sum) { return Add(iterator_.Next(most).value(), sum); }
-    // Waits for something.
+    // Same as Read(), but waits for a record.
     std::size_t Await(std::size_t most, std::uint64_t& sum) {
       return Add(iterator_.Next(most, {.wait = absl::InfiniteDuration()}).value(), sum);
     }

@@ -1,4 +1,4 @@
-// A topic with so many subscribed queues: publish, then receive and delete in each.
+// A topic with subscribed queues: publish, then receive and delete from each.
 #ifndef DECOUPLE_BENCH_PEERS_DECOUPLE_TOPIC_H_
 #define DECOUPLE_BENCH_PEERS_DECOUPLE_TOPIC_H_
 
@@ -18,7 +18,7 @@ class DecoupleTopicPeer {
 
   void Publish(std::size_t number) { topic_.Publish(number).IgnoreError(); }
 
-  // From each queue what is there, up to ten at a time. Returns how many.
+  // Receives up to ten messages from each queue. Returns their number.
   std::size_t ReceiveAll() {
     std::size_t received = 0;
     for (auto& queue : queues_) {

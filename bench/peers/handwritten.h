@@ -1,5 +1,6 @@
-// The reliable queue that one writes in an afternoon: a mutex, a deque of what is ready, a hash map of what is in
-// flight, and a priority queue of deadlines. It gives a message again when its time is up, and knows nothing else.
+// The reliable queue that one writes in an afternoon: a mutex, a deque of the messages that are ready, a hash map of
+// those in flight, and a priority queue of deadlines. It redelivers a message when its visibility timeout ends, and has
+// no other features.
 #ifndef DECOUPLE_BENCH_PEERS_HANDWRITTEN_H_
 #define DECOUPLE_BENCH_PEERS_HANDWRITTEN_H_
 
@@ -27,7 +28,7 @@ class HandwrittenPeer {
     ready_.push_back({++last_id_, body});
   }
 
-  // Receives one and deletes it.
+  // Receives one message and deletes it; returns the number received.
   std::size_t Receive() {
     const auto lease = Lease();
     if (!lease) return 0;

@@ -1,5 +1,6 @@
-// What one writes in half an hour: a mutex, a map of groups, and a line of those that can be received. It keeps the
-// order and one message of a group in flight, but knows no timeouts, no duplicates and no limits.
+// The FIFO queue that one writes in half an hour: a mutex, a map of groups, and a deque of the groups that can be
+// received from. It keeps the order and one message of a group in flight, but has no timeouts, no deduplication and no
+// limits.
 #ifndef DECOUPLE_BENCH_PEERS_HANDWRITTEN_FIFO_H_
 #define DECOUPLE_BENCH_PEERS_HANDWRITTEN_FIFO_H_
 
@@ -17,17 +18,17 @@ class HandwrittenFifoPeer {
     const std::lock_guard lock(mutex_);
     std::deque<std::size_t>& messages = groups_[group];
     messages.push_back(number);
-    if (messages.size() == 1) redelivery_lane_.push_back(group);
+    if (messages.size() == 1) ready_groups_.push_back(group);
   }
 
-  // Receives one and deletes it; returns how many were there.
+  // Receives one message and deletes it; returns the number received.
   std::size_t Receive() {
     std::string group;
     {
       const std::lock_guard lock(mutex_);
-      if (redelivery_lane_.empty()) return 0;
-      group = std::move(redelivery_lane_.front());  // in flight: not in the line
-      redelivery_lane_.pop_front();
+      if (ready_groups_.empty()) return 0;
+      group = std::move(ready_groups_.front());  // not ready while its message is in flight
+      ready_groups_.pop_front();
       last_ = groups_.find(group)->second.front();
     }
     const std::lock_guard lock(mutex_);
@@ -36,7 +37,7 @@ class HandwrittenFifoPeer {
     if (found->second.empty()) {
       groups_.erase(found);
     } else {
-      redelivery_lane_.push_back(group);
+      ready_groups_.push_back(group);
     }
     return 1;
   }
@@ -44,7 +45,7 @@ class HandwrittenFifoPeer {
  private:
   std::mutex mutex_;
   std::unordered_map<std::string, std::deque<std::size_t>> groups_;
-  std::deque<std::string> redelivery_lane_;
+  std::deque<std::string> ready_groups_;
   std::size_t last_ = 0;
 };
 

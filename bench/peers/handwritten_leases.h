@@ -1,5 +1,5 @@
-// What is in flight in a queue that one writes in an afternoon: a hash map, and a priority queue of deadlines. Under the
-// queue's mutex.
+// The messages in flight of a queue that one writes in an afternoon: a hash map, and a priority queue of deadlines. The
+// queue's mutex guards it.
 #ifndef DECOUPLE_BENCH_PEERS_HANDWRITTEN_LEASES_H_
 #define DECOUPLE_BENCH_PEERS_HANDWRITTEN_LEASES_H_
 
@@ -20,11 +20,11 @@ class HandwrittenLeases {
   void Add(std::uint64_t id, const Leased& leased, Clock::time_point now) {
     deadlines_.push({now + std::chrono::seconds(30), id});
     in_flight_.emplace(id, leased);
-    // What was deleted stays among the deadlines: they are thinned out when most are of no use.
+    // Deadlines of deleted messages stay, and are removed together once most are of no use.
     if (deadlines_.size() > 2 * in_flight_.size() + 1'000) ForgetDeleted();
   }
 
-  // None: its time was up.
+  // None: the visibility timeout has ended.
   std::optional<Leased> Take(std::uint64_t id) {
     const auto found = in_flight_.find(id);
     if (found == in_flight_.end()) return std::nullopt;
@@ -34,7 +34,7 @@ class HandwrittenLeases {
   }
   void Remove(std::uint64_t id) { in_flight_.erase(id); }
 
-  // Takes those whose time is up: give_back(id, leased).
+  // Removes those whose visibility timeout has ended and calls give_back(id, leased) for each.
   template <typename GiveBack>
   void TakeLate(Clock::time_point now, GiveBack give_back) {
     for (; !deadlines_.empty() && deadlines_.top().at <= now; deadlines_.pop()) {

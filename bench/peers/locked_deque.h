@@ -1,4 +1,4 @@
-// A std::deque behind a mutex. `Kind` says which mutex, how to hold it, and its name.
+// A std::deque behind a mutex. `Kind` gives the type of the mutex, that of its lock, and the name.
 #ifndef DECOUPLE_BENCH_PEERS_LOCKED_DEQUE_H_
 #define DECOUPLE_BENCH_PEERS_LOCKED_DEQUE_H_
 

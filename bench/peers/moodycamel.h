@@ -1,5 +1,5 @@
-// moodycamel::ConcurrentQueue: enqueue and dequeue, without time, receipts or redelivery. With implicit producers, with
-// tokens of each thread's own, and the blocking kind.
+// moodycamel::ConcurrentQueue: enqueue and dequeue, without timeouts, receipts or redelivery. With implicit producers,
+// with a token for each thread, and the blocking variant.
 #ifndef DECOUPLE_BENCH_PEERS_MOODYCAMEL_H_
 #define DECOUPLE_BENCH_PEERS_MOODYCAMEL_H_
 
@@ -12,7 +12,7 @@
 
 #include "peers/shared_end.h"
 
-// Without tokens. `Kind` says which queue, and its name.
+// Without tokens. `Kind` gives the type of the queue and the name.
 template <typename Kind, typename Body>
 class MoodycamelOf {
  public:

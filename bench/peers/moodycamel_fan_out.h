@@ -1,4 +1,4 @@
-// A shared_ptr into so many of moodycamel's queues, and out again.
+// Fan-out by hand: a shared_ptr is put into each of many of moodycamel's queues, and taken out again.
 #ifndef DECOUPLE_BENCH_PEERS_MOODYCAMEL_FAN_OUT_H_
 #define DECOUPLE_BENCH_PEERS_MOODYCAMEL_FAN_OUT_H_
 

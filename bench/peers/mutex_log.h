@@ -1,5 +1,5 @@
-// What people write by hand: for each shard a vector that grows behind a mutex, and a condition variable to wait for
-// more. Readers add up in place, with the mutex held.
+// The log that one writes by hand: for each shard a vector that grows behind a mutex, and a condition variable to wait
+// for records. Readers add up in place, with the mutex held.
 #ifndef DECOUPLE_BENCH_PEERS_MUTEX_LOG_H_
 #define DECOUPLE_BENCH_PEERS_MUTEX_LOG_H_
 
@@ -29,7 +29,7 @@ class MutexLogPeer {
  public:
   static constexpr const char* kName = "mutex_log";
 
-  // Beyond `kept` records a shard forgets all it has.
+  // A shard that has `kept` records drops them all before the next one.
   MutexLogPeer(std::size_t shards, std::size_t kept) : shards_(shards), kept_(kept) {}
 
   void Put(std::string_view key, std::uint64_t number) {

@@ -1,6 +1,6 @@
-// Redis Streams over a Unix socket, the nearest thing with the same semantics: XADD, XREADGROUP and XACK, in tens on
-// one connection; the stream is trimmed to some 10 000 entries. The server is started and stopped here, and writes
-// nothing to disk.
+// Redis Streams over a Unix socket, the nearest system with the same semantics: XADD, XREADGROUP and XACK, in batches
+// of ten on one connection; the stream is trimmed to some 10 000 entries. The peer starts and stops the server, which
+// writes nothing to disk.
 #ifndef DECOUPLE_BENCH_PEERS_REDIS_STREAMS_H_
 #define DECOUPLE_BENCH_PEERS_REDIS_STREAMS_H_
 
@@ -39,7 +39,7 @@ class RedisStreamsPeer {
       if (connection_ != nullptr && connection_->err == 0) break;
       if (connection_ != nullptr) redisFree(connection_);
       connection_ = nullptr;
-      if (waitpid(server_, nullptr, WNOHANG) != 0) std::abort();  // it is not there, or did not start
+      if (waitpid(server_, nullptr, WNOHANG) != 0) std::abort();  // redis-server is not installed, or did not start
     }
     freeReplyObject(redisCommand(connection_, "XGROUP CREATE s g $ MKSTREAM"));
   }
@@ -53,7 +53,7 @@ class RedisStreamsPeer {
     std::filesystem::remove_all(directory_);
   }
 
-  // Ten at once: sent, received, and acknowledged. Returns how many were there.
+  // Sends, receives and acknowledges ten messages at once. Returns the number received.
   std::size_t CycleOfTen(std::size_t number) {
     for (int i = 0; i < 10; ++i) {
       redisAppendCommand(connection_, "XADD s MAXLEN ~ 10000 * b %b", &number, sizeof(number));

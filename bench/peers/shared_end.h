@@ -1,4 +1,4 @@
-// The end of a queue for peers whose threads need nothing of their own to send and receive.
+// The sender and receiver of peers whose threads need no state of their own.
 #ifndef DECOUPLE_BENCH_PEERS_SHARED_END_H_
 #define DECOUPLE_BENCH_PEERS_SHARED_END_H_
 
@@ -9,7 +9,7 @@ class SharedEnd {
  public:
   explicit SharedEnd(Peer& peer) : peer_(peer) {}
   void Send(const Body& body) { peer_.Send(body); }
-  // Takes one; returns how many there were.
+  // Takes one message; returns the number taken.
   std::size_t Receive() { return peer_.Receive(); }
 
  private:

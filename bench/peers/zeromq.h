@@ -1,4 +1,5 @@
-// ZeroMQ within one process: PUSH and PULL as a queue, PUB and SUB for fan-out. It keeps nothing once it is received.
+// ZeroMQ within one process: PUSH and PULL as a queue, PUB and SUB for fan-out. A message is forgotten once it is
+// received.
 #ifndef DECOUPLE_BENCH_PEERS_ZEROMQ_H_
 #define DECOUPLE_BENCH_PEERS_ZEROMQ_H_
 
@@ -21,7 +22,7 @@ class ZmqContext {
   void* const context_ = zmq_ctx_new();
 };
 
-// Unbounded, and gone at once when it is closed.
+// Without a limit of messages, and closed at once, without lingering.
 class ZmqSocket {
  public:
   ZmqSocket(const ZmqContext& context, int type) : socket_(zmq_socket(context.get(), type)) {
@@ -62,7 +63,7 @@ class ZmqSocket {
   void* const socket_;
 };
 
-// For one thread that sends and one that receives; a socket is used by one thread at a time.
+// For one thread that sends and one that receives, as a socket is used by one thread at a time.
 template <typename Body>
 class ZeromqPeer {
  public:
@@ -107,7 +108,7 @@ class ZeromqFanOutPeer {
       subscribers_.back()->SubscribeToAll();
       subscribers_.back()->Connect("inproc://bench");
     }
-    // Until every subscription has arrived.
+    // Subscriptions are asynchronous: publish until every one has arrived.
     for (auto& subscriber : subscribers_) {
       do {
         publisher_.Send(std::size_t{0});

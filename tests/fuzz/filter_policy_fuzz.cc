@@ -1,8 +1,9 @@
-// Fuzzes the parser of filter policies, the reader of JSON text, and what matches: any text may come in.
+// Fuzzes the parsers of filter policies and of JSON text, and the matching: any text must be handled.
 //
 //   tests/run fuzz 600          for ten minutes
 //
-// An input is a policy, and after a line feed or at its end a body (which is an attribute of type String.Array, too).
+// An input is a policy and a body, separated by a line feed; without one the body is empty. The body is also the value
+// of an attribute of type String.Array.
 
 #include <cstddef>
 #include <cstdint>
@@ -46,9 +47,9 @@ void TryPolicy(std::string_view text, FilterScope scope, const decouple::Message
   const bool matches = policy->Matches(attributes, body);
   const auto* const tree = decouple::internal::Access::Tree(*policy);
   const decouple::internal::FilterIndex index({tree, tree});
-  const decouple::internal::FilterInput view(attributes, body);
+  const decouple::internal::FilterInput filter_input(attributes, body);
   std::vector<std::uint32_t> found;
-  index.ForEachMatch(view.root(), [&](std::uint32_t place) { found.push_back(place); });
+  index.ForEachMatch(filter_input.root(), [&](std::uint32_t policy_index) { found.push_back(policy_index); });
   Require(found == (matches ? std::vector<std::uint32_t>{0, 1} : std::vector<std::uint32_t>{}));
 }
 

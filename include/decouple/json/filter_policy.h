@@ -1,10 +1,10 @@
-// Filter policies in JSON, and the reading of JSON in bodies and String.Array attributes: see decouple/filter_policy.h.
+// Filter policies in JSON, and filtering by JSON in bodies and String.Array attributes: see decouple/filter_policy.h.
 //
 //   auto policy = decouple::FilterPolicy::Parse(R"({"store": ["oslo"], "price": [{"numeric": [">", 100]}]})");
 //   if (!policy.ok()) …   // "filter policy, at $.price[0].numeric[0]: allowed are = alone, <, <=, > and >=; …"
 //
-// Of the CMake target decouple::json, which needs nlohmann-json. A program that includes this anywhere reads JSON
-// everywhere.
+// Part of the CMake target decouple::json, which needs nlohmann-json. A program that includes this in any of its files
+// parses JSON in all of its filters.
 
 #ifndef DECOUPLE_JSON_FILTER_POLICY_H_
 #define DECOUPLE_JSON_FILTER_POLICY_H_

@@ -1,8 +1,8 @@
-// The payloads of a message for several platforms as JSON text: see decouple/platform_application.h.
+// Parses the payloads of a message for several platforms from JSON text: see decouple/platform_application.h.
 //
 //   phone.Publish(PlatformPayloads::Parse(R"({"default": "on its way", "APNS": "{\"aps\": {…}}"})").value());
 //
-// Of the CMake target decouple::json, which needs nlohmann-json.
+// Part of the CMake target decouple::json, which needs nlohmann-json.
 
 #ifndef DECOUPLE_JSON_PLATFORM_PAYLOADS_H_
 #define DECOUPLE_JSON_PLATFORM_PAYLOADS_H_

@@ -1,5 +1,5 @@
-// What a filter sees of a message: values as JSON has them, read where they lie, whatever holds them: a struct whose
-// fields are described (body_fields.h), the attributes, or parsed text.
+// What a filter sees of a message: values of the kinds that JSON has, read in place. They may be held by a struct whose
+// fields are described (body_fields.h), by the attributes, or by parsed text.
 
 #ifndef DECOUPLE_INTERNAL_FILTER_FIELD_VALUE_H_
 #define DECOUPLE_INTERNAL_FILTER_FIELD_VALUE_H_
@@ -8,32 +8,34 @@
 #include <string_view>
 
 #include "absl/functional/function_ref.h"
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/decimal.h"
 
 namespace decouple::internal {
 
-// kMalformed: text that should hold a value and does not; nothing matches it.
+// kMalformed: text that should hold a value but cannot be parsed; nothing matches it.
 enum class FieldKind { kAbsent, kNull, kBool, kNumber, kText, kArray, kObject, kMalformed };
 
 class FieldType;
 
-// A value and how to read it. A default-constructed one is absent.
+// A value and the type by which to read it. A default-constructed one is kAbsent.
 struct FieldValue {
   const FieldType* type = nullptr;
   const void* value = nullptr;
 
   FieldKind kind() const;
-  // Of the kind that the name says; valid as long as the message.
+  // Require: kind() is the one that the name says. Results are valid as long as the message.
   bool truth() const;
   Decimal number() const;
   std::string_view text() const;
-  // Whether visit(element) is true of one; stops there.
+  // Whether visit(element) is true for an element; stops at the first. Requires: it is an array.
   bool AnyElement(absl::FunctionRef<bool(FieldValue)> visit) const;
-  // Absent if it has none of that name, or is no object.
+  // kAbsent if the value is no object or has no member of that name.
   FieldValue member(std::string_view name) const;
 };
 
-// There is one object for each type of value. A reader of a kind that never occurs need not be overridden.
+// How values of one C++ type are read; there is one instance for each type. A type overrides only the readers of the
+// kinds that occur.
 class FieldType {
  public:
   FieldType() = default;
@@ -59,10 +61,20 @@ class MalformedField final : public FieldType {
 };
 
 inline FieldKind FieldValue::kind() const { return type == nullptr ? FieldKind::kAbsent : type->kind(value); }
-inline bool FieldValue::truth() const { return type->truth(value); }
-inline Decimal FieldValue::number() const { return type->number(value); }
-inline std::string_view FieldValue::text() const { return type->text(value); }
+inline bool FieldValue::truth() const {
+  DECOUPLE_ASSERT(kind() == FieldKind::kBool);
+  return type->truth(value);
+}
+inline Decimal FieldValue::number() const {
+  DECOUPLE_ASSERT(kind() == FieldKind::kNumber);
+  return type->number(value);
+}
+inline std::string_view FieldValue::text() const {
+  DECOUPLE_ASSERT(kind() == FieldKind::kText);
+  return type->text(value);
+}
 inline bool FieldValue::AnyElement(absl::FunctionRef<bool(FieldValue)> visit) const {
+  DECOUPLE_ASSERT(kind() == FieldKind::kArray);
   return type->AnyElement(value, visit);
 }
 inline FieldValue FieldValue::member(std::string_view name) const {

@@ -1,9 +1,10 @@
-// Which of many policies match a message, without testing each.
+// Finds which of many policies match a message, without testing each.
 //
-// A policy that can match only if one of certain values is present is entered under these; a message looks up its own
-// values and tests only the policies that it finds. Of several such sets the one is taken whose values are the rarest
-// among all policies: of {"store": ["oslo"], "customer": ["c-4711"]} the customer. Exact values can be looked up
-// (strings, numbers, true, false, null); policies that ask for nothing exact are tested one by one.
+// Design: if a policy can match only messages that have at least one of certain values, it is entered under these. For
+// a message, its own values are looked up, and only the policies found there are tested. Where a policy has several
+// such sets of values, that with the rarest among all policies is taken: of {"store": ["oslo"], "customer": ["c-4711"]}
+// the customer. Only exact values can be looked up (strings, numbers, true, false, null); policies without any are
+// tested one by one.
 
 #ifndef DECOUPLE_INTERNAL_FILTER_FILTER_INDEX_H_
 #define DECOUPLE_INTERNAL_FILTER_FILTER_INDEX_H_
@@ -22,24 +23,28 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/filter/field_value.h"
 #include "decouple/internal/filter/filter_pattern.h"
 #include "decouple/internal/filter/filter_tree.h"
 
 namespace decouple::internal {
 
-// Does not change once it is built. The policies must outlive it.
+// Immutable. The policies must outlive it. A policy is known by its index in the list.
 class FilterIndex {
  public:
   FilterIndex() = default;
 
-  // A policy is known by its place. O(size of the policies).
+  // O(size of the policies).
   explicit FilterIndex(std::vector<const FilterGroup*> policies) : policies_(std::move(policies)) {
     std::vector<std::vector<Choice>> choices;
-    for (const FilterGroup* const policy : policies_) choices.push_back(ChoicesOf(*policy));
+    for (const FilterGroup* const policy : policies_) {
+      DECOUPLE_ASSERT(policy != nullptr);
+      choices.push_back(ChoicesOf(*policy));
+    }
     absl::flat_hash_map<std::string, std::size_t> uses;
-    for (const auto& of_one : choices) {
-      for (const Choice& choice : of_one) {
+    for (const auto& of_policy : choices) {
+      for (const Choice& choice : of_policy) {
         for (const Entry& entry : choice) ++uses[entry.Name()];
       }
     }
@@ -48,20 +53,20 @@ class FilterIndex {
       for (const Entry& entry : choice) sum += uses[entry.Name()];
       return sum;
     };
-    for (std::uint32_t place = 0; place < policies_.size(); ++place) {
+    for (std::uint32_t index = 0; index < policies_.size(); ++index) {
       const auto best =
-          std::min_element(choices[place].begin(), choices[place].end(),
+          std::min_element(choices[index].begin(), choices[index].end(),
                            [&](const Choice& a, const Choice& b) { return commonness(a) < commonness(b); });
-      if (best == choices[place].end()) {
-        unindexed_.push_back(place);
+      if (best == choices[index].end()) {
+        unindexed_.push_back(index);
       } else {
-        for (const Entry& entry : *best) PathOf(entry.keys).Places(entry.value).push_back(place);
+        for (const Entry& entry : *best) PathOf(entry.keys).PoliciesFor(entry.value).push_back(index);
       }
     }
   }
 
-  // Calls visit(place) for each policy that matches, in the order of their places but that those without exact values
-  // come last.
+  // Calls visit(index) for each policy that matches, in ascending order, except that those without exact values come
+  // last.
   template <typename Visit>
   void ForEachMatch(FieldValue message, Visit visit) const {
     absl::InlinedVector<std::uint32_t, 32> found;
@@ -70,20 +75,20 @@ class FilterIndex {
       std::sort(found.begin(), found.end());
       found.erase(std::unique(found.begin(), found.end()), found.end());
     }
-    for (const std::uint32_t place : found) Test(place, message, visit);
-    for (const std::uint32_t place : unindexed_) Test(place, message, visit);
+    for (const std::uint32_t index : found) Test(index, message, visit);
+    for (const std::uint32_t index : unindexed_) Test(index, message, visit);
   }
 
  private:
-  using Places = std::vector<std::uint32_t>;
+  using Policies = std::vector<std::uint32_t>;  // their indices
   using Found = absl::InlinedVector<std::uint32_t, 32>;
 
-  // A value at a path.
+  // A value at a path of keys.
   struct Entry {
     std::vector<std::string> keys;
     Exactly value;
 
-    // Tells it from others well enough to count.
+    // Equal for equal entries, and rarely equal for others: good enough to count uses.
     std::string Name() const {
       std::string name;
       for (const std::string& key : keys) name.append(key).push_back('\0');
@@ -93,17 +98,17 @@ class FilterIndex {
       return name;
     }
   };
-  // A message that matches has one of these.
+  // Every message that matches the policy has at least one of these.
   using Choice = std::vector<Entry>;
 
-  // Where policies are entered that ask for values at one path.
+  // The policies that are entered under values at one path.
   struct Path {
     std::vector<std::string> keys;
-    absl::flat_hash_map<std::string, FilterIndex::Places> texts;
-    absl::flat_hash_map<Decimal, FilterIndex::Places> numbers;
-    FilterIndex::Places when_true, when_false, when_null;
+    absl::flat_hash_map<std::string, FilterIndex::Policies> texts;
+    absl::flat_hash_map<Decimal, FilterIndex::Policies> numbers;
+    FilterIndex::Policies when_true, when_false, when_null;
 
-    FilterIndex::Places& Places(const Exactly& value) {
+    FilterIndex::Policies& PoliciesFor(const Exactly& value) {
       if (const auto* const text = std::get_if<std::string>(&value)) return texts[*text];
       if (const auto* const number = std::get_if<Decimal>(&value)) return numbers[*number];
       const Literal& literal = std::get<Literal>(value);
@@ -152,8 +157,8 @@ class FilterIndex {
       if (entry != table.end()) AddAll(entry->second, found);
     }
 
-    static void AddAll(const FilterIndex::Places& places, Found& found) {
-      found.insert(found.end(), places.begin(), places.end());
+    static void AddAll(const FilterIndex::Policies& policies, Found& found) {
+      found.insert(found.end(), policies.begin(), policies.end());
     }
   };
 
@@ -184,7 +189,7 @@ class FilterIndex {
     }
   }
 
-  // One of each alternative; none if there is an alternative without any.
+  // The union of one choice of each alternative, the shortest; none if an alternative has no choice.
   static std::optional<Choice> OfAlternatives(const std::vector<FilterGroup>& alternatives,
                                               std::vector<std::string>& path) {
     Choice together;
@@ -200,22 +205,23 @@ class FilterIndex {
   }
 
   Path& PathOf(const std::vector<std::string>& keys) {
-    const auto [entry, added] = path_numbers_.emplace(keys, paths_.size());
-    if (added)
+    const auto [entry, added] = path_indices_.emplace(keys, paths_.size());
+    if (added) {
       paths_.push_back(
           Path{.keys = keys, .texts = {}, .numbers = {}, .when_true = {}, .when_false = {}, .when_null = {}});
+    }
     return paths_[entry->second];
   }
 
   template <typename Visit>
-  void Test(std::uint32_t place, FieldValue message, Visit& visit) const {
-    if (Matches(*policies_[place], message)) visit(place);
+  void Test(std::uint32_t index, FieldValue message, Visit& visit) const {
+    if (Matches(*policies_[index], message)) visit(index);
   }
 
   std::vector<const FilterGroup*> policies_;
   std::vector<Path> paths_;
-  std::map<std::vector<std::string>, std::size_t> path_numbers_;
-  Places unindexed_;
+  std::map<std::vector<std::string>, std::size_t> path_indices_;
+  Policies unindexed_;  // no choice: tested for every message
 };
 
 }  // namespace decouple::internal

@@ -1,5 +1,5 @@
-// A message as policies look at it: an object of its attributes and its body. What has to be parsed is parsed once, and
-// only if a policy asks for it.
+// A message as input of filters: an object whose members are its attributes and its body. What has to be parsed is
+// parsed once, and only when a policy asks for it.
 
 #ifndef DECOUPLE_INTERNAL_FILTER_FILTER_INPUT_H_
 #define DECOUPLE_INTERNAL_FILTER_FILTER_INPUT_H_
@@ -21,11 +21,11 @@
 
 namespace decouple::internal {
 
-// Whether policies can look into bodies of type T.
+// Whether policies can read bodies of type T.
 template <typename T>
 inline constexpr bool kHasReadableBody = HasFields<T> || std::convertible_to<const T&, std::string_view>;
 
-// Used by one thread. Attributes and body must outlive it.
+// For one thread. Attributes and body must outlive it.
 class FilterInput {
  public:
   template <typename T>
@@ -42,12 +42,12 @@ class FilterInput {
   FieldValue root() const { return {&RootType::Instance(), this}; }
 
   bool has_attributes() const { return !attributes_.empty(); }
-  // So far as anybody has looked.
+  // Of what policies have read so far.
   bool has_malformed_attribute() const { return has_malformed_attribute_; }
   bool has_malformed_body() const { return parsed_body_ && *parsed_body_ == nullptr; }
 
  private:
-  // The address of the view itself is that of the message.
+  // A type of object whose value pointer is that of the FilterInput itself.
   template <typename Type>
   class Singleton : public FieldType {
    public:
@@ -61,21 +61,22 @@ class FilterInput {
   class RootType final : public Singleton<RootType> {
    public:
     FieldValue member(const void* value, std::string_view name) const override {
-      const auto* const view = static_cast<const FilterInput*>(value);
-      return name == kBodyScope ? view->Body() : FieldValue{&AttributesType::Instance(), view};
+      const auto* const input = static_cast<const FilterInput*>(value);
+      return name == kBodyScope ? input->Body() : FieldValue{&AttributesType::Instance(), input};
     }
   };
 
   class AttributesType final : public Singleton<AttributesType> {
    public:
     FieldValue member(const void* value, std::string_view name) const override {
-      const auto* const view = static_cast<const FilterInput*>(value);
-      const AttributeValue* const attribute = view->attributes_.Find(name);
-      return attribute == nullptr ? FieldValue() : view->ValueOf(*attribute);
+      const auto* const input = static_cast<const FilterInput*>(value);
+      const AttributeValue* const attribute = input->attributes_.Find(name);
+      return attribute == nullptr ? FieldValue() : input->ValueOf(*attribute);
     }
   };
 
-  // Text or a number; suffixes of types do not count, and what is neither counts as absent (SNS).
+  // An attribute that is text or a number. The suffix of its type does not count, and any other attribute counts as
+  // absent (SNS).
   class AttributeType final : public FieldType {
    public:
     static const AttributeType& Instance() {
@@ -97,32 +98,33 @@ class FilterInput {
 
   FieldValue ValueOf(const AttributeValue& attribute) const {
     if (attribute.type() != "String.Array") return {&AttributeType::Instance(), &attribute};
-    for (const auto& [parsed, text] : parsed_attributes_) {
-      if (parsed == &attribute) return ArrayIn(text.get());
+    for (const auto& [parsed, document] : parsed_attributes_) {
+      if (parsed == &attribute) return ArrayIn(document.get());
     }
-    parsed_attributes_.emplace_back(&attribute, ReadText(attribute.value()));
+    parsed_attributes_.emplace_back(&attribute, ParseByHook(attribute.value()));
     const FieldValue value = ArrayIn(parsed_attributes_.back().second.get());
     if (value.kind() == FieldKind::kMalformed) has_malformed_attribute_ = true;
     return value;
   }
 
-  static FieldValue ArrayIn(const JsonHook* text) {
-    const FieldValue value = text == nullptr ? FieldValue() : text->value();
+  static FieldValue ArrayIn(const JsonDocument* document) {
+    const FieldValue value = document == nullptr ? FieldValue() : document->value();
     return value.kind() == FieldKind::kArray ? value : MalformedField::Value();
   }
 
   FieldValue Body() const {
     if (!text_) return body_;
-    if (!parsed_body_) parsed_body_ = ReadText(*text_);
+    if (!parsed_body_) parsed_body_ = ParseByHook(*text_);
     return *parsed_body_ == nullptr ? MalformedField::Value() : (*parsed_body_)->value();
   }
 
   const MessageAttributes& attributes_;
   FieldValue body_;
-  std::optional<std::string_view> text_;
-  // Filled by the first look.
-  mutable std::optional<std::unique_ptr<const JsonHook>> parsed_body_;
-  mutable absl::InlinedVector<std::pair<const AttributeValue*, std::unique_ptr<const JsonHook>>, 1> parsed_attributes_;
+  std::optional<std::string_view> text_;  // the body, if it is text
+  // Filled when a policy first reads the body or the attribute; a null document is malformed.
+  mutable std::optional<std::unique_ptr<const JsonDocument>> parsed_body_;
+  mutable absl::InlinedVector<std::pair<const AttributeValue*, std::unique_ptr<const JsonDocument>>, 1>
+      parsed_attributes_;
   mutable bool has_malformed_attribute_ = false;
 };
 

@@ -1,4 +1,4 @@
-// What a policy may ask of one value, and whether a value is so.
+// The patterns that a policy may have for a value, and whether a value matches one.
 
 #ifndef DECOUPLE_INTERNAL_FILTER_FILTER_PATTERN_H_
 #define DECOUPLE_INTERNAL_FILTER_FILTER_PATTERN_H_
@@ -31,7 +31,7 @@ struct Literal {
   friend bool operator==(const Literal&, const Literal&) = default;
 };
 
-// Exactly that value.
+// Matches that value alone.
 using Exactly = std::variant<std::string, Decimal, Literal>;
 
 struct Prefix {
@@ -44,13 +44,13 @@ struct Suffix {
   friend bool operator==(const Suffix&, const Suffix&) = default;
 };
 
-// Letters of ASCII match in either case.
+// ASCII letters match in either case.
 struct EqualsIgnoreCase {
   std::string text;
   friend bool operator==(const EqualsIgnoreCase&, const EqualsIgnoreCase&) = default;
 };
 
-// An address, v4 or v6, in its network order.
+// An address of IPv4 or IPv6, in network byte order.
 struct IpAddress {
   std::array<std::uint8_t, 16> bytes{};
   std::size_t size = 0;  // 4 or 16
@@ -69,7 +69,7 @@ struct IpAddress {
   friend bool operator==(const IpAddress&, const IpAddress&) = default;
 };
 
-// The addresses that begin with the first `bits` of `network`.
+// The addresses whose first `bits` are those of `network`.
 struct Cidr {
   IpAddress network;
   std::size_t bits = 0;
@@ -90,13 +90,13 @@ struct Cidr {
 
   bool Contains(const IpAddress& address) const {
     if (address.size != network.size) return false;
-    const std::size_t whole = bits / 8;
-    if (!std::equal(network.bytes.begin(), network.bytes.begin() + static_cast<std::ptrdiff_t>(whole),
+    const std::size_t whole_bytes = bits / 8;
+    if (!std::equal(network.bytes.begin(), network.bytes.begin() + static_cast<std::ptrdiff_t>(whole_bytes),
                     address.bytes.begin())) {
       return false;
     }
     const std::size_t rest = bits % 8;
-    return rest == 0 || network.bytes[whole] >> (8 - rest) == address.bytes[whole] >> (8 - rest);
+    return rest == 0 || network.bytes[whole_bytes] >> (8 - rest) == address.bytes[whole_bytes] >> (8 - rest);
   }
   friend bool operator==(const Cidr&, const Cidr&) = default;
 };
@@ -117,7 +117,7 @@ struct Exists {
   friend bool operator==(const Exists&, const Exists&) = default;
 };
 
-// Any value but these, or but text that begins so.
+// Any value but these, or any but text with that prefix.
 struct AnythingBut {
   std::variant<std::vector<Exactly>, Prefix> refused;
   friend bool operator==(const AnythingBut&, const AnythingBut&) = default;
@@ -125,7 +125,7 @@ struct AnythingBut {
 
 using Pattern = std::variant<Exactly, Prefix, Suffix, EqualsIgnoreCase, Cidr, NumericRange, Exists, AnythingBut>;
 
-// Whether a scalar is what a pattern asks for. A value of another type is not; that is no error.
+// Whether a scalar matches a pattern. A value of another type does not match, which is no error.
 class PatternMatch {
  public:
   explicit PatternMatch(FieldValue value) : value_(value), kind_(value.kind()) {}

@@ -1,7 +1,7 @@
-// A compiled policy: what both forms, JSON and typed, come to, and whether a message matches it.
+// A compiled policy, the result of both forms of policies, JSON and typed; and whether a message matches it.
 //
-// The root stands for the message and has at most two members, its attributes and its body; below the body the tree has
-// the shape of the values. Arrays are looked through: a group below an array must match as a whole within one element.
+// The root is the message and has at most two members, its attributes and its body. Below the body the tree has the
+// shape of the values. Arrays are transparent: a group below an array must match as a whole within one element.
 
 #ifndef DECOUPLE_INTERNAL_FILTER_FILTER_TREE_H_
 #define DECOUPLE_INTERNAL_FILTER_FILTER_TREE_H_
@@ -21,7 +21,7 @@
 
 namespace decouple::internal {
 
-// The members of the root, under the names that the service has for the scopes.
+// The members of the root; their names are those of the service's filter policy scopes.
 inline constexpr std::string_view kAttributesScope = "MessageAttributes";
 inline constexpr std::string_view kBodyScope = "MessageBody";
 
@@ -31,17 +31,18 @@ struct FilterLeaf {
   friend bool operator==(const FilterLeaf&, const FilterLeaf&) = default;
 };
 
-// All of these must match.
+// A group matches if all its leaves, groups and ors match.
 struct FilterGroup {
   std::string key;
   std::vector<FilterLeaf> leaves;
   std::vector<FilterGroup> groups;
-  std::vector<std::vector<FilterGroup>> ors;  // of each one alternative, which looks at the same object
+  std::vector<std::vector<FilterGroup>> ors;  // of each, one alternative must match the same object
 
   bool empty() const { return leaves.empty() && groups.empty() && ors.empty(); }
   friend bool operator==(const FilterGroup&, const FilterGroup&) = default;
 
-  // Asks for what `other` asks, too. Groups of one name become one: they speak of the same element.
+  // Afterwards this group requires what `other` requires, too. Groups of one key are merged: they must match within the
+  // same element.
   void Add(FilterGroup other) {
     std::move(other.leaves.begin(), other.leaves.end(), std::back_inserter(leaves));
     std::move(other.ors.begin(), other.ors.end(), std::back_inserter(ors));
@@ -59,7 +60,7 @@ struct FilterGroup {
 
 // ---- matching -------------------------------------------------------------------------------------------------------
 
-// Whether one of the scalars that a value comes to, looking through arrays, is visit()ed as true.
+// Whether visit(scalar) is true for one of the scalars of a value: itself, or those in its arrays at any depth.
 template <typename Visit>
 bool AnyScalar(FieldValue value, Visit visit) {
   switch (value.kind()) {
@@ -114,14 +115,14 @@ inline bool Matches(const FilterGroup& group, FieldValue value) {
 
 // ---- how large a policy is (SNS's limits) ---------------------------------------------------------------------------
 
-// What the lengths of its lists multiply to; in the body each counts times the depth of its key, and alternatives add
-// up. Stops at the largest.
+// The product of the lengths of a policy's lists. In the body each list counts times the depth of its key; alternatives
+// add up. Saturates.
 class FilterCombinations {
  public:
   static std::size_t Of(const FilterGroup& root) { return Count(root, 0); }
 
  private:
-  // `depth`: of the keys of this group; 0: they are the scopes.
+  // `depth`: that of the keys of this group; 0 for the scopes.
   static std::size_t Count(const FilterGroup& group, std::size_t depth) {
     std::size_t product = 1;
     for (const FilterLeaf& leaf : group.leaves) {
@@ -136,12 +137,12 @@ class FilterCombinations {
     return product;
   }
 
-  static constexpr std::size_t kMost = std::numeric_limits<std::size_t>::max();
-  static std::size_t Times(std::size_t a, std::size_t b) { return b != 0 && a > kMost / b ? kMost : a * b; }
-  static std::size_t Plus(std::size_t a, std::size_t b) { return a > kMost - b ? kMost : a + b; }
+  static constexpr std::size_t kMax = std::numeric_limits<std::size_t>::max();
+  static std::size_t Times(std::size_t a, std::size_t b) { return b != 0 && a > kMax / b ? kMax : a * b; }
+  static std::size_t Plus(std::size_t a, std::size_t b) { return a > kMax - b ? kMax : a + b; }
 };
 
-// How many different keys it has that ask something of a value.
+// The number of different keys of a policy that have a list of patterns.
 class FilterKeys {
  public:
   static std::size_t Of(const FilterGroup& root) {
@@ -160,7 +161,7 @@ class FilterKeys {
   }
 };
 
-// Whether it looks at a member of the root.
+// Whether a policy looks at that member of the root.
 inline bool LooksAt(const FilterGroup& root, std::string_view scope) {
   return std::any_of(root.groups.begin(), root.groups.end(),
                      [&](const FilterGroup& group) { return group.key == scope; }) ||

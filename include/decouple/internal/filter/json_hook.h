@@ -1,7 +1,7 @@
-// How text is read that holds JSON: bodies that are text, and attributes of the type String.Array.
+// The hook by which filters parse JSON text: bodies that are text, and attributes of the type String.Array.
 //
-// The core knows no JSON. A program that includes json/filter_policy.h anywhere has a reader from its start; without
-// one such text is as good as malformed: it matches nothing.
+// The core has no JSON parser. A program that includes json/filter_policy.h in any of its files has the hook set before
+// main(); without it all text counts as malformed, which matches nothing.
 
 #ifndef DECOUPLE_INTERNAL_FILTER_JSON_HOOK_H_
 #define DECOUPLE_INTERNAL_FILTER_JSON_HOOK_H_
@@ -14,20 +14,24 @@
 
 namespace decouple::internal {
 
-class JsonHook {
+// Parsed text.
+class JsonDocument {
  public:
-  virtual ~JsonHook() = default;
+  virtual ~JsonDocument() = default;
+  // Its root; valid as long as the document.
   virtual FieldValue value() const = 0;
 };
 
-// Null: the text is malformed. Called from any thread.
-using TextReader = std::unique_ptr<const JsonHook> (*)(std::string_view text);
+// Parses JSON text; null if it is malformed. Called from any thread.
+using JsonHook = std::unique_ptr<const JsonDocument> (*)(std::string_view text);
 
-inline constinit std::atomic<TextReader> text_reader{nullptr};
+// Relaxed: it is set before main().
+inline constinit std::atomic<JsonHook> json_hook{nullptr};
 
-inline std::unique_ptr<const JsonHook> ReadText(std::string_view text) {
-  const TextReader reader = text_reader.load(std::memory_order_relaxed);  // set before main()
-  return reader == nullptr ? nullptr : reader(text);
+// Null: the text is malformed, or the program has no parser.
+inline std::unique_ptr<const JsonDocument> ParseByHook(std::string_view text) {
+  const JsonHook parse = json_hook.load(std::memory_order_relaxed);
+  return parse == nullptr ? nullptr : parse(text);
 }
 
 }  // namespace decouple::internal

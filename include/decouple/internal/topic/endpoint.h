@@ -1,5 +1,5 @@
-// Where a subscription's messages go: a queue, a queue of another type, or a function. Streams are in
-// stream_subscription.h.
+// Where a subscription's messages go: a queue, a queue of another body type, or a function. The endpoint for streams is
+// in decouple/stream_subscription.h.
 
 #ifndef DECOUPLE_INTERNAL_TOPIC_ENDPOINT_H_
 #define DECOUPLE_INTERNAL_TOPIC_ENDPOINT_H_
@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "decouple/internal/base/access.h"
+#include "decouple/internal/base/call_guard.h"
 #include "decouple/internal/message/shared_body.h"
 #include "decouple/internal/message/topic_delivery.h"
 #include "decouple/internal/queue/queue_base.h"
@@ -24,7 +25,7 @@
 
 namespace decouple::internal {
 
-// kFailed may be better another time, kRefused will not.
+// What an attempt came to: kFailed is worth a retry, kRefused is not.
 enum class Outcome { kDelivered, kFailed, kRefused };
 
 constexpr Outcome OutcomeOf(Acceptance acceptance) {
@@ -46,11 +47,12 @@ class Endpoint {
   Endpoint& operator=(const Endpoint&) = delete;
   virtual ~Endpoint() = default;
 
-  // `attempt` counts from 1. When it is delivered, one hold of the caller's on the body is used up.
-  virtual Outcome Attempt(const TopicDelivery& published, int attempt) = 0;
-  // The queue; null: it is none.
+  // `attempt` counts from 1. kDelivered consumes one of the caller's references on the body; no other outcome does.
+  // An exception of user code does not leave it: the attempt is kFailed.
+  virtual Outcome Attempt(const TopicDelivery& delivery, int attempt) = 0;
+  // Null if the endpoint is no queue.
   virtual QueueBase* queue() const { return nullptr; }
-  // Its code may do anything, so it is called by itself, with no lock held.
+  // A function's code may do anything, so it is called by one thread at a time, with no lock held.
   virtual bool is_function() const { return false; }
 };
 
@@ -59,8 +61,8 @@ class QueueEndpoint final : public Endpoint {
  public:
   explicit QueueEndpoint(std::shared_ptr<QueueBase> queue) : queue_(std::move(queue)) {}
 
-  Outcome Attempt(const TopicDelivery& published, int) override {
-    return OutcomeOf(static_cast<QueueCore<T>*>(queue_.get())->Enqueue(published));
+  Outcome Attempt(const TopicDelivery& delivery, int) override {
+    return OutcomeOf(static_cast<QueueCore<T>*>(queue_.get())->Enqueue(delivery));
   }
   QueueBase* queue() const override { return queue_.get(); }
 
@@ -68,18 +70,12 @@ class QueueEndpoint final : public Endpoint {
   const std::shared_ptr<QueueBase> queue_;
 };
 
-// Runs code of the user's. What throws counts as a failure.
+// Calls code of the user's that gives an Outcome; an exception is kFailed.
 template <typename Call>
 Outcome InvokeToOutcome(Call call) {
-#if defined(__cpp_exceptions)
-  try {
-    return call();
-  } catch (...) {
-    return Outcome::kFailed;
-  }
-#else
-  return call();
-#endif
+  Outcome outcome = Outcome::kFailed;
+  InvokeToStatus([&] { outcome = call(); }).IgnoreError();  // after an exception `outcome` is still kFailed
+  return outcome;
 }
 
 template <typename T>
@@ -91,21 +87,21 @@ struct ConvertedType<absl::StatusOr<T>> {
   using Type = T;
 };
 
-// Convert: const T& to U, or to absl::StatusOr<U>, whose error is a failure as a function's is.
+// Convert: from const T& to U, or to absl::StatusOr<U>, whose error fails the delivery as a function's does.
 template <typename T, typename U, typename Convert>
 class ConvertingEndpoint final : public Endpoint {
  public:
   ConvertingEndpoint(std::shared_ptr<QueueBase> queue, Convert convert)
       : queue_(std::move(queue)), convert_(std::move(convert)) {}
 
-  Outcome Attempt(const TopicDelivery& published, int) override {
-    const T& body = *static_cast<const T*>(published.body->body());
+  Outcome Attempt(const TopicDelivery& delivery, int) override {
+    const T& body = *static_cast<const T*>(delivery.body->body());
     return InvokeToOutcome([&] {
       if constexpr (std::is_same_v<std::invoke_result_t<const Convert&, const T&>, U>) {
-        return Deliver(published, std::invoke(std::as_const(convert_), body));
+        return Deliver(delivery, std::invoke(std::as_const(convert_), body));
       } else {
         absl::StatusOr<U> converted = std::invoke(std::as_const(convert_), body);
-        if (converted.ok()) return Deliver(published, *std::move(converted));
+        if (converted.ok()) return Deliver(delivery, *std::move(converted));
         return IsPermanentFailure(converted.status()) ? Outcome::kRefused : Outcome::kFailed;
       }
     });
@@ -113,15 +109,15 @@ class ConvertingEndpoint final : public Endpoint {
   QueueBase* queue() const override { return queue_.get(); }
 
  private:
-  Outcome Deliver(const TopicDelivery& published, U&& body) {
-    const std::size_t bytes = MessageSize(std::as_const(body)) + published.body->publication()->attributes.bytes();
-    BodyReference converted(new ConvertedBody<U>(std::move(body), *published.body, bytes));
-    TopicDelivery of_other_type = published;
+  Outcome Deliver(const TopicDelivery& delivery, U&& body) {
+    const std::size_t bytes = MessageSize(std::as_const(body)) + delivery.body->publication()->attributes.bytes();
+    BodyReference converted(new ConvertedBody<U>(std::move(body), *delivery.body, bytes));
+    TopicDelivery of_other_type = delivery;
     of_other_type.body = converted.get();
     const Outcome outcome = OutcomeOf(static_cast<QueueCore<U>*>(queue_.get())->Enqueue(of_other_type));
     if (outcome == Outcome::kDelivered) {
       converted.Release();
-      published.body->RemoveReferences(1);
+      delivery.body->RemoveReferences(1);
     }
     return outcome;
   }
@@ -130,22 +126,22 @@ class ConvertingEndpoint final : public Endpoint {
   const Convert convert_;
 };
 
-// Function: takes const Notification<T>& or const T&, and gives nothing or an absl::Status.
+// Function: takes a const Notification<T>& or a const T&, and returns nothing or an absl::Status.
 template <typename T, typename Function>
 class FunctionEndpoint final : public Endpoint {
  public:
   explicit FunctionEndpoint(Function function) : function_(std::move(function)) {}
 
-  Outcome Attempt(const TopicDelivery& published, int attempt) override {
-    const T& body = *static_cast<const T*>(published.body->body());
+  Outcome Attempt(const TopicDelivery& delivery, int attempt) override {
+    const T& body = *static_cast<const T*>(delivery.body->body());
     const Outcome outcome = InvokeToOutcome([&] {
       if constexpr (std::is_invocable_v<Function&, const Notification<T>&>) {
-        return Call(Access::Make<Notification<T>>(body, *published.body->publication(), attempt));
+        return Call(Access::Make<Notification<T>>(body, *delivery.body->publication(), attempt));
       } else {
         return Call(body);
       }
     });
-    if (outcome == Outcome::kDelivered) published.body->RemoveReferences(1);
+    if (outcome == Outcome::kDelivered) delivery.body->RemoveReferences(1);
     return outcome;
   }
   bool is_function() const override { return true; }

@@ -1,8 +1,9 @@
-// A FIFO topic: takes each deduplication id once, and brings the messages of a group to every queue in one order.
+// A FIFO topic: accepts each deduplication id once, and brings the messages of a group to every queue in one order.
 //
-// The locks of a publish, in this order: the shard of its deduplication id, that of its group (of 32 each), then in
-// turn the mutexes of the subscriptions, and in them those of FIFO queues. Under these runs no user code but
-// conversions to queues of another type, what a filter reads, and destructors of what a queue finds expired.
+// Lock order of a publish: the shard of its deduplication id, then the shard of its group (32 of each). While both are
+// held: the archive's mutex, then the mutexes of the subscriptions one after the other; under a subscription's, the
+// locks of its queue. The only user code that runs under them: conversions to queues of another type, what a filter
+// reads, and destructors of bodies that a queue finds expired.
 
 #ifndef DECOUPLE_INTERNAL_TOPIC_FIFO_TOPIC_CORE_H_
 #define DECOUPLE_INTERNAL_TOPIC_FIFO_TOPIC_CORE_H_
@@ -13,7 +14,6 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -26,6 +26,7 @@
 #include "absl/time/time.h"
 #include "decouple/content_hash.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/fifo/deduplication.h"
 #include "decouple/internal/message/shared_body.h"
@@ -49,7 +50,7 @@ class FifoTopicCore final : public TopicCore<T> {
   using Base = TopicCore<T>;
 
  public:
-  // `options` have been checked.
+  // Requires: `options` have been checked.
   explicit FifoTopicCore(const FifoTopicOptions& options)
       : Base(QueueKind::kFifo, options.limits, options.name, options.seed, options.clock),
         is_content_based_(options.content_based_deduplication) {
@@ -63,22 +64,22 @@ class FifoTopicCore final : public TopicCore<T> {
       if constexpr (HasContent<T>) options.deduplication_id = ContentHashOf(std::as_const(body));
     }
     const std::size_t size = Base::SizeOf(body, options);
-    auto* const payload = new PublishedBody<T>(std::move(body), this->PublicationOf(std::move(options)), size);
-    const BodyReference hold(payload);  // ends after the locks
-    SubscriptionSet::Reader reader;     // likewise
-    const Publication& publication = *payload->publication();
+    auto* const published = new PublishedBody<T>(std::move(body), this->PublicationOf(std::move(options)), size);
+    const BodyReference reference(published);  // destroyed after the locks are released
+    SubscriptionSet::Reader reader;            // likewise
+    const Publication& publication = *published->publication();
     LocalTopicCounts& local = this->retry_scheduler_->local();
     const std::string_view group = publication.group;
     const std::string_view id = publication.deduplication_id;
     std::uint64_t number = 0;
     bool is_new = false;
     {
-      Deduplication::DeduplicationGuard turn(deduplication_, deduplication_.Prefetch(group, id), group, id);
+      Deduplication::DeduplicationGuard guard(deduplication_, deduplication_.Prefetch(group, id), group, id);
       const std::int64_t now = this->Now();
-      is_new = turn.TryRemember(now, number);
+      is_new = guard.TryRemember(now, number);
       if (is_new) {
-        number = PublishInGroup(*payload, now, reader);
-        turn.Succeed(number);
+        number = PublishInGroup(*published, now, reader);
+        guard.Succeed(number);
       }
     }
     local.published.Add(1);
@@ -95,17 +96,17 @@ class FifoTopicCore final : public TopicCore<T> {
                        absl::StrCat("replay from ", absl::FormatTime(from), " to ", absl::FormatTime(to),
                                     "; the end must be after the beginning"));
     }
-    const std::optional<SubscriptionEntry> subscribed = this->FindSubscription(number);
-    if (!subscribed) return MakeError(Error::kNotFound, "the subscription has ended");
+    const std::optional<SubscriptionEntry> entry = this->FindSubscription(number);
+    if (!entry) return MakeError(Error::kNotFound, "the subscription has ended");
     const std::int64_t now = this->Now();
     std::vector<BodyReference> replayed;
     for (BodyReference& body : archive_->Between(ToNanos(from), ToNanos(to), now)) {
       const T& content = *static_cast<const T*>(body->body());
-      if (!subscribed->filter.Matches(body->publication()->attributes, content)) continue;
+      if (!entry->filter.Matches(body->publication()->attributes, content)) continue;
       replayed.push_back(std::move(body));
     }
     const auto count = static_cast<std::int64_t>(replayed.size());
-    subscribed->core->WaitReplayed(std::move(replayed), now);
+    entry->core->EnqueueReplayed(std::move(replayed), now);
     this->retry_scheduler_->RunSomeRetries(now);
     return count;
   }
@@ -126,18 +127,22 @@ class FifoTopicCore final : public TopicCore<T> {
     return absl::OkStatus();
   }
 
-  std::uint64_t PublishInGroup(PublishedBody<T>& payload, std::int64_t now, SubscriptionSet::Reader& reader) {
-    const std::lock_guard lock(groups_[absl::HashOf(payload.publication()->group) % kShards]);
-    const std::uint64_t number = published_.fetch_add(1, std::memory_order_relaxed);  // the mutex orders a group's
-    payload.Complete(MessageId(this->identity_, number), SequenceNumberOf(number), absl::FromUnixNanos(now));
-    // Before we look who is subscribed: who is so now, and replays afterwards, gets it by the one or the other.
-    if (archive_) archive_->Add(BodyReference::On(payload), now);
-    this->FanOut(this->PublishedOf(payload, now), Base::ViewOf(payload), reader,
-                 [](SubscriptionCore& one, const TopicDelivery& published) { return one.DeliverInOrder(published); });
+  std::uint64_t PublishInGroup(PublishedBody<T>& published, std::int64_t now, SubscriptionSet::Reader& reader) {
+    const MutexLock lock(group_mutexes_[absl::HashOf(published.publication()->group) % kShards]);
+    // Relaxed: numbers need only ascend within a group, and its mutex sees to that.
+    const std::uint64_t number = published_.fetch_add(1, std::memory_order_relaxed);
+    published.Complete(MessageId(this->identity_, number), SequenceNumberOf(number), absl::FromUnixNanos(now));
+    // Archived before the subscriptions are read: a subscription made meanwhile that is replayed afterwards gets the
+    // message from the fan-out or from the archive.
+    if (archive_) archive_->Add(BodyReference::On(published), now);
+    this->FanOut(this->TopicDeliveryOf(published, now), Base::FilterInputOf(published), reader,
+                 [](SubscriptionCore& subscription, const TopicDelivery& delivery) {
+                   return subscription.DeliverInOrder(delivery);
+                 });
     return number;
   }
 
-  // In steps, as queues have them.
+  // In the steps of a FIFO queue's sequence numbers.
   static SequenceNumber SequenceNumberOf(std::uint64_t number) { return SequenceNumber((number + 1) * 256); }
 
   static std::int64_t ToNanos(absl::Time time) {
@@ -155,7 +160,7 @@ class FifoTopicCore final : public TopicCore<T> {
   const bool is_content_based_;
   Deduplication deduplication_;
   std::optional<TopicArchive> archive_;
-  std::array<std::mutex, kShards> groups_;
+  std::array<Mutex, kShards> group_mutexes_;  // by the hash of the group
   std::atomic<std::uint64_t> published_{0};
 };
 

@@ -1,4 +1,4 @@
-// A body with what was said of it, in one allocation, for all who get it.
+// A published body together with its publication, in one allocation that all queues share.
 
 #ifndef DECOUPLE_INTERNAL_TOPIC_PUBLISHED_BODY_H_
 #define DECOUPLE_INTERNAL_TOPIC_PUBLISHED_BODY_H_
@@ -19,7 +19,8 @@ class PublishedBody final : public SharedBody {
   PublishedBody(T&& body, Publication&& publication, std::size_t bytes)
       : SharedBody(&body_, &publication_, bytes), body_(std::move(body)), publication_(std::move(publication)) {}
 
-  // What is known of it only when its turn has come. Nobody else has seen it before.
+  // For a FIFO topic, which knows these only under the lock of the group. Requires: no other thread has a reference
+  // yet.
   void Complete(MessageId id, SequenceNumber sequence_number, absl::Time published_at) {
     publication_.id = id;
     publication_.sequence_number = sequence_number;
@@ -31,16 +32,18 @@ class PublishedBody final : public SharedBody {
   Publication publication_;
 };
 
-// The body as queues of another type get it.
+// A body converted for queues of another type; it shares the publication of the original.
 template <typename U>
 class ConvertedBody final : public SharedBody {
  public:
-  ConvertedBody(U&& body, SharedBody& of, std::size_t bytes)
-      : SharedBody(&body_, of.publication(), bytes), body_(std::move(body)), of_(BodyReference::On(of)) {}
+  ConvertedBody(U&& body, SharedBody& original, std::size_t bytes)
+      : SharedBody(&body_, original.publication(), bytes),
+        body_(std::move(body)),
+        original_(BodyReference::On(original)) {}
 
  private:
   const U body_;
-  const BodyReference of_;  // keeps the publication
+  const BodyReference original_;  // keeps the publication alive
 };
 
 }  // namespace decouple::internal

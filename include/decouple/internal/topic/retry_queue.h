@@ -1,7 +1,8 @@
-// The messages of one subscription that wait for a retry, for a function's turn, or for the end of a pause.
+// The deliveries of one subscription that are pending: they wait for a retry, for a function's turn, or for the end of
+// a pause.
 //
-// Those of a standard topic do not wait for each other: whichever is due first is next. Those of a FIFO topic keep
-// their order: nothing overtakes the first.
+// In a standard topic deliveries do not wait for each other: the one that is due first is next. In a FIFO topic they
+// keep their order: nothing overtakes the first, and the others wait until it is done.
 
 #ifndef DECOUPLE_INTERNAL_TOPIC_RETRY_QUEUE_H_
 #define DECOUPLE_INTERNAL_TOPIC_RETRY_QUEUE_H_
@@ -14,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/message/shared_body.h"
 
@@ -23,21 +25,21 @@ struct PendingDelivery {
   BodyReference body;
   int attempts = 0;  // made so far
   bool is_replayed = false;
-  bool is_dead_letter = false;  // on its way to the dead-letter queue
+  bool is_dead_letter = false;  // the endpoint has failed for good: it goes to the dead-letter queue
 };
 
-// Under the subscription's mutex.
+// Not thread-safe: the subscription's mutex guards it.
 class RetryQueue {
  public:
   virtual ~RetryQueue() = default;
 
-  // One that was not here before.
-  virtual void Add(PendingDelivery message, std::int64_t due) = 0;
-  // The one that was taken last, to be tried again.
-  virtual void PutBack(PendingDelivery message, std::int64_t due) = 0;
-  // When the next is due; kForever if there is none.
+  // Adds a delivery that was not here before, behind all that are due at the same time or earlier.
+  virtual void Add(PendingDelivery delivery, std::int64_t due) = 0;
+  // Returns the delivery that was taken last, to be attempted again.
+  virtual void PutBack(PendingDelivery delivery, std::int64_t due) = 0;
+  // When the next delivery is due; kForever if there is none.
   virtual std::int64_t NextDue() const = 0;
-  // The next; there must be one.
+  // Removes and returns the next delivery. Requires: size() > 0.
   virtual PendingDelivery Take() = 0;
   virtual std::size_t size() const = 0;
 
@@ -48,33 +50,41 @@ class RetryQueue {
   }
 };
 
+// Of a standard topic. Add, PutBack and Take: O(log n).
 class UnorderedRetryQueue final : public RetryQueue {
  public:
-  void Add(PendingDelivery message, std::int64_t due) override { messages_.emplace(due, std::move(message)); }
-  void PutBack(PendingDelivery message, std::int64_t due) override { Add(std::move(message), due); }
-  std::int64_t NextDue() const override { return messages_.empty() ? kForever : messages_.begin()->first; }
-  PendingDelivery Take() override { return std::move(messages_.extract(messages_.begin()).mapped()); }
-  std::size_t size() const override { return messages_.size(); }
+  void Add(PendingDelivery delivery, std::int64_t due) override { deliveries_.emplace(due, std::move(delivery)); }
+  void PutBack(PendingDelivery delivery, std::int64_t due) override { Add(std::move(delivery), due); }
+  std::int64_t NextDue() const override { return deliveries_.empty() ? kForever : deliveries_.begin()->first; }
+  PendingDelivery Take() override {
+    DECOUPLE_ASSERT(!deliveries_.empty());
+    return std::move(deliveries_.extract(deliveries_.begin()).mapped());
+  }
+  std::size_t size() const override { return deliveries_.size(); }
 
  private:
-  std::multimap<std::int64_t, PendingDelivery>
-      messages_;  // by when they are due; of those due together the first comes first
+  // By due time; those with the same one stay in the order in which they were added.
+  std::multimap<std::int64_t, PendingDelivery> deliveries_;
 };
 
+// Of a FIFO topic. All members: O(1).
 class OrderedRetryQueue final : public RetryQueue {
  public:
-  void Add(PendingDelivery message, std::int64_t due) override { messages_.emplace_back(due, std::move(message)); }
-  void PutBack(PendingDelivery message, std::int64_t due) override { messages_.emplace_front(due, std::move(message)); }
-  std::int64_t NextDue() const override { return messages_.empty() ? kForever : messages_.front().first; }
-  PendingDelivery Take() override {
-    PendingDelivery message = std::move(messages_.front().second);
-    messages_.pop_front();
-    return message;
+  void Add(PendingDelivery delivery, std::int64_t due) override { deliveries_.emplace_back(due, std::move(delivery)); }
+  void PutBack(PendingDelivery delivery, std::int64_t due) override {
+    deliveries_.emplace_front(due, std::move(delivery));
   }
-  std::size_t size() const override { return messages_.size(); }
+  std::int64_t NextDue() const override { return deliveries_.empty() ? kForever : deliveries_.front().first; }
+  PendingDelivery Take() override {
+    DECOUPLE_ASSERT(!deliveries_.empty());
+    PendingDelivery delivery = std::move(deliveries_.front().second);
+    deliveries_.pop_front();
+    return delivery;
+  }
+  std::size_t size() const override { return deliveries_.size(); }
 
  private:
-  std::deque<std::pair<std::int64_t, PendingDelivery>> messages_;
+  std::deque<std::pair<std::int64_t, PendingDelivery>> deliveries_;
 };
 
 }  // namespace decouple::internal

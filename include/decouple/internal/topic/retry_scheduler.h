@@ -1,9 +1,11 @@
-// Sees to it that what could not be delivered at once is delivered later, by the threads that call in.
+// Delivers later what could not be delivered at once, on the threads that call in: it has no thread of its own.
 //
-// A subscription with messages waiting is active here. Whoever publishes looks after those that are due, but never
+// A subscription with pending deliveries is active here. Every publisher also attempts those that are due, but never
 // calls a function for it: functions run on their executors, or in Deliver().
 //
-// Locks: this one's mutex is taken before a subscription's, never the other way round, and no user code runs under it.
+// Lock order: the scheduler's mutex is taken before a subscription's (NextDue() is asked under it), never after. So a
+// subscription releases its own mutex before it calls Activate() or Deactivate(). No user code runs under the
+// scheduler's mutex: DeliverDue() is called, and a subscription's last reference is dropped, with it released.
 
 #ifndef DECOUPLE_INTERNAL_TOPIC_RETRY_SCHEDULER_H_
 #define DECOUPLE_INTERNAL_TOPIC_RETRY_SCHEDULER_H_
@@ -14,12 +16,14 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "decouple/clock.h"
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/counter_array.h"
 #include "decouple/internal/base/event_count.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/per_thread.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/topic/topic_counters.h"
@@ -27,18 +31,21 @@
 
 namespace decouple::internal {
 
-// What has messages waiting.
+// A subscription as the scheduler sees it: something that may have deliveries pending. All members may be called from
+// any thread.
 class Deliverable {
  public:
   virtual ~Deliverable() = default;
 
-  // In this order they are served.
+  // Unique within the topic. Deliverables are served in ascending order.
   virtual std::uint64_t number() const = 0;
-  // Only Deliver() may serve it: its function runs on the thread that calls.
+  // Whether only Deliver() may serve it, because its function runs on the calling thread.
   virtual bool is_for_callers() const = 0;
-  // When there is something to do; kForever if there is nothing, or another thread is at it.
+  // When there is something to do; kForever if there is nothing, or another thread is doing it. Called under the
+  // scheduler's mutex: may take its own mutex, must not call the scheduler or user code.
   virtual std::int64_t NextDue() const = 0;
-  // Attempts what was due at the call, or has it attempted elsewhere. Returns how many it attempted itself.
+  // Attempts what was due at the call, or has it attempted elsewhere. Returns how many deliveries it attempted itself.
+  // Called with no lock held: may run user code and call the scheduler.
   virtual std::size_t DeliverDue() = 0;
 };
 
@@ -51,99 +58,105 @@ class RetryScheduler {
   LocalTopicCounts& local() { return counts_.Local(); }
   TopicStatistics Sums() const {
     TopicStatistics sums;
-    counts_.ForEach([&](const LocalTopicCounts& one) { one.AddTo(sums); });
+    counts_.ForEach([&](const LocalTopicCounts& local) { local.AddTo(sums); });
     return sums;
   }
 
-  // By which its deliveries are counted, in LocalTopicCounts::delivered_to.
+  // The numbers of the subscriptions' counters in LocalTopicCounts::delivered_to.
   CounterNumbers& counter_numbers() { return counter_numbers_; }
   std::uint64_t DeliveredTo(const CounterArray::Place& counter) const {
     std::uint64_t sum = 0;
-    counts_.ForEach([&](const LocalTopicCounts& one) { sum += one.delivered_to.value(counter); });
+    counts_.ForEach([&](const LocalTopicCounts& local) { sum += local.delivered_to.value(counter); });
     return sum;
   }
 
-  // It has something due from `due` on. The caller holds no subscription's mutex.
-  void Activate(const std::shared_ptr<Deliverable>& one, std::int64_t due) {
+  // For lock orders alone: mutexes are ABSL_ACQUIRED_AFTER() this one.
+  Mutex& mutex() const ABSL_LOCK_RETURNED(mutex_) { return mutex_; }
+
+  // `deliverable` has something due from `due` on. Requires: the caller holds no subscription's mutex.
+  void Activate(const std::shared_ptr<Deliverable>& deliverable, std::int64_t due) ABSL_LOCKS_EXCLUDED(mutex_) {
+    DECOUPLE_ASSERT(due != kForever);
     {
-      const std::lock_guard lock(mutex_);
-      if (!one->is_for_callers()) LowerPublishersDue(due);
-      active_.try_emplace(one->number(), one);
+      const MutexLock lock(mutex_);
+      if (!deliverable->is_for_callers()) LowerPublishersDue(due);
+      active_.try_emplace(deliverable->number(), deliverable);
     }
     changed_.Notify(EventCount::kAll);
   }
 
-  void Deactivate(std::uint64_t number) {
-    std::shared_ptr<Deliverable> one;  // may end with this
-    const std::lock_guard lock(mutex_);
+  // Requires: the caller holds no subscription's mutex.
+  void Deactivate(std::uint64_t number) ABSL_LOCKS_EXCLUDED(mutex_) {
+    std::shared_ptr<Deliverable> removed;  // perhaps the last reference: it is dropped after the mutex
+    const MutexLock lock(mutex_);
     const auto found = active_.find(number);
     if (found == active_.end()) return;
-    one = std::move(found->second);
+    removed = std::move(found->second);
     active_.erase(found);
   }
 
-  // All that is due, until nothing is. Returns the number of attempts made here.
-  std::size_t Deliver() {
+  // Attempts all that is due, until nothing is. Returns the number of attempts made here.
+  std::size_t Deliver() ABSL_LOCKS_EXCLUDED(mutex_) {
     std::size_t all = 0;
     for (;;) {
       std::size_t attempts = 0;
-      for (const auto& one : Active()) attempts += one->DeliverDue();
-      Tidy();
+      for (const auto& deliverable : ListActive()) attempts += deliverable->DeliverDue();
+      RemoveIdle();
       if (attempts == 0) return all;
       all += attempts;
     }
   }
 
-  // For those who publish: one load if there is nothing.
-  void RunSomeRetries(std::int64_t now) {
+  // For publishers: attempts what is due and calls no function for it. One relaxed load if nothing is.
+  void RunSomeRetries(std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
     if (publishers_due_.load(std::memory_order_relaxed) > now) [[likely]]
       return;
     std::size_t attempts = 0;
     do {
       attempts = 0;
-      for (const auto& one : Active()) {
-        if (!one->is_for_callers()) attempts += one->DeliverDue();
+      for (const auto& deliverable : ListActive()) {
+        if (!deliverable->is_for_callers()) attempts += deliverable->DeliverDue();
       }
-      Tidy();
+      RemoveIdle();
     } while (attempts != 0);  // retries without a delay
   }
 
   // When Deliver() next has something to do; kForever if never as things are.
-  std::int64_t NextDue() const {
-    const std::lock_guard lock(mutex_);
+  std::int64_t NextDue() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     std::int64_t next = kForever;
-    for (const auto& [number, one] : active_) next = std::min(next, one->NextDue());
+    for (const auto& [number, deliverable] : active_) next = std::min(next, deliverable->NextDue());
     return next;
   }
 
   // Delivers what becomes due, asleep on the clock in between, until Finish() was called and nothing is left to do.
-  void Run() {
+  void Run() ABSL_LOCKS_EXCLUDED(mutex_) {
     for (;;) {
       EventCount::Waiter waiter(changed_);
       Deliver();
       const std::int64_t next = NextDue();
-      if (next == kForever && finishing_.load(std::memory_order_acquire)) return;
+      if (next == kForever && finishing_.load(std::memory_order_acquire)) return;  // pairs with Finish()
       waiter.Sleep(clock_, next);
     }
   }
 
   void Finish() {
-    finishing_.store(true, std::memory_order_release);  // pairs with Run()
+    finishing_.store(true, std::memory_order_release);  // pairs with the load in Run()
     changed_.Notify(EventCount::kAll);
   }
 
  private:
-  std::vector<std::shared_ptr<Deliverable>> Active() const {
-    const std::lock_guard lock(mutex_);
+  // A copy, so that DeliverDue() is called without the mutex.
+  std::vector<std::shared_ptr<Deliverable>> ListActive() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
     std::vector<std::shared_ptr<Deliverable>> all;
-    for (const auto& [number, one] : active_) all.push_back(one);
+    for (const auto& [number, deliverable] : active_) all.push_back(deliverable);
     return all;
   }
 
-  // Drops those that have nothing to do. One that gets something meanwhile is activated after that.
-  void Tidy() {
-    std::vector<std::shared_ptr<Deliverable>> idle;  // may end, after the mutex
-    const std::lock_guard lock(mutex_);
+  // Removes deliverables that have nothing to do. If one gets something meanwhile, its Activate() comes after this.
+  void RemoveIdle() ABSL_LOCKS_EXCLUDED(mutex_) {
+    std::vector<std::shared_ptr<Deliverable>> idle;  // perhaps the last references: they are dropped after the mutex
+    const MutexLock lock(mutex_);
     std::int64_t next = kForever;
     for (auto entry = active_.begin(); entry != active_.end();) {
       const std::int64_t due = entry->second->NextDue();
@@ -158,7 +171,7 @@ class RetryScheduler {
     publishers_due_.store(next, std::memory_order_relaxed);
   }
 
-  void LowerPublishersDue(std::int64_t due) {
+  void LowerPublishersDue(std::int64_t due) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (due < publishers_due_.load(std::memory_order_relaxed)) publishers_due_.store(due, std::memory_order_relaxed);
   }
 
@@ -167,11 +180,12 @@ class RetryScheduler {
   CounterNumbers counter_numbers_;
   EventCount changed_;
   std::atomic<bool> finishing_{false};
-  // Written under the mutex; a hint.
+  // When the first deliverable that publishers may serve is due. Written under the mutex, read without it as a hint: a
+  // publisher that misses a change leaves the retry to a later one, or to Deliver().
   std::atomic<std::int64_t> publishers_due_{kForever};
 
-  mutable std::mutex mutex_;
-  std::map<std::uint64_t, std::shared_ptr<Deliverable>> active_;  // by number
+  mutable Mutex mutex_;
+  std::map<std::uint64_t, std::shared_ptr<Deliverable>> active_ ABSL_GUARDED_BY(mutex_);  // by number
 };
 
 }  // namespace decouple::internal

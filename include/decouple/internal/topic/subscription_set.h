@@ -1,12 +1,15 @@
-// Who is subscribed to a topic, with which filters: publishers look at a snapshot that never changes, and whoever
-// subscribes replaces it by another. So a publish sees the old set or the new one, as a whole.
+// The subscriptions of a topic, with their filters. Publishers read an immutable snapshot; a change replaces it by
+// another one. So a publish sees the old set or the new one, as a whole.
 //
-// Reading a snapshot is wait-free: load the pointer and count oneself in, both within one RcuReadGuard. Whoever replaces
-// it gives up the set's own count of the old one after a RcuSynchronize(), when nobody can count himself in any more.
+// Threading: reading a snapshot is wait-free: load the pointer and add a reference, both within one RcuReadGuard. A
+// change drops the set's own reference on the old snapshot after an RcuSynchronize(), when no reader can still be
+// between the two steps.
 //
-// A snapshot is a few parts of doubling size, each with an index over its filters. A new subscription is a part of its
-// own, merged with those before it that are no larger; one that ends is struck off a bit map, until half of its part
-// is. So changing one of n subscriptions costs O(log n) and the copy of a bit map, amortized, and a publish looks into
+// Design: a snapshot is a few parts of doubling size, each with an index over its filters. A new subscription is a part
+// of its own, merged with those before it that are no larger. A subscription that ends is marked as removed in a
+// bitmap; once half of a part is removed, the part is built anew.
+//
+// Complexity, of n subscriptions: a change costs O(log n) and the copy of a bitmap, amortized; a publish looks into
 // O(log n) indices.
 
 #ifndef DECOUPLE_INTERNAL_TOPIC_SUBSCRIPTION_SET_H_
@@ -25,6 +28,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "decouple/filter_policy.h"
 #include "decouple/internal/base/access.h"
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/filter/filter_index.h"
 #include "decouple/internal/filter/filter_input.h"
@@ -37,10 +41,10 @@ struct SubscriptionEntry {
   FilterPolicy filter;
 };
 
-// How many subscriptions filter by what.
+// The number of subscriptions that filter, by what their filters look at.
 struct FilterCounts {
-  std::int64_t by_attributes = 0;  // and perhaps by the body, too
-  std::int64_t by_body = 0;        // alone
+  std::int64_t by_attributes = 0;  // attributes, and perhaps the body too
+  std::int64_t by_body = 0;        // the body alone
 
   void Count(const FilterPolicy& filter, std::int64_t n) {
     if (filter.lets_all_through()) return;
@@ -50,65 +54,66 @@ struct FilterCounts {
 
 class SubscriptionSnapshot {
  public:
-  // Parts are shared between snapshots.
+  // Immutable, and shared between snapshots. A member is known by its index.
   class Part {
    public:
     explicit Part(std::vector<SubscriptionEntry> members) : members_(std::move(members)) {
       std::vector<const FilterGroup*> policies;
-      for (std::uint32_t place = 0; place < members_.size(); ++place) {
-        places_.emplace(members_[place].core->number(), place);
-        if (members_[place].filter.lets_all_through()) {
-          unfiltered_.push_back(place);
+      for (std::uint32_t index = 0; index < members_.size(); ++index) {
+        indices_.emplace(members_[index].core->number(), index);
+        if (members_[index].filter.lets_all_through()) {
+          unfiltered_.push_back(index);
         } else {
-          filtered_.push_back(place);
-          policies.push_back(Access::Tree(members_[place].filter));
+          filtered_.push_back(index);
+          policies.push_back(Access::Tree(members_[index].filter));
         }
       }
-      index_ = FilterIndex(std::move(policies));
+      DECOUPLE_ASSERT(indices_.size() == members_.size());  // numbers are unique
+      filters_ = FilterIndex(std::move(policies));
     }
 
     const std::vector<SubscriptionEntry>& members() const { return members_; }
 
-    // Of the subscription of that number, if it is here.
-    std::optional<std::size_t> PlaceOf(std::uint64_t number) const {
-      const auto found = places_.find(number);
-      return found == places_.end() ? std::nullopt : std::optional<std::size_t>(found->second);
+    // None: this part has no subscription with that number.
+    std::optional<std::size_t> IndexOf(std::uint64_t number) const {
+      const auto found = indices_.find(number);
+      return found == indices_.end() ? std::nullopt : std::optional<std::size_t>(found->second);
     }
 
-    // Calls visit(place); places of those that have been struck off, too.
+    // Calls visit(index) for each match, also for members that have been removed.
     template <typename Visit>
     void ForEachMatch(const FilterInput& message, Visit visit) const {
-      for (const std::uint32_t place : unfiltered_) visit(place);
+      for (const std::uint32_t index : unfiltered_) visit(index);
       if (filtered_.empty()) return;
-      index_.ForEachMatch(message.root(), [&](std::uint32_t policy) { visit(filtered_[policy]); });
+      filters_.ForEachMatch(message.root(), [&](std::uint32_t policy) { visit(filtered_[policy]); });
     }
 
    private:
     const std::vector<SubscriptionEntry> members_;
-    absl::flat_hash_map<std::uint64_t, std::uint32_t> places_;
+    absl::flat_hash_map<std::uint64_t, std::uint32_t> indices_;  // by the subscription's number
     std::vector<std::uint32_t> unfiltered_;
     std::vector<std::uint32_t> filtered_;
-    FilterIndex index_;
+    FilterIndex filters_;  // policy i is that of member filtered_[i]
   };
 
-  // A part, without those that are struck off: empty if none is.
+  // A part and which of its members are left.
   struct LivePart {
     std::shared_ptr<const Part> part;
-    std::vector<bool> is_struck_off;
-    std::size_t live = 0;
+    std::vector<bool> is_removed;  // by index; empty if no member is
+    std::size_t live = 0;          // the number of members that are left, never 0
 
-    bool IsLive(std::size_t place) const { return is_struck_off.empty() || !is_struck_off[place]; }
+    bool IsLive(std::size_t index) const { return is_removed.empty() || !is_removed[index]; }
   };
 
-  // Calls visit(subscribed) for each whose filter lets the message through.
+  // Calls visit(entry) for each subscription whose filter lets the message through.
   template <typename Visit>
   void ForEachMatch(const FilterInput& message, Visit visit) const {
     for (const LivePart& live : parts_) {
       const SubscriptionEntry* const members = live.part->members().data();
-      const bool all_are_live = live.is_struck_off.empty();
+      const bool all_are_live = live.is_removed.empty();
       live.part->ForEachMatch(
-          message, [&](std::uint32_t place) __attribute__((always_inline)) {
-            if (all_are_live || !live.is_struck_off[place]) visit(members[place]);
+          message, [&](std::uint32_t index) __attribute__((always_inline)) {
+            if (all_are_live || !live.is_removed[index]) visit(members[index]);
           });
     }
   }
@@ -116,17 +121,17 @@ class SubscriptionSnapshot {
   template <typename Visit>
   void ForEach(Visit visit) const {
     for (const LivePart& live : parts_) {
-      for (std::size_t place = 0; place < live.part->members().size(); ++place) {
-        if (live.IsLive(place)) visit(live.part->members()[place]);
+      for (std::size_t index = 0; index < live.part->members().size(); ++index) {
+        if (live.IsLive(index)) visit(live.part->members()[index]);
       }
     }
   }
 
-  // Null if it is not there.
+  // Null: there is no subscription with that number.
   const SubscriptionEntry* Find(std::uint64_t number) const {
     for (const LivePart& live : parts_) {
-      const std::optional<std::size_t> place = live.part->PlaceOf(number);
-      if (place && live.IsLive(*place)) return &live.part->members()[*place];
+      const std::optional<std::size_t> index = live.part->IndexOf(number);
+      if (index && live.IsLive(*index)) return &live.part->members()[*index];
     }
     return nullptr;
   }
@@ -136,12 +141,12 @@ class SubscriptionSnapshot {
  private:
   friend class SubscriptionSet;
 
-  static constexpr std::size_t kSmall = 32;  // so many are one part, however they came
+  static constexpr std::size_t kSmall = 32;  // parts that have no more than this many members together are merged
 
-  void Add(SubscriptionEntry one) {
-    filters_.Count(one.filter, 1);
+  void Add(SubscriptionEntry entry) {
+    filters_.Count(entry.filter, 1);
     std::vector<SubscriptionEntry> members;
-    members.push_back(std::move(one));
+    members.push_back(std::move(entry));
     while (!parts_.empty() &&
            parts_.back().live <= std::max(members.size(), kSmall - std::min(kSmall, members.size()))) {
       std::vector<SubscriptionEntry> earlier = LiveOf(parts_.back());
@@ -153,16 +158,17 @@ class SubscriptionSnapshot {
     parts_.push_back({std::make_shared<const Part>(std::move(members)), {}, live});
   }
 
-  // None if it is not there.
+  // None: there is no subscription with that number.
   std::optional<SubscriptionEntry> Remove(std::uint64_t number) {
     for (auto live = parts_.begin(); live != parts_.end(); ++live) {
-      const std::optional<std::size_t> place = live->part->PlaceOf(number);
-      if (!place || !live->IsLive(*place)) continue;
+      const std::optional<std::size_t> index = live->part->IndexOf(number);
+      if (!index || !live->IsLive(*index)) continue;
       const std::vector<SubscriptionEntry>& members = live->part->members();
-      SubscriptionEntry removed = members[*place];
+      SubscriptionEntry removed = members[*index];
       filters_.Count(removed.filter, -1);
-      if (live->is_struck_off.empty()) live->is_struck_off.resize(members.size());
-      live->is_struck_off[*place] = true;
+      if (live->is_removed.empty()) live->is_removed.resize(members.size());
+      live->is_removed[*index] = true;
+      DECOUPLE_ASSERT(live->live > 0);
       --live->live;
       if (live->live == 0) {
         parts_.erase(live);
@@ -177,15 +183,17 @@ class SubscriptionSnapshot {
 
   static std::vector<SubscriptionEntry> LiveOf(const LivePart& live) {
     std::vector<SubscriptionEntry> members;
-    for (std::size_t place = 0; place < live.part->members().size(); ++place) {
-      if (live.IsLive(place)) members.push_back(live.part->members()[place]);
+    for (std::size_t index = 0; index < live.part->members().size(); ++index) {
+      if (live.IsLive(index)) members.push_back(live.part->members()[index]);
     }
+    DECOUPLE_ASSERT(members.size() == live.live);
     return members;
   }
 
   std::vector<LivePart> parts_;
   FilterCounts filters_;
-  std::atomic<std::int64_t> readers_{1};  // and one for the set, while it is the current one
+  // One for each reader, and one for the set while this is the current snapshot.
+  std::atomic<std::int64_t> references_{1};
 };
 
 class SubscriptionSet {
@@ -195,7 +203,8 @@ class SubscriptionSet {
   SubscriptionSet& operator=(const SubscriptionSet&) = delete;
   ~SubscriptionSet() { ReleaseReference(current_.load(std::memory_order_acquire)); }
 
-  // The subscriptions as they were when it looked, once, for as long as it lives. User code may run meanwhile.
+  // The subscriptions as they were at Look(), which is called once, for as long as the reader lives. User code may run
+  // meanwhile.
   class Reader {
    public:
     Reader() = default;
@@ -207,9 +216,10 @@ class SubscriptionSet {
     }
 
     const SubscriptionSnapshot& Look(const SubscriptionSet& set) {
-      const RcuReadGuard section;  // pairs with the RcuSynchronize() in Replace()
-      snapshot_ = set.current_.load(std::memory_order_acquire);
-      snapshot_->readers_.fetch_add(1, std::memory_order_relaxed);
+      DECOUPLE_ASSERT(snapshot_ == nullptr);
+      const RcuReadGuard section;                                      // pairs with the RcuSynchronize() in Replace()
+      snapshot_ = set.current_.load(std::memory_order_acquire);        // pairs with the store in Replace()
+      snapshot_->references_.fetch_add(1, std::memory_order_relaxed);  // the set's own lasts until the section ends
       return *snapshot_;
     }
 
@@ -219,24 +229,25 @@ class SubscriptionSet {
     SubscriptionSnapshot* snapshot_ = nullptr;
   };
 
-  // One thread at a time changes the set.
-  void Add(SubscriptionEntry one) {
-    Replace([&](SubscriptionSnapshot& next) { next.Add(std::move(one)); });
+  // One thread at a time may change the set.
+  void Add(SubscriptionEntry entry) {
+    Replace([&](SubscriptionSnapshot& next) { next.Add(std::move(entry)); });
   }
 
+  // None: there is no subscription with that number.
   std::optional<SubscriptionEntry> Remove(std::uint64_t number) {
     std::optional<SubscriptionEntry> removed;
     Replace([&](SubscriptionSnapshot& next) { removed = next.Remove(number); });
     return removed;
   }
 
-  // False: it is not there.
+  // False: there is no subscription with that number.
   bool SetFilter(std::uint64_t number, FilterPolicy filter) {
     bool found = false;
     Replace([&](SubscriptionSnapshot& next) {
-      if (std::optional<SubscriptionEntry> one = next.Remove(number)) {
+      if (std::optional<SubscriptionEntry> former = next.Remove(number)) {
         found = true;
-        next.Add({std::move(one->core), std::move(filter)});
+        next.Add({std::move(former->core), std::move(filter)});
       }
     });
     return found;
@@ -245,19 +256,22 @@ class SubscriptionSet {
  private:
   template <typename Change>
   void Replace(Change change) {
-    SubscriptionSnapshot* const former = current_.load(std::memory_order_relaxed);  // only we change it
+    SubscriptionSnapshot* const former = current_.load(std::memory_order_relaxed);  // only this thread changes it
     auto* const next = new SubscriptionSnapshot;
     next->parts_ = former->parts_;
     next->filters_ = former->filters_;
     change(*next);
-    current_.store(next, std::memory_order_release);  // pairs with Reader
+    DECOUPLE_ASSERT(current_.load(std::memory_order_relaxed) == former);
+    current_.store(next, std::memory_order_release);  // pairs with Reader::Look()
     RcuSynchronize();
     ReleaseReference(former);
   }
 
-  // Acquire and release: what other readers did with it comes before its end.
+  // Acquire and release: what other readers did with the snapshot happens before its deletion.
   static void ReleaseReference(SubscriptionSnapshot* snapshot) {
-    if (snapshot->readers_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete snapshot;
+    const std::int64_t references = snapshot->references_.fetch_sub(1, std::memory_order_acq_rel);
+    DECOUPLE_ASSERT(references > 0);
+    if (references == 1) delete snapshot;
   }
 
   std::atomic<SubscriptionSnapshot*> current_{new SubscriptionSnapshot};

@@ -1,4 +1,4 @@
-// What a FIFO topic has published, for replay: in the order of publication, each message for so long.
+// The archive of a FIFO topic, for replay: its messages in the order of publication, each kept for the retention time.
 
 #ifndef DECOUPLE_INTERNAL_TOPIC_TOPIC_ARCHIVE_H_
 #define DECOUPLE_INTERNAL_TOPIC_TOPIC_ARCHIVE_H_
@@ -7,10 +7,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <mutex>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/message/shared_body.h"
 
@@ -21,40 +22,45 @@ class TopicArchive {
  public:
   explicit TopicArchive(std::int64_t retention) : retention_(retention) {}
 
-  // `now`: when it was published. What is too old goes, some of it at each call.
-  void Add(BodyReference body, std::int64_t now) {
-    std::vector<BodyReference> over;  // ends outside of the mutex
-    const std::lock_guard lock(mutex_);
-    kept_.emplace_back(kept_.empty() ? now : std::max(now, kept_.back().first), std::move(body));
-    DropOld(now, kDropsPerCall, over);
+  // `now`: when the message was published. Drops a few of the messages that are too old.
+  void Add(BodyReference body, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
+    std::vector<BodyReference> dropped;  // destroyed after the mutex is released
+    const MutexLock lock(mutex_);
+    // Concurrent publishers may arrive in another order than they read the clock.
+    messages_.emplace_back(messages_.empty() ? now : std::max(now, messages_.back().first), std::move(body));
+    DropOld(now, kDropsPerCall, dropped);
   }
 
-  // From `from` on, before `to`, and not too old at `now`.
-  std::vector<BodyReference> Between(std::int64_t from, std::int64_t to, std::int64_t now) {
-    std::vector<BodyReference> over;
+  // The messages published from `from` on and before `to` that are not too old at `now`. O(their number + those
+  // dropped).
+  std::vector<BodyReference> Between(std::int64_t from, std::int64_t to, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
+    std::vector<BodyReference> dropped;  // destroyed after the mutex is released
     std::vector<BodyReference> found;
-    const std::lock_guard lock(mutex_);
-    DropOld(now, kept_.size(), over);
-    const auto begin = std::lower_bound(kept_.begin(), kept_.end(), from,
-                                        [](const auto& one, std::int64_t time) { return one.first < time; });
-    for (auto one = begin; one != kept_.end() && one->first < to; ++one)
-      found.push_back(BodyReference::On(*one->second));
+    const MutexLock lock(mutex_);
+    DropOld(now, messages_.size(), dropped);
+    const auto begin = std::lower_bound(messages_.begin(), messages_.end(), from,
+                                        [](const auto& message, std::int64_t time) { return message.first < time; });
+    for (auto message = begin; message != messages_.end() && message->first < to; ++message) {
+      found.push_back(BodyReference::On(*message->second));
+    }
     return found;
   }
 
  private:
   static constexpr std::size_t kDropsPerCall = 4;
 
-  void DropOld(std::int64_t now, std::size_t most, std::vector<BodyReference>& over) {
-    for (; most > 0 && !kept_.empty() && SaturatingAdd(kept_.front().first, retention_) <= now; --most) {
-      over.push_back(std::move(kept_.front().second));
-      kept_.pop_front();
+  void DropOld(std::int64_t now, std::size_t most, std::vector<BodyReference>& dropped)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    for (; most > 0 && !messages_.empty() && SaturatingAdd(messages_.front().first, retention_) <= now; --most) {
+      dropped.push_back(std::move(messages_.front().second));
+      messages_.pop_front();
     }
   }
 
   const std::int64_t retention_;
-  std::mutex mutex_;
-  std::deque<std::pair<std::int64_t, BodyReference>> kept_;  // by when they were published; under the mutex
+  Mutex mutex_;
+  // With the time of publication, ascending.
+  std::deque<std::pair<std::int64_t, BodyReference>> messages_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace decouple::internal

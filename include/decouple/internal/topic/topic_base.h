@@ -1,4 +1,4 @@
-// A topic of either kind and any body: who is subscribed, and how a message comes to them.
+// A topic of either kind and any body type: its subscriptions, and the fan-out of a message to them.
 
 #ifndef DECOUPLE_INTERNAL_TOPIC_TOPIC_BASE_H_
 #define DECOUPLE_INTERNAL_TOPIC_TOPIC_BASE_H_
@@ -7,12 +7,12 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -20,6 +20,8 @@
 #include "decouple/clock.h"
 #include "decouple/error.h"
 #include "decouple/filter_policy.h"
+#include "decouple/internal/base/assert.h"
+#include "decouple/internal/base/mutex.h"
 #include "decouple/internal/filter/filter_input.h"
 #include "decouple/internal/message/shared_body.h"
 #include "decouple/internal/message/topic_delivery.h"
@@ -32,7 +34,8 @@
 
 namespace decouple::internal {
 
-// Holds on a body to give away, added a few at a time: one atomic addition serves many queues.
+// References on a body for the endpoints of a fan-out, added in lots of up to 64: one atomic addition serves many
+// queues. Those left over are removed at the end.
 class ReferenceLot {
  public:
   explicit ReferenceLot(SharedBody& body) : body_(body) {}
@@ -42,14 +45,18 @@ class ReferenceLot {
     if (left_ != 0) body_.RemoveReferences(left_);
   }
 
-  // Before each attempt, of which each uses up one at most.
-  void HaveOne() {
+  // Before each attempt, which consumes at most one.
+  void Reserve() {
     if (left_ != 0) return;
     left_ = next_;
     next_ = std::min<std::int64_t>(2 * next_, kMostAtOnce);
     body_.AddReferences(left_);
   }
-  void GaveOne() { --left_; }
+  // After an attempt that consumed one.
+  void Consume() {
+    DECOUPLE_ASSERT(left_ > 0);
+    --left_;
+  }
 
  private:
   static constexpr std::int64_t kMostAtOnce = 64;
@@ -72,15 +79,16 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
 
   // ---- subscriptions ------------------------------------------------------------------------------------------------
 
-  // One more owner of a new subscription; of the one that is there, if the endpoint is the same queue.
-  // kInvalidParameter: it is there with other options.
+  // Adds an owner: to a new subscription, or to the present one if the endpoint is a queue that is subscribed already.
+  // kInvalidParameter: that queue is subscribed with other options.
   absl::StatusOr<std::shared_ptr<SubscriptionCore>> Subscribe(std::unique_ptr<Endpoint> endpoint, FilterPolicy filter,
-                                                              SubscriptionConfig settings) {
-    const std::lock_guard lock(subscribing_);
+                                                              SubscriptionConfig config)
+      ABSL_LOCKS_EXCLUDED(subscriptions_mutex_) {
+    const MutexLock lock(subscriptions_mutex_);
     if (absl::Status status = CheckEndpoint(*endpoint); !status.ok()) return status;
     if (endpoint->queue() != nullptr) {
       if (const std::optional<SubscriptionEntry> same = FindQueue(*endpoint->queue())) {
-        if (!(same->filter == filter) || !IsSame(same->core->settings(), settings)) {
+        if (!(same->filter == filter) || !IsSame(same->core->settings(), config)) {
           return MakeError(Error::kInvalidParameter, absl::StrCat("the queue \"", endpoint->queue()->name(),
                                                                   "\" is subscribed already, with other options"));
         }
@@ -90,25 +98,26 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
     }
     const QueueBase* const queue = endpoint->queue();
     auto core = std::make_shared<SubscriptionCore>(++last_number_, identity_, retry_scheduler_, std::move(endpoint),
-                                                   NewRetryQueue(), std::move(settings));
+                                                   NewRetryQueue(), std::move(config));
     core->AddOwner();
     set_.Add({core, std::move(filter)});
-    if (queue != nullptr) of_queue_.emplace(queue, core->number());
+    if (queue != nullptr) number_of_queue_.emplace(queue, core->number());
     return core;
   }
 
-  // False: it is not there any more.
-  bool Unsubscribe(std::uint64_t number) {
+  // False: the subscription has ended already.
+  bool Unsubscribe(std::uint64_t number) ABSL_LOCKS_EXCLUDED(subscriptions_mutex_) {
     return RemoveIf(number, [] { return true; });
   }
 
-  // One owner less: the last one ends it.
-  void RemoveOwner(SubscriptionCore& core) {
+  // Removes an owner; the subscription ends with the last one.
+  void RemoveOwner(SubscriptionCore& core) ABSL_LOCKS_EXCLUDED(subscriptions_mutex_) {
     RemoveIf(core.number(), [&] { return core.RemoveOwner(); });
   }
 
-  bool SetFilter(std::uint64_t number, FilterPolicy filter) {
-    const std::lock_guard lock(subscribing_);
+  // False: the subscription has ended.
+  bool SetFilter(std::uint64_t number, FilterPolicy filter) ABSL_LOCKS_EXCLUDED(subscriptions_mutex_) {
+    const MutexLock lock(subscriptions_mutex_);
     return set_.SetFilter(number, std::move(filter));
   }
 
@@ -116,26 +125,26 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
   std::vector<SubscriptionEntry> Subscriptions() const {
     std::vector<SubscriptionEntry> all;
     const SubscriptionSet::Reader reader(set_);
-    reader->ForEach([&](const SubscriptionEntry& one) { all.push_back(one); });
+    reader->ForEach([&](const SubscriptionEntry& entry) { all.push_back(entry); });
     std::sort(all.begin(), all.end(), [](const SubscriptionEntry& a, const SubscriptionEntry& b) {
       return a.core->number() < b.core->number();
     });
     return all;
   }
 
-  // None: it is not there any more.
+  // None: the subscription has ended.
   std::optional<FilterPolicy> FilterOf(std::uint64_t number) const {
-    const std::optional<SubscriptionEntry> one = FindSubscription(number);
-    return one ? std::optional<FilterPolicy>(one->filter) : std::nullopt;
+    const std::optional<SubscriptionEntry> entry = FindSubscription(number);
+    return entry ? std::optional<FilterPolicy>(entry->filter) : std::nullopt;
   }
 
   // ---- the topic as a whole -----------------------------------------------------------------------------------------
 
-  // Delivers to one subscription what was published in a span of time, once more. Returns how many that were.
+  // Delivers to one subscription once more what was published in a span of time. Returns the number of messages.
   virtual absl::StatusOr<std::int64_t> Replay(std::uint64_t number, absl::Time from, absl::Time to) = 0;
 
   void Close() {
-    closed_.store(true, std::memory_order_release);
+    closed_.store(true, std::memory_order_release);  // pairs with closed()
     retry_scheduler_->Finish();
   }
   bool closed() const { return closed_.load(std::memory_order_acquire); }
@@ -150,41 +159,42 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
         clock_or_null_(ClockOrNull(clock)),
         retry_scheduler_(std::make_shared<RetryScheduler>(clock_)) {}
 
-  // What still waits goes with the topic.
+  // Pending deliveries are abandoned with the topic.
   virtual ~TopicBase() {
-    for (const SubscriptionEntry& one : Subscriptions()) one.core->End();
+    for (const SubscriptionEntry& entry : Subscriptions()) entry.core->End();
   }
 
   std::int64_t Now() const { return NowNanos(clock_or_null_); }
 
-  // None: it is not there any more.
+  // None: the subscription has ended.
   std::optional<SubscriptionEntry> FindSubscription(std::uint64_t number) const {
     const SubscriptionSet::Reader reader(set_);
-    const SubscriptionEntry* const one = reader->Find(number);
-    return one == nullptr ? std::nullopt : std::optional<SubscriptionEntry>(*one);
+    const SubscriptionEntry* const found = reader->Find(number);
+    return found == nullptr ? std::nullopt : std::optional<SubscriptionEntry>(*found);
   }
 
-  // Brings a message to all whose filter lets it through: deliver(core, published) as SubscriptionCore::Deliver().
-  // `reader` looks for them: with it ends what was perhaps unsubscribed meanwhile, functions and queues of the user's,
-  // so it must not end under a lock.
+  // Brings a message to all subscriptions whose filter lets it through, by deliver(core, delivery), which is
+  // SubscriptionCore::Deliver() or DeliverInOrder(). `reader` reads the set and keeps alive what it read: with it,
+  // subscriptions may be destroyed that have ended meanwhile, and with these functions and queues of the user's. So it
+  // must not be destroyed under a lock.
   template <typename Deliver>
-  void FanOut(const TopicDelivery& published, const FilterInput& view, SubscriptionSet::Reader& reader,
+  void FanOut(const TopicDelivery& delivery, const FilterInput& input, SubscriptionSet::Reader& reader,
               Deliver deliver) {
     LocalTopicCounts& local = retry_scheduler_->local();
     std::uint64_t delivered = 0;
     FilterCounts through;
-    ReferenceLot holds(*published.body);
+    ReferenceLot references(*delivery.body);
     const SubscriptionSnapshot& subscriptions = reader.Look(set_);
     subscriptions.ForEachMatch(
-        view, [&](const SubscriptionEntry& one) __attribute__((always_inline)) {
-          through.Count(one.filter, 1);
-          holds.HaveOne();
-          if (!deliver(*one.core, published)) return;
-          holds.GaveOne();
+        input, [&](const SubscriptionEntry& entry) __attribute__((always_inline)) {
+          through.Count(entry.filter, 1);
+          references.Reserve();
+          if (!deliver(*entry.core, delivery)) return;
+          references.Consume();
           ++delivered;
-          local.delivered_to.Add(one.core->counter(), 1);
+          local.delivered_to.Add(entry.core->counter(), 1);
         });
-    CountFilteredOut(local, subscriptions.filters(), through, view);
+    CountFilteredOut(local, subscriptions.filters(), through, input);
     local.delivered.Add(delivered);
   }
 
@@ -197,7 +207,7 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
   const std::shared_ptr<RetryScheduler> retry_scheduler_;
 
  private:
-  // For its subscriptions, by the topic's kind.
+  // For a new subscription; which one, the topic's kind says.
   virtual std::unique_ptr<RetryQueue> NewRetryQueue() const = 0;
   virtual absl::Status CheckEndpointKind(const Endpoint& endpoint) const = 0;
 
@@ -209,24 +219,26 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
                                   "\" to send to it; its senders policy says who may"));
   }
 
-  // Asks under the mutex, so that nobody becomes an owner meanwhile.
-  template <typename IsToGo>
-  bool RemoveIf(std::uint64_t number, IsToGo is_to_go) {
+  // Evaluates the condition under the mutex, so that no owner is added meanwhile. The subscription ends after the mutex
+  // is released: End() may wait for a function of the user's.
+  template <typename Condition>
+  bool RemoveIf(std::uint64_t number, Condition condition) ABSL_LOCKS_EXCLUDED(subscriptions_mutex_) {
     std::optional<SubscriptionEntry> removed;
     {
-      const std::lock_guard lock(subscribing_);
-      if (!is_to_go()) return false;
+      const MutexLock lock(subscriptions_mutex_);
+      if (!condition()) return false;
       removed = set_.Remove(number);
-      if (removed) of_queue_.erase(removed->core->endpoint().queue());
+      if (removed) number_of_queue_.erase(removed->core->endpoint().queue());
     }
     if (removed) removed->core->End();
     return removed.has_value();
   }
 
-  // Under the mutex.
-  std::optional<SubscriptionEntry> FindQueue(const QueueBase& queue) const {
-    const auto found = of_queue_.find(&queue);
-    if (found == of_queue_.end()) return std::nullopt;
+  // None: the queue is not subscribed.
+  std::optional<SubscriptionEntry> FindQueue(const QueueBase& queue) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(subscriptions_mutex_) {
+    const auto found = number_of_queue_.find(&queue);
+    if (found == number_of_queue_.end()) return std::nullopt;
     return FindSubscription(found->second);
   }
 
@@ -239,27 +251,28 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
   }
 
   static void CountFilteredOut(LocalTopicCounts& local, const FilterCounts& all, const FilterCounts& through,
-                               const FilterInput& view) {
+                               const FilterInput& input) {
     const auto by_attributes = static_cast<std::uint64_t>(all.by_attributes - through.by_attributes);
     const auto by_body = static_cast<std::uint64_t>(all.by_body - through.by_body);
     if (by_attributes != 0) {
-      if (!view.has_attributes()) {
+      if (!input.has_attributes()) {
         local.filtered_without_attributes.Add(by_attributes);
-      } else if (view.has_malformed_attribute()) {
+      } else if (input.has_malformed_attribute()) {
         local.filtered_by_invalid_attributes.Add(by_attributes);
       } else {
         local.filtered_by_attributes.Add(by_attributes);
       }
     }
-    if (by_body != 0)
-      (view.has_malformed_body() ? local.filtered_by_invalid_body : local.filtered_by_body).Add(by_body);
+    if (by_body != 0) {
+      (input.has_malformed_body() ? local.filtered_by_invalid_body : local.filtered_by_body).Add(by_body);
+    }
   }
 
-  SubscriptionSet set_;
-  std::mutex subscribing_;
-  // Both under the mutex.
-  std::uint64_t last_number_ = 0;
-  absl::flat_hash_map<const QueueBase*, std::uint64_t> of_queue_;  // the subscription of a queue
+  SubscriptionSet set_;  // read without a lock, changed under the mutex
+  Mutex subscriptions_mutex_;
+  std::uint64_t last_number_ ABSL_GUARDED_BY(subscriptions_mutex_) = 0;
+  // The number of the subscription of a queue.
+  absl::flat_hash_map<const QueueBase*, std::uint64_t> number_of_queue_ ABSL_GUARDED_BY(subscriptions_mutex_);
   std::atomic<bool> closed_{false};
 };
 

@@ -1,4 +1,4 @@
-// A topic with bodies of type T: what is checked of a publish, and how a standard topic publishes.
+// A topic with bodies of type T: the checks of a publish, and how a standard topic publishes.
 
 #ifndef DECOUPLE_INTERNAL_TOPIC_TOPIC_CORE_H_
 #define DECOUPLE_INTERNAL_TOPIC_TOPIC_CORE_H_
@@ -87,8 +87,8 @@ class TopicCore : public TopicBase {
     return Access::Make<Publication>(std::move(options), this->name_);
   }
 
-  // Of a payload that is complete.
-  TopicDelivery PublishedOf(SharedBody& body, std::int64_t now) const {
+  // Requires: the publication of `body` is complete.
+  TopicDelivery TopicDeliveryOf(SharedBody& body, std::int64_t now) const {
     const Publication& publication = *body.publication();
     return {.body = &body,
             .topic = this->identity_,
@@ -98,7 +98,7 @@ class TopicCore : public TopicBase {
             .now = now};
   }
 
-  static FilterInput ViewOf(const SharedBody& body) {
+  static FilterInput FilterInputOf(const SharedBody& body) {
     return FilterInput(body.publication()->attributes, *static_cast<const T*>(body.body()));
   }
 
@@ -133,16 +133,18 @@ class StandardTopicCore final : public TopicCore<T> {
     const std::size_t size = Base::SizeOf(body, options);
     const std::int64_t now = this->Now();
     Publication publication = this->PublicationOf(std::move(options));
-    publication.id = MessageId(this->identity_, published_.fetch_add(1, std::memory_order_relaxed));  // to be unique
+    // Relaxed: ids need only be unique.
+    publication.id = MessageId(this->identity_, published_.fetch_add(1, std::memory_order_relaxed));
     publication.published_at = absl::FromUnixNanos(now);
     const MessageId id = publication.id;
-    const BodyReference payload(new PublishedBody<T>(std::move(body), std::move(publication), size));
+    const BodyReference published(new PublishedBody<T>(std::move(body), std::move(publication), size));
     LocalTopicCounts& local = this->retry_scheduler_->local();
     local.published.Add(1);
     local.bytes.Add(size);
     SubscriptionSet::Reader reader;
-    this->FanOut(this->PublishedOf(*payload, now), Base::ViewOf(*payload), reader,
-                 [](SubscriptionCore& one, const TopicDelivery& published) { return one.Deliver(published); });
+    this->FanOut(
+        this->TopicDeliveryOf(*published, now), Base::FilterInputOf(*published), reader,
+        [](SubscriptionCore& subscription, const TopicDelivery& delivery) { return subscription.Deliver(delivery); });
     this->retry_scheduler_->RunSomeRetries(now);
     return PublishResult{id};
   }

@@ -1,4 +1,5 @@
-// What a topic counts, each thread for itself; see queue_counters.h.
+// What a topic counts: one LocalTopicCounts for each thread, written by it alone; statistics add them up. Same as
+// message/queue_counters.h.
 
 #ifndef DECOUPLE_INTERNAL_TOPIC_TOPIC_COUNTERS_H_
 #define DECOUPLE_INTERNAL_TOPIC_TOPIC_COUNTERS_H_
@@ -27,7 +28,7 @@ struct LocalTopicCounts {
   SingleWriterCounter retried;
   SingleWriterCounter abandoned;
 
-  CounterArray delivered_to;  // by the number of the subscription's counter
+  CounterArray delivered_to;  // deliveries by subscription: by the number of its counter
 
   void AddTo(TopicStatistics& sums) const {
     sums.number_of_messages_published += published.value();

@@ -1,4 +1,4 @@
-// A filter policy in JSON, compiled. Every error says what is wrong, and where: "at $.price[0].numeric".
+// Compiles a filter policy in JSON. Every error says what is wrong, and where: "at $.price[0].numeric".
 
 #ifndef DECOUPLE_JSON_INTERNAL_FILTER_PARSER_H_
 #define DECOUPLE_JSON_INTERNAL_FILTER_PARSER_H_
@@ -28,7 +28,7 @@ class FilterParser {
  public:
   using Json = nlohmann::json;
 
-  // `may_nest`: in the scope of the body.
+  // `may_nest`: true in the scope of the body, where keys may have objects.
   explicit FilterParser(bool may_nest) : may_nest_(may_nest) {}
 
   absl::Status ParsePolicy(const Json& policy, FilterGroup& group) {
@@ -53,21 +53,21 @@ class FilterParser {
 
   absl::Status ParseGroup(const Json& object, const std::string& where, FilterGroup& group) {
     for (const auto& [key, value] : object.items()) {
-      const std::string place = absl::StrCat(where, ".", key);
+      const std::string path = absl::StrCat(where, ".", key);
       absl::Status status;
       if (key == "$or" && IsAlternatives(value)) {
-        status = ParseAlternatives(value, place, group);
+        status = ParseAlternatives(value, path, group);
       } else if (value.is_object()) {
-        status = ParseInner(key, value, place, group);
+        status = ParseInner(key, value, path, group);
       } else {
-        status = ParseLeaf(key, value, place, group);
+        status = ParseLeaf(key, value, path, group);
       }
       if (!status.ok()) return status;
     }
     return absl::OkStatus();
   }
 
-  // Else "$or" is a key like any other (SNS).
+  // Whether the value of "$or" is a list of alternatives; otherwise "$or" is an ordinary key (SNS).
   static bool IsAlternatives(const Json& value) {
     return value.is_array() && value.size() >= 2 && std::all_of(value.begin(), value.end(), [](const Json& one) {
              return one.is_object() && std::none_of(kOperators.begin(), kOperators.end(), [&](std::string_view name) {
@@ -79,17 +79,18 @@ class FilterParser {
   absl::Status ParseAlternatives(const Json& alternatives, const std::string& where, FilterGroup& group) {
     std::vector<FilterGroup> parsed;
     for (std::size_t i = 0; i < alternatives.size(); ++i) {
-      const std::string place = absl::StrCat(where, "[", i, "]");
-      if (alternatives[i].empty()) return Refuse(place, "an empty object; each alternative must have a key");
-      if (absl::Status status = ParseGroup(alternatives[i], place, parsed.emplace_back()); !status.ok()) return status;
+      const std::string path = absl::StrCat(where, "[", i, "]");
+      if (alternatives[i].empty()) return Refuse(path, "an empty object; each alternative must have a key");
+      if (absl::Status status = ParseGroup(alternatives[i], path, parsed.emplace_back()); !status.ok()) return status;
     }
     group.ors.push_back(std::move(parsed));
     return absl::OkStatus();
   }
 
   absl::Status ParseInner(const std::string& key, const Json& object, const std::string& where, FilterGroup& group) {
-    if (!may_nest_)
+    if (!may_nest_) {
       return Refuse(where, "a key of attributes must have a list; only policies on the body nest", object);
+    }
     if (object.empty()) return Refuse(where, "an empty object; it must have a key");
     FilterGroup inner;
     inner.key = key;
@@ -161,14 +162,15 @@ class FilterParser {
     return absl::OkStatus();
   }
 
-  // One or two pairs of a comparison and a number: "=" alone, a lower bound, an upper bound, or both in this order.
+  // Allowed are one or two pairs of a comparison and a number: "=" alone, a lower bound, an upper bound, or both bounds
+  // in this order.
   static absl::Status ParseNumeric(const Json& operand, const std::string& where, FilterLeaf& leaf) {
     constexpr const char* kShape = "numeric takes a list of one or two pairs of a comparison and a number";
     if (!operand.is_array() || (operand.size() != 2 && operand.size() != 4)) return Refuse(where, kShape, operand);
     NumericRange range;
     for (std::size_t i = 0; i < operand.size(); i += 2) {
-      const std::string place = absl::StrCat(where, "[", i, "]");
-      if (!operand[i].is_string()) return Refuse(place, kShape, operand[i]);
+      const std::string path = absl::StrCat(where, "[", i, "]");
+      if (!operand[i].is_string()) return Refuse(path, kShape, operand[i]);
       if (!operand[i + 1].is_number()) return Refuse(absl::StrCat(where, "[", i + 1, "]"), kShape, operand[i + 1]);
       const auto& comparison = operand[i].get_ref<const std::string&>();
       const Decimal number = JsonField::NumberIn(operand[i + 1]);
@@ -178,14 +180,15 @@ class FilterParser {
       }
       const NumericRange::Bound bound{number, comparison.ends_with('=')};
       if (comparison == ">" || comparison == ">=") {
-        if (i != 0) return Refuse(place, "a second bound is an upper one, < or <=", operand[i]);
+        if (i != 0) return Refuse(path, "a second bound is an upper one, < or <=", operand[i]);
         range.lower = bound;
       } else if (comparison == "<" || comparison == "<=") {
-        if (i == 0 && operand.size() == 4)
-          return Refuse(place, "of two bounds the first is the lower one, > or >=", operand[i]);
+        if (i == 0 && operand.size() == 4) {
+          return Refuse(path, "of two bounds the first is the lower one, > or >=", operand[i]);
+        }
         range.upper = bound;
       } else {
-        return Refuse(place, "allowed are = alone, <, <=, > and >=", operand[i]);
+        return Refuse(path, "allowed are = alone, <, <=, > and >=", operand[i]);
       }
     }
     if (range.lower && range.upper && range.lower->number >= range.upper->number) {
@@ -210,14 +213,15 @@ class FilterParser {
     const auto all_are = [&](auto is) { return std::all_of(operand.begin(), operand.end(), is); };
     const bool is_of_one_type = all_are([](const Json& one) { return one.is_string(); }) ||
                                 all_are([](const Json& one) { return one.is_number(); });
-    if (operand.empty() || !is_of_one_type) return Refuse(where, kShape, operand);  // a value is a list of itself here
+    if (operand.empty() || !is_of_one_type)
+      return Refuse(where, kShape, operand);  // a scalar iterates over itself alone
     std::vector<Exactly> refused;
     for (const Json& one : operand) refused.push_back(ExactlyOf(one));
     leaf.any_of.emplace_back(AnythingBut{std::move(refused)});
     return absl::OkStatus();
   }
 
-  // Of a value that is neither list nor object.
+  // Requires: `value` is neither a list nor an object.
   static Exactly ExactlyOf(const Json& value) {
     if (value.is_string()) return value.get<std::string>();
     if (value.is_boolean()) return Literal{FieldKind::kBool, value.get<bool>()};

@@ -1,4 +1,4 @@
-// JSON text as values that a filter can look at.
+// JSON text as values that filters can read.
 
 #ifndef DECOUPLE_JSON_INTERNAL_JSON_TEXT_H_
 #define DECOUPLE_JSON_INTERNAL_JSON_TEXT_H_
@@ -22,15 +22,16 @@
 
 namespace decouple::internal {
 
-// Deeper nesting is refused: whoever walks through the values calls itself.
+// Deeper nesting is refused, as the code that walks through the values is recursive.
 inline constexpr int kDeepestJson = 128;
 
-// None: malformed, or nested too deep. With `repeated`: of the first key that an object has twice, if there is one.
+// None: malformed, or nested too deep. `repeated`, if it is given, is set to the first key that an object has twice, if
+// there is one.
 inline std::optional<nlohmann::json> ParseJson(std::string_view text, std::string* repeated = nullptr) {
   bool is_too_deep = false;
   std::vector<std::set<std::string>> keys;
-  const nlohmann::json::parser_callback_t look = [&](int depth, nlohmann::json::parse_event_t event,
-                                                     nlohmann::json& parsed) {
+  const nlohmann::json::parser_callback_t check = [&](int depth, nlohmann::json::parse_event_t event,
+                                                      nlohmann::json& parsed) {
     using Event = nlohmann::json::parse_event_t;
     is_too_deep = is_too_deep || depth > kDeepestJson;
     if (repeated != nullptr && event == Event::object_start) keys.emplace_back();
@@ -39,14 +40,14 @@ inline std::optional<nlohmann::json> ParseJson(std::string_view text, std::strin
       auto name = parsed.get<std::string>();
       if (!keys.back().insert(name).second) *repeated = std::move(name);
     }
-    return !is_too_deep;  // what is too deep is left out
+    return !is_too_deep;  // false: the parser discards the value
   };
-  nlohmann::json value = nlohmann::json::parse(text.begin(), text.end(), look, /*allow_exceptions=*/false);
+  nlohmann::json value = nlohmann::json::parse(text.begin(), text.end(), check, /*allow_exceptions=*/false);
   if (is_too_deep || value.is_discarded()) return std::nullopt;
   return value;
 }
 
-// Where and why text is no JSON; only for the path on which a call fails.
+// Where and why text is no JSON. Parses it once more: only for a call that fails.
 class JsonErrorSearch final : public nlohmann::json_sax<nlohmann::json> {
  public:
   static std::string In(std::string_view text) {
@@ -117,7 +118,7 @@ class JsonField final : public FieldType {
     return found == Json(value).end() ? FieldValue() : ValueOf(*found);
   }
 
-  // Of a value that is a number; JSON has no number that is not finite.
+  // Requires: `value` is a number. It is finite, as all numbers of JSON are.
   static Decimal NumberIn(const nlohmann::json& value) {
     if (value.is_number_unsigned()) return *Decimal::Of(value.get<std::uint64_t>());
     if (value.is_number_integer()) return *Decimal::Of(value.get<std::int64_t>());
@@ -128,12 +129,13 @@ class JsonField final : public FieldType {
   static const nlohmann::json& Json(const void* value) { return *static_cast<const nlohmann::json*>(value); }
 };
 
-class ParsedJson final : public JsonHook {
+class ParsedJson final : public JsonDocument {
  public:
   explicit ParsedJson(nlohmann::json json) : json_(std::move(json)) {}
   FieldValue value() const override { return JsonField::ValueOf(json_); }
 
-  static std::unique_ptr<const JsonHook> Read(std::string_view text) {
+  // The JsonHook of programs that include this.
+  static std::unique_ptr<const JsonDocument> Parse(std::string_view text) {
     std::optional<nlohmann::json> json = ParseJson(text);
     if (!json) return nullptr;
     return std::make_unique<const ParsedJson>(*std::move(json));
@@ -143,8 +145,8 @@ class ParsedJson final : public JsonHook {
   const nlohmann::json json_;
 };
 
-// Every program that includes this reads JSON.
-inline const bool kJsonIsRead = (text_reader.store(&ParsedJson::Read, std::memory_order_relaxed), true);
+// Sets the hook before main() in every program that includes this.
+inline const bool kJsonHookIsSet = (json_hook.store(&ParsedJson::Parse, std::memory_order_relaxed), true);
 
 }  // namespace decouple::internal
 

@@ -3,8 +3,8 @@ figures of README.md, so that nobody types one. By itself (`bench/run figures`) 
 nothing.
 
 results.json has one entry a machine, the one measured last at the end. In an entry, "chart" has what the picture shows
-and "all" what a run of all benchmarks gave; both have one value a run. Runs of the same code by the same compiler add
-up; the first run of other code begins anew.
+and "all" what a run of all benchmarks gave; both have one value a run. Runs of the same commit by the same compiler add
+up; the first run of another commit, or of code that is not committed, begins anew.
 """
 
 import datetime
@@ -94,15 +94,22 @@ def this_code():
 
 
 def add_run(old, ratios, nanos):
-    """The old results and this run, if they are of the same code; else this run alone."""
+    """The old results and this run, if both are surely of the same code; else this run alone."""
     compiler = output_of("g++", "--version").split("\n")[0]
     code = {"commit": this_code(), "compiler": compiler, "kernel": os.uname().release}
     new = {"date": datetime.date.today().isoformat(), **code, "ratios": {}, "ns_per_message": {}}
-    same = old is not None and all(old.get(key) == value for key, value in code.items())
+    known = code["commit"] != "unknown" and not code["commit"].endswith("+")
+    same = old is not None and known and all(old.get(key) == value for key, value in code.items())
     for part, digits, values in (("ratios", 3, ratios), ("ns_per_message", 2, nanos)):
         for name, value in values.items():
             new[part][name] = (old[part].get(name, []) if same else []) + [round(value, digits)]
     return new
+
+
+def keep(results):
+    text = json.dumps(results, indent=2)
+    # A list of numbers takes one line.
+    RESULTS.write_text(re.sub(r"\[([^][{}\"]*)\]", lambda found: "[" + " ".join(found[1].split()) + "]", text) + "\n")
 
 
 def record(ratios, nanos, complete):
@@ -122,7 +129,7 @@ def record(ratios, nanos, complete):
     if complete:
         entry["all"] = add_run(entry.get("all"), ratios, nanos)
     results["machines"].append(entry)
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    keep(results)
 
 
 # --- what is written from it
@@ -182,7 +189,7 @@ def all_tables(machines):
     ratios = sorted({name for part in parts for name in part["ratios"]})
     nanos = sorted({name for part in parts for name in part["ns_per_message"] if name.endswith("/decouple")})
     return "\n\n".join([
-        "Ratios, by the benchmark's name and the peer's:",
+        "Ratios, by the benchmark's name and the peer's; without a peer, the rival is that of the table above:",
         table(["ratio"] + names, [[f"`{name}`"] + [cell(part["ratios"].get(name)) for part in parts] for name in ratios]
               + about_rows(parts, 1)),
         "Nanoseconds a message that decouple takes:",

@@ -12,7 +12,7 @@
 namespace decouple::testing {
 
 // How many messages a test sends of those of its long form; never so few that its threads do not meet.
-inline int Messages(int all) { return std::min(all, std::max(Scaled(all), 5'000)); }
+inline int Messages(int all) { return std::min(all, std::max(Scaled(all), 50'000)); }
 
 inline void Join(std::vector<std::thread>& threads) {
   for (auto& thread : threads) thread.join();

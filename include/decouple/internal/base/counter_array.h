@@ -36,7 +36,7 @@ class CounterArray {
   class Place {
    public:
     explicit Place(std::uint32_t number)
-        : block_(static_cast<std::size_t>(std::bit_width(number + kFirstBlock) - std::bit_width(kFirstBlock))),
+        : block_(std::size_t{} + std::bit_width(number + kFirstBlock) - std::bit_width(kFirstBlock)),
           in_block_(number + kFirstBlock - (kFirstBlock << block_)) {}
 
    private:

@@ -5,13 +5,31 @@
 
 #include <atomic>
 #include <cstdint>
-#include <random>
 #include <string_view>
+
+#if defined(__linux__)
+#include <unistd.h>
+#else
+#include <random>
+#endif
 
 #include "decouple/internal/base/mix.h"
 #include "decouple/message.h"
 
 namespace decouple::internal {
+
+// A random number, the same for the whole run of the process. Not by std::random_device where there is another way:
+// <random> is 9 000 lines in every file that includes a queue.
+inline std::uint64_t RandomOfProcess() {
+#if defined(__linux__)
+  std::uint64_t random = 0;
+  // Where a sandbox forbids the call, what is left is where the loader put this variable, and the process's number.
+  if (getentropy(&random, sizeof(random)) == 0) return random;
+  return Mix(reinterpret_cast<std::uintptr_t>(&random)) ^ Mix(static_cast<std::uint64_t>(getpid()));
+#else
+  return std::uint64_t{std::random_device{}()} << 32 | std::random_device{}();
+#endif
+}
 
 // With a seed: the same for the same name in every run. With 0: different for each call.
 inline std::uint64_t IdentityOf(std::uint64_t seed, std::string_view name) {
@@ -21,7 +39,7 @@ inline std::uint64_t IdentityOf(std::uint64_t seed, std::string_view name) {
       identity = Mix(identity ^ static_cast<unsigned char>(c));  // not std::hash, which may differ from run to run
     return identity;
   }
-  static const std::uint64_t process = std::uint64_t{std::random_device{}()} << 32 | std::random_device{}();
+  static const std::uint64_t process = RandomOfProcess();
   static constinit std::atomic<std::uint64_t> calls{0};
   return Mix(process ^ Mix(calls.fetch_add(1, std::memory_order_relaxed)));  // relaxed: it has only to be unique
 }

@@ -47,7 +47,7 @@ class Parker {
   void SleepFor(std::int64_t nanos) {
     if (woken() || nanos <= 0) return;
     constexpr std::int64_t kSecond = 1'000'000'000;
-    const timespec timeout = {static_cast<std::time_t>(nanos / kSecond), static_cast<long>(nanos % kSecond)};
+    const timespec timeout = {nanos / kSecond, nanos % kSecond};
     syscall(SYS_futex, &woken_, FUTEX_WAIT_PRIVATE, 0, nanos == kForever ? nullptr : &timeout, nullptr, 0);
   }
 

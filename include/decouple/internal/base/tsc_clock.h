@@ -29,8 +29,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <fstream>
-#include <string>
+#include <cstdio>
+#include <string_view>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/numeric/int128.h"
@@ -96,9 +96,12 @@ class TscClock {
 
   static bool TicksAreTrusted() {
 #if defined(__x86_64__) && defined(__linux__)
-    std::ifstream file("/sys/devices/system/clocksource/clocksource0/current_clocksource");
-    std::string source;
-    return std::getline(file, source) && source == "tsc";
+    std::FILE* const file = std::fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource", "r");
+    if (file == nullptr) return false;
+    char source[16] = {};  // that of std::ifstream would bring the whole of <fstream> into every file
+    const bool is_read = std::fgets(source, sizeof(source), file) != nullptr;
+    std::fclose(file);
+    return is_read && std::string_view(source) == "tsc\n";
 #else
     return false;
 #endif

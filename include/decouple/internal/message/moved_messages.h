@@ -12,9 +12,9 @@
 #define DECOUPLE_INTERNAL_MESSAGE_MOVED_MESSAGES_H_
 
 #include <cstdint>
-#include <unordered_map>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/mutex.h"
 #include "decouple/internal/lane/ticket_lane.h"
@@ -55,7 +55,7 @@ class MovedMessages {
  private:
   Lane lane_;
   Mutex mutex_;
-  std::unordered_map<std::uint64_t, MessageAt<T>> messages_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::uint64_t, MessageAt<T>> messages_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace decouple::internal

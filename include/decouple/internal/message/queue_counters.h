@@ -28,9 +28,9 @@ struct QueueCounts {
   Counter empty_receives{};
   // References to a body beyond those of `received`: a receive attempt repeated, a body shared with another queue.
   Counter references_added{};
-  Counter references_released{};        // references released, of deliveries and others
-  Counter returned{};      // from in flight to visible: timed out or released
-  Counter hidden_again{};  // from visible to in flight without a receive
+  Counter references_released{};  // references released, of deliveries and others
+  Counter returned{};             // from in flight to visible: timed out or released
+  Counter hidden_again{};         // from visible to in flight without a receive
 
   // The next five are the ways in which a message leaves the queue.
   Counter deleted{};

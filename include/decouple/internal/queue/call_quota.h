@@ -13,9 +13,9 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/node_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "decouple/error.h"
@@ -73,7 +73,7 @@ class CallQuota {
   // Amortized O(1): between two passes over the groups as many are added as the first of them left.
   void ForgetIdleGroups(std::int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (group_sends_.size() < next_pass_size_) return;
-    absl::erase_if(group_sends_, [&](const auto& entry) { return entry.second.IsFull(now); });
+    std::erase_if(group_sends_, [&](const auto& entry) { return entry.second.IsFull(now); });
     next_pass_size_ = std::max(kFewGroups, 2 * group_sends_.size());
   }
 
@@ -87,7 +87,7 @@ class CallQuota {
   TokenBucket deletes_;
 
   Mutex mutex_;
-  absl::node_hash_map<std::string, TokenBucket> group_sends_ ABSL_GUARDED_BY(mutex_);
+  std::unordered_map<std::string, TokenBucket> group_sends_ ABSL_GUARDED_BY(mutex_);
   std::size_t next_pass_size_ ABSL_GUARDED_BY(mutex_) = kFewGroups;
 };
 

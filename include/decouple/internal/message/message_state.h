@@ -117,7 +117,7 @@ class MessageState : public MessageLanes<T> {
   // Locks a slot that was published as `ready`, but whose ticket was skipped, so no receiver will claim it. Requires:
   // the caller is its sender.
   static void LockSkipped(Slot& slot, SlotState ready) {
-    DECOUPLE_ASSERT(ready.phase() == Phase::kReady && WordOf(slot) == ready);
+    DECOUPLE_ASSERT(WordOf(slot) == ready && IsTransition(ready, ready.With(Phase::kBusy)));
     slot.word.store(ready.With(Phase::kBusy).bits(), std::memory_order_release);
   }
 
@@ -127,8 +127,7 @@ class MessageState : public MessageLanes<T> {
   // Stores the next word of a slot that the caller has locked. Release: pairs with the acquire of the next thread that
   // locks or reads the slot.
   static void Unlock(Slot& slot, SlotState word) {
-    DECOUPLE_ASSERT(IsLocked(slot) && WordOf(slot).generation() == word.generation());
-    DECOUPLE_ASSERT(IsAnyOf(word, Phase::kDelayed, Phase::kInFlight, Phase::kVisibleAgain, Phase::kDeleted));
+    DECOUPLE_ASSERT(IsLocked(slot) && IsTransition(WordOf(slot), word));
     slot.word.store(word.bits(), std::memory_order_release);
   }
 
@@ -186,7 +185,7 @@ class MessageState : public MessageLanes<T> {
     Requeue(local, message);
   }
 
-  // To kInFlight until `visible_at`, by a receive of the caller's, who has a reference then. Returns the new word.
+  // To kInFlight until `visible_at`, by a receive of the caller's, which has a reference then. Returns the new word.
   SlotState Lease(LocalState& local, Message message, SlotState before, std::int64_t now, std::int64_t visible_at) {
     Slot& slot = *message.slot;
     DECOUPLE_ASSERT(IsLocked(slot));

@@ -167,9 +167,11 @@ class MessageGroups {
     }
   }
 
-  // Requires: the caller holds the mutex of the group, and has locked the slot.
+  // Requires: the caller holds the mutex of the group, and has locked the slot. A message that is queued already is not
+  // queued again: two entries of the redelivery lane would name its slot, and one of them might outlive it.
   static bool GiveBack(const MessageMetadata& message, SlotState word) {
-    const bool to_requeue = word.phase() == Phase::kVisibleAgain && message.in_group.earlier == nullptr;
+    const bool to_requeue =
+        word.phase() == Phase::kVisibleAgain && message.in_group.earlier == nullptr && !word.Has(SlotState::kQueued);
     if (to_requeue) word = word.With(SlotState::kQueued);
     // Release: pairs with the acquire of the next thread that locks or reads the slot. Sequentially consistent for a
     // concurrent sweep that recomputes the deadline (EarliestDeadline).

@@ -9,6 +9,10 @@
 
 namespace decouple::testing {
 
+ReceiptHandle ReceiptOf(std::uint64_t queue, std::uint64_t ticket, std::uint32_t segment, std::uint32_t receive) {
+  return internal::Access::Make<ReceiptHandle>(queue, ticket, segment, receive);
+}
+
 TEST_CASE("a message id prints as the services print theirs") {
   const std::string text = MessageId(7, 42).ToString();
   REQUIRE(text.size() == 36);
@@ -27,7 +31,7 @@ TEST_CASE("message ids compare and hash by queue and number") {
 }
 
 TEST_CASE("a receipt handle is parsed from what it printed") {
-  const auto receipt = internal::Access::Make<ReceiptHandle>(0x0123456789abcdef, 0xfedcba9876543210, 77, 3);
+  const auto receipt = ReceiptOf(0x0123456789abcdef, 0xfedcba9876543210, 77, 3);
   const auto parsed = ReceiptHandle::Parse(receipt.ToString());
   REQUIRE(parsed.ok());
   CHECK(*parsed == receipt);
@@ -35,7 +39,7 @@ TEST_CASE("a receipt handle is parsed from what it printed") {
 }
 
 TEST_CASE("text that no receipt handle printed is refused") {
-  const std::string good = internal::Access::Make<ReceiptHandle>(1, 2, 3, 4).ToString();
+  const std::string good = ReceiptOf(1, 2, 3, 4).ToString();
   for (const std::string& bad :
        {std::string(), good.substr(1), good + "0", std::string(56, 'g'), std::string(56, '0'), "A" + good.substr(1)}) {
     CHECK(ErrorOf(ReceiptHandle::Parse(bad).status()) == Error::kReceiptHandleIsInvalid);
@@ -43,7 +47,7 @@ TEST_CASE("text that no receipt handle printed is refused") {
 }
 
 TEST_CASE("a receipt handle with any digit changed is refused") {
-  const std::string good = internal::Access::Make<ReceiptHandle>(0x1234, 5, 6, 7).ToString();
+  const std::string good = ReceiptOf(0x1234, 5, 6, 7).ToString();
   for (std::size_t i = 0; i < good.size(); ++i) {
     std::string bad = good;
     bad[i] = bad[i] == '0' ? '1' : '0';

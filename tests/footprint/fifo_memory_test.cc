@@ -106,6 +106,6 @@ TEST_CASE("messages of a group behind one in flight do not keep the memory of th
 
 #else
 
-TEST_CASE("memory is measured without sanitizers") { SUCCEED(); }
+TEST_CASE("the memory of a FIFO queue is measured without sanitizers") { SUCCEED(); }
 
 #endif

@@ -213,6 +213,6 @@ CONFORMANCE_TEST("an empty queue is small, so that a million of them are no matt
 
 #else
 
-TEST_CASE("memory is measured without sanitizers") { SUCCEED(); }
+TEST_CASE("the memory of a queue is measured without sanitizers") { SUCCEED(); }
 
 #endif

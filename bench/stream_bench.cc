@@ -142,7 +142,7 @@ void Follow(benchmark::State& state) {
   CountMessages(state, kRecords);
 }
 
-// From a put to the reader that sleeps until there is a record, and back by an atomic counter.
+// The latency from a put to the reader that sleeps until there is a record, and back by an atomic counter.
 template <typename Peer>
 void TailLatency(benchmark::State& state) {
   Peer peer(1, kRecords);

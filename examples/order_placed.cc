@@ -50,7 +50,7 @@ Order OrderOf(int number) {
   return {number, number * 37 % 1'000, number % 97 == 0 ? customer : customer + "@example.com"};
 }
 
-// Sends one e-mail an order; it is busy at the first attempt of some.
+// Sends one e-mail an order; for some orders it is busy at the first attempt.
 class MailServer {
  public:
   absl::Status Send(const Order& order, int attempt) {

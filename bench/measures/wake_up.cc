@@ -28,7 +28,7 @@ std::vector<std::int64_t> Latencies(Send send, Receive receive) {
     }
   });
   for (std::size_t i = 0; i < kTimes; ++i) {
-    // Until the receiver has fallen asleep; the peer spins 10 000 times before.
+    // Waits until the receiver has fallen asleep; the peer spins 10 000 times before.
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
     send(SteadyNanos());
   }

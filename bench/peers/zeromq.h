@@ -22,7 +22,7 @@ class ZmqContext {
   void* const context_ = zmq_ctx_new();
 };
 
-// Without a limit of messages, and closed at once, without lingering.
+// A socket without a limit of messages, which is closed at once, without lingering.
 class ZmqSocket {
  public:
   ZmqSocket(const ZmqContext& context, int type) : socket_(zmq_socket(context.get(), type)) {
@@ -63,7 +63,7 @@ class ZmqSocket {
   void* const socket_;
 };
 
-// For one thread that sends and one that receives, as a socket is used by one thread at a time.
+// Takes one thread that sends and one that receives, as a socket may be used by one thread at a time.
 template <typename Body>
 class ZeromqPeer {
  public:

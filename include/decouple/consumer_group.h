@@ -149,7 +149,7 @@ class ConsumerGroup {
                                                                         internal::FactoryOf<T>(std::move(processor))));
   }
 
-  // In the order of the shards.
+  // All leases, in the order of the shards.
   std::vector<Lease> Leases() const {
     std::vector<Lease> all;
     for (internal::LeaseView& view : core_->table().View(core_->stream().Now())) {
@@ -162,9 +162,9 @@ class ConsumerGroup {
     const internal::LeaseCounts leases = core_->table().counts();
     ConsumerGroupStatistics sums{
         .taken_leases = leases.taken, .stolen_leases = leases.stolen, .lost_leases = leases.lost};
-    core_->counts().ForEach([&](const internal::LocalGroupCounts& one) {
-      sums.records_processed += one.records.value();
-      sums.data_bytes_processed += one.bytes.value();
+    core_->counts().ForEach([&](const internal::LocalGroupCounts& local) {
+      sums.records_processed += local.records.value();
+      sums.data_bytes_processed += local.bytes.value();
     });
     return sums;
   }

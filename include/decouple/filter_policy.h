@@ -61,8 +61,8 @@ class FilterPolicy {
   template <typename T>
   bool Matches(const MessageAttributes& attributes, const T& body) const {
     if (lets_all_through()) return true;
-    const internal::FilterInput view(attributes, body);
-    return internal::Matches(compiled_->tree, view.root());
+    const internal::FilterInput input(attributes, body);
+    return internal::Matches(compiled_->tree, input.root());
   }
 
   bool lets_all_through() const { return compiled_ == nullptr; }
@@ -93,7 +93,7 @@ class FilterPolicy {
     return policy;
   }
 
-  // Null: lets all through.
+  // Null: the policy lets every message through.
   const internal::FilterGroup* tree() const { return compiled_ == nullptr ? nullptr : &compiled_->tree; }
 
   static absl::Status CheckSize(const internal::FilterGroup& root, const Limits& limits) {
@@ -113,7 +113,7 @@ class FilterPolicy {
     return absl::OkStatus();
   }
 
-  std::shared_ptr<const Compiled> compiled_;  // null: lets all through
+  std::shared_ptr<const Compiled> compiled_;  // null: it lets every message through
 };
 
 }  // namespace decouple

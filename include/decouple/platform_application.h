@@ -165,7 +165,7 @@ class PlatformEndpoint {
     const PlatformApplicationOptions& application = core_->options();
     const absl::Status status = application.transport(
         {application.platform, application.name, token, payload, id, options.subject, options.attributes});
-    Note(status, token);
+    CountResult(status, token);
     if (!status.ok()) return status;
     return PublishResult{id};
   }
@@ -258,7 +258,8 @@ class PlatformEndpoint {
     return absl::OkStatus();
   }
 
-  void Note(const absl::Status& status, const std::string& token) const {
+  // Counts the transport's result, and disables the endpoint if the platform no longer knows the token.
+  void CountResult(const absl::Status& status, const std::string& token) const {
     const internal::MutexLock lock(core_->mutex);
     ++(status.ok() ? core_->statistics.number_of_notifications_delivered
                    : core_->statistics.number_of_notifications_failed);

@@ -148,9 +148,9 @@ class StreamConsumer {
   explicit StreamConsumer(std::shared_ptr<internal::ConsumerCore<T>> core) : core_(std::move(core)) {}
 
   absl::StatusOr<ShardSubscription<T>> Add(ShardId shard_id, const IteratorPosition& position,
-                                           std::unique_ptr<internal::PushTarget<T>> sink,
+                                           std::unique_ptr<internal::PushTarget<T>> target,
                                            const SubscribeToShardOptions& options) {
-    auto push = core_->Subscribe(shard_id, position, std::move(sink), options.executor);
+    auto push = core_->Subscribe(shard_id, position, std::move(target), options.executor);
     if (!push.ok()) return push.status();
     return ShardSubscription<T>(*std::move(push));
   }

@@ -35,20 +35,20 @@ class StreamEndpoint final : public Endpoint {
   StreamEndpoint(std::shared_ptr<StreamCore<T>> stream, KeyOf key_of)
       : stream_(std::move(stream)), key_of_(std::move(key_of)) {}
 
-  Outcome Attempt(const TopicDelivery& published, int attempt) override {
+  Outcome Attempt(const TopicDelivery& delivery, int attempt) override {
     return InvokeToOutcome([&] {
-      const auto put = stream_->PutShared(Key(published, attempt), *published.body);
+      const auto put = stream_->PutShared(Key(delivery, attempt), *delivery.body);
       if (put.ok()) return Outcome::kDelivered;
       return ErrorOf(put.status()) == Error::kProvisionedThroughputExceeded ? Outcome::kFailed : Outcome::kRefused;
     });
   }
 
  private:
-  std::string Key(const TopicDelivery& published, int attempt) const {
-    const T& body = *static_cast<const T*>(published.body->body());
+  std::string Key(const TopicDelivery& delivery, int attempt) const {
+    const T& body = *static_cast<const T*>(delivery.body->body());
     if constexpr (std::is_invocable_v<const KeyOf&, const Notification<T>&>) {
       return std::string(
-          std::invoke(key_of_, Access::Make<Notification<T>>(body, *published.body->publication(), attempt)));
+          std::invoke(key_of_, Access::Make<Notification<T>>(body, *delivery.body->publication(), attempt)));
     } else {
       return std::string(std::invoke(key_of_, body));
     }

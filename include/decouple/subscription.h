@@ -102,7 +102,7 @@ class SubscriptionReference {
   }
 
   SubscriptionStatistics Statistics() const { return core_->Statistics(); }
-  const std::string& name() const { return core_->settings().name; }
+  const std::string& name() const { return core_->config().name; }
   // The subscribed queue; no queue if a function or a stream is subscribed.
   QueueReference queue() const {
     internal::QueueBase* const queue = core_->endpoint().queue();

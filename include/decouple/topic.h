@@ -52,7 +52,7 @@
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/topic/endpoint.h"
-#include "decouple/internal/topic/subscription_core.h"
+#include "decouple/internal/topic/subscription_config.h"
 #include "decouple/internal/topic/topic_base.h"
 #include "decouple/internal/topic/topic_core.h"
 #include "decouple/publication.h"
@@ -151,8 +151,8 @@ class Topic {
   // All subscriptions, in the order in which they were made.
   std::vector<SubscriptionReference<T>> Subscriptions() const {
     std::vector<SubscriptionReference<T>> all;
-    for (const internal::SubscriptionEntry& one : core_->Subscriptions()) {
-      all.push_back(internal::Access::Make<SubscriptionReference<T>>(core_, one.core));
+    for (const internal::SubscriptionEntry& entry : core_->Subscriptions()) {
+      all.push_back(internal::Access::Make<SubscriptionReference<T>>(core_, entry.core));
     }
     return all;
   }
@@ -197,16 +197,16 @@ class Topic {
     absl::StatusOr<FilterPolicy> filter = internal::CheckFilter(options.filter, core_->limits());
     if (!filter.ok()) return filter.status();
     const bool is_function = endpoint->is_function();
-    absl::StatusOr<internal::SubscriptionConfig> settings = SettingsOf(std::move(options), is_function);
-    if (!settings.ok()) return settings.status();
-    auto core = core_->Subscribe(std::move(endpoint), *std::move(filter), *std::move(settings));
+    absl::StatusOr<internal::SubscriptionConfig> config = ConfigOf(std::move(options), is_function);
+    if (!config.ok()) return config.status();
+    auto core = core_->Subscribe(std::move(endpoint), *std::move(filter), *std::move(config));
     if (!core.ok()) return core.status();
     return internal::Access::Make<Subscription<T>>(core_, *std::move(core));
   }
 
-  absl::StatusOr<internal::SubscriptionConfig> SettingsOf(SubscribeOptions<T> options, bool is_function) const {
-    internal::SubscriptionConfig settings;
-    settings.delivery = options.delivery.value_or(is_function ? DeliveryPolicy() : DeliveryPolicy::OfQueues());
+  absl::StatusOr<internal::SubscriptionConfig> ConfigOf(SubscribeOptions<T> options, bool is_function) const {
+    internal::SubscriptionConfig config;
+    config.delivery = options.delivery.value_or(is_function ? DeliveryPolicy() : DeliveryPolicy::OfQueues());
     if (options.delivery) {
       if (absl::Status status = internal::CheckDeliveryPolicy(*options.delivery); !status.ok()) return status;
     }
@@ -232,14 +232,13 @@ class Topic {
                                    absl::StrCat("the dead-letter queue \"", queue.name(),
                                                 "\" does not allow the topic \"", name(), "\" to send to it"));
       }
-      settings.dead_letters =
-          std::make_shared<internal::QueueEndpoint<T>>(internal::Access::Core(options.dead_letters));
+      config.dead_letters = std::make_shared<internal::QueueEndpoint<T>>(internal::Access::Core(options.dead_letters));
     }
-    settings.max_receives_per_second = options.max_receives_per_second;
-    settings.max_waiting = options.max_waiting;
-    settings.executor = std::move(options.executor);
-    settings.name = std::move(options.name);
-    return settings;
+    config.max_receives_per_second = options.max_receives_per_second;
+    config.max_waiting = options.max_waiting;
+    config.executor = std::move(options.executor);
+    config.name = std::move(options.name);
+    return config;
   }
 
   std::shared_ptr<internal::TopicCore<T>> core_;

@@ -9,7 +9,7 @@
 namespace decouple::testing {
 namespace {
 
-TEST_CASE("records are read in the order in which they were put, with all that was said of them") {
+TEST_CASE("records are read in the order in which they were put, with their keys, numbers, times and sizes") {
   ManualClock clock;
   auto stream = MakeStream<std::string>(clock);
   const PutResult first = Put(stream, "user-1", "a");
@@ -30,7 +30,7 @@ TEST_CASE("records are read in the order in which they were put, with all that w
   CHECK_FALSE(batch.shard_ended());
 }
 
-TEST_CASE("reading takes nothing away: every reader sees every record") {
+TEST_CASE("reading removes nothing: every reader sees every record") {
   Stream<int> stream;
   Put(stream, "k", 1);
   Put(stream, "k", 2);
@@ -90,7 +90,7 @@ TEST_CASE("a record has at most 1 MiB with its key, or as much as the stream all
   CHECK(ErrorIn(Stream<int>::Create({.max_record_size = 0})) == Error::kInvalidArgument);
 }
 
-TEST_CASE("a record without a body is one, and a body that was refused is the caller's still") {
+TEST_CASE("a record may have an empty body, and a refused body stays with the caller") {
   Stream<std::string> stream;
   Put(stream, "k", "");
   std::string body = "a body that is too long for a small string";
@@ -105,7 +105,7 @@ TEST_CASE("bodies need not be copyable") {
   CHECK(*Read(iterator).front().body() == 7);
 }
 
-TEST_CASE("a put that waits for the one before has a greater number; numbers that nobody was given are refused") {
+TEST_CASE("a later put has a greater sequence number; a number for ordering that was never issued is refused") {
   Stream<int> stream;
   const PutResult first = Put(stream, "k", 1);
   const PutResult second = Put(stream, "k", 2, {.sequence_number_for_ordering = first.sequence_number});
@@ -164,7 +164,7 @@ TEST_CASE("closing ends every shard, and what was put can still be read") {
   CHECK(Read(iterator).child_shards().empty());
 }
 
-TEST_CASE("handles are one stream, which an iterator keeps") {
+TEST_CASE("copies of a handle refer to one stream, which an iterator keeps alive") {
   auto stream = std::make_unique<Stream<int>>();
   Stream<int> copy = *stream;
   CHECK(copy == *stream);
@@ -187,7 +187,7 @@ TEST_CASE("options out of their ranges are refused") {
   CHECK(error({.retention = absl::ZeroDuration(), .limits = Limits::Unlimited()}) == std::nullopt);
 }
 
-TEST_CASE("shard ids are read as they are written") {
+TEST_CASE("ShardId::Parse() reads what ToString() writes, and nothing else") {
   CHECK(*ShardId::Parse("shardId-000000000042") == Number(42));
   CHECK(*ShardId::Parse(Number(1'234'567'890'123).ToString()) == Number(1'234'567'890'123));
   for (const char* malformed : {"", "42", "shardId-42", "shardId-00000000004x", "shardid-000000000042"}) {

@@ -1,4 +1,4 @@
-// How much a stream takes and gives in a second, in each capacity mode.
+// How much may be put to a stream and read from it in a second, in each capacity mode.
 
 #include <string>
 

@@ -226,7 +226,7 @@ TEST_CASE("a queue that is closed sends its messages to the FIFO dead-letter que
 TEST_CASE("a replay delivers archived messages once more, with their ids and marked as replayed") {
   ManualClock clock;
   auto topic = MakeFifoTopic<int>(clock, {.archive_retention = Hours(24)});
-  PublishInGroup(topic, "g", 1, 2, 3);  // nobody is subscribed yet
+  PublishInGroup(topic, "g", 1, 2, 3);  // there is no subscription yet
   auto queue = Make<FifoQueue<int>>(clock);
   const auto subscription = SubscribeForGood(topic, queue);
   const auto fourth = topic.Publish(4, {.group = "g", .deduplication_id = "a"}).value();

@@ -29,7 +29,7 @@ struct Sent {
   friend bool operator==(const Sent&, const Sent&) = default;
 };
 
-// A platform that accepts everything, or answers as it is told to.
+// A platform that accepts everything, or returns the status that the test has set.
 struct Platform {
   std::vector<Sent> sent = {};
   absl::Status answer = absl::OkStatus();

@@ -43,7 +43,7 @@ struct Counted {
 
 }  // namespace
 
-TEST_CASE("every subscription gets each message, exactly one") {
+TEST_CASE("every subscription gets each message exactly once") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   auto one = Make<StandardQueue<int>>(clock);
@@ -55,7 +55,7 @@ TEST_CASE("every subscription gets each message, exactly one") {
   CHECK(ReceiveAll(other) == std::vector{1, 2, 3});
 }
 
-TEST_CASE("who is not subscribed when a message is published never gets it") {
+TEST_CASE("a queue gets only messages that are published while it is subscribed") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   auto queue = Make<StandardQueue<int>>(clock);
@@ -67,7 +67,7 @@ TEST_CASE("who is not subscribed when a message is published never gets it") {
   CHECK(ReceiveAll(queue) == std::vector{2});
 }
 
-TEST_CASE("a published body is never copied, and goes with the last message that shows it") {
+TEST_CASE("a published body is never copied, and is destroyed with the last message that refers to it") {
   ManualClock clock;
   auto topic = MakeTopic<Counted>(clock);
   std::vector<StandardQueue<Counted>> queues;
@@ -131,7 +131,7 @@ TEST_CASE("a delivery says what was published, where and when") {
   CHECK(ReceiveOne(queue).publication() == nullptr);
 }
 
-TEST_CASE("a group goes on with the message as a standard queue's tenant") {
+TEST_CASE("a message's group reaches a standard queue as its tenant") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   auto queue = Make<StandardQueue<int>>(clock);
@@ -171,7 +171,7 @@ TEST_CASE("a published message goes through all states that a sent one does") {
   CHECK(other.Counts().total() == 0);
 }
 
-TEST_CASE("published messages that are the last of many are moved together, and still shared") {
+TEST_CASE("compaction moves published messages, whose bodies stay shared") {
   ManualClock clock;
   auto topic = MakeTopic<Counted>(clock);
   auto queue = Make<StandardQueue<Counted>>(clock);
@@ -273,7 +273,7 @@ TEST_CASE("a subscription ends with its handle, unless it is detached") {
   CHECK(ReceivesNothing(queue));
 }
 
-TEST_CASE("handles go in any order") {
+TEST_CASE("topic, queue and subscription may be destroyed in any order") {
   ManualClock clock;
   auto topic = std::make_unique<Topic<int>>(MakeTopic<int>(clock));
   auto queue = std::make_unique<StandardQueue<int>>(Make<StandardQueue<int>>(clock));
@@ -323,7 +323,7 @@ TEST_CASE("a filter changes while the subscription lives") {
   CHECK(ReceiveAll(queue) == std::vector{6, 4, 8});
 }
 
-TEST_CASE("what is published during a pause waits, in order") {
+TEST_CASE("messages published during a pause wait, in order") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   auto queue = Make<StandardQueue<int>>(clock);
@@ -340,7 +340,7 @@ TEST_CASE("what is published during a pause waits, in order") {
   CHECK(ReceiveAll(queue) == std::vector{1, 2, 3});
 }
 
-TEST_CASE("who publishes delivers what waited in a pause") {
+TEST_CASE("a publisher delivers the messages that waited during a pause") {
   ManualClock clock;
   auto topic = MakeTopic<int>(clock);
   auto queue = Make<StandardQueue<int>>(clock);
@@ -362,7 +362,7 @@ TEST_CASE("a FIFO queue on a standard topic is refused") {
   CHECK(topic.Subscriptions().empty());
 }
 
-TEST_CASE("a queue says which topics may send to it") {
+TEST_CASE("a queue takes messages of allowed topics only") {
   ManualClock clock;
   auto allowed = MakeTopic<int>(clock, {.name = "a"});
   auto other = MakeTopic<int>(clock, {.name = "b"});
@@ -414,7 +414,7 @@ TEST_CASE("malformed attributes, groups and ids are refused") {
   CHECK(topic.Statistics().number_of_messages_published == 0);
 }
 
-TEST_CASE("a body that is refused stays with the caller") {
+TEST_CASE("a refused body stays with the caller") {
   ManualClock clock;
   auto topic = MakeTopic<std::string>(clock);
   std::string body(300'000, 'x');
@@ -484,7 +484,7 @@ TEST_CASE("options of a subscription that do not go together are refused") {
   CHECK(topic.Subscriptions().empty());
 }
 
-TEST_CASE("ids of two runs with one seed are the same, and of two topics not") {
+TEST_CASE("two runs with one seed have the same message ids, two topics have different ones") {
   ManualClock clock;
   const auto first_id = [&](const std::string& name, std::uint64_t seed) {
     return MakeTopic<int>(clock, {.name = name, .seed = seed}).Publish(1)->message_id;

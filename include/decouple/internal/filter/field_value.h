@@ -24,7 +24,7 @@ struct FieldValue {
   const void* value = nullptr;
 
   FieldKind kind() const;
-  // Require: kind() is the one that the name says. Results are valid as long as the message.
+  // Each requires that kind() is the one that it is named after. Results are valid as long as the message.
   bool truth() const;
   Decimal number() const;
   std::string_view text() const;

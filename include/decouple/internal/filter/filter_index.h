@@ -221,7 +221,7 @@ class FilterIndex {
   std::vector<const FilterGroup*> policies_;
   std::vector<Path> paths_;
   std::map<std::vector<std::string>, std::size_t> path_indices_;
-  Policies unindexed_;  // no choice: tested for every message
+  Policies unindexed_;  // those without a choice, which are tested for every message
 };
 
 }  // namespace decouple::internal

@@ -25,7 +25,7 @@ namespace decouple::internal {
 template <typename T>
 inline constexpr bool kHasReadableBody = HasFields<T> || std::convertible_to<const T&, std::string_view>;
 
-// For one thread. Attributes and body must outlive it.
+// Used by one thread. Attributes and body must outlive it.
 class FilterInput {
  public:
   template <typename T>
@@ -42,7 +42,7 @@ class FilterInput {
   FieldValue root() const { return {&RootType::Instance(), this}; }
 
   bool has_attributes() const { return !attributes_.empty(); }
-  // Of what policies have read so far.
+  // Whether policies have found one malformed so far: both are parsed only when a policy reads them.
   bool has_malformed_attribute() const { return has_malformed_attribute_; }
   bool has_malformed_body() const { return parsed_body_ && *parsed_body_ == nullptr; }
 

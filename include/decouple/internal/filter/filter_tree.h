@@ -36,7 +36,7 @@ struct FilterGroup {
   std::string key;
   std::vector<FilterLeaf> leaves;
   std::vector<FilterGroup> groups;
-  std::vector<std::vector<FilterGroup>> ors;  // of each, one alternative must match the same object
+  std::vector<std::vector<FilterGroup>> ors;  // of each one, an alternative must match the same object
 
   bool empty() const { return leaves.empty() && groups.empty() && ors.empty(); }
   friend bool operator==(const FilterGroup&, const FilterGroup&) = default;

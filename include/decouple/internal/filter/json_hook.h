@@ -14,7 +14,7 @@
 
 namespace decouple::internal {
 
-// Parsed text.
+// A text that has been parsed.
 class JsonDocument {
  public:
   virtual ~JsonDocument() = default;

@@ -13,7 +13,6 @@
 #define DECOUPLE_INTERNAL_GROUP_LEASE_TABLE_H_
 
 #include <algorithm>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -72,8 +71,8 @@ class LeaseTable {
 
   // ---- shards -------------------------------------------------------------------------------------------------------
 
-  // Sets the stream's shards. New ones begin at `beginning(shard)`, which is called under the mutex; the checkpoints of
-  // those that the stream has no more are forgotten.
+  // Sets the stream's shards. New ones begin at `beginning(shard)`, which is called under the mutex. The checkpoints of
+  // shards that the stream no longer has are forgotten.
   template <typename Beginning>
   void SetShards(const std::vector<Shard>& shards, Beginning beginning) ABSL_LOCKS_EXCLUDED(mutex_) {
     std::vector<ShardId> removed;
@@ -192,7 +191,7 @@ class LeaseTable {
     changed_.Notify(EventCount::kAll);
   }
 
-  // When there may be a lease to take by the clock alone: the first expiry of another worker's lease.
+  // The first expiry of another worker's lease: from then on there may be a lease to take, by the clock alone.
   std::int64_t NextExpiry(std::uint64_t worker, std::int64_t now) const ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     std::int64_t next = kForever;
@@ -213,7 +212,7 @@ class LeaseTable {
       if (IsPending(row) && !row.is_saving && !IsOwned(row, now)) return true;
     }
     return std::any_of(balance.held_by.begin(), balance.held_by.end(),
-                       [&](const auto& one) { return one.second >= held + 2; });
+                       [&](const auto& worker_and_count) { return worker_and_count.second >= held + 2; });
   }
 
   // ---- checkpoints --------------------------------------------------------------------------------------------------

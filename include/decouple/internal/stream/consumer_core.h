@@ -49,7 +49,7 @@ class ConsumerCore {
   const std::string& name() const { return name_; }
   StreamCore<T>& stream() { return *stream_; }
 
-  // Takes over from an earlier subscription of the shard, which ends.
+  // Takes over from an earlier subscription of the shard, which ends. kResourceInUse: that is too young.
   absl::StatusOr<std::shared_ptr<PushSubscription<T>>> Subscribe(ShardId shard_id, const IteratorPosition& position,
                                                                  std::unique_ptr<PushTarget<T>> target,
                                                                  Executor executor) ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -71,7 +71,7 @@ class ConsumerCore {
       push = std::make_shared<PushSubscription<T>>(stream_, *std::move(shard), *begin, std::move(target),
                                                    std::move(executor));
       pushes_[shard_id] = push;
-      RemoveExpired();
+      RemoveDestroyed();
     }
     if (earlier != nullptr) earlier->End();
     push->Begin();
@@ -84,8 +84,8 @@ class ConsumerCore {
   ConsumerCore(std::shared_ptr<StreamCore<T>> stream, std::string name)
       : stream_(std::move(stream)), name_(std::move(name)) {}
 
-  // Removes the entries of subscriptions whose handles are gone.
-  void RemoveExpired() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  // Removes the entries of subscriptions that have been destroyed, as their handles are gone.
+  void RemoveDestroyed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     for (auto entry = pushes_.begin(); entry != pushes_.end();) {
       entry = entry->second.expired() ? pushes_.erase(entry) : std::next(entry);
     }

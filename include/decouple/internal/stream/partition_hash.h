@@ -69,7 +69,7 @@ inline absl::uint128 RecentMd5Of(std::string_view text) {
   return oldest.md5;
 }
 
-// Cheap; the same for equal keys within one build of a program only.
+// A cheap hash. Equal keys have equal hashes within one build of a program only.
 inline absl::uint128 FastHashOf(std::string_view text) {
   const std::uint64_t hash = std::hash<std::string_view>()(text);
   return absl::MakeUint128(Mix(hash), hash);

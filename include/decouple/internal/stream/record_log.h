@@ -238,7 +238,8 @@ class RecordLog {
   static constexpr SegmentRange RangeOf(std::uint64_t number) {
     if (number >= kInSmaller) [[likely]]
       return RangeNumbered(kDoublings + (number - kInSmaller) / kLargest);
-    const std::uint64_t bits = std::bit_width(number / kSmallest + 1);  // a number of its own type, or an int
+    const std::uint64_t bits =
+        std::bit_width(number / kSmallest + 1);  // bit_width() returns an int, or its argument's type
     return RangeNumbered(bits - 1);
   }
 
@@ -283,8 +284,8 @@ class RecordLog {
     if (runs.size() > 1) PrefetchBehind(segment->number(), runs.size());
   }
 
-  // A reader that gets several segments at once most likely reads on like that: have what it loads first of each of the
-  // next ones in the cache by the time that it is through with these (exp. 71).
+  // A reader that gets several segments at once most likely goes on like that: what it loads first of each of the next
+  // ones is prefetched, to be in the cache when the reader has finished these (exp. 71).
   void PrefetchBehind(std::uint64_t number, std::size_t segments) const {
     for (; segments > 0; --segments) {
       if (const Segment* const segment = directory_.Guess(++number)) Segment::Prefetch(segment, kLargest);

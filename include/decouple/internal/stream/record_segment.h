@@ -207,7 +207,7 @@ class RecordSegment {
  private:
   using Sum = std::atomic<std::uint64_t>;
 
-  // What each read loads.
+  // The part of a record that every read loads.
   struct Head {
     std::int64_t arrival = 0;
     std::atomic<std::uint32_t> size{0};  // of body and key
@@ -215,7 +215,7 @@ class RecordSegment {
   };
   static_assert(sizeof(Head) == 16 && kCacheLine % sizeof(Head) == 0, "a record's size and time share a cache line");
 
-  static constexpr std::uint32_t kBlock = 64;  // records whose sizes have one sum
+  static constexpr std::uint32_t kBlock = 64;  // the number of records whose sizes have one sum
   static constexpr std::int64_t kNotKnown = std::numeric_limits<std::int64_t>::min();
 
   // The columns' offsets from the segment's beginning.
@@ -280,7 +280,7 @@ class RecordSegment {
     return next;
   }
 
-  // Does nothing if some of its records are not ready yet: readers of the block then look at each record.
+  // Does nothing if some records of the block are not ready yet: readers of the block then look at each record.
   void AddUpBlock(std::uint32_t block) {
     const Ready ready = CountReady(block * kBlock, kBlock);
     if (ready.records == kBlock) sums_[block].store(ready.bytes, std::memory_order_release);  // SumOf()

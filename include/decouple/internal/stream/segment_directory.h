@@ -5,8 +5,8 @@
 //
 // Threading: Find() and Guess() may be called at any time, Find() inside an RCU read section: a segment that has been
 // removed is freed only after RcuSynchronize(). Everything else is called by one thread at a time (RecordLog's mutex).
-// Rings that were outgrown are kept, together they are no larger than the one in use, so replacing a ring waits for no
-// reader. A reader that still uses an old ring may miss a segment that was added since.
+// Outgrown rings are kept (together they are no larger than the one in use), so replacing a ring waits for no reader. A
+// reader that still uses an old ring may miss a segment that was added since.
 
 #ifndef DECOUPLE_INTERNAL_STREAM_SEGMENT_DIRECTORY_H_
 #define DECOUPLE_INTERNAL_STREAM_SEGMENT_DIRECTORY_H_

@@ -53,7 +53,7 @@ struct ReadBounds {
   std::int64_t retention;
 };
 
-// Is notified when a shard has further records or has ended. The call may run user code.
+// What a shard notifies when it has further records or has ended. HasRecords() may run user code.
 class ShardWatcher {
  public:
   virtual ~ShardWatcher() = default;
@@ -136,7 +136,7 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
       const MutexLock lock(watchers_mutex_);
       all = watchers_;
     }
-    for (const auto& one : all) one->HasRecords();
+    for (const auto& watcher : all) watcher->HasRecords();
   }
 
   // ---- resharding ---------------------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
 
   void Trim(std::int64_t cutoff, std::uint64_t max_bytes) { log_.Trim(cutoff, max_bytes, IsEnded()); }
 
-  // How old the last record of the latest read was that returned one, in milliseconds.
+  // The age in milliseconds of the last record of the latest read that returned any, at the time of that read.
   std::int64_t iterator_age() const { return age_.load(std::memory_order_relaxed); }
 
  private:

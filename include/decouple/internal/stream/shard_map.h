@@ -93,7 +93,7 @@ class ShardMap {
     return all;
   }
 
-  // Counts reshardings, and where threads wait for one.
+  // How many reshardings there have been, and the event count on which threads wait for the next one.
   std::uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
   EventCount& changed() { return changed_; }
 

@@ -178,7 +178,7 @@ class StreamCore {
   StreamStatistics Statistics() {
     Trim();
     StreamStatistics sums;
-    counts_.ForEach([&](const LocalStreamCounts& one) { one.AddTo(sums); });
+    counts_.ForEach([&](const LocalStreamCounts& local) { local.AddTo(sums); });
     sums.trimmed_records = trimmed_with_shards_.load(std::memory_order_relaxed);
     for (const auto& shard : shards_.All()) {
       if (!shard->IsEnded()) ++sums.open_shards;
@@ -227,6 +227,7 @@ class StreamCore {
                   [&](Segment& segment, std::uint32_t at) { segment.Write(at, key, now, std::move(body)); });
   }
 
+  // Whether a put got a ticket, or why not.
   enum class Reserved { kYes, kShardClosed, kTooMuch, kNumberAhead };
 
   template <typename Write>

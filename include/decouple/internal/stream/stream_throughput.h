@@ -14,7 +14,7 @@
 
 namespace decouple::internal {
 
-// Per second.
+// How much may be written in a second.
 struct WriteRate {
   std::int64_t bytes;
   std::int64_t records;
@@ -56,8 +56,8 @@ class ReadThroughput {
   void Take(std::int64_t now, std::int64_t bytes_per_second, std::int64_t bytes) {
     if (bytes == 0) return;
     bytes_.Take(now, bytes_per_second, bytes);
-    if (bytes_.IsEmpty(now))
-      ready_at_.store(bytes_.full_at(), std::memory_order_relaxed);  // relaxed: it publishes nothing else
+    // Relaxed: it publishes nothing else.
+    if (bytes_.IsEmpty(now)) ready_at_.store(bytes_.full_at(), std::memory_order_relaxed);
   }
 
  private:
@@ -106,10 +106,10 @@ class OnDemandThroughput {
     this_minute_ = {0, 0};
     minute_ = now / kMinute;
     rate_ = kOnDemandWriteRate;
-    for (const Day& one : days_) {
-      if (one.number + kDays <= now / kDay) continue;
-      rate_.bytes = std::max(rate_.bytes, 2 * one.peak.bytes);
-      rate_.records = std::max(rate_.records, 2 * one.peak.records);
+    for (const Day& past : days_) {
+      if (past.number + kDays <= now / kDay) continue;
+      rate_.bytes = std::max(rate_.bytes, 2 * past.peak.bytes);
+      rate_.records = std::max(rate_.records, 2 * past.peak.records);
     }
   }
 

@@ -25,7 +25,7 @@
 
 namespace decouple::internal {
 
-// What an attempt came to: kFailed is worth a retry, kRefused is not.
+// The result of an attempt. kFailed is worth a retry, kRefused is not.
 enum class Outcome { kDelivered, kFailed, kRefused };
 
 constexpr Outcome OutcomeOf(Acceptance acceptance) {

@@ -142,7 +142,7 @@ class FifoTopicCore final : public TopicCore<T> {
     return number;
   }
 
-  // In the steps of a FIFO queue's sequence numbers.
+  // Sequence numbers grow in the same steps as those of a FIFO queue.
   static SequenceNumber SequenceNumberOf(std::uint64_t number) { return SequenceNumber((number + 1) * 256); }
 
   static std::int64_t ToNanos(absl::Time time) {

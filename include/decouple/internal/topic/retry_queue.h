@@ -35,7 +35,7 @@ class RetryQueue {
 
   // Adds a delivery that was not here before, behind all that are due at the same time or earlier.
   virtual void Add(PendingDelivery delivery, std::int64_t due) = 0;
-  // Returns the delivery that was taken last, to be attempted again.
+  // Puts the delivery that was taken last back, to be attempted again at `due`.
   virtual void PutBack(PendingDelivery delivery, std::int64_t due) = 0;
   // When the next delivery is due; kForever if there is none.
   virtual std::int64_t NextDue() const = 0;
@@ -50,7 +50,7 @@ class RetryQueue {
   }
 };
 
-// Of a standard topic. Add, PutBack and Take: O(log n).
+// The retry queue of a standard topic's subscription. Add, PutBack and Take: O(log n).
 class UnorderedRetryQueue final : public RetryQueue {
  public:
   void Add(PendingDelivery delivery, std::int64_t due) override { deliveries_.emplace(due, std::move(delivery)); }
@@ -63,11 +63,11 @@ class UnorderedRetryQueue final : public RetryQueue {
   std::size_t size() const override { return deliveries_.size(); }
 
  private:
-  // By due time; those with the same one stay in the order in which they were added.
+  // By due time; deliveries that are due at the same time stay in the order in which they were added.
   std::multimap<std::int64_t, PendingDelivery> deliveries_;
 };
 
-// Of a FIFO topic. All members: O(1).
+// The retry queue of a FIFO topic's subscription. All members: O(1).
 class OrderedRetryQueue final : public RetryQueue {
  public:
   void Add(PendingDelivery delivery, std::int64_t due) override { deliveries_.emplace_back(due, std::move(delivery)); }

@@ -21,18 +21,13 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <memory>
-#include <optional>
-#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
-#include "decouple/delivery_policy.h"
-#include "decouple/executor.h"
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/condition_variable.h"
 #include "decouple/internal/base/counter_array.h"
@@ -44,20 +39,11 @@
 #include "decouple/internal/topic/endpoint.h"
 #include "decouple/internal/topic/retry_queue.h"
 #include "decouple/internal/topic/retry_scheduler.h"
+#include "decouple/internal/topic/subscription_config.h"
 #include "decouple/redrive_policy.h"
 #include "decouple/topic_statistics.h"
 
 namespace decouple::internal {
-
-// How a subscription delivers.
-struct SubscriptionConfig {
-  std::string name;
-  DeliveryPolicy delivery;
-  std::optional<int> max_receives_per_second;
-  std::int64_t max_waiting = std::numeric_limits<std::int64_t>::max();
-  std::shared_ptr<Endpoint> dead_letters;  // null: none
-  Executor executor;                       // empty: none
-};
 
 class SubscriptionCore final : public Deliverable, public std::enable_shared_from_this<SubscriptionCore> {
  public:
@@ -79,13 +65,12 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
   std::uint64_t number() const override { return number_; }
   // The counter of its deliveries in LocalTopicCounts::delivered_to.
   const CounterArray::Place& counter() const { return counter_; }
-  const SubscriptionConfig& settings() const { return config_; }
+  const SubscriptionConfig& config() const { return config_; }
   Endpoint& endpoint() const { return *endpoint_; }
 
   // ---- from the publisher -------------------------------------------------------------------------------------------
 
-  // For a standard topic. True: it is delivered, one of the caller's references on the body is consumed, and the caller
-  // counts the delivery.
+  // For a standard topic. True: it is delivered, consumes one of the caller's references, and the caller counts it.
   [[gnu::always_inline]] bool Deliver(const TopicDelivery& delivery) ABSL_LOCKS_EXCLUDED(mutex_) {
     if (state_.load(std::memory_order_acquire) != 0) [[unlikely]]  // pairs with Pause(), Resume() and End()
       return Postpone(delivery);
@@ -271,10 +256,7 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
 
   // Requires: the caller is the runner.
   void Attempt(PendingDelivery delivery, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
-    if (delivery.is_dead_letter) {
-      SendToDeadLetters(std::move(delivery), now);
-      return;
-    }
+    if (delivery.is_dead_letter) return SendToDeadLetters(std::move(delivery), now);
     if (delivery.attempts > 0) {
       retried_.fetch_add(1, std::memory_order_relaxed);
       retry_scheduler_->local().retried.Add(1);
@@ -296,8 +278,7 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
   void HandleFailure(PendingDelivery delivery, Outcome outcome, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
     if (outcome == Outcome::kFailed && delivery.attempts <= config_.delivery.retries) {
       const std::int64_t due = RetryAt(delivery.attempts, now);
-      PutBack(std::move(delivery), due);
-      return;
+      return PutBack(std::move(delivery), due);
     }
     failed_.fetch_add(1, std::memory_order_relaxed);
     retry_scheduler_->local().failed.Add(1);
@@ -306,7 +287,7 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
     SendToDeadLetters(std::move(delivery), now);
   }
 
-  // Is tried each second until the dead-letter queue takes the message or is closed.
+  // While the dead-letter queue does not take the message, this is tried again each second, until the queue is closed.
   void SendToDeadLetters(PendingDelivery delivery, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
     switch (config_.dead_letters->Attempt(TopicDeliveryOf(delivery, now), 1)) {
       case Outcome::kDelivered:
@@ -315,8 +296,7 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
         retry_scheduler_->local().redriven.Add(1);
         return;
       case Outcome::kFailed:
-        PutBack(std::move(delivery), SaturatingAdd(now, absl::ToInt64Nanoseconds(kRedriveRetry)));
-        return;
+        return PutBack(std::move(delivery), SaturatingAdd(now, absl::ToInt64Nanoseconds(kRedriveRetry)));
       case Outcome::kRefused:
         failed_to_redrive_.fetch_add(1, std::memory_order_relaxed);
         retry_scheduler_->local().failed_to_redrive.Add(1);
@@ -352,8 +332,7 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
     }
   }
 
-  // Sees to it that what is due next is attempted: by the executor at once, or by the threads that serve the retry
-  // scheduler, whose mutex comes before this one.
+  // Has what is due next attempted: by the executor at once, or by the threads that serve the retry scheduler.
   void Schedule() ABSL_LOCKS_EXCLUDED(mutex_) {
     const std::int64_t due = NextDue();
     if (due == kForever) return;
@@ -372,8 +351,7 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
       is_submitted_ = true;
     }
     config_.executor([self = shared_from_this()] {
-      while (self->AttemptDue() > 0) {
-      }
+      while (self->AttemptDue() > 0) continue;
       {
         const MutexLock lock(self->mutex_);
         self->is_submitted_ = false;

@@ -59,7 +59,7 @@ class TopicArchive {
 
   const std::int64_t retention_;
   Mutex mutex_;
-  // With the time of publication, ascending.
+  // Each message with the time of its publication, in ascending order of these.
   std::deque<std::pair<std::int64_t, BodyReference>> messages_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -28,6 +28,7 @@
 #include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/topic/retry_queue.h"
 #include "decouple/internal/topic/retry_scheduler.h"
+#include "decouple/internal/topic/subscription_config.h"
 #include "decouple/internal/topic/subscription_core.h"
 #include "decouple/internal/topic/subscription_set.h"
 #include "decouple/limits.h"
@@ -45,14 +46,14 @@ class ReferenceLot {
     if (left_ != 0) body_.RemoveReferences(left_);
   }
 
-  // Before each attempt, which consumes at most one.
+  // Called before each attempt, which consumes at most one reference.
   void Reserve() {
     if (left_ != 0) return;
     left_ = next_;
     next_ = std::min<std::int64_t>(2 * next_, kMostAtOnce);
     body_.AddReferences(left_);
   }
-  // After an attempt that consumed one.
+  // Called after an attempt that consumed one.
   void Consume() {
     DECOUPLE_ASSERT(left_ > 0);
     --left_;
@@ -88,7 +89,7 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
     if (absl::Status status = CheckEndpoint(*endpoint); !status.ok()) return status;
     if (endpoint->queue() != nullptr) {
       if (const std::optional<SubscriptionEntry> same = FindQueue(*endpoint->queue())) {
-        if (!(same->filter == filter) || !IsSame(same->core->settings(), config)) {
+        if (!(same->filter == filter) || !IsSame(same->core->config(), config)) {
           return MakeError(Error::kInvalidParameter, absl::StrCat("the queue \"", endpoint->queue()->name(),
                                                                   "\" is subscribed already, with other options"));
         }
@@ -121,7 +122,7 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
     return set_.SetFilter(number, std::move(filter));
   }
 
-  // In the order in which they were made.
+  // All subscriptions, in the order in which they were made.
   std::vector<SubscriptionEntry> Subscriptions() const {
     std::vector<SubscriptionEntry> all;
     const SubscriptionSet::Reader reader(set_);
@@ -207,7 +208,7 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
   const std::shared_ptr<RetryScheduler> retry_scheduler_;
 
  private:
-  // For a new subscription; which one, the topic's kind says.
+  // Makes the retry queue of a new subscription; its type depends on the topic's kind.
   virtual std::unique_ptr<RetryQueue> NewRetryQueue() const = 0;
   virtual absl::Status CheckEndpointKind(const Endpoint& endpoint) const = 0;
 
@@ -271,7 +272,7 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
   SubscriptionSet set_;  // read without a lock, changed under the mutex
   Mutex subscriptions_mutex_;
   std::uint64_t last_number_ ABSL_GUARDED_BY(subscriptions_mutex_) = 0;
-  // The number of the subscription of a queue.
+  // The numbers of the queues' subscriptions.
   absl::flat_hash_map<const QueueBase*, std::uint64_t> number_of_queue_ ABSL_GUARDED_BY(subscriptions_mutex_);
   std::atomic<bool> closed_{false};
 };

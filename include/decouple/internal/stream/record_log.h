@@ -284,7 +284,7 @@ class RecordLog {
   }
 
   // A reader that gets several segments at once most likely reads on like that: have what it loads first of each of the
-  // next ones in the cache by the time that it is through with these (exp. 71).
+  // next ones in the cache by the time that it is through with these (exp. 30).
   void PrefetchBehind(std::uint64_t number, std::size_t segments) const {
     for (; segments > 0; --segments) {
       if (const Segment* const segment = directory_.Guess(++number)) Segment::Prefetch(segment, kLargest);

@@ -91,7 +91,7 @@ class Delivery {
   // standard queue deletes it, or does nothing if it was received again since; a FIFO queue returns
   // kInvalidParameterValue in both cases, as another receiver may have it. kRequestThrottled: the queue's quota of
   // calls is used up.
-  // Inlined into the caller, as the end of a receive is (exp. 85).
+  // Inlined into the caller, as the end of a receive is (exp. 24).
   [[gnu::always_inline]] absl::Status Delete() noexcept { return core_->Delete(message_, received_); }
 
   // Hides the message for `visibility_timeout` from now on, 0 … 12 h. In a standard queue this works also after its
@@ -126,7 +126,7 @@ class Delivery {
   }
 
   // The message's two pointers come first and are written and read as one. Keep core_ apart from them: a load of one of
-  // them together with core_, which is stored on its own, would defeat store-to-load forwarding (exp. 86).
+  // them together with core_, which is stored on its own, would defeat store-to-load forwarding (exp. 25).
   Message message_;
   internal::DeliveryCore<T>* core_;  // null: moved from
   // The slot's word as this receive left it. While the slot still has it, a deletion is one store (delete_bias.h). Once
@@ -176,7 +176,7 @@ bool Delivery<T>::replayed() const {
 // The deliveries of one receive. Up to ten take no memory from the heap.
 //
 // This is not an absl::InlinedVector, because all deliveries are destroyed together: one look at the queue and one
-// update of its counts serve all of them, without a second pass (exp. 87).
+// update of its counts serve all of them, without a second pass (exp. 26).
 template <typename T>
 class Deliveries {
  public:

@@ -113,7 +113,7 @@ class RecordBatch {
     const_iterator(const Run* run, const Run* last, std::uint64_t base) : last_(last), base_(base) { Enter(run); }
 
     // How far ahead an iterator prefetches: records may have left the caches, and a loop with little work per record
-    // does not run far enough ahead to keep memory busy (exp. 88). Runs shorter than kLong are most likely the tip of
+    // does not run far enough ahead to keep memory busy (exp. 27). Runs shorter than kLong are most likely the tip of
     // the shard, where a prefetch would take cache lines from the threads that put.
     static constexpr std::size_t kAhead = 4096;
     static constexpr std::size_t kLong = 4 * kAhead;
@@ -138,7 +138,7 @@ class RecordBatch {
     }
 
     // Takes and returns a copy, so that the address of the loop's iterator never escapes and it stays in registers
-    // (exp. 89).
+    // (exp. 28).
     static const_iterator Continued(const_iterator stopped) {
       Record<T>& record = stopped.record_;
       if (record.at_ == stopped.run_->end) {

@@ -7,7 +7,7 @@
 //
 // Memory. There may be millions of sends, so what counts is how much memory is touched. A send takes 56 bytes if its
 // group and its id are short, and nine in the table: its number, and a part of its hash. So the table can grow, and
-// tell that an id is new, without touching the queue of sends (exp. 28).
+// tell that an id is new, without touching the queue of sends (exp. 17).
 
 #ifndef DECOUPLE_INTERNAL_FIFO_DEDUPLICATION_H_
 #define DECOUPLE_INTERNAL_FIFO_DEDUPLICATION_H_

@@ -168,7 +168,7 @@ class FifoQueueCore final : public QueueCore<T> {
   // ---- sending ------------------------------------------------------------------------------------------------------
 
   // What the tables of groups and ids find a message by. The tables are larger than the caches, so their entries are
-  // prefetched before everything else, and arrive while the send is checked (exp. 29), or while the entries before it
+  // prefetched before everything else, and arrive while the send is checked (exp. 18), or while the entries before it
   // in its batch are sent.
   struct Keys {
     std::uint32_t group;
@@ -215,7 +215,7 @@ class FifoQueueCore final : public QueueCore<T> {
     return SendResult{MessageId(this->identity(), ticket), Base::SequenceNumberOf(ticket)};
   }
 
-  // Out-parameters, not std::optional, here and below: the optional's flag defeats store-to-load forwarding (exp. 30).
+  // Out-parameters, not std::optional, here and below: the optional's flag defeats store-to-load forwarding (exp. 19).
   //
   // Sets `ticket` to that of the message, or of the first send of its deduplication id. Returns false, and does
   // nothing, if the queue is closed or full. describe(metadata) and construct(slot) are as for MessageWriter; they may

@@ -6,7 +6,7 @@
 // visible. While the first message of a group is in flight no receiver finds the group.
 //
 // Limit of messages in flight. A receive of one message claims it from the limit by its ticket in the redelivery lane,
-// which it claims anyway (exp. 31). A receive of several claims them singly, as it is not known beforehand how many a
+// which it claims anyway (exp. 20). A receive of several claims them singly, as it is not known beforehand how many a
 // group has.
 
 #ifndef DECOUPLE_INTERNAL_FIFO_FIFO_RECEIVER_H_

@@ -312,8 +312,8 @@ class TicketLane {
   static constexpr std::uint64_t kHalf = kSlotsPerSegment / 2;
 
   // Contention back-off: after a failed CAS spin ~0.5 µs without touching the cache line, so the winner keeps it
-  // exclusive for some twenty messages. Plain steps: with Relax() for as long it is slower than without back-off (exp.
-  // 12).
+  // exclusive for some twenty messages. Plain steps: with Relax() for as long it is slower than without back-off
+  // (exp. 12).
   [[gnu::always_inline]] static void BackOff() {
     for (int step = 0; step < kBackOffSteps; ++step) std::atomic_signal_fence(std::memory_order_seq_cst);
   }

@@ -1,5 +1,5 @@
 // Lets the holder of a message in flight delete it by a plain store instead of a locked instruction, as long as no
-// other thread may change the message's word (biased locking; exp. 25).
+// other thread may change the message's word (biased locking; exp. 14).
 //
 // Other threads rarely interfere: the timeout sweep and a purge do, and a caller that uses a receipt without its
 // delivery. They revoke the bias first. So it is

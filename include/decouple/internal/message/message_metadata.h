@@ -3,7 +3,7 @@
 // Few messages of a standard queue have metadata, so each of them has an allocation of its own, in a table that the
 // segment gets when the first of its messages needs it. All messages of a FIFO queue have metadata, so there a segment
 // has one row of them, slot by slot: nothing is allocated for a message, and a thread that goes from message to message
-// goes through memory in order (exp. 27).
+// goes through memory in order (exp. 16).
 
 #ifndef DECOUPLE_INTERNAL_MESSAGE_MESSAGE_METADATA_H_
 #define DECOUPLE_INTERNAL_MESSAGE_MESSAGE_METADATA_H_

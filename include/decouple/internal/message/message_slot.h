@@ -103,7 +103,7 @@ struct RedeliverySlot {
   struct ColdFields {};
 
   // Keep the two pointers apart: side by side, compilers write them as one, from two registers by way of the stack, and
-  // stall on store forwarding (exp. 26).
+  // stall on store forwarding (exp. 15).
   typename SegmentPool<MessageSlot<T>>::Segment* segment = nullptr;
   std::atomic<std::uint64_t> word{0};
   MessageSlot<T>* message = nullptr;

@@ -159,7 +159,7 @@ class DeliveryCore : public QueueBase {
 
  private:
   // Keep together: these two and the first fields of QueueConfig, which calls read, fill one cache line; what else calls
-  // read begins the store. A thread that goes from queue to queue misses once for each such line (exp. 42).
+  // read begins the store. A thread that goes from queue to queue misses once for each such line (exp. 23).
   alignas(kCacheLine) std::atomic<bool> abandoned_{false};
   std::atomic<std::int64_t> outstanding_{0};  // deliveries, once abandoned; negative until they have been summed up
 

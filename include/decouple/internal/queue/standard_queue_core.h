@@ -57,7 +57,7 @@ class StandardQueueCore final : public StandardSender<T> {
     typename Store::Segment* const segment = local->cursor.receive_segment;
     MessageSlot<T>* const slot = segment->slots + place;
     // Read the clock after the claim: only in this order the read overlaps with the work up to the next atomic
-    // instruction (exp. 41).
+    // instruction (exp. 22).
     std::int64_t now = 0;
     if (!store_.TryNow(now)) [[unlikely]]
       return ReceiveClaimed(*local, slot);

@@ -52,7 +52,7 @@ class StandardSender : public QueueCore<T> {
   using typename Base::Store;
 
   // Fast path. Every rare case is a tail call to a noinline function, so this frame spills no callee-saved registers.
-  // Keep it so (exp. 40).
+  // Keep it so (exp. 21).
   absl::StatusOr<SendResult> Send(T&& body) {
     const std::size_t size = MessageSize(std::as_const(body));
     LocalState* const local = store_.CachedLocal();

@@ -1,7 +1,7 @@
 // Hashes a partition key to a number of 128 bits.
 //
 // An MD5 takes longer than all the rest of a put, and the same keys come again and again. So each thread keeps a cache
-// of the keys that it hashed recently (exp. 70).
+// of the keys that it hashed recently (exp. 29).
 
 #ifndef DECOUPLE_INTERNAL_STREAM_PARTITION_HASH_H_
 #define DECOUPLE_INTERNAL_STREAM_PARTITION_HASH_H_

@@ -285,7 +285,7 @@ class RecordLog {
   }
 
   // A reader that gets several segments at once most likely goes on like that: what it loads first of each of the next
-  // ones is prefetched, to be in the cache when the reader has finished these (exp. 71).
+  // ones is prefetched, to be in the cache when the reader has finished these (exp. 30).
   void PrefetchBehind(std::uint64_t number, std::size_t segments) const {
     for (; segments > 0; --segments) {
       if (const Segment* const segment = directory_.Guess(++number)) Segment::Prefetch(segment, kLargest);

@@ -10,7 +10,7 @@
 //
 // Publishing is a plain store: the cache line is most likely in the cache of a reader that waits at the tip, and the
 // writer need not wait for the line. Such a reader loads size and time, so they stand together, and it takes as few
-// lines from the writer as possible (exp. 72).
+// lines from the writer as possible (exp. 31).
 //
 // The thread that publishes the last of 64 records adds up the sizes of these, while it has them in its cache. So a
 // read, which is bounded by bytes and counts them, does not look at each record.

@@ -82,7 +82,7 @@ class Compaction {
 
   // Requires: the caller has locked the slot of `from`; `before` is its word before that.
   void MoveMessage(LocalState& local, Message from, SlotState before) {
-    DECOUPLE_ASSERT(IsLocked(*from.slot) && IsMovable(before));
+    DECOUPLE_ASSERT(Store::IsLocked(*from.slot) && IsMovable(before));
     MovedMessages<T>& moved_messages = store_.MovedMessagesOrCreate();
     Lane& lane = moved_messages.lane();
     const std::uint64_t ticket = lane.TakeTickets(1);

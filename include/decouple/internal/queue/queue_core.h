@@ -86,7 +86,7 @@ class QueueCore : public QueueUpkeep<T> {
     if (one->empty()) return MoveOutcome::kNothing;
     const Delivery<T>& delivery = one->front();
     SlotState before;
-    if (receipts_.Find(delivery.message_, delivery.receive_count(), before) != Receipts<T>::Found::kOwned) {
+    if (receipts_.Find(delivery.message_, delivery.receive_count(), before) != Receipts<T>::Found::kLocked) {
       return MoveOutcome::kNoRoom;  // the message was purged, or has ended, in between
     }
     return move_to_queue_.Move(store_.local(), delivery.message_, before, to);

@@ -7,7 +7,6 @@
 
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/message/message_store.h"
-#include "decouple/internal/queue/locked_slots.h"
 #include "decouple/internal/queue/redrive/move_to_dead_letters.h"
 
 namespace decouple::internal {
@@ -42,7 +41,7 @@ class ReceiveGrant {
   // The first half of Grant(). True: the message was not to be given; it is removed, moved or hidden, and unlocked. False:
   // nothing has happened.
   bool DisposeIfUndeliverable(LocalState& local, std::int64_t now, Message message, SlotState before) {
-    DECOUPLE_ASSERT(IsLocked(*message.slot));
+    DECOUPLE_ASSERT(Store::IsLocked(*message.slot));
     if (store_.RetentionEnd(*message.slot) <= now) {
       RemoveExpired(local, message, before);
     } else if (move_to_dead_letters_.IsReceivedTooOften(before)) [[unlikely]] {

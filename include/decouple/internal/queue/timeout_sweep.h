@@ -214,7 +214,7 @@ class TimeoutSweep {
     std::uint64_t expired = 0;
     std::uint32_t visible = 0;
     due.ForEach([&](Message message, SlotState before) {
-      DECOUPLE_ASSERT(IsLocked(*message.slot));
+      DECOUPLE_ASSERT(Store::IsLocked(*message.slot));
       if (store_.RetentionEnd(*message.slot) <= now) {
         store_.Remove(local, message, before, &LocalQueueCounts::expired);
         expired |= 1ULL << Store::PlaceOf(message);

@@ -11,7 +11,6 @@
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/message/message_metadata.h"
 #include "decouple/internal/message/message_store.h"
-#include "decouple/internal/queue/locked_slots.h"
 #include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/queue/redrive/message_transfer.h"
 
@@ -29,7 +28,7 @@ class MoveToQueue {
   // `to` as for QueueBase::MoveOne(). Requires: the caller has just received the message, and has locked its slot.
   // Unlocks it.
   MoveOutcome Move(LocalState& local, Message message, SlotState before, QueueBase* to) {
-    DECOUPLE_ASSERT(IsLocked(*message.slot));
+    DECOUPLE_ASSERT(Store::IsLocked(*message.slot));
     std::shared_ptr<QueueBase> source;
     if (to == nullptr) {
       const MessageMetadata* const metadata = store_.MetadataOf(message);

@@ -1,5 +1,5 @@
-// The slots of one segment that a thread has locked (kBusy). The timeout sweep, a purge and compaction, which go through
-// many messages at once, lock the slots of a segment first and then work on all of them.
+// The slots of one segment that a thread has locked (kBusy). The timeout sweep, a purge and compaction, which go
+// through many messages at once, lock the slots of a segment first and then work on all of them.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_LOCKED_SLOTS_H_
 #define DECOUPLE_INTERNAL_QUEUE_LOCKED_SLOTS_H_

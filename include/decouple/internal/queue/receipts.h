@@ -1,8 +1,9 @@
-// Deleting a received message and changing its visibility: by the delivery that holds it, or by a receipt that names it.
+// Deleting a received message and changing its visibility: by the delivery that holds it, or by a receipt that names
+// it.
 //
-// A receipt names one receive. It is stale once its message was received again, and then never touches the newer receive.
-// Stale receipts, and receipts whose visibility timeout has ended: in a standard queue Delete succeeds, without effect if
-// the receipt is stale; in a FIFO queue it fails (QueueRules::expired_receipts_work).
+// A receipt names one receive. It is stale once its message was received again, and then never touches the newer
+// receive. Stale receipts, and receipts whose visibility timeout has ended: in a standard queue Delete succeeds,
+// without effect if the receipt is stale; in a FIFO queue it fails (QueueRules::expired_receipts_work).
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_RECEIPTS_H_
 #define DECOUPLE_INTERNAL_QUEUE_RECEIPTS_H_
@@ -154,12 +155,11 @@ class Receipts {
                      "the message is gone; only that of one that is still there can change");
   }
 
-  // One attempt at Find(). Requires: the slot stays in use, by a reference of the caller's or by a read section.
+  // One attempt at Find(). Requires: a reference of the caller's, or a read section, keeps the slot in use.
   Found TryFind(Message message, std::uint64_t ordinal, std::uint32_t receive, SlotState& before) {
     // Acquire: pairs with the last store of the word, which publishes the rest of the slot.
     before = SlotState(message.slot->word.load(std::memory_order_acquire));
-    if (!before.IsOf(ordinal) || before.receive_count() == 0)
-      return Found::kGone;  // 0: this message was never received
+    if (!before.IsOf(ordinal) || before.receive_count() == 0) return Found::kGone;  // 0: it was never received
     switch (before.phase()) {
       case Phase::kBusy:
         return Found::kBusy;

@@ -51,9 +51,9 @@ class TransferSource {
 
   TransferSource(QueueCore<T>& core, Store& store) : core_(core), store_(store) {}
 
-  // Describes a message whose slot the caller has locked; only the body is moved from. A body that deliveries show
-  // (`is_shown`) stays where it is, and is shared: then the transfer holds a reference to it, which `before` says from
-  // then on, and must not be destroyed before the caller has unlocked the slot.
+  // Describes a message whose slot the caller has locked; only the body is to be moved from. A body that deliveries
+  // show (`is_shown`) stays where it is, and is shared: then the transfer holds a reference to it, which is marked in
+  // `before`, and must not be destroyed before the caller has unlocked the slot.
   Transfer<T> Prepare(LocalState& local, Message message, SlotState& before, bool is_shown) {
     DECOUPLE_ASSERT(Store::IsLocked(*message.slot));
     Transfer<T> transfer;

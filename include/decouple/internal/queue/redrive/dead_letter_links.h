@@ -52,14 +52,14 @@ class DeadLetterLinks {
 
   void AddSource(std::weak_ptr<QueueBase> source) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
-    std::erase_if(sources_, [](const auto& known) { return known.expired(); });
+    std::erase_if(sources_, [](const auto& entry) { return entry.expired(); });
     sources_.push_back(std::move(source));
   }
 
   void RemoveSource(const std::weak_ptr<QueueBase>& source) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     std::erase_if(sources_,
-                  [&](const auto& known) { return !known.owner_before(source) && !source.owner_before(known); });
+                  [&](const auto& entry) { return !entry.owner_before(source) && !source.owner_before(entry); });
   }
 
   // The sources that still have a handle.

@@ -2,8 +2,8 @@
 //
 //   auto audited = StandardQueue<Order>::Create({.senders = AllowSenders{{placed, cancelled}}});
 //
-// The in-process meaning of SQS's access policy. It does not restrict Send(): every holder of a queue's handle may
-// send. Topics are compared by identity, not by name. All of these are plain values.
+// This is what is left of SQS's access policy within one process. It does not restrict Send(): every holder of a
+// queue's handle may send. Topics are compared by identity, not by name. All of these are plain values.
 
 #ifndef DECOUPLE_ACCESS_POLICY_H_
 #define DECOUPLE_ACCESS_POLICY_H_

@@ -187,13 +187,13 @@ class Deliveries {
   Deliveries(Deliveries&& other) noexcept { Take(other); }
   Deliveries& operator=(Deliveries&& other) noexcept {
     if (this == &other) return *this;
-    End();
+    ReleaseAll();
     Take(other);
     return *this;
   }
   [[gnu::always_inline]] ~Deliveries() {
     if (size_ != 1) {
-      End();
+      ReleaseAll();
     } else if (InPlace()->core_ != nullptr) [[likely]] {
       InPlace()->core_->ReleaseReference(InPlace()->message_);
     }
@@ -274,9 +274,9 @@ class Deliveries {
     }
   }
 
-  [[gnu::noinline]] void End() {
+  [[gnu::noinline]] void ReleaseAll() {
     if (internal::DeliveryCore<T>* const core = Core()) core->ReleaseReferences({data_, size_});
-    // No destructor has to run: all are as if moved from.
+    // No destructor has to run: the references of all deliveries have been released.
     Free();
   }
 

@@ -25,7 +25,7 @@ namespace decouple {
 enum class Error {
   kInvalidParameterValue,         // an argument is out of its range, or the message that a receipt names is gone
   kInvalidAttributeValue,         // an option of a queue is out of its range
-  kMissingParameter,              // an empty string as a body
+  kMissingParameter,              // the body is an empty string, or a message in a FIFO queue has no group
   kReceiptHandleIsInvalid,        // malformed, or of another queue
   kMessageNotInflight,            // its visibility cannot change: it is not in flight, or another receiver has it
   kOverLimit,                     // more messages in flight than the queue allows

@@ -4,7 +4,8 @@
 //
 //   void Archive(decouple::StandardQueue<Order>& from, decouple::Stream<Order>& to);    // the .cc includes the rest
 //
-// Includes nothing. The names stand by the header that defines them. Aliases (ReceiveResult, Executor, …) are not here.
+// Includes nothing. Names are listed by the headers that define them. Aliases (ReceiveResult, Executor, …) are not
+// here.
 
 #ifndef DECOUPLE_FWD_H_
 #define DECOUPLE_FWD_H_

@@ -85,7 +85,7 @@ class MessageMoveTask {
   std::int64_t moved() const { return move_->moved(); }
   std::int64_t to_move() const { return move_->to_move(); }
   absl::Time started_at() const { return move_->started_at(); }
-  // None: back to the sources, or no limit on the rate.
+  // None: the messages go back to their sources; there is no limit on the rate.
   QueueReference to() const { return internal::Access::Make<QueueReference>(move_->to()); }
   std::optional<int> max_messages_per_second() const { return move_->max_messages_per_second(); }
 
@@ -102,7 +102,7 @@ class MessageMoveTask {
 
 namespace internal {
 
-inline constexpr int kMostMovesPerSecond = 500;  // SQS
+inline constexpr int kMaxMovesPerSecond = 500;  // SQS
 
 // Starts a task for `source`, which has `visible` visible messages; see Queue::StartMessageMoveTask().
 inline absl::StatusOr<std::shared_ptr<MessageMove>> StartMessageMove(const std::shared_ptr<QueueBase>& source,
@@ -118,8 +118,8 @@ inline absl::StatusOr<std::shared_ptr<MessageMove>> StartMessageMove(const std::
   if (to != nullptr) status.Update(CheckSameKindAndBodyType(kError, "the destination", *source, *to));
   if (to == source) status.Update(MakeError(kError, "the destination is the queue itself; it must be another"));
   if (options.max_messages_per_second) {
-    status.Update(CheckNumber(kError, "maximum of messages per second", *options.max_messages_per_second, 1,
-                              kMostMovesPerSecond));
+    status.Update(
+        CheckNumber(kError, "maximum of messages per second", *options.max_messages_per_second, 1, kMaxMovesPerSecond));
   }
   if (!status.ok()) return status;
   auto move = source->moves().Start(source, to, options.max_messages_per_second, visible);

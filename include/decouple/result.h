@@ -47,11 +47,11 @@ class [[nodiscard]] Result {
       : value_(internal::Access::Make<Value>(std::forward<Arguments>(arguments)...)) {}
 
   Value& Checked() {
-    if (!status_.ok()) End(status_);
+    if (!status_.ok()) EndProcess(status_);
     return value_;
   }
 
-  [[gnu::cold, gnu::noinline]] static void End(const absl::Status& status) {
+  [[gnu::cold, gnu::noinline]] static void EndProcess(const absl::Status& status) {
     static_cast<void>(absl::StatusOr<bool>(status).value());
   }
 

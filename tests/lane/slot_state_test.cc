@@ -21,8 +21,8 @@ constexpr std::size_t kPhases = 8;
 constexpr std::uint32_t kAllMarks = SlotState::kReferenced | SlotState::kMoreReferences | SlotState::kQueued |
                                     SlotState::kHasMetadata | SlotState::kShared;
 
-// The table at the top of slot_state.h, a row per phase that is left and a column per phase that follows: x may follow, m
-// is a change of marks alone.
+// The table at the top of slot_state.h, a row per phase that is left and a column per phase that follows: x may follow,
+// m is a change of marks alone.
 constexpr std::array<const char*, kPhases> kTable = {
     // done, ready, requeued, delayed, in flight, visible again, busy, deleted
     "m x x x . x x .",  // kDone

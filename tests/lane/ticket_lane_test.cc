@@ -186,8 +186,8 @@ TEST_CASE("a slot that stays in use keeps its own segment from being reused, and
   CHECK(highest < 200);  // segments are reused
 }
 
-// Fills `segments` segments, and claims and frees each of them once `behind` more have been filled. Retires the rounds that
-// end, and returns how many did.
+// Fills `segments` segments, and claims and frees each of them once `behind` more have been filled. Retires the rounds
+// that end, and returns how many did.
 std::uint32_t CountRounds(Lane& lane, Lane::Cursor& cursor, std::uint32_t segments, std::uint32_t behind) {
   const auto fill = [&] {
     for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) Send(lane, cursor);

@@ -24,8 +24,8 @@ struct Numbered {
   int number;  // in the group, from 0
 };
 
-// The observed history of one group: which receiver has which of its messages in flight and from when to when, and which
-// messages are gone.
+// The observed history of one group: which receiver has which of its messages in flight and from when to when, and
+// which messages are gone.
 class WatchedGroup {
  public:
   void Expect(int messages) { gone_.resize(static_cast<std::size_t>(messages)); }

@@ -51,7 +51,7 @@ class ReceiveAttempts {
     absl::InlinedVector<Locked, 10> locked;
     for (const ReceiptHandle& receipt : attempt.receipts) {
       Locked one;
-      if (receipts_.Find(receipt, one.message, one.before) != Receipts::Found::kOwned) break;
+      if (receipts_.Find(receipt, one.message, one.before) != Receipts::Found::kLocked) break;
       locked.push_back(one);
       if (!IsUnchanged(one, attempt, now)) break;
     }

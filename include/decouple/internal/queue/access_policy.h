@@ -1,4 +1,4 @@
-// A queue's access policy: which topics may deliver to it. It is looked at on each delivery.
+// A queue's access policy: which topics may deliver to it. Each delivery by a topic asks it.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_ACCESS_POLICY_H_
 #define DECOUPLE_INTERNAL_QUEUE_ACCESS_POLICY_H_
@@ -21,15 +21,16 @@ class AccessPolicy {
  public:
   void Set(const SendersPolicy& policy) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
-    const auto* const some = std::get_if<AllowSenders>(&policy);
+    const auto* const senders = std::get_if<AllowSenders>(&policy);
     allowed_.clear();
-    if (some != nullptr) {
-      for (const TopicReference& topic : some->topics) allowed_.push_back(Access::Identity(topic));
+    if (senders != nullptr) {
+      for (const TopicReference& topic : senders->topics) allowed_.push_back(Access::Identity(topic));
     }
-    everybody_.store(some == nullptr, std::memory_order_relaxed);  // in force for deliveries that begin later
+    allows_everybody_.store(senders == nullptr,
+                            std::memory_order_relaxed);  // in force for deliveries that begin later
   }
 
-  bool AllowsEverybody() const { return everybody_.load(std::memory_order_relaxed); }
+  bool AllowsEverybody() const { return allows_everybody_.load(std::memory_order_relaxed); }
 
   bool Allows(std::uint64_t topic) const ABSL_LOCKS_EXCLUDED(mutex_) {
     if (AllowsEverybody()) return true;
@@ -38,7 +39,7 @@ class AccessPolicy {
   }
 
  private:
-  std::atomic<bool> everybody_{true};
+  std::atomic<bool> allows_everybody_{true};
   mutable Mutex mutex_;
   std::vector<std::uint64_t> allowed_ ABSL_GUARDED_BY(mutex_);  // identities of topics
 };

@@ -1,8 +1,8 @@
 // The throughput quota of a FIFO queue: how many calls it takes in a second. It is off unless a program wants to be
 // tested against the service's quota.
 //
-// Sends, receives and deletes are counted separately; a batch is one call. With a limit per message group only sends are
-// counted, each for its group; receives and deletes name no group.
+// Sends, receives and deletes are counted separately; a batch is one call. With a limit per message group only sends
+// are counted, each for its group; receives and deletes name no group.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_CALL_QUOTA_H_
 #define DECOUPLE_INTERNAL_QUEUE_CALL_QUOTA_H_
@@ -32,8 +32,8 @@ class CallQuota {
   void Set(FifoThroughputLimit counted) { counted_.store(counted, std::memory_order_relaxed); }
   FifoThroughputLimit counted() const { return counted_.load(std::memory_order_relaxed); }
 
-  // The three calls below take one call from the quota; kRequestThrottled: it is used up. clock() returns the time in
-  // nanoseconds; it is called only if there is a quota.
+  // The three calls below take one call from the quota; kRequestThrottled: the quota is used up. clock() returns the
+  // time in nanoseconds; it is called only if there is a quota.
   template <typename ClockNow>
   absl::Status TakeSend(std::string_view group, ClockNow clock) ABSL_LOCKS_EXCLUDED(mutex_) {
     if (!is_on()) return absl::OkStatus();
@@ -79,7 +79,7 @@ class CallQuota {
 
   static constexpr std::size_t kFewGroups = 1'000;
 
-  // Relaxed, both: in force for calls that begin later.
+  // Relaxed: a new value of either is in force for calls that begin later.
   std::atomic<std::int64_t> per_second_{kNone};
   std::atomic<FifoThroughputLimit> counted_{FifoThroughputLimit::kPerQueue};
   TokenBucket sends_;

@@ -1,13 +1,13 @@
-// Admission of messages: every sender passes this gate. It lets all in until the queue is closed and, if the queue's
-// capacity is bounded, as long as there is room.
+// Admission of messages: every sender passes this gate. It admits all messages until the queue is closed and, if the
+// queue's capacity is bounded, only as long as there is room.
 //
 // Design. In an open, unbounded queue a sender reads one word. It reads the word, takes its ticket and counts itself
 // within one RcuReadGuard, so Close() and SetCapacity() need only change the word and RcuSynchronize() to know that no
 // sender goes by the old value, and that all senders that did are counted.
 //
-// With a capacity, senders add themselves up in `admitted` and compare with what was removed plus the capacity. The sum
-// of removals is kept from the last time that it mattered, so a send into a queue that is not full costs two atomic
-// additions.
+// With a capacity, senders add their messages to the sums of what was admitted, and compare these with what was removed
+// plus the capacity. The sums of removals are kept from the last time that they mattered, so a send into a queue that
+// is not full costs two atomic additions.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_CAPACITY_GATE_H_
 #define DECOUPLE_INTERNAL_QUEUE_CAPACITY_GATE_H_
@@ -74,14 +74,14 @@ class CapacityGate {
     return TryAdmitInAnyState(local, bytes, ticket);
   }
 
-  // Admits one message into a queue in any state, and waits for room if the capacity says so (Block). Before it waits it
-  // calls make_room(), which returns the earliest instant at which there may be room without a removal.
+  // Admits one message into a queue in any state, and waits for room if the capacity says so (Block). Before it waits
+  // it calls make_room(), which returns the earliest instant at which there may be room without a removal.
   template <typename MakeRoom>
   absl::Status Admit(LocalState& local, std::size_t bytes, Clock& clock, std::uint64_t& ticket, MakeRoom make_room) {
     return Admit(bytes, clock, make_room, [&] { return TryAdmitInAnyState(local, bytes, ticket); });
   }
 
-  // Same as above, where the caller makes the attempts, by TryAdmit() or TryAdmitOne().
+  // Same as above, but the caller makes the attempts, by TryAdmit() or TryAdmitOne().
   template <typename MakeRoom, typename Attempt>
   absl::Status Admit(std::size_t bytes, Clock& clock, MakeRoom make_room, Attempt attempt) {
     if (attempt()) return absl::OkStatus();
@@ -128,7 +128,7 @@ class CapacityGate {
     const bool bounded = capacity.messages != Capacity::kUnbounded || capacity.bytes != Capacity::kUnbounded;
     if (bounded && IsUnbounded()) {
       state_.fetch_or(kBounded | kCounting, std::memory_order_relaxed);
-      RcuSynchronize();  // every sender that did not add itself to `admitted` is in the sums now; all others wait
+      RcuSynchronize();  // every sender that did not add to `admitted` is in the sums now; all others wait
       store_.WatchForRoom(1);
       const QueueSums sums = store_.Sums();
       DECOUPLE_ASSERT(sums.removed() <= sums.sent);
@@ -184,7 +184,7 @@ class CapacityGate {
     return false;
   }
 
-  // Relaxed, all of them: they are sums, and publish nothing. Between the two loads other messages may come and go,
+  // Relaxed: all of these are sums, and publish nothing. Between the two loads other messages may come and go,
   // but then the exchange fails. When it succeeds, `held` is too high at most, because removals are counted late.
   static bool TryAdd(std::atomic<std::int64_t>& admitted, std::int64_t n, const std::atomic<std::int64_t>& removed,
                      const std::atomic<std::int64_t>& most) {
@@ -225,7 +225,7 @@ class CapacityGate {
 
   alignas(kCacheLine) std::atomic<std::uint32_t> state_{0};
   Store& store_;
-  // Relaxed, these three: each is a number of its own, in force for sends that begin later.
+  // Relaxed: each of these three is a number of its own, in force for sends that begin later.
   std::atomic<std::int64_t> most_messages_{Capacity::kUnbounded};
   std::atomic<std::int64_t> most_bytes_{Capacity::kUnbounded};
   std::atomic<std::int64_t> block_{0};  // nanoseconds that a send waits for room; 0: it is refused
@@ -233,7 +233,7 @@ class CapacityGate {
 
   alignas(kCacheLine) std::atomic<std::int64_t> admitted_messages_{0};
   std::atomic<std::int64_t> admitted_bytes_{0};
-  // As last summed up; never more than were removed.
+  // What was removed, as last summed up: never more than was removed in truth.
   std::atomic<std::int64_t> removed_messages_{0};
   std::atomic<std::int64_t> removed_bytes_{0};
 };

@@ -1,4 +1,5 @@
-// Compaction: frees segments whose messages are gone, and moves the last messages out of a segment that is nearly empty.
+// Compaction: frees segments whose messages are gone, and moves the last messages out of a segment that is nearly
+// empty.
 //
 // Design. A segment keeps its memory as long as one of its slots is used, so a few old messages that are in flight or
 // delayed could keep many segments. Their messages are moved into a lane of their own, where they lie densely
@@ -38,8 +39,8 @@ class Compaction {
 
   explicit Compaction(Store& store) : store_(store) {}
 
-  // Frees and empties some segments. Called now and then: when a receiver has claimed the last slot of a round of
-  // segments, and by polls of an empty queue. Not from within a read section.
+  // Frees some segments, and empties others. To be called now and then: when a receiver has claimed the last slot of a
+  // round of segments, and by polls of an empty queue. Not from within a read section.
   void CompactSome(LocalState& local) {
     store_.ForEachLane([&](Lane& lane) {
       for (const SparseSegment& sparse : lane.ReclaimRound()) MoveMessagesOf(local, lane, sparse);
@@ -64,7 +65,7 @@ class Compaction {
     locked.ForEach([&](Message message, SlotState before) { MoveMessage(local, message, before); });
   }
 
-  // Whether nothing of the segment would stay.
+  // Whether all slots of the segment would be free once its movable messages have moved.
   bool WouldBeEmptied(Segment& segment, std::uint64_t ordinal) const {
     return std::all_of(std::begin(segment.slots), std::end(segment.slots), [&](const Slot& slot) {
       const SlotState word(slot.word.load(std::memory_order_acquire));
@@ -82,7 +83,7 @@ class Compaction {
 
   // Requires: the caller has locked the slot of `from`; `before` is its word before that.
   void MoveMessage(LocalState& local, Message from, SlotState before) {
-    DECOUPLE_ASSERT(IsLocked(*from.slot) && IsMovable(before));
+    DECOUPLE_ASSERT(Store::IsLocked(*from.slot) && IsMovable(before));
     MovedMessages<T>& moved_messages = store_.MovedMessagesOrCreate();
     Lane& lane = moved_messages.lane();
     const std::uint64_t ticket = lane.TakeTickets(1);
@@ -132,7 +133,7 @@ class Compaction {
     }
   }
 
-  // What refers to a message by its slot.
+  // The marks of a message that something refers to by its slot.
   static constexpr std::uint32_t kReferredTo = SlotState::kReferenced | SlotState::kMoreReferences | SlotState::kQueued;
 
   Store& store_;

@@ -1,10 +1,10 @@
-// The part of a queue that its deliveries refer to: deleting their messages, releasing their references, and the lifetime
-// of the queue's core. It owns what every call of a queue needs: the configuration, the message store, the limit of
-// messages in flight and the receipts.
+// The part of a queue that its deliveries refer to: deleting their messages, releasing their references, and the
+// lifetime of the queue's core. It owns what every call of a queue needs: the configuration, the message store, the
+// limit of messages in flight and the receipts.
 //
-// Lifetime. Handles share the core as a std::shared_ptr does. Deliveries do not touch that count: each thread counts the
-// deliveries that it makes and releases. Once the last handle is gone (EndWithLastDelivery) releases are subtracted one
-// by one from the number that is outstanding, and the last of them deletes the core.
+// Lifetime. Handles share the core as a std::shared_ptr does. Deliveries do not touch that count: each thread counts
+// the deliveries that it makes and releases. Once the last handle is gone (EndWithLastDelivery) releases are subtracted
+// one by one from the number that is outstanding, and the last of them deletes the core.
 //
 // Fast paths. ReleaseReference() and Delete() are inlined into the caller; every rare case is a tail call to a noinline
 // function, so they spill no registers.
@@ -53,7 +53,7 @@ class DeliveryCore : public QueueBase {
   // Deletes and changes of visibility, by delivery or by receipt.
   Receipts<T>& receipts() { return receipts_; }
 
-  // Fast path. A delivery is destroyed: releases its reference to the message, and counts it.
+  // Fast path, for a delivery that is destroyed: releases its reference to the message, and counts it.
   [[gnu::always_inline]] void ReleaseReference(Message message) {
     LocalState* const local = store_.CachedLocal();
     if (local == nullptr) [[unlikely]]
@@ -71,8 +71,8 @@ class DeliveryCore : public QueueBase {
   const SharedBody* SharedOf(Message message) const { return store_.SharedOf(message); }
   const MessageMetadata* MetadataOf(Message message) const { return store_.MetadataOf(message); }
 
-  // Fast path. Deletes the message of a delivery, which received it by the word `received`. A queue with a quota is a FIFO
-  // queue, whose messages all have metadata, so they never take this path past the quota.
+  // Fast path. Deletes the message of a delivery, which received it by the word `received`. A queue with a quota is a
+  // FIFO queue: its messages all have metadata, so none of them is deleted here, past the quota.
   [[gnu::always_inline]] absl::Status Delete(Message message, SlotState received) {
     DECOUPLE_ASSERT(received.phase() == Phase::kInFlight);
     LocalState* const local = store_.CachedLocal();
@@ -82,7 +82,7 @@ class DeliveryCore : public QueueBase {
     return absl::OkStatus();
   }
 
-  // Deletes the messages of the deliveries of one receive, those that can be. Returns the first error of the others.
+  // Deletes the messages of the deliveries of one receive, as many as possible. Returns the first error of the others.
   [[gnu::noinline]] absl::Status DeleteAll(std::span<Delivery<T>> deliveries) {
     store_.local();  // makes CachedLocal() hit if the thread has used another queue since
     LocalState* const local = store_.CachedLocal();
@@ -100,7 +100,7 @@ class DeliveryCore : public QueueBase {
     return absl::OkStatus();
   }
 
-  // The deliveries of one receive are destroyed; some may have been moved from.
+  // Same as ReleaseReference(), for the deliveries of one receive; some of them may have been moved from.
   [[gnu::always_inline]] void ReleaseReferences(std::span<Delivery<T>> deliveries) {
     auto released = static_cast<std::int64_t>(deliveries.size());
     for (const Delivery<T>& delivery : deliveries) {
@@ -144,7 +144,7 @@ class DeliveryCore : public QueueBase {
     if (outstanding_.fetch_add(deliveries, std::memory_order_acq_rel) + deliveries == 0) delete this;
   }
 
-  // kRequestThrottled: the queue's quota of calls is used up.
+  // Takes a delete from the queue's quota of calls. kRequestThrottled: the quota is used up.
   [[gnu::noinline]] absl::Status TakeDelete() {
     if (quota_ == nullptr) [[likely]]
       return absl::OkStatus();
@@ -158,10 +158,12 @@ class DeliveryCore : public QueueBase {
   Clock& clock_;
 
  private:
-  // Keep together: these two and the first fields of QueueConfig, which calls read, fill one cache line; what else calls
-  // read begins the store. A thread that goes from queue to queue misses once for each such line (exp. 23).
+  // Keep together: these two and the first fields of QueueConfig, which calls read, fill one cache line; the other
+  // fields that calls read are at the beginning of the store. A thread that goes from queue to queue misses once for
+  // each such line (exp. 23).
   alignas(kCacheLine) std::atomic<bool> abandoned_{false};
-  std::atomic<std::int64_t> outstanding_{0};  // deliveries, once abandoned; negative until they have been summed up
+  // How many deliveries are left, once the queue is abandoned; negative until they have been summed up.
+  std::atomic<std::int64_t> outstanding_{0};
 
  protected:
   QueueConfig config_;
@@ -172,18 +174,18 @@ class DeliveryCore : public QueueBase {
   std::unique_ptr<CallQuota> quota_;  // null: calls are not counted
 
  private:
-  // Removes messages from `first` on, up to the first that needs another way, which it returns. Adds up the marks of the
-  // removed ones.
+  // Removes messages from `first` on, up to the first that needs another way, which it returns. Adds up the marks of
+  // the removed ones.
   [[gnu::always_inline]] const Delivery<T>* RemovePlainOnes(LocalState& local, const Delivery<T>* first,
                                                             const Delivery<T>* end, SlotState& marks) {
     const RcuReadGuard section(local.record, MembarrierAvailable());
     if (!store_.bias().IsGiven(section)) [[unlikely]]
       return first;
-    std::uint64_t all = 0;
+    std::uint64_t bits = 0;
     for (; first != end && Store::TryRemovePlainBiased(first->message_, first->received_); ++first) {
-      all |= first->received_.bits();
+      bits |= first->received_.bits();
     }
-    marks = SlotState(all);
+    marks = SlotState(bits);
     return first;
   }
 
@@ -204,18 +206,18 @@ class DeliveryCore : public QueueBase {
 
   // Slow path of DeleteAll(), one by one. In a queue with a quota all of its work is done here, and costs one call.
   [[gnu::noinline]] absl::Status DeleteEach(const Delivery<T>* first, const Delivery<T>* end) {
-    absl::Status all = TakeDelete();
-    if (!all.ok()) return all;
+    absl::Status status = TakeDelete();
+    if (!status.ok()) return status;
     for (; first != end; ++first) {
       if (first->core_ == nullptr) continue;
       LocalState* const local = store_.CachedLocal();
       if (local != nullptr && TryDeletePlain(*local, first->message_, first->received_)) {
         store_.CountPlainRemovals(*local, 1, Store::PlainBytesOf(first->message_, first->received_));
       } else {
-        all.Update(receipts_.Delete(first->message_, first->receive_count()));
+        status.Update(receipts_.Delete(first->message_, first->receive_count()));
       }
     }
-    return all;
+    return status;
   }
 
   [[gnu::noinline]] absl::Status DeleteSlow(Message message, SlotState received) {
@@ -234,7 +236,7 @@ class DeliveryCore : public QueueBase {
     CountReleasedAfterCacheMiss(1);
   }
 
-  // Counts destroyed deliveries. The core may be gone when these return.
+  // These count destroyed deliveries. The core may be gone when they return.
   [[gnu::always_inline]] void CountReleased(LocalState& local, std::int64_t deliveries) {
     if (!TryCountReleased(RcuReadGuard(local.record, MembarrierAvailable()), local, deliveries)) [[unlikely]]
       CountReleasedAbandoned(deliveries);
@@ -243,8 +245,8 @@ class DeliveryCore : public QueueBase {
     LocalState& local = store_.local();
     if (!TryCountReleased(RcuReadGuard(), local, deliveries)) CountReleasedAbandoned(deliveries);
   }
-  // False: the queue is abandoned, so they are counted in `outstanding_`. The section pairs with the RcuSynchronize() in
-  // EndWithLastDelivery(): what is counted here is in its sum.
+  // False: the queue is abandoned, so they are counted in `outstanding_`. The section pairs with the RcuSynchronize()
+  // in EndWithLastDelivery(): what is counted here is in its sum.
   [[gnu::always_inline]] bool TryCountReleased(const RcuReadGuard&, LocalState& local, std::int64_t deliveries) const {
     if (abandoned_.load(std::memory_order_relaxed)) [[unlikely]]
       return false;

@@ -45,7 +45,7 @@ class InFlightLimit {
     CloseGatesLocked();
   }
 
-  // A message is in flight without a claim, so the gates may be open for too many.
+  // To be called when a message is in flight without a claim: the gates may be open for too many.
   void CloseGates() ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     CloseGatesLocked();
@@ -54,10 +54,10 @@ class InFlightLimit {
   const std::atomic<std::uint64_t>& lane_gate() const { return lane_gate_; }
   const std::atomic<std::uint64_t>& redelivery_gate() const { return redelivery_gate_; }
 
-  // Claims up to `most` messages that are found in another way than by a lane. Returns how many; 0: the gate is closed.
+  // Claims up to `most` messages that are not found by a lane. Returns how many; 0: the gate is closed.
   std::uint32_t ClaimSingle(std::uint32_t most) {
     DECOUPLE_ASSERT(most >= 1);
-    const RcuReadGuard section;  // orders the look at the gate, as in TicketLane::Claim()
+    const RcuReadGuard section;  // orders the load of the gate, as in TicketLane::Claim()
     std::uint64_t claims = single_claims_.load(std::memory_order_relaxed);
     std::uint64_t claimed = 0;
     do {

@@ -1,11 +1,10 @@
-// The slots of one segment that a thread has locked (kBusy), for what goes through many messages at once: the timeout
-// sweep, a purge, compaction.
+// The slots of one segment that a thread has locked (kBusy). The timeout sweep, a purge and compaction, which go
+// through many messages at once, lock the slots of a segment first and then work on all of them.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_LOCKED_SLOTS_H_
 #define DECOUPLE_INTERNAL_QUEUE_LOCKED_SLOTS_H_
 
 #include <array>
-#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -16,12 +15,6 @@
 
 namespace decouple::internal {
 
-// Whether some thread has locked the slot: for assertions of a thread that has. Relaxed: only that thread leaves kBusy.
-template <typename Slot>
-bool IsLocked(const Slot& slot) {
-  return SlotState(slot.word.load(std::memory_order_relaxed)).phase() == Phase::kBusy;
-}
-
 template <typename T>
 struct LockedSlots {
   using Store = MessageStore<T>;
@@ -31,8 +24,8 @@ struct LockedSlots {
   static_assert(kSlotsPerSegment <= 64, "one bit of `slots` a slot");
 
   Segment* segment = nullptr;
-  std::uint64_t slots = 0;                           // a bit each
-  std::array<SlotState, kSlotsPerSegment> before{};  // the words of these, before they were locked
+  std::uint64_t slots = 0;                           // one bit for each locked slot
+  std::array<SlotState, kSlotsPerSegment> before{};  // the words that the locked slots had before
 
   // False: the word is no longer `word`. Requires: `segment` stays in use until this returns, by a read section or by a
   // slot that is locked already.
@@ -43,7 +36,7 @@ struct LockedSlots {
     return true;
   }
 
-  // Calls visit(message, word before) for each.
+  // Calls visit(message, word before) for each locked slot.
   template <typename Visit>
   void ForEach(Visit visit) const {
     for (std::uint64_t bits = slots; bits != 0; bits &= bits - 1) {

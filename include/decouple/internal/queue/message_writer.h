@@ -49,8 +49,8 @@ class MessageWriter {
     PublishReady({place.segment, place.slot}, ticket, ready);
   }
 
-  // The first half of PublishPlain(): writes the slot of the caller's own ticket, and returns the word to publish, which
-  // is `ready` with marks.
+  // The first half of PublishPlain(): writes the slot of the caller's own ticket, and returns the word to publish,
+  // which is `ready` with the body's marks.
   template <typename Construct>
   [[gnu::always_inline]] static SlotState WritePlain(Slot& slot, SlotState ready, std::int64_t sent_at,
                                                      Construct construct) {
@@ -129,9 +129,9 @@ class MessageWriter {
     store_.MakeVisible(local, message, locked);
   }
 
-  // Publishes a message of a FIFO queue. describe(metadata) writes its metadata. Sets `to_requeue` if the message is the
-  // first of its group and visible: then the caller requeues it once it has left the append guard. Requires: the guard is
-  // that of the message's group, and the ticket was taken within it.
+  // Publishes a message of a FIFO queue. describe(metadata) writes its metadata. Sets `to_requeue` if the message is
+  // the first of its group and visible: then the caller requeues it once it has left the append guard. Requires: the
+  // guard is that of the message's group, and the ticket was taken within it.
   template <typename Describe, typename Construct>
   void PublishInGroup(LocalState& local, MessageGroups::GroupAppendGuard& append_guard, std::uint64_t ticket,
                       std::int64_t sent_at, std::int64_t visible_at, Describe describe, Construct construct,

@@ -1,9 +1,9 @@
 // Purge: removes every message that was sent before the call, in whatever state it is.
 //
-// Design. A message may lie in four places, and they are emptied in turn: the ready messages, by moving the lane's head;
-// every segment of every lane, slot by slot, for messages in flight, delayed or visible again; the redelivery lane, whose
-// entries then name messages that are gone, so that their slots become free; and last the segments themselves. A slot
-// that another thread has locked is waited for, outside of any read section.
+// Design. A message may lie in four places, and they are emptied in turn: the ready messages, by moving the lane's
+// head; every segment of every lane, slot by slot, for messages in flight, delayed or visible again; the redelivery
+// lane, whose entries then name messages that are gone, so that their slots become free; and last the segments
+// themselves. A slot that another thread has locked is waited for, outside of any read section.
 //
 // A purge locks slots whose messages are held by receivers, so it revokes the delete bias (delete_bias.h) meanwhile.
 

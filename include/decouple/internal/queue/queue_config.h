@@ -90,9 +90,9 @@ inline constexpr std::size_t kMaxTokenLength = 128;  // SQS
 
 // Whether all characters are ASCII letters, digits and punctuation: greater than the space and less than 0x7F.
 inline bool IsGraphic(std::string_view text) {
-  // Eight bytes at once; the last eight may overlap those before, as ids are about that long. A byte is not graphic if its
-  // highest bit is set, or that of the byte plus 1 (0x7F), or that of the byte minus '!' (below '!'). A subtraction that
-  // borrows from the next byte comes from a byte below '!', which has already made the result false.
+  // Eight bytes at once; the last eight may overlap those before, as ids are about that long. A byte is not graphic if
+  // its highest bit is set, or that of the byte plus 1 (0x7F), or that of the byte minus '!' (below '!'). A subtraction
+  // that borrows from the next byte comes from a byte below '!', which has already made the result false.
   constexpr std::uint64_t kOnes = 0x0101'0101'0101'0101;
   const auto are_graphic = [](const char* eight) {
     std::uint64_t bytes = 0;
@@ -117,7 +117,8 @@ inline absl::Status CheckToken(const char* what, std::string_view token) {
 class QueueConfig {
  public:
   explicit QueueConfig(const Limits& limits) : limits_(limits) {
-    static_assert(offsetof(QueueConfig, limits_) + 2 * sizeof(std::int64_t) <= kCacheLine, "see the fields");
+    static_assert(offsetof(QueueConfig, limits_) + 2 * sizeof(std::int64_t) <= kCacheLine,
+                  "the fields that calls read share a line with DeliveryCore's");
   }
 
   // Sets the attributes that are given. Requires: CheckQueueAttributes() found nothing wrong with them.
@@ -141,8 +142,8 @@ class QueueConfig {
     setting.store(absl::ToInt64Nanoseconds(value), std::memory_order_relaxed);  // an infinite duration is kForever
   }
 
-  // Relaxed, all of them: each is a number of its own, in force for calls that begin later. They come first: together with
-  // the fields of DeliveryCore before them they fill one cache line.
+  // Relaxed: each is a number of its own, in force for calls that begin later. They come first: together with the
+  // fields of DeliveryCore before them they fill one cache line.
   std::atomic<std::int64_t> visibility_timeout_{0};
   std::atomic<std::int64_t> delay_{0};
   std::atomic<std::int64_t> receive_wait_{0};

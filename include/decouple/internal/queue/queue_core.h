@@ -1,7 +1,8 @@
-// The core of a queue, which its handles share: what both kinds of queue do in the same way. This file holds the general
-// receive with its long poll, batches by receipt, attributes, purging, and moving messages to other queues. Sending, and
-// the order in which messages are received, are each kind's own (standard_queue_core.h, fifo_queue_core.h). The core is a
-// chain of classes: DeliveryCore (what deliveries refer to), QueueUpkeep (time and counts), QueueCore, and the kind's.
+// The core of a queue, which its handles share: what both kinds of queue do in the same way. This file holds the
+// general receive with its long poll, batches by receipt, attributes, purging, and moving messages to other queues.
+// Sending, and the order in which messages are received, are each kind's own (standard_queue_core.h,
+// fifo_queue_core.h). The core is a chain of classes: DeliveryCore (what deliveries refer to), QueueUpkeep (time and
+// counts), QueueCore, and the kind's.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_QUEUE_CORE_H_
 #define DECOUPLE_INTERNAL_QUEUE_QUEUE_CORE_H_
@@ -86,7 +87,7 @@ class QueueCore : public QueueUpkeep<T> {
     if (one->empty()) return MoveOutcome::kNothing;
     const Delivery<T>& delivery = one->front();
     SlotState before;
-    if (receipts_.Find(delivery.message_, delivery.receive_count(), before) != Receipts<T>::Found::kOwned) {
+    if (receipts_.Find(delivery.message_, delivery.receive_count(), before) != Receipts<T>::Found::kLocked) {
       return MoveOutcome::kNoRoom;  // the message was purged, or has ended, in between
     }
     return move_to_queue_.Move(store_.local(), delivery.message_, before, to);
@@ -115,7 +116,9 @@ class QueueCore : public QueueUpkeep<T> {
   absl::StatusOr<StatusBatchResults> ChangeVisibilityBatch(std::span<const ChangeVisibilityBatchEntry> entries) {
     if (absl::Status status = CheckBatch(entries, config_.limits()); !status.ok()) return status;
     StatusBatchResults results;
-    for (const auto& e : entries) results.push_back(receipts_.ChangeVisibility(e.receipt, e.visibility_timeout));
+    for (const auto& entry : entries) {
+      results.push_back(receipts_.ChangeVisibility(entry.receipt, entry.visibility_timeout));
+    }
     return results;
   }
 
@@ -123,7 +126,8 @@ class QueueCore : public QueueUpkeep<T> {
 
   // All given attributes are set, or none.
   absl::Status SetAttributes(const QueueAttributes& attributes) ABSL_LOCKS_EXCLUDED(setting_) {
-    std::shared_ptr<QueueBase> former;  // may be the last reference, and run user code: dropped after the mutex
+    // Dropped after the mutex: it may be the last reference to the former dead-letter queue, and run the user's code.
+    std::shared_ptr<QueueBase> former;
     {
       const MutexLock lock(setting_);
       absl::Status status = CheckQueueAttributes(attributes, config_.limits());
@@ -161,10 +165,10 @@ class QueueCore : public QueueUpkeep<T> {
     return absl::OkStatus();
   }
 
-  // The last handle is gone: the core is deleted with the last delivery.
+  // To be called when the last handle is gone: from now on the core is deleted with the last delivery.
   void Abandon() {
     std::shared_ptr<QueueBase> former;
-    LinkDeadLetters(*this, Redrive{}, former).IgnoreError();  // no thread receives any more
+    LinkDeadLetters(*this, Redrive{}, former).IgnoreError();  // without handles, no thread receives any more
     // A message that was moved there and back may refer to a body in this very queue, which would keep itself alive.
     if (store_.Sums().taken_over > 0) purge_.RemoveAll(store_.local());
     this->EndWithLastDelivery();
@@ -201,7 +205,7 @@ class QueueCore : public QueueUpkeep<T> {
     return delivery.clock == &clock_ ? delivery.now : store_.Now();
   }
 
-  // For the receive of a message that is moved: long enough for the move, whatever the queue's own timeout is.
+  // The options by which a message that is to be moved is received: hidden for long enough, whatever the queue's timeout.
   static constexpr ReceiveOptions kToMove = {.visibility_timeout = absl::Seconds(30)};
   // Receives the next message, if there is one, with kToMove. False: there may be one, but too many are in flight.
   virtual bool TryReceiveOne(Deliveries<T>& delivery) = 0;
@@ -212,7 +216,8 @@ class QueueCore : public QueueUpkeep<T> {
     return MessageSize(body) + options.attributes.bytes();
   }
 
-  // The error that fails a batch of sends as a whole, or one result an entry: its error, or one to be filled in.
+  // Returns the error that fails a batch of sends as a whole, or one result for each entry: its error, or a result that
+  // is to be filled in.
   template <typename CheckOptions>
   absl::StatusOr<SendBatchResults> CheckSendBatch(std::span<SendBatchEntry<T>> entries, CheckOptions check_options) {
     if (absl::Status status = CheckBatch(entries, config_.limits()); !status.ok()) return status;
@@ -306,17 +311,8 @@ class QueueCore : public QueueUpkeep<T> {
     }
   }
 
-  using Base::capacity_gate_;
-  using Base::checks_;
-  using Base::purge_;
-  using Base::retention_;
-  using Base::clock_;
-  using Base::limit_;
-  using Base::quota_;
-  using Base::receipts_;
-  using Base::rules_;
-  using Base::config_;
-  using Base::store_;
+  using Base::capacity_gate_, Base::checks_, Base::clock_, Base::config_, Base::limit_, Base::purge_, Base::quota_;
+  using Base::receipts_, Base::retention_, Base::rules_, Base::store_;
 
   MessageWriter<T> writer_;
   Compaction<T> compaction_;
@@ -362,7 +358,7 @@ class QueueCore : public QueueUpkeep<T> {
         }
         const std::int64_t wake_at = std::min(deadline, store_.earliest().get());
         if (wake_at <= now) {
-          std::this_thread::yield();  // another thread is running a step of the sweep
+          std::this_thread::yield();  // another thread runs a step of the sweep
         } else {
           waiter.Sleep(clock_, wake_at);
         }
@@ -391,7 +387,7 @@ class QueueCore : public QueueUpkeep<T> {
   }
 
   std::atomic<std::int64_t> max_in_flight_{0};  // relaxed: for the text of an error
-  Mutex setting_;  // attributes that belong together are checked and set together; no user code runs under it
+  Mutex setting_;  // held while attributes that belong together are checked and set; no user code runs under it
   Mutex purging_;
   std::int64_t purged_at_ ABSL_GUARDED_BY(purging_) = kNever;
 };

@@ -9,7 +9,8 @@ namespace decouple::internal {
 
 struct QueueRules {
   QueueKind kind;
-  // A receipt whose visibility timeout has ended still deletes and hides its message until the message is received again.
+  // A receipt whose visibility timeout has ended still deletes and hides its message until the message is received
+  // again.
   bool expired_receipts_work;
   // A short poll at the limit of messages in flight fails with kOverLimit; if false, it returns no message.
   bool over_limit_fails;

@@ -1,4 +1,5 @@
-// Queue time: running timeouts, ending retention, closing, and the counts and statistics that depend on them.
+// What happens to a queue as time passes (timeouts and the end of retention), its closing, and the counts and
+// statistics that depend on both.
 //
 // Design. A queue has no thread of its own, so timeouts that have passed are run by the threads that call it: every
 // Send or Receive that finds something due runs a bounded part of it (RunSomeTimeouts), and a call that reports counts

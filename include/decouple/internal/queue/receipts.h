@@ -1,8 +1,9 @@
-// Deleting a received message and changing its visibility: by the delivery that holds it, or by a receipt that names it.
+// Deleting a received message and changing its visibility: by the delivery that holds it, or by a receipt that names
+// it.
 //
-// A receipt names one receive. It is stale once its message was received again, and then never touches the newer receive.
-// Stale receipts, and receipts whose visibility timeout has ended: in a standard queue Delete succeeds, without effect if
-// the receipt is stale; in a FIFO queue it fails (QueueRules::expired_receipts_work).
+// A receipt names one receive. It is stale once its message was received again, and then never touches the newer
+// receive. Stale receipts, and receipts whose visibility timeout has ended: in a standard queue Delete succeeds,
+// without effect if the receipt is stale; in a FIFO queue it fails (QueueRules::expired_receipts_work).
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_RECEIPTS_H_
 #define DECOUPLE_INTERNAL_QUEUE_RECEIPTS_H_
@@ -23,7 +24,6 @@
 #include "decouple/internal/message/message_metadata.h"
 #include "decouple/internal/message/message_store.h"
 #include "decouple/internal/queue/in_flight_limit.h"
-#include "decouple/internal/queue/locked_slots.h"
 #include "decouple/internal/queue/queue_rules.h"
 #include "decouple/internal/queue/request_checks.h"
 #include "decouple/message.h"
@@ -77,7 +77,7 @@ class Receipts {
     if (absl::Status status = checks_.CheckVisibility(timeout); !status.ok()) return status;
     SlotState before;
     const Found found = Find(message, receive, before);
-    return found == Found::kOwned ? ChangeVisibilityLocked(message, before, timeout) : NotFound(found);
+    return found == Found::kLocked ? ChangeVisibilityLocked(message, before, timeout) : NotFound(found);
   }
 
   // ---- by a receipt, which keeps no reference to the message --------------------------------------------------------
@@ -96,12 +96,12 @@ class Receipts {
     Message message;
     SlotState before;
     const Found found = Find(receipt, message, before);
-    return found == Found::kOwned ? ChangeVisibilityLocked(message, before, timeout) : NotFound(found);
+    return found == Found::kLocked ? ChangeVisibilityLocked(message, before, timeout) : NotFound(found);
   }
 
-  enum class Found { kOwned, kBusy, kGone, kExpired, kReceivedAgain };
+  enum class Found { kLocked, kBusy, kGone, kExpired, kReceivedAgain };
 
-  // Looks for the message of a receipt. kOwned: its slot is locked, `before` is its word before that, and the caller
+  // Looks for the message of a receipt. kLocked: its slot is locked, `before` is its word before that, and the caller
   // unlocks it.
   Found Find(const ReceiptHandle& receipt, Message& message, SlotState& before) {
     store_.bias().End();  // from now on threads that do not hold a delivery delete messages, too
@@ -155,12 +155,11 @@ class Receipts {
                      "the message is gone; only that of one that is still there can change");
   }
 
-  // One attempt at Find(). Requires: the slot stays in use, by a reference of the caller's or by a read section.
+  // One attempt at Find(). Requires: a reference of the caller's, or a read section, keeps the slot in use.
   Found TryFind(Message message, std::uint64_t ordinal, std::uint32_t receive, SlotState& before) {
     // Acquire: pairs with the last store of the word, which publishes the rest of the slot.
     before = SlotState(message.slot->word.load(std::memory_order_acquire));
-    if (!before.IsOf(ordinal) || before.receive_count() == 0)
-      return Found::kGone;  // 0: this message was never received
+    if (!before.IsOf(ordinal) || before.receive_count() == 0) return Found::kGone;  // 0: it was never received
     switch (before.phase()) {
       case Phase::kBusy:
         return Found::kBusy;
@@ -172,16 +171,16 @@ class Receipts {
         if (before.phase() == Phase::kVisibleAgain && !rules_.expired_receipts_work) {
           return IsPastRetention(message) ? Found::kGone : Found::kExpired;
         }
-        return Store::TryLock(*message.slot, before) ? Found::kOwned : Found::kBusy;
+        return Store::TryLock(*message.slot, before) ? Found::kLocked : Found::kBusy;
       default:
         return Found::kGone;
     }
   }
 
-  // Requires: if `found` is kOwned, the caller has locked the slot.
+  // Requires: if `found` is kLocked, the caller has locked the slot.
   absl::Status DeleteFound(Found found, Message message, SlotState before) {
-    if (found == Found::kOwned) {
-      DECOUPLE_ASSERT(IsLocked(*message.slot));
+    if (found == Found::kLocked) {
+      DECOUPLE_ASSERT(Store::IsLocked(*message.slot));
       LocalState& local = store_.local();
       if (!rules_.expired_receipts_work && IsVisibilityTimeoutOver(message) && !IsPastRetention(message)) {
         ReturnToVisible(local, message, before);
@@ -209,7 +208,7 @@ class Receipts {
   // Makes a message in flight visible: it was released, or its timeout has ended and the sweep has not come yet.
   // Requires: the caller has locked the slot.
   void ReturnToVisible(LocalState& local, Message message, SlotState before) {
-    DECOUPLE_ASSERT(IsLocked(*message.slot));
+    DECOUPLE_ASSERT(Store::IsLocked(*message.slot));
     store_.NoteReturned(local, message, before);
     store_.MakeVisible(local, message, before);
     store_.visible().Notify(1);
@@ -217,7 +216,7 @@ class Receipts {
 
   // Requires: the caller has locked the slot. Unlocks it.
   absl::Status ChangeVisibilityLocked(Message message, SlotState before, absl::Duration timeout) {
-    DECOUPLE_ASSERT(IsLocked(*message.slot));
+    DECOUPLE_ASSERT(Store::IsLocked(*message.slot));
     LocalState& local = store_.local();
     Slot& slot = *message.slot;
     const std::int64_t now = store_.Now();

@@ -7,7 +7,6 @@
 
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/message/message_store.h"
-#include "decouple/internal/queue/locked_slots.h"
 #include "decouple/internal/queue/redrive/move_to_dead_letters.h"
 
 namespace decouple::internal {
@@ -16,10 +15,11 @@ namespace decouple::internal {
 struct LeaseRequest {
   std::uint32_t most = 1;
   std::int64_t now = 0;
-  std::int64_t visible_at = 0;  // when the messages that it gets become visible again
+  std::int64_t visible_at = 0;  // when the messages that the receive returns become visible again
 };
 
-// In all functions the caller has locked the message's slot, and `before` is its word before that. They unlock it.
+// Requires, unless a function says otherwise: the caller has locked the message's slot, and `before` is the word that
+// the slot had before. The functions unlock it.
 template <typename T>
 class ReceiveGrant {
  public:
@@ -30,8 +30,8 @@ class ReceiveGrant {
   ReceiveGrant(Store& store, MoveToDeadLetters<T>& move_to_dead_letters)
       : store_(store), move_to_dead_letters_(move_to_dead_letters) {}
 
-  // Leases the message to the receiver, calls sink(message, word) with the word that it has by this receive, and returns
-  // true. False: it was past its retention, or received too often, and is gone or hidden.
+  // Leases the message to the receiver, calls sink(message, word) with the word that it has by this receive, and
+  // returns true. False: it was past its retention, or received too often, and is gone or hidden.
   template <typename Sink>
   bool Grant(LocalState& local, const LeaseRequest& request, Message message, SlotState before, Sink& sink) {
     if (DisposeIfUndeliverable(local, request.now, message, before)) return false;
@@ -39,10 +39,10 @@ class ReceiveGrant {
     return true;
   }
 
-  // The first half of Grant(). True: the message was not to be given; it is removed, moved or hidden, and unlocked. False:
-  // nothing has happened.
+  // The first half of Grant(). True: the message was not to be given, and has been removed, moved or hidden, and
+  // unlocked. False: nothing has happened.
   bool DisposeIfUndeliverable(LocalState& local, std::int64_t now, Message message, SlotState before) {
-    DECOUPLE_ASSERT(IsLocked(*message.slot));
+    DECOUPLE_ASSERT(Store::IsLocked(*message.slot));
     if (store_.RetentionEnd(*message.slot) <= now) {
       RemoveExpired(local, message, before);
     } else if (move_to_dead_letters_.IsReceivedTooOften(before)) [[unlikely]] {
@@ -54,7 +54,8 @@ class ReceiveGrant {
     return true;
   }
 
-  // Whether a visible message with this word would be moved instead of given. For a look ahead, without a lock.
+  // Whether a visible message with this word would be moved instead of given. Needs no lock, so a caller may look
+  // ahead.
   bool IsReceivedTooOften(SlotState word) const { return move_to_dead_letters_.IsReceivedTooOften(word); }
 
   // The second half of Grant().

@@ -6,8 +6,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
-#include <new>
 #include <span>
 #include <string>
 #include <utility>

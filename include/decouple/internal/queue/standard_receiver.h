@@ -1,11 +1,12 @@
 // The receive order of a standard queue: which visible messages come next, and their leases.
 //
-// First come messages that are visible again, from the redelivery lane, then the lane in the order of sending. In a queue
-// that has had a message with a group, the fair scheduler is served in between: messages of quiet tenants in the order of
-// sending together with the lane, and after both those of noisy tenants (SQS's fair queues).
+// First come messages that are visible again, from the redelivery lane, then the lane in the order of sending. In a
+// queue that has had a message with a group, the fair scheduler is served in between: messages of quiet tenants in the
+// order of sending together with the lane, and after both those of noisy tenants (SQS's fair queues).
 //
-// A message that is found by an entry of the redelivery lane, by a slot in phase kRequeued or by the fair scheduler is
-// called queued here: whatever named it does so no more, and UnqueueAndTryLock() tells whether it is still visible.
+// Here a message is called queued if an entry of the redelivery lane, a slot in phase kRequeued or the fair scheduler
+// names it. The receiver takes the name first, so that nothing names the message any more, and then learns from
+// UnqueueAndTryLock() whether the message is still visible.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_STANDARD_RECEIVER_H_
 #define DECOUPLE_INTERNAL_QUEUE_STANDARD_RECEIVER_H_
@@ -171,18 +172,18 @@ class StandardReceiver {
     SkipToNextReady(local);
     if (lease(fair_scheduler.NextQuiet(store_.lane().head(), in_flight, request.now, may_take))) return true;
     if (gated) return false;
-    std::uint32_t one = 1;
-    LeaseFromLane(local, request, one, gated, sink);
-    missing -= 1 - one;
-    if (one == 0) return true;
+    std::uint32_t missing_from_lane = 1;
+    LeaseFromLane(local, request, missing_from_lane, gated, sink);
+    missing -= 1 - missing_from_lane;
+    if (missing_from_lane == 0) return true;
     if (gated) return false;
     constexpr auto kAny = std::numeric_limits<std::uint64_t>::max();
     if (lease(fair_scheduler.NextQuiet(kAny, in_flight, request.now, may_take))) return true;
     return !gated && lease(fair_scheduler.NextNoisy(in_flight, request.now, may_take));
   }
 
-  // Moves the head past slots that no receiver claims there, so that the head is the ticket of the next message without a
-  // tenant, and tells how old that message is.
+  // Moves the head past slots without a ready message, so that the head is the ticket of the next message without a
+  // tenant, and thereby says how old that message is.
   void SkipToNextReady(LocalState& local) {
     for (;;) {
       const auto run = store_.lane().Claim(local.cursor, kSlotsPerSegment, kOpenGate, WantNone);
@@ -194,8 +195,8 @@ class StandardReceiver {
 
   static bool WantNone(const Slot&, SlotState) { return false; }
 
-  // Whether there is a visible message that only the limit keeps from the caller: a gate may be closed to a claim of which
-  // no lease would have come.
+  // Whether there is a visible message that only the limit keeps from the caller: a gate may also be closed to a claim
+  // that would not have led to a lease.
   bool IsAnyVisible(LocalState& local, const Request& request) {
     bool found = false;
     for (RedeliveryLane* const lane = store_.redelivery_lane(); lane != nullptr && !found;) {

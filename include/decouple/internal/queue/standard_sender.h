@@ -1,5 +1,5 @@
-// How messages come into a standard queue: sends, batches of sends, deliveries by topics, and messages that another queue
-// gives up.
+// The ways of a message into a standard queue: a send, a batch of sends, a delivery by a topic, and a transfer from
+// another queue.
 //
 // Each of the three fast paths (Send, SendBatch of bodies, Enqueue) is one straight line: check, admit and take tickets
 // within one read section, read the clock, write the slots, publish their words, and after one light fence look for
@@ -310,8 +310,8 @@ class StandardSender : public QueueCore<T> {
     return [&body](MessageSlot<T>& slot) { return slot.Construct(std::move(body)); };
   }
 
-  // Sends the entries whose result is not an error: with consecutive tickets that are taken at once, or one by one if the
-  // queue is closed or bounded.
+  // Sends the entries whose result is not an error: with consecutive tickets that are taken at once, or one by one if
+  // the queue is closed or bounded.
   void SendValidEntries(std::span<SendBatchEntry<T>> entries, SendBatchResults& results) {
     std::uint32_t valid = 0;
     std::size_t valid_bytes = 0;

@@ -5,14 +5,14 @@
 // goes through one segment, so it is short however many timeouts end at once. One thread at a time runs steps; the
 // others go on without.
 //
-// One step: exchange(kForever) the earliest deadline of the store, of a chunk and of a segment whose deadline has passed;
-// lock the due slots; fetch_min what remains back up, level by level; make the messages of the locked slots visible, or
-// remove them. A thread that lowers a deadline meanwhile sees kForever and lowers it again; the deadline of a thread that
-// did so before is seen by the step, or its slot is seen in transit (earliest_deadline.h).
+// One step: exchange(kForever) the earliest deadline of the store, of a chunk and of a segment whose deadline has
+// passed; lock the due slots; fetch_min what remains back up, level by level; make the messages of the locked slots
+// visible, or remove them. A thread that lowers a deadline meanwhile sees kForever and lowers it again; the deadline of
+// a thread that did so before is seen by the step, or its slot is seen in transit (earliest_deadline.h).
 //
 // Delete bias. A step may lock slots whose messages are held by receivers, so it revokes their bias (delete_bias.h),
-// which interrupts every running thread. The bias is restored only after a while, so this happens ten times a second at
-// most, however often something is due.
+// which interrupts every running thread. The bias is restored only after a while, so it is revoked at most ten times a
+// second, however often something is due.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_TIMEOUT_SWEEP_H_
 #define DECOUPLE_INTERNAL_QUEUE_TIMEOUT_SWEEP_H_
@@ -30,7 +30,7 @@
 
 namespace decouple::internal {
 
-// Members may be called from any thread, but not from within a read section.
+// All members may be called from any thread, but not from within a read section.
 template <typename T>
 class TimeoutSweep {
  public:
@@ -44,13 +44,13 @@ class TimeoutSweep {
 
   explicit TimeoutSweep(Store& store) : store_(store) {}
 
-  // Runs at most `steps`; returns early when nothing is due, or when another thread runs a step.
+  // Runs at most `steps` steps; returns early when nothing is due, or when another thread runs a step.
   void RunSteps(LocalState& local, std::int64_t now, int steps) {
     while (steps-- > 0 && store_.earliest().get() <= now && RunStep(local, now)) {
     }
   }
 
-  // Restores the delete bias when nothing has been due for a while. For callers that come by now and then.
+  // Restores the delete bias when nothing has been due for a while. Calls of the queue do so now and then.
   void RestoreBiasIfIdle(std::int64_t now) {
     if (!has_revoked_.load(std::memory_order_relaxed) || !TryBeginStep()) return;
     RestoreBias(now);
@@ -60,9 +60,9 @@ class TimeoutSweep {
   // Runs steps until nothing is due at `now`, for callers that need exact counts. Gives up on slots that other threads
   // keep in transit.
   void RunAll(LocalState& local, std::int64_t now) {
-    for (int patience = kYieldsBeforeGivingUp; patience > 0 && store_.earliest().get() <= now;) {
+    for (int yields_left = kYieldsBeforeGivingUp; yields_left > 0 && store_.earliest().get() <= now;) {
       if (RunStep(local, now)) continue;
-      --patience;
+      --yields_left;
       std::this_thread::yield();
     }
   }
@@ -71,14 +71,14 @@ class TimeoutSweep {
   static constexpr int kYieldsBeforeGivingUp = 1000;
   static constexpr std::int64_t kMinRevocation = 100'000'000;  // nanoseconds between two revocations of the bias
 
-  // Acquire and release: hand the fields of the sweep from one stepping thread to the next.
-  bool TryBeginStep() { return !stepping_.exchange(true, std::memory_order_acquire); }
+  // Acquire and release: these two hand the fields of the sweep from one stepping thread to the next.
+  bool TryBeginStep() { return !is_stepping_.exchange(true, std::memory_order_acquire); }
   void EndStep() {
     DECOUPLE_ASSERT(IsStepping());
-    stepping_.store(false, std::memory_order_release);
+    is_stepping_.store(false, std::memory_order_release);
   }
-  // For assertions of the thread that runs a step.
-  bool IsStepping() const { return stepping_.load(std::memory_order_relaxed); }
+  // For assertions of the thread that runs a step. Relaxed: only that thread clears the flag.
+  bool IsStepping() const { return is_stepping_.load(std::memory_order_relaxed); }
 
   // Returns whether it found something due.
   bool RunStep(LocalState& local, std::int64_t now) {
@@ -90,7 +90,7 @@ class TimeoutSweep {
     const bool found = due.slots != 0;
     if (found) rest = std::min(rest, taken);  // there may be more
     due.slots = MakeVisibleOrRemove(local, now, due);
-    if (store_.earliest().Lower(rest)) {  // a thread that looked in between found no deadline to sleep until
+    if (store_.earliest().Lower(rest)) {  // a thread that looked_at in between found no deadline to sleep until
       store_.visible().Notify(EventCount::kAll);
       store_.room().Notify(EventCount::kAll);
     }
@@ -101,7 +101,7 @@ class TimeoutSweep {
     return found;
   }
 
-  // Both require that the caller runs a step.
+  // Requires, for both: the caller runs a step.
   void RevokeBias(std::int64_t now) {
     DECOUPLE_ASSERT(IsStepping());
     if (has_revoked_.load(std::memory_order_relaxed)) return;
@@ -116,7 +116,7 @@ class TimeoutSweep {
     store_.bias().Restore();
   }
 
-  // Locks the due slots of one segment, and returns the earliest deadline of all other segments that it looked at.
+  // Locks the due slots of one segment, and returns the earliest deadline of all other segments that it looked_at at.
   std::int64_t LockDue(std::int64_t now, LockedSlots<T>& due) {
     std::int64_t rest = kForever;
     store_.ForEachLane([&](Lane& lane) {
@@ -129,16 +129,16 @@ class TimeoutSweep {
     const auto& pool = lane.pool();
     const std::uint32_t end = pool.chunk_numbers_end();
     std::int64_t rest = kForever;
-    for (std::uint32_t looked = 0; looked < end; ++looked) {
-      if (cursor_ >= end) cursor_ = 0;
+    for (std::uint32_t looked_at = 0; looked_at < end; ++looked_at) {
+      if (next_chunk_ >= end) next_chunk_ = 0;
       const RcuReadGuard section;
-      Chunk* const chunk = pool.FindChunk(cursor_);
+      Chunk* const chunk = pool.FindChunk(next_chunk_);
       if (chunk != nullptr) {
         if (chunk->earliest.get() <= now) LockDueOfChunk(section, lane, *chunk, now, due);
         if (due.slots != 0) break;
         rest = std::min(rest, chunk->earliest.get());
       }
-      ++cursor_;
+      ++next_chunk_;
     }
     return rest;
   }
@@ -158,7 +158,7 @@ class TimeoutSweep {
     chunk.earliest.Lower(rest);
   }
 
-  // Returns the earliest deadline of the segment's other slots; `now` for a slot in transit.
+  // Locks the due slots of `segment`. Returns the earliest deadline of its other slots; `now` for a slot in transit.
   std::int64_t LockDueOfSegment(const RcuReadGuard&, const Lane& lane, Segment& segment, std::int64_t now,
                                 LockedSlots<T>& due) {
     const std::uint64_t ordinal = segment.ordinal.load(std::memory_order_acquire);
@@ -208,13 +208,13 @@ class TimeoutSweep {
     return times == nullptr ? end : std::min(end, times->visible_at());  // null: the message has ended since the look
   }
 
-  // Unlocks all of `due`. Returns those that are past their retention, a bit each: they are removed, and the caller
-  // releases its reference to each.
+  // Unlocks all of `due`. Returns the slots whose messages were past their retention, one bit each: these messages are
+  // removed, and the caller releases its reference to each.
   std::uint64_t MakeVisibleOrRemove(LocalState& local, std::int64_t now, const LockedSlots<T>& due) {
     std::uint64_t expired = 0;
     std::uint32_t visible = 0;
     due.ForEach([&](Message message, SlotState before) {
-      DECOUPLE_ASSERT(IsLocked(*message.slot));
+      DECOUPLE_ASSERT(Store::IsLocked(*message.slot));
       if (store_.RetentionEnd(*message.slot) <= now) {
         store_.Remove(local, message, before, &LocalQueueCounts::expired);
         expired |= 1ULL << Store::PlaceOf(message);
@@ -232,9 +232,10 @@ class TimeoutSweep {
   }
 
   Store& store_;
-  std::atomic<bool> stepping_{false};  // a thread runs a step: the fields below are its own
-  std::uint32_t cursor_ = 0;           // the chunk where the last step found something
-  // Whether the delete bias is revoked by the sweep. Other threads only look whether a step is worth it; relaxed.
+  std::atomic<bool> is_stepping_{false};  // a thread runs a step, and the fields below belong to it
+  std::uint32_t next_chunk_ = 0;          // the chunk to look at next: the last step found something there
+  // Whether the sweep has revoked the delete bias. Relaxed: other threads only look whether RestoreBiasIfIdle() has
+  // something to do.
   std::atomic<bool> has_revoked_{false};
   std::int64_t revoked_at_ = 0;
 };

@@ -1,9 +1,9 @@
 // How one queue is linked to others for dead letters: the queue that its dead letters go to, and the queues whose dead
 // letters it takes.
 //
-// A queue keeps its dead-letter queue alive, so messages that were moved there can be found even when no other handle is
-// left. In the other direction a queue only knows its sources. Links form no loop (redrive_attributes.h), so no queue
-// keeps itself alive.
+// A queue keeps its dead-letter queue alive, so messages that were moved there can be found even when no other handle
+// is left. In the other direction a queue only knows its sources. Links form no loop (redrive_attributes.h), so no
+// queue keeps itself alive.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_REDRIVE_DEAD_LETTER_LINKS_H_
 #define DECOUPLE_INTERNAL_QUEUE_REDRIVE_DEAD_LETTER_LINKS_H_
@@ -30,7 +30,7 @@ class DeadLetterLinks {
  public:
   static constexpr std::uint32_t kAnyNumber = UINT32_MAX;
 
-  // A message that was received so often is moved instead of being received again. Relaxed: it publishes nothing; the
+  // A message that was received this often is moved instead of being received again. Relaxed: it publishes nothing; the
   // caller reads the target under the mutex.
   std::uint32_t max_receives() const { return max_receives_.load(std::memory_order_relaxed); }
 
@@ -52,14 +52,14 @@ class DeadLetterLinks {
 
   void AddSource(std::weak_ptr<QueueBase> source) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
-    std::erase_if(sources_, [](const auto& known) { return known.expired(); });
+    std::erase_if(sources_, [](const auto& entry) { return entry.expired(); });
     sources_.push_back(std::move(source));
   }
 
   void RemoveSource(const std::weak_ptr<QueueBase>& source) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     std::erase_if(sources_,
-                  [&](const auto& known) { return !known.owner_before(source) && !source.owner_before(known); });
+                  [&](const auto& entry) { return !entry.owner_before(source) && !source.owner_before(entry); });
   }
 
   // The sources that still have a handle.

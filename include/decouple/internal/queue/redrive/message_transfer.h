@@ -16,7 +16,6 @@
 #include "decouple/internal/message/message_store.h"
 #include "decouple/internal/message/queue_counters.h"
 #include "decouple/internal/message/shared_body.h"
-#include "decouple/internal/queue/locked_slots.h"
 
 namespace decouple::internal {
 
@@ -52,11 +51,11 @@ class TransferSource {
 
   TransferSource(QueueCore<T>& core, Store& store) : core_(core), store_(store) {}
 
-  // Describes a message whose slot the caller has locked; only the body is moved from. A body that deliveries show
-  // (`is_shown`) stays where it is, and is shared: then the transfer holds a reference to it, which `before` says from
-  // then on, and must not be destroyed before the caller has unlocked the slot.
+  // Describes a message whose slot the caller has locked; only the body is to be moved from. A body that deliveries
+  // show (`is_shown`) stays where it is, and is shared: then the transfer holds a reference to it, which is marked in
+  // `before`, and must not be destroyed before the caller has unlocked the slot.
   Transfer<T> Prepare(LocalState& local, Message message, SlotState& before, bool is_shown) {
-    DECOUPLE_ASSERT(IsLocked(*message.slot));
+    DECOUPLE_ASSERT(Store::IsLocked(*message.slot));
     Transfer<T> transfer;
     transfer.bytes = store_.BytesOf(message, before);
     transfer.sent_at = message.slot->sent_at.load(std::memory_order_relaxed);

@@ -1,4 +1,5 @@
-// The state of one task that moves messages from a dead-letter queue to other queues; message_move_task.h is its handle.
+// The state of one task that moves messages from a dead-letter queue to other queues; message_move_task.h is its
+// handle.
 //
 //   kRunning ──▶ kCompleted | kFailed | kCancelled      by a step, or cancelled between steps
 //       └──▶ kCancelling ──▶ kCancelled                 cancelled while a step runs, which then ends the task

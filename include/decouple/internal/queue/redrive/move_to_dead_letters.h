@@ -11,7 +11,6 @@
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/message/message_store.h"
-#include "decouple/internal/queue/locked_slots.h"
 #include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/queue/redrive/message_transfer.h"
 #include "decouple/redrive_policy.h"
@@ -37,7 +36,7 @@ class MoveToDeadLetters {
 
   // Requires: IsReceivedTooOften(before), and the caller has locked the slot. Unlocks it.
   void MoveOrHide(LocalState& local, Message message, SlotState before, std::int64_t now) {
-    DECOUPLE_ASSERT(IsLocked(*message.slot));
+    DECOUPLE_ASSERT(Store::IsLocked(*message.slot));
     const std::shared_ptr<QueueBase> target = core_.dead_letters().target();
     // Checked when the queues were linked: see LinkDeadLetters().
     DECOUPLE_ASSERT(target == nullptr || (target->body_type() == &kBodyType<T> && target.get() != &core_));

@@ -1,7 +1,7 @@
 // Moves the next visible message of a queue to another queue, for move tasks.
 //
-// The message is received first, so it is the message that a receiver would get next. If it cannot be moved, the receive
-// is undone.
+// The message is received first, so it is the message that a receiver would get next. If it cannot be moved, the
+// receive is undone.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_REDRIVE_MOVE_TO_QUEUE_H_
 #define DECOUPLE_INTERNAL_QUEUE_REDRIVE_MOVE_TO_QUEUE_H_
@@ -11,7 +11,6 @@
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/message/message_metadata.h"
 #include "decouple/internal/message/message_store.h"
-#include "decouple/internal/queue/locked_slots.h"
 #include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/queue/redrive/message_transfer.h"
 
@@ -27,9 +26,9 @@ class MoveToQueue {
   MoveToQueue(QueueCore<T>& core, Store& store) : store_(store), source_(core, store) {}
 
   // `to` as for QueueBase::MoveOne(). Requires: the caller has just received the message, and has locked its slot.
-  // Unlocks it.
+  // Unlocks it. The caller's delivery holds one reference to the body; others show it only if kMoreReferences is set.
   MoveOutcome Move(LocalState& local, Message message, SlotState before, QueueBase* to) {
-    DECOUPLE_ASSERT(IsLocked(*message.slot));
+    DECOUPLE_ASSERT(Store::IsLocked(*message.slot));
     std::shared_ptr<QueueBase> source;
     if (to == nullptr) {
       const MessageMetadata* const metadata = store_.MetadataOf(message);
@@ -41,7 +40,8 @@ class MoveToQueue {
       UndoReceive(local, message, before);
       return MoveOutcome::kNoSource;
     }
-    // Checked when the task began, or when the source was linked to its dead-letter queue: see CheckSameKindAndBodyType().
+    // Checked when the task began, or when the source was linked to its dead-letter queue: see
+    // CheckSameKindAndBodyType().
     DECOUPLE_ASSERT(to->body_type() == &kBodyType<T>);
     Transfer<T> transfer = source_.Prepare(local, message, before, before.Has(SlotState::kMoreReferences));
     if (static_cast<QueueCore<T>*>(to)->EnqueueTransfer(transfer)) {

@@ -52,8 +52,8 @@ inline bool LeadsTo(const std::shared_ptr<QueueBase>& from, const QueueBase& que
 }
 
 // Gives `queue` a dead-letter queue, or takes it away if `redrive` names none. On an error nothing changes. Hands the
-// former dead-letter queue to the caller: its last reference may be this one, and then dropping it runs the user's code,
-// which must not happen under a mutex.
+// former dead-letter queue to the caller: its last reference may be this one, and then dropping it runs the user's
+// code, which must not happen under a mutex.
 inline absl::Status LinkDeadLetters(QueueBase& queue, const Redrive& redrive, std::shared_ptr<QueueBase>& former) {
   constexpr auto kError = Error::kInvalidAttributeValue;
   const std::shared_ptr<QueueBase>& target = Access::Core(redrive.to);

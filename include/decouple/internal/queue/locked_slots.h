@@ -16,12 +16,6 @@
 
 namespace decouple::internal {
 
-// Whether some thread has locked the slot: for assertions of a thread that has. Relaxed: only that thread leaves kBusy.
-template <typename Slot>
-bool IsLocked(const Slot& slot) {
-  return SlotState(slot.word.load(std::memory_order_relaxed)).phase() == Phase::kBusy;
-}
-
 template <typename T>
 struct LockedSlots {
   using Store = MessageStore<T>;

@@ -6,8 +6,8 @@
 #include <cstdint>
 
 #include "decouple/internal/base/assert.h"
+#include "decouple/internal/message/message_slot.h"
 #include "decouple/internal/message/message_store.h"
-#include "decouple/internal/queue/locked_slots.h"
 #include "decouple/internal/queue/redrive/move_to_dead_letters.h"
 
 namespace decouple::internal {

@@ -16,7 +16,6 @@
 #include "decouple/internal/message/message_store.h"
 #include "decouple/internal/message/queue_counters.h"
 #include "decouple/internal/message/shared_body.h"
-#include "decouple/internal/queue/locked_slots.h"
 
 namespace decouple::internal {
 

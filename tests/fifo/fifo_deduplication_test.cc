@@ -251,12 +251,13 @@ TEST_CASE("bytes have a content; a type without one cannot have content-based de
 }
 
 TEST_CASE("different ids are different, though the table of a million of them knows only a part of their hashes") {
-  internal::Deduplication sends;
+  internal::Deduplication deduplication;
   std::uint64_t sent = 0;
   const auto once = [&](const std::string& id) {
-    internal::Deduplication::DeduplicationGuard turn(sends, sends.Prefetch("group", id), "group", id);
+    const auto key = deduplication.Prefetch("group", id);
+    internal::Deduplication::DeduplicationGuard guard(deduplication, key, "group", id);
     std::uint64_t ticket = 0;
-    if (turn.TryRemember(0, ticket)) turn.Succeed(ticket = sent++);
+    if (guard.TryRemember(0, ticket)) guard.Succeed(ticket = sent++);
     return ticket;
   };
   constexpr std::uint64_t kIds = 1'000'000;  // some pairs of them have that part in common

@@ -28,7 +28,8 @@ struct Access {
     return ::new (place) Object(std::forward<Arguments>(arguments)...);
   }
 
-  // The shared pointer by which a Queue<T>, a QueueReference or a Stream<T> keeps its core. Valid as long as the handle.
+  // The shared pointer by which a Queue<T>, a QueueReference or a Stream<T> keeps its core. Valid as long as the
+  // handle.
   template <typename Handle>
   [[gnu::always_inline]] static const auto& Core(const Handle& handle) {
     return handle.core_;

@@ -66,8 +66,8 @@ inline void HeavyFence() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 
-// LightFence() for a thread to which PerThread::CachedLocal() has returned a value, which implies membarrier: a compiler
-// barrier only.
+// LightFence() for a thread to which PerThread::CachedLocal() has returned a value, which implies membarrier: a
+// compiler barrier only.
 [[gnu::always_inline]] inline void CompilerFence() { std::atomic_signal_fence(std::memory_order_seq_cst); }
 
 // The argument by which a caller says that it knows this: CachedLocal() has returned a value.

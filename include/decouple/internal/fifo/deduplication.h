@@ -272,8 +272,8 @@ class Deduplication {
 
   static std::uint32_t TableHash(std::size_t hash) { return static_cast<std::uint32_t>(hash); }
 
-  // Chooses by the highest bits of the hash, as the tables go by the lower ones. The shards are created when they are first
-  // asked for, so a queue that nothing was sent to has none.
+  // Chooses by the highest bits of the hash, as the tables go by the lower ones. The shards are created when they are
+  // first asked for, so a queue that nothing was sent to has none.
   Shard& ShardOf(std::size_t hash) {
     return (*GetOrCreate(shards_))[hash >> (std::numeric_limits<std::size_t>::digits - kShardBits)];
   }

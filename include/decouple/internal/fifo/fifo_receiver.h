@@ -74,8 +74,8 @@ class FifoReceiver {
   bool LeaseSeveral(LocalState& local, const LeaseRequest& request, Sink& sink) {
     std::uint32_t leased = 0;
     while (leased < request.most && !IsNothingQueued()) {
-      // Claims all that may be leased before a group is touched: messages of the group that are not leased now wait until
-      // those that are leased come back.
+      // Claims all that may be leased before a group is touched: messages of the group that are not leased now wait
+      // until those that are leased come back.
       std::uint32_t claimed = Claim(request.most - leased);
       if (claimed < request.most && leased == 0 && store_.earliest().get() <= request.now) {
         sweep_.RunAll(local, request.now);  // as above
@@ -120,8 +120,8 @@ class FifoReceiver {
 
   enum class Taken { kOne, kNone, kGated };
 
-  // Claims tickets of the redelivery lane up to the next message that is still visible, and locks its slot. kGated: there
-  // is a message, but the gate is closed.
+  // Claims tickets of the redelivery lane up to the next message that is still visible, and locks its slot. kGated:
+  // there is a message, but the gate is closed.
   Taken TakeFirst(LocalState& local, const std::atomic<std::uint64_t>& gate, Message& first, SlotState& before) {
     RedeliveryLane& redelivery_lane = *store_.redelivery_lane();
     for (;;) {

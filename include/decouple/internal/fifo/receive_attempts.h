@@ -23,7 +23,8 @@
 
 namespace decouple::internal {
 
-// Both Repeat() and Remember() take one mutex. They cost O(messages of the attempt); Repeat() also drops a few old attempts.
+// Both Repeat() and Remember() take one mutex. They cost O(messages of the attempt); Repeat() also drops a few old
+// attempts.
 template <typename T>
 class ReceiveAttempts {
  public:

@@ -106,8 +106,8 @@ class SegmentPool {
     PageSpan memory;  // of the segments
     Segment* segments = nullptr;
 
-    // The cold fields of all slots; null if there is no memory yet. Acquire: pairs with the release in SetColdFields(), so earlier
-    // users of the memory are done with it.
+    // The cold fields of all slots; null if there is no memory yet. Acquire: pairs with the release in SetColdFields(),
+    // so earlier users of the memory are done with it.
     ColdFields* cold_fields() const { return cold_fields_.load(std::memory_order_acquire); }
 
     // Requires: the caller has claimed or locked a slot of the chunk.

@@ -102,7 +102,8 @@ class TicketLane {
     return PlaceOfSlow(ticket, cursor);
   }
 
-  // Same as PlaceOf() if the cursor is there already, else null. The word of a plain message there is cursor.send_word().
+  // Same as PlaceOf() if the cursor is there already, else null. The word of a plain message there is
+  // cursor.send_word().
   [[gnu::always_inline]] static Slot* CachedPlaceOf(std::uint64_t ticket, const Cursor& cursor) {
     const std::uint64_t after = ticket - cursor.send_first;
     DECOUPLE_ASSERT(after >= kHalf - 1 || Carries(*cursor.send_segment, ticket));

@@ -6,8 +6,8 @@
 // is not available, and under the address sanitizer, which watches only its own heap, they come from operator new.
 //
 // Mapped memory takes none of the machine's until it is touched, so a block may have parts that are rarely used. Such
-// parts are to be written before they are read: a page that is read first maps the system's shared page of zeros, and replacing that by a page of its
-// own interrupts every running thread (exp. 8).
+// parts are to be written before they are read: a page that is read first maps the system's shared page of zeros, and
+// replacing that by a page of its own interrupts every running thread (exp. 8).
 
 #ifndef DECOUPLE_INTERNAL_MEMORY_PAGE_ALLOCATOR_H_
 #define DECOUPLE_INTERNAL_MEMORY_PAGE_ALLOCATOR_H_

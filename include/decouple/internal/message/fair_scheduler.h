@@ -200,7 +200,7 @@ class FairScheduler {
     return message;
   }
 
-  // The tenants at the front of quiet_ and noisy_ may no longer be what they are filed as: classifies them again until
+  // The tenants at the front of quiet_ and noisy_ may be classified otherwise by now: classifies them again until
   // neither changes.
   void ReclassifyNext(std::int64_t all_in_flight, std::int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     for (bool changed = true; changed;) {

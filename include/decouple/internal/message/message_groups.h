@@ -147,7 +147,7 @@ class MessageGroups {
   Shard& ShardOf(std::uint32_t hash) { return (*GetOrCreate(shards_))[hash % (std::uint32_t{1} << kShardBits)]; }
 
   // Links the message's predecessor to `later`, and its successor to `earlier`; if it was the last message, the table
-  // finds `earlier` in its stead. If it was the only one and `earlier` is null, the group is gone.
+  // finds `earlier` instead. If it was the only one and `earlier` is null, the group is gone.
   static void Replace(Shard& shard, MessageMetadata& message, MessageMetadata* earlier, MessageMetadata* later)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard.mutex) {
     const PlaceInGroup& place = message.in_group;

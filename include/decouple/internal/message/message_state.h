@@ -1,5 +1,5 @@
-// The state machine of a message: the functions that change the phase of its slot, except those by which the holder of a
-// message ends it (message_store.h). What each phase means, and which thread may take a slot out of it: slot_state.h.
+// The state machine of a message: the functions that change the phase of its slot, except those by which the holder of
+// a message ends it (message_store.h). What each phase means, and which thread may take a slot out of it: slot_state.h.
 //
 //                             LeaseReady
 //              ┌──▶ kReady ──────────────────────┐
@@ -98,8 +98,8 @@ class MessageState : public MessageLanes<T> {
 
   using Content::BytesOf, Content::MessageOf, Content::MetadataAt;
   using Lanes::earliest, Lanes::fair_scheduler, Lanes::groups, Lanes::lane, Lanes::moved_messages, Lanes::visible;
-  using Lanes::Now, Lanes::RedeliveryLaneOrCreate, Lanes::RetentionEnd, Lanes::Sums, Lanes::TicketOf;
   using Lanes::Lanes;
+  using Lanes::Now, Lanes::RedeliveryLaneOrCreate, Lanes::RetentionEnd, Lanes::Sums, Lanes::TicketOf;
 
   // A message that was received this often goes to the back of the queue when it becomes visible again (SQS).
   static constexpr std::uint32_t kReceivesBeforeTheBack = 3;

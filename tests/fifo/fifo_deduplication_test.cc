@@ -1,11 +1,9 @@
-// FIFO queues: which sends are duplicates, what a repeated receive returns, and the quota of calls.
+// FIFO queues: which sends are duplicates, and what a repeated receive returns.
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "decouple/content_hash.h"
@@ -251,12 +249,13 @@ TEST_CASE("bytes have a content; a type without one cannot have content-based de
 }
 
 TEST_CASE("different ids are different, though the table of a million of them knows only a part of their hashes") {
-  internal::Deduplication sends;
+  internal::Deduplication deduplication;
   std::uint64_t sent = 0;
   const auto once = [&](const std::string& id) {
-    internal::Deduplication::DeduplicationGuard turn(sends, sends.Prefetch("group", id), "group", id);
+    const auto key = deduplication.Prefetch("group", id);
+    internal::Deduplication::DeduplicationGuard guard(deduplication, key, "group", id);
     std::uint64_t ticket = 0;
-    if (turn.TryRemember(0, ticket)) turn.Succeed(ticket = sent++);
+    if (guard.TryRemember(0, ticket)) guard.Succeed(ticket = sent++);
     return ticket;
   };
   constexpr std::uint64_t kIds = 1'000'000;  // some pairs of them have that part in common
@@ -354,75 +353,6 @@ TEST_CASE("another attempt id, or the same after five minutes, is another attemp
   clock.Advance(kOneNanosecond);
   CHECK(queue.Receive({.attempt_id = "one"})->front().body() == "3");
   CHECK(ErrorIn(queue.Receive({.attempt_id = "with space"})) == Error::kInvalidParameterValue);
-}
-
-// ---- quota ---------------------------------------------------------------------------------------------------------
-
-TEST_CASE("a quota of calls refuses the calls beyond it, each kind of call for itself") {
-  ManualClock clock;
-  auto queue = Make<FifoQueue<int>>(clock, {.max_calls_per_second = QueueOptions::kServiceCallsPerSecond});
-  for (int i = 0; i < 300; ++i) REQUIRE(Send(queue, i).ok());
-  CHECK(ErrorIn(Send(queue, 300)) == Error::kRequestThrottled);
-  auto received = ReceiveAll(queue);
-  CHECK(received.size() == 300);
-  clock.Advance(absl::Microseconds(3'333));
-  CHECK(ErrorIn(Send(queue, 300)) == Error::kRequestThrottled);
-  clock.Advance(absl::Microseconds(1));
-  CHECK(Send(queue, 300).ok());
-  CHECK(ErrorIn(Send(queue, 301)) == Error::kRequestThrottled);
-  clock.Advance(Seconds(1));
-  int deleted = 0;
-  clock.Advance(Seconds(30));
-  for (int i = 0; i < 301; ++i) {
-    auto one = queue.Receive();
-    if (!one.ok()) {
-      CHECK(i == 300);
-      CHECK(ErrorIn(one) == Error::kRequestThrottled);
-      break;
-    }
-    REQUIRE(one->size() == 1);
-    deleted += one->front().Delete().ok() ? 1 : 0;
-  }
-  CHECK(deleted == 300);
-  REQUIRE(queue.SetAttributes({.max_calls_per_second = 0}).ok());
-  CHECK(queue.Receive().ok());
-}
-
-TEST_CASE("a batch is one call") {
-  ManualClock clock;
-  auto queue = Make<FifoQueue<int>>(clock, {.max_calls_per_second = 1});
-  std::vector<SendBatchEntry<int>> entries;
-  for (int i = 0; i < 10; ++i) entries.push_back({std::to_string(i), i});
-  REQUIRE(SendBatch(queue, entries).ok());
-  CHECK(queue.Counts().ready == 10);
-  CHECK(ErrorIn(SendBatch(queue, entries)) == Error::kRequestThrottled);
-  const auto received = queue.Receive({.max_messages = 10});
-  std::vector<DeleteBatchEntry> deletes;
-  for (const auto& delivery : *received) deletes.push_back({std::to_string(deletes.size()), delivery.receipt()});
-  CHECK(queue.DeleteBatch(deletes).ok());
-  CHECK(queue.Counts().total() == 0);
-}
-
-TEST_CASE("a quota by message group counts the sends of each, and needs deduplication by group") {
-  ManualClock clock;
-  const QueueOptions by_group = {.fifo_throughput_limit = FifoThroughputLimit::kPerMessageGroupId,
-                                 .max_calls_per_second = 2};
-  CHECK(ErrorIn(FifoQueue<int>::Create(by_group)) == Error::kInvalidAttributeValue);
-  QueueOptions options = by_group;
-  options.deduplication_scope = DeduplicationScope::kMessageGroup;
-  auto queue = Make<FifoQueue<int>>(clock, options);
-  for (const char* group : {"a", "b"}) {
-    CHECK(Send(queue, 1, {.group = group}).ok());
-    CHECK(Send(queue, 2, {.group = group}).ok());
-    CHECK(ErrorIn(Send(queue, 3, {.group = group})) == Error::kRequestThrottled);
-  }
-  CHECK(ReceiveAll(queue).size() == 4);
-  CHECK(ErrorIn(queue.SetAttributes({.deduplication_scope = DeduplicationScope::kQueue})) ==
-        Error::kInvalidAttributeValue);
-  CHECK(queue
-            .SetAttributes({.deduplication_scope = DeduplicationScope::kQueue,
-                            .fifo_throughput_limit = FifoThroughputLimit::kPerQueue})
-            .ok());
 }
 
 }  // namespace decouple::testing

@@ -57,7 +57,7 @@ TEST_CASE("while one message of a group is in flight no later one is received") 
   CHECK(Next(queue) == std::vector<int>{2});
 }
 
-TEST_CASE("sending into a group in flight does not free it") {
+TEST_CASE("a send to a group of which a message is in flight makes nothing of it receivable") {
   ManualClock clock;
   auto queue = Make<Fifo>(clock);
   SendTo(queue, "a", {1});
@@ -66,7 +66,7 @@ TEST_CASE("sending into a group in flight does not free it") {
   CHECK(Next(queue) == kNone);
 }
 
-TEST_CASE("deleting one of several received does not free the rest of the group") {
+TEST_CASE("while some of the messages received from a group are in flight, the rest of it is not received") {
   ManualClock clock;
   auto queue = Make<Fifo>(clock);
   SendTo(queue, "a", {1, 2, 3, 4});

@@ -13,7 +13,7 @@
 namespace decouple::testing {
 
 constexpr int kGroups = 1'000'000;
-// Of what was 600 MiB, kept for the next backlog: 16 of segments and their metadata, and the strings of these.
+// Kept for the next backlog, of what was 600 MiB: 16 MiB of segments and their metadata, and the strings of these.
 constexpr std::int64_t kKeptWarm = 24 * kMebibyte;
 
 void SendIntoEachGroup(FifoQueue<int>& queue) {
@@ -23,7 +23,7 @@ void SendIntoEachGroup(FifoQueue<int>& queue) {
   }
 }
 
-// Returns how many.
+// Receives and deletes all messages. Returns how many there were.
 int DeleteAll(FifoQueue<int>& queue) {
   int deleted = 0;
   for (auto received = queue.Receive({.max_messages = 10}); !received->empty();

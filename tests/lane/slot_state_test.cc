@@ -35,7 +35,7 @@ constexpr std::array<const char*, kPhases> kTable = {
     "x . . . . . . m",  // kDeleted
 };
 
-TEST_CASE("a phase is left to those that the documentation names, and to no other") {
+TEST_CASE("a phase is followed by those that the documentation names, and by no other") {
   for (std::size_t before = 0; before < kPhases; ++before) {
     for (std::size_t after = 0; after < kPhases; ++after) {
       CAPTURE(before, after);
@@ -139,7 +139,7 @@ TEST_CASE("marks and the receive count change only as their rules say") {
     CHECK(IsTransition(described.With(Phase::kBusy), in_flight.With(Phase::kDeleted)));
     CHECK_FALSE(IsTransition(in_flight.With(Phase::kBusy), described));
   }
-  SECTION("the name of a slot comes and goes under the lock, or while the phase stays") {
+  SECTION("a slot is queued and unqueued under the lock, or while the phase stays") {
     const SlotState visible(Phase::kVisibleAgain, 7, 0, 1);
     CHECK(IsTransition(visible, visible.With(SlotState::kQueued)));
     CHECK(IsTransition(visible.With(Phase::kBusy), visible.With(SlotState::kQueued)));

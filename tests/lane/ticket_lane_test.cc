@@ -1,5 +1,4 @@
 #include "decouple/internal/lane/ticket_lane.h"
-#include "decouple/internal/base/rcu.h"
 
 #include <atomic>
 #include <cstdint>
@@ -7,6 +6,7 @@
 #include <vector>
 
 #include "catch.h"
+#include "decouple/internal/base/rcu.h"
 
 namespace decouple::internal {
 
@@ -186,7 +186,7 @@ TEST_CASE("a slot that stays in use keeps its own segment from being reused, and
   CHECK(highest < 200);  // segments are reused
 }
 
-// Fills `segments` segments, and claims and frees each of them once `behind` more have been filled. Retires the rounds
+// Fills `segments` segments, and claims and frees each of them once `behind` more have been filled. Reclaims the rounds
 // that end, and returns how many did.
 std::uint32_t CountRounds(Lane& lane, Lane::Cursor& cursor, std::uint32_t segments, std::uint32_t behind) {
   const auto fill = [&] {
@@ -210,7 +210,7 @@ std::uint32_t CountRounds(Lane& lane, Lane::Cursor& cursor, std::uint32_t segmen
   return rounds;
 }
 
-TEST_CASE("segments are retired one by one while they are few, and in larger rounds the more there are") {
+TEST_CASE("segments are reclaimed one by one while they are few, and in larger rounds the more there are") {
   {
     Lane lane;
     Lane::Cursor cursor;

@@ -16,32 +16,32 @@
 namespace decouple::internal {
 
 struct Access {
-  // An object by a private constructor.
+  // Makes an object by a private constructor.
   template <typename Object, typename... Arguments>
   [[gnu::always_inline]] static constexpr Object Make(Arguments&&... arguments) {
     return Object(std::forward<Arguments>(arguments)...);
   }
 
-  // The same at `place`, which is memory for an Object.
+  // Same as Make(), in the memory at `place`.
   template <typename Object, typename... Arguments>
   [[gnu::always_inline]] static Object* MakeAt(void* place, Arguments&&... arguments) {
     return ::new (place) Object(std::forward<Arguments>(arguments)...);
   }
 
-  // Of a Queue<T>, a QueueReference or a Stream<T>: a shared pointer to what it is a handle of. Valid as long as the
+  // The shared pointer by which a Queue<T>, a QueueReference or a Stream<T> keeps its core. Valid as long as the
   // handle.
   template <typename Handle>
   [[gnu::always_inline]] static const auto& Core(const Handle& handle) {
     return handle.core_;
   }
 
-  // Of a TopicReference.
+  // The identity of the topic that a TopicReference names.
   template <typename Reference>
   [[gnu::always_inline]] static auto Identity(const Reference& reference) {
     return reference.identity_;
   }
 
-  // Of a ReceiptHandle, which is opaque to all but its queue.
+  // The fields of a ReceiptHandle, which is opaque to all but its queue.
   template <typename Receipt>
   [[gnu::always_inline]] static constexpr auto Queue(const Receipt& receipt) {
     return receipt.queue_;
@@ -59,19 +59,19 @@ struct Access {
     return receipt.receive_;
   }
 
-  // Of a Record: its body, with a reference that is the caller's.
+  // The body of a Record, with a reference that is the caller's.
   template <typename Record>
   static auto Share(const Record& record) {
     return record.Share();
   }
 
-  // Of a FilterPolicy: its tree; null lets all messages through.
+  // The tree of a FilterPolicy; null lets all messages through.
   template <typename Policy>
   static auto Tree(const Policy& policy) {
     return policy.tree();
   }
 
-  // A FilterPolicy of a tree that is within `limits`, else an error.
+  // Makes a FilterPolicy of a tree; an error if the tree exceeds `limits`.
   template <typename Policy, typename Tree, typename Limits>
   static auto PolicyOf(Tree tree, const Limits& limits) {
     return Policy::Of(std::move(tree), limits);

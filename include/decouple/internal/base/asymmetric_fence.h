@@ -66,10 +66,11 @@ inline void HeavyFence() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 
-// LightFence() after PerThread::CachedLocal() has succeeded, which implies membarrier: compiler barrier only.
+// LightFence() for a thread to which PerThread::CachedLocal() has returned a value, which implies membarrier: a
+// compiler barrier only.
 [[gnu::always_inline]] inline void CompilerFence() { std::atomic_signal_fence(std::memory_order_seq_cst); }
 
-// Passed by a caller that knows as much: CachedLocal() has succeeded.
+// The argument by which a caller says that it knows this: CachedLocal() has returned a value.
 struct MembarrierAvailable {};
 
 }  // namespace decouple::internal

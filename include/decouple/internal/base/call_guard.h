@@ -9,7 +9,7 @@
 
 namespace decouple::internal {
 
-// Calls `call`, which returns a status or something that is ignored. An exception becomes a status of its own.
+// Calls `call` and returns its status, or OK if it returns anything else. An exception becomes an Unknown error.
 template <typename Call>
 absl::Status InvokeToStatus(Call call) {
 #if defined(__cpp_exceptions)

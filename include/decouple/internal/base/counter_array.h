@@ -1,4 +1,4 @@
-// A growing array of counters with one writer, the owning thread; any thread may read (SingleWriterCounter). An index
+// A growing array of counters with one writer, the owning thread; any thread may read (SingleWriterCounter). A number
 // is assigned to what is counted, and used again once that is gone.
 //
 // So each publishing thread counts for all of a topic's subscriptions in memory of its own, counters side by side: no
@@ -32,7 +32,8 @@ class CounterArray {
   }
 
   // Where the counter of a number lies. Block b holds 8 × 2^b counters: those of the numbers n for which 8 × 2^b is the
-  // highest bit of n + 8.
+  // highest bit of n + 8. (std::bit_width() returns an int or an unsigned number, by the version of the library; the
+  // std::size_t{} makes either one of the right type.)
   class Place {
    public:
     explicit Place(std::uint32_t number)
@@ -74,7 +75,7 @@ class CounterArray {
   std::array<std::atomic<SingleWriterCounter*>, kBlocks> blocks_{};
 };
 
-// Assigns the numbers. Those that were given back are used first, so that arrays stay as short as possible.
+// Assigns the numbers of counters. Those that were given back are used first, so that arrays stay as short as possible.
 class CounterNumbers {
  public:
   std::uint32_t Take() {

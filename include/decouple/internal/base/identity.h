@@ -18,12 +18,13 @@
 
 namespace decouple::internal {
 
-// A random number, the same for the whole run of the process. Not by std::random_device where there is another way:
-// <random> is 9 000 lines in every file that includes a queue.
-inline std::uint64_t RandomOfProcess() {
+// A random number, drawn anew at each call. Where there is another way it does not use std::random_device, as <random>
+// is 9 000 lines in every file that includes a queue.
+inline std::uint64_t DrawRandomNumber() {
 #if defined(__linux__)
   std::uint64_t random = 0;
-  // Where a sandbox forbids the call, what is left is where the loader put this variable, and the process's number.
+  // Where a sandbox forbids the call, the address of this variable, which the system randomises, and the id of the
+  // process have to do.
   if (getentropy(&random, sizeof(random)) == 0) return random;
   return Mix(reinterpret_cast<std::uintptr_t>(&random)) ^ Mix(static_cast<std::uint64_t>(getpid()));
 #else
@@ -31,7 +32,8 @@ inline std::uint64_t RandomOfProcess() {
 #endif
 }
 
-// With a seed: the same for the same name in every run. With 0: different for each call.
+// Returns an identity. With a seed it is the same for the same name in every run; with seed 0 it differs from call to
+// call.
 inline std::uint64_t IdentityOf(std::uint64_t seed, std::string_view name) {
   if (seed != 0) {
     std::uint64_t identity = Mix(seed);
@@ -39,7 +41,7 @@ inline std::uint64_t IdentityOf(std::uint64_t seed, std::string_view name) {
       identity = Mix(identity ^ static_cast<unsigned char>(c));  // not std::hash, which may differ from run to run
     return identity;
   }
-  static const std::uint64_t process = RandomOfProcess();
+  static const std::uint64_t process = DrawRandomNumber();
   static constinit std::atomic<std::uint64_t> calls{0};
   return Mix(process ^ Mix(calls.fetch_add(1, std::memory_order_relaxed)));  // relaxed: it has only to be unique
 }

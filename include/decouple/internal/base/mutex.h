@@ -1,5 +1,5 @@
 // The mutex of the library: std::mutex, with the annotations by which clang's -Wthread-safety checks that what a mutex
-// guards is touched only while it is held. libstdc++'s own carries none.
+// guards is touched only while it is held. libstdc++'s std::mutex carries none.
 //
 //   mutable Mutex mutex_;
 //   std::vector<Source> sources_ ABSL_GUARDED_BY(mutex_);
@@ -39,7 +39,7 @@ class ABSL_LOCKABLE Mutex {
 class ABSL_SCOPED_LOCKABLE MutexLock {
  public:
   explicit MutexLock(Mutex& mutex) ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex) : mutex_(mutex) { mutex_.lock(); }
-  // Takes over a mutex that the caller has locked: after a try_lock() that succeeded.
+  // Takes over a mutex that the caller has locked, by a try_lock() that succeeded.
   MutexLock(Mutex& mutex, std::adopt_lock_t) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) : mutex_(mutex) {}
   MutexLock(const MutexLock&) = delete;
   MutexLock& operator=(const MutexLock&) = delete;

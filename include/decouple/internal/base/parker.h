@@ -31,7 +31,7 @@ namespace decouple::internal {
 
 class Parker {
  public:
-  // Called by the owner before it tells other threads that it is about to sleep. Relaxed: telling them orders it.
+  // Called by the owner before it tells other threads that it is about to sleep. Relaxed: that message orders it.
   void Prepare() { woken_.store(0, std::memory_order_relaxed); }
 
   // Acquire: pairs with the release in Wake(), so the owner sees what the waking thread did before.

@@ -1,6 +1,5 @@
-// A value of an object for each thread that uses the object: Local() is the calling thread's, which it writes with
-// plain stores; ForEach() reads the values of all threads. A value never moves between cores' caches, so counting is
-// free.
+// One value per thread of an object that several threads use: Local() is the calling thread's, which it writes with
+// plain stores; ForEach() reads the values of all threads. Only one core writes to a value, so counting is free.
 //
 // Local() is one compare if the thread's last use of this type of object was of this one, and a look into the thread's
 // record if it used this one recently. A thread that ends leaves its value to the thread that takes over its record, so

@@ -44,7 +44,7 @@ class PrefetchingSet {
     const std::uint8_t* const marks = marks_hint_.load(std::memory_order_relaxed);
     if (marks != nullptr) __builtin_prefetch(marks + HomeOf(hash), /* to write */ 1);
   }
-  // Same, and the entry of the hash: for a value that is most likely in the set.
+  // Also prefetches the entry of the hash: for a value that is most likely in the set.
   void Prefetch(std::uint32_t hash) const {
     PrefetchMarks(hash);
     const Entry* const entries = entries_hint_.load(std::memory_order_relaxed);
@@ -61,7 +61,7 @@ class PrefetchingSet {
     return marks_[place] == kNone ? nullptr : &entries_[place].value;
   }
 
-  // Same, but inserts `value` if there is none. Amortized O(1).
+  // Same as Find(), but inserts `value` if there is none. Amortized O(1).
   template <typename IsSame>
   Found FindOrInsert(Value value, std::uint32_t hash, IsSame is_same) {
     WriteNew();

@@ -36,7 +36,7 @@ struct alignas(kCacheLine) ThreadRecord {
   ThreadRecord* next = nullptr;  // immutable once linked
 };
 
-// A thread_local cache entry that is valid only while the thread has its record; 0 as the owner's id: it is empty.
+// A thread_local cache entry that is valid only while the thread has its record; it is empty while owner_id is 0.
 struct ThreadCacheEntry {
   std::uint64_t owner_id = 0;
   bool is_registered = false;

@@ -62,7 +62,7 @@ class TokenBucket {
  private:
   // How long it takes for `n` tokens to come.
   static std::int64_t TimeOf(std::int64_t n, std::int64_t per_second) {
-    DECOUPLE_ASSERT(n >= 0 && per_second >= 1);
+    DECOUPLE_ASSERT(per_second >= 1);
     return static_cast<std::int64_t>(absl::int128(n) * kSecond / per_second);
   }
 

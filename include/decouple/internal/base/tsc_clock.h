@@ -98,7 +98,7 @@ class TscClock {
 #if defined(__x86_64__) && defined(__linux__)
     std::FILE* const file = std::fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource", "r");
     if (file == nullptr) return false;
-    char source[16] = {};  // that of std::ifstream would bring the whole of <fstream> into every file
+    char source[16] = {};  // not std::ifstream: <fstream> is large, and would be in every file that includes a queue
     const bool is_read = std::fgets(source, sizeof(source), file) != nullptr;
     std::fclose(file);
     return is_read && std::string_view(source) == "tsc\n";
@@ -112,7 +112,7 @@ class TscClock {
   }
 
   // Measures a first slope for 200 microseconds, good to some 100 ppm, and so used for 2 ms only; spans grow from
-  // there.
+  // there. Called by the constructor alone, which needs no lock.
   void Calibrate() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const std::int64_t steady = SteadyNow();
     const std::uint64_t ticks = Ticks();
@@ -136,17 +136,17 @@ class TscClock {
 
   template <std::uint64_t (*ReadTicks)()>
   [[gnu::always_inline]] static bool TryRead(std::int64_t& now) {
-    const std::uint64_t passed = ReadTicks() - local_.anchor;
-    if (passed >= local_.span) [[unlikely]]
+    const std::uint64_t passed = ReadTicks() - local_fit_.anchor;
+    if (passed >= local_fit_.span) [[unlikely]]
       return false;
-    now = local_.After(passed);
+    now = local_fit_.After(passed);
     return true;
   }
 
   // Slow path: the thread has no fit, or the counter is past its end or a little before its anchor.
-  [[gnu::noinline]] static std::int64_t ReadSlow() { return Instance().ReadSlow(local_); }
+  [[gnu::noinline]] static std::int64_t ReadSlow() { return Instance().ReadSlow(local_fit_); }
 
-  std::int64_t ReadSlow(LinearFit& local) ABSL_LOCKS_EXCLUDED(mutex_) {
+  std::int64_t ReadSlow(LinearFit& local_fit) ABSL_LOCKS_EXCLUDED(mutex_) {
     if (!ticks_are_trusted_) return SteadyNow() + wall_minus_steady_;
     const MutexLock lock(mutex_);
     const std::uint64_t ticks = Ticks();
@@ -154,9 +154,9 @@ class TscClock {
     // a span behind shows that the counter was reset.
     const bool is_before = static_cast<std::int64_t>(ticks - fit_.anchor) < 0;
     if (is_before ? fit_.anchor - ticks > fit_.span : ticks - fit_.anchor >= fit_.span) MakeNextFit();
-    local = fit_;
-    const std::uint64_t passed = Ticks() - local.anchor;
-    return local.After(passed < local.span ? passed : 0);
+    local_fit = fit_;
+    const std::uint64_t passed = Ticks() - local_fit.anchor;
+    return local_fit.After(passed < local_fit.span ? passed : 0);
   }
 
   void MakeNextFit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -176,7 +176,8 @@ class TscClock {
     measured_ticks_ = ticks;
   }
 
-  static inline constinit thread_local LinearFit local_{};
+  // The calling thread's copy of fit_.
+  static inline constinit thread_local LinearFit local_fit_{};
 
   // Constant from the constructor on.
   bool ticks_are_trusted_ = false;

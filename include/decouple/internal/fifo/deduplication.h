@@ -2,7 +2,7 @@
 //
 // Design. Ids are spread over shards by their hash. A shard has a mutex, a queue of sends in the order of time, and a
 // table that finds them. A send with an id runs under its shard's mutex: of several concurrent sends with one id the
-// first to get the mutex is taken, and the others get its result. Sends older than five minutes are dropped from the
+// first to lock the mutex is taken, and the others get its result. Sends older than five minutes are dropped from the
 // front of the queues, a few at each call, which is more than can have been added: no call goes through all of them.
 //
 // Memory. There may be millions of sends, so what counts is how much memory is touched. A send takes 56 bytes if its
@@ -48,7 +48,7 @@ class Deduplication {
   Deduplication& operator=(const Deduplication&) = delete;
   ~Deduplication() { delete shards_.load(std::memory_order_acquire); }
 
-  // Finds a send: by its id, or by its group and its id, as the scope says.
+  // What a send is found by: its id, or its group and its id, as the scope says.
   struct Key {
     std::size_t hash;
     DeduplicationScope scope;
@@ -102,7 +102,7 @@ class Deduplication {
     const std::uint32_t hash_;
   };
 
-  // Drops some old sends, of one shard after the other at each call. For calls that do not send.
+  // Drops some old sends, at each call those of the next shard. For calls that do not send.
   void DropSome(std::int64_t now) {
     Shards* const shards = shards_.load(std::memory_order_acquire);
     if (shards == nullptr) return;
@@ -127,7 +127,7 @@ class Deduplication {
 
   DeduplicationScope scope() const { return scope_.load(std::memory_order_relaxed); }
 
-  // The sends of the last five minutes count by the new scope too; of several that become one id the first counts.
+  // The sends of the last five minutes count by the new scope too; of several whose ids become one, the first counts.
   // O(sends remembered). The analysis cannot follow an array of locks.
   void SetScope(DeduplicationScope scope, std::int64_t now) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     if (scope == this->scope()) return;
@@ -272,8 +272,8 @@ class Deduplication {
 
   static std::uint32_t TableHash(std::size_t hash) { return static_cast<std::uint32_t>(hash); }
 
-  // By the highest bits of the hash, as the tables go by the lower ones. The shards are created when they are first
-  // asked for, so a queue that nothing was sent to has none.
+  // Chooses by the highest bits of the hash, as the tables go by the lower ones. The shards are created when they are
+  // first asked for, so a queue that nothing was sent to has none.
   Shard& ShardOf(std::size_t hash) {
     return (*GetOrCreate(shards_))[hash >> (std::numeric_limits<std::size_t>::digits - kShardBits)];
   }

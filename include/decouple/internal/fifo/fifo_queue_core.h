@@ -70,7 +70,7 @@ class FifoQueueCore final : public QueueCore<T> {
     if (this->quota_->counted() == FifoThroughputLimit::kPerQueue) {
       if (absl::Status status = TakeSend({}); !status.ok()) return status;
     }
-    absl::InlinedVector<Keys, 10> keys;  // all before the first is sent, so that their prefetches overlap
+    absl::InlinedVector<Keys, 10> keys;  // all are made before the first send, so that their prefetches overlap
     for (const SendBatchEntry<T>& entry : entries) keys.push_back(Prefetch(entry.options));
     for (std::size_t i = 0; i < entries.size(); ++i) {
       auto& result = (*results)[i];
@@ -106,28 +106,28 @@ class FifoQueueCore final : public QueueCore<T> {
     return true;
   }
 
-  Acceptance Enqueue(const TopicDelivery& published) override {
-    Acceptance checked = this->CheckTopicDelivery(published);
-    if (checked == Acceptance::kTaken && !TakeSend(published.group).ok()) checked = Acceptance::kThrottled;
+  Acceptance Enqueue(const TopicDelivery& delivery) override {
+    Acceptance checked = this->CheckTopicDelivery(delivery);
+    if (checked == Acceptance::kTaken && !TakeSend(delivery.group).ok()) checked = Acceptance::kThrottled;
     if (checked != Acceptance::kTaken) return checked;
     const auto describe = [&](MessageMetadata& metadata) {
-      metadata.group = published.group;
-      metadata.deduplication_id = published.deduplication_id;
-      metadata.is_replayed = published.is_replayed;
+      metadata.group = delivery.group;
+      metadata.deduplication_id = delivery.deduplication_id;
+      metadata.is_replayed = delivery.is_replayed;
     };
     bool is_shared = false;
     const auto share = [&](Slot& slot) {
       is_shared = true;
-      return slot.Share(published.body);
+      return slot.Share(delivery.body);
     };
     LocalState& local = store_.local();
-    const std::size_t bytes = published.body->bytes();
-    const Keys keys = Prefetch(published.group, published.deduplication_id);
+    const std::size_t bytes = delivery.body->bytes();
+    const Keys keys = Prefetch(delivery.group, delivery.deduplication_id);
     std::uint64_t ticket = 0;
     const auto attempt = [&] {
       if (this->closed()) return false;
-      if (!published.is_replayed && !published.is_dead_letter) {
-        return TrySend(local, keys, published.group, published.deduplication_id, bytes, describe, share, ticket);
+      if (!delivery.is_replayed && !delivery.is_dead_letter) {
+        return TrySend(local, keys, delivery.group, delivery.deduplication_id, bytes, describe, share, ticket);
       }
       std::optional<Message> to_requeue;
       {
@@ -142,7 +142,7 @@ class FifoQueueCore final : public QueueCore<T> {
       this->MakeRoom(local);
       if (!attempt()) return Acceptance::kFull;
     }
-    if (!is_shared) published.body->RemoveReferences(1);  // a duplicate
+    if (!is_shared) delivery.body->RemoveReferences(1);  // a duplicate
     return Acceptance::kTaken;
   }
 
@@ -175,7 +175,7 @@ class FifoQueueCore final : public QueueCore<T> {
     Deduplication::Key id;
   };
 
-  // The group first, as its entry leads on to the group's last message.
+  // Prefetches the group first, as its entry leads on to the group's last message.
   Keys Prefetch(std::string_view group, std::string_view id) {
     const std::uint32_t group_hash = store_.groups()->Prefetch(group);
     return {group_hash, deduplication_.Prefetch(group, id)};

@@ -36,8 +36,8 @@ class FifoReceiver {
   using RedeliveryLane = typename Store::RedeliveryLane;
   using Limit = InFlightLimit<T>;
 
-  FifoReceiver(Store& store, Limit& limit, TimeoutSweep<T>& sweep, ReceiveGrant<T>& grant, Compaction<T>& moves)
-      : store_(store), limit_(limit), sweep_(sweep), grant_(grant), compaction_(moves) {}
+  FifoReceiver(Store& store, Limit& limit, TimeoutSweep<T>& sweep, ReceiveGrant<T>& grant, Compaction<T>& compaction)
+      : store_(store), limit_(limit), sweep_(sweep), grant_(grant), compaction_(compaction) {}
 
   // Leases up to `request.most` messages and calls sink(message, word) for each; the sink takes over a reference.
   // Returns false if there was none only because the limit of messages in flight is reached.
@@ -47,8 +47,8 @@ class FifoReceiver {
   }
 
  private:
-  // What a ticket in the redelivery lane claims from the limit and no lease comes of is counted (not_leased) where that
-  // is found out.
+  // A ticket of the redelivery lane claims one message from the limit. If no lease comes of it, it is counted as
+  // not_leased where that is found out.
   template <typename Sink>
   bool LeaseOne(LocalState& local, const LeaseRequest& request, Sink& sink) {
     for (bool has_swept = false; !IsNothingQueued();) {
@@ -74,8 +74,8 @@ class FifoReceiver {
   bool LeaseSeveral(LocalState& local, const LeaseRequest& request, Sink& sink) {
     std::uint32_t leased = 0;
     while (leased < request.most && !IsNothingQueued()) {
-      // All that may be leased, before a group is touched: what is not leased of it now waits until the rest comes
-      // back.
+      // Claims all that may be leased before a group is touched: messages of the group that are not leased now wait
+      // until those that are leased come back.
       std::uint32_t claimed = Claim(request.most - leased);
       if (claimed < request.most && leased == 0 && store_.earliest().get() <= request.now) {
         sweep_.RunAll(local, request.now);  // as above
@@ -86,7 +86,7 @@ class FifoReceiver {
       SlotState before;
       std::uint32_t used = 0;
       if (TakeFirst(local, kOpenGate, first, before) == Taken::kNone) {
-        leased = request.most;  // there is no more
+        leased = request.most;  // nothing is queued any more: ends the loop
       } else {
         local.counts.not_leased.Add(1);  // the ticket in the redelivery lane, which claims nothing from the limit here
         if (grant_.DisposeIfUndeliverable(local, request.now, first, before)) {
@@ -120,8 +120,8 @@ class FifoReceiver {
 
   enum class Taken { kOne, kNone, kGated };
 
-  // Claims in the redelivery lane up to the next message that is still visible, and locks its slot. kGated: there is a
-  // message, but the gate is closed.
+  // Claims tickets of the redelivery lane up to the next message that is still visible, and locks its slot. kGated:
+  // there is a message, but the gate is closed.
   Taken TakeFirst(LocalState& local, const std::atomic<std::uint64_t>& gate, Message& first, SlotState& before) {
     RedeliveryLane& redelivery_lane = *store_.redelivery_lane();
     for (;;) {
@@ -158,7 +158,7 @@ class FifoReceiver {
   template <typename Sink>
   std::uint32_t LeaseGroup(LocalState& local, const LeaseRequest& request, Message first, SlotState before,
                            std::uint32_t most, Sink& sink) {
-    if (most == 1) {  // the messages behind it do not matter
+    if (most == 1) {  // needs no look at the messages behind it
       grant_.Lease(local, request, first, before, sink);
       return 1;
     }
@@ -199,7 +199,7 @@ class FifoReceiver {
     return true;
   }
 
-  // Messages that are due count as visible, even if the sweep has not seen to them.
+  // Messages that are due count as visible, even if the sweep has not reached them.
   static bool IsVisible(std::int64_t now, Message message, SlotState word) {
     const bool waits = word.phase() == Phase::kInFlight || word.phase() == Phase::kDelayed;
     return word.phase() == Phase::kVisibleAgain || (waits && message.times().visible_at() <= now);

@@ -23,7 +23,8 @@
 
 namespace decouple::internal {
 
-// All public members take one mutex. They cost O(messages of the attempt); Repeat() also drops a few old attempts.
+// Both Repeat() and Remember() take one mutex. They cost O(messages of the attempt); Repeat() also drops a few old
+// attempts.
 template <typename T>
 class ReceiveAttempts {
  public:
@@ -42,7 +43,7 @@ class ReceiveAttempts {
   template <typename Sink>
   bool Repeat(LocalState& local, std::string_view id, std::int64_t now, std::int64_t visible_at, Sink sink)
       ABSL_LOCKS_EXCLUDED(mutex_) {
-    // Also so that no two calls lock slots of one attempt and wait for each other.
+    // Held to the end, so that no two calls lock slots of one attempt and wait for each other.
     const MutexLock lock(mutex_);
     DropOld(now);
     const auto found = attempts_.find(std::string(id));

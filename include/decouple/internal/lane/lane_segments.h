@@ -46,7 +46,7 @@ class LaneSegments {
 
   static constexpr std::uint64_t OrdinalOf(std::uint64_t ticket) { return ticket / kSlotsPerSegment + 1; }
 
-  // `head`: of the lane, the first ticket that has not been passed.
+  // `head` is that of the lane: the first ticket that has not been passed.
   explicit LaneSegments(const std::atomic<std::uint64_t>& head) : head_(head) {}
   LaneSegments(const LaneSegments&) = delete;
   LaneSegments& operator=(const LaneSegments&) = delete;
@@ -90,8 +90,8 @@ class LaneSegments {
     return (end & (kSlotsPerSegment * std::uint64_t{segments_per_round_.load(std::memory_order_relaxed)} - 1)) == 0;
   }
 
-  // TryReclaim() at the end of a round, or when there is time. It looks at two segments that have to stay for each of
-  // the round at most.
+  // Same as TryReclaim(), with two segments to look at for each segment of a round. Called at the end of a round, or
+  // when there is time.
   SparseSegments ReclaimRound() { return TryReclaim(2 * segments_per_round_.load(std::memory_order_relaxed)); }
 
   // Retires the segments that the head has left, and gives those back to the pool whose slots are all free. Looks at

@@ -59,13 +59,11 @@ class SegmentPool {
   struct Segment {
     // Which run of 64 tickets is here; 0 while the segment is free. Written under the structure mutex.
     std::atomic<std::uint64_t> ordinal{0};
-    // Under the structure mutex: the last ordinal, whose generation the words of unused slots still carry; before which
-    // slot all are free again; and the next one of the retired segments.
-    std::uint64_t last_ordinal = 0;
-    std::uint32_t first_unfinished = 0;
-    std::uint32_t place = 0;  // in its chunk; immutable, as is the next
-    Chunk* chunk = nullptr;
-    Segment* next_retired = nullptr;
+    std::uint64_t last_ordinal = 0;      // under the structure mutex: the words of unused slots carry its generation
+    std::uint32_t first_unfinished = 0;  // under the structure mutex: all slots before it are free again
+    std::uint32_t place = 0;             // in its chunk; immutable
+    Chunk* chunk = nullptr;              // immutable
+    Segment* next_retired = nullptr;     // under the structure mutex (retired_segments.h)
     typename Slot::SegmentData data;
     Slot slots[kSlotsPerSegment];
 
@@ -108,8 +106,8 @@ class SegmentPool {
     PageSpan memory;  // of the segments
     Segment* segments = nullptr;
 
-    // Of all slots; null if there is no memory yet. Acquire: pairs with the release in SetColdFields(), so earlier
-    // users of the memory are done with it.
+    // The cold fields of all slots; null if there is no memory yet. Acquire: pairs with the release in SetColdFields(),
+    // so earlier users of the memory are done with it.
     ColdFields* cold_fields() const { return cold_fields_.load(std::memory_order_acquire); }
 
     // Requires: the caller has claimed or locked a slot of the chunk.
@@ -194,7 +192,7 @@ class SegmentPool {
     WarmBytesKept().fetch_sub(chunk->warm_bytes, std::memory_order_relaxed);
     chunks_[chunk->number] = nullptr;
     unused_numbers_.push_back(chunk->number);
-    // Release: readers find the chunk no more, from RcuSynchronize() in Release() on at the latest.
+    // Once RcuSynchronize() in Release() has returned, no reader finds the chunk any more.
     table_.load(std::memory_order_relaxed)->chunks[chunk->number].store(nullptr, std::memory_order_release);
     segments_ -= chunk->size;
     return chunk;

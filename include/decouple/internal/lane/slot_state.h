@@ -6,7 +6,7 @@
 // The generation is the low 23 bits of the ordinal of the segment that the slot belongs to at the time: a word that was
 // seen before the slot was reused never matches. Receive count and generation together are what a receipt names.
 //
-//   phase          what it means, and who leaves it, to what
+//   phase          what it means; which threads take a slot out of it, and to which phase
 //
 //   kDone          The slot is free, or its message is over.
 //                    The sender that holds the ticket publishes: kReady, kRequeued, kDelayed, kBusy; in a FIFO queue
@@ -17,7 +17,7 @@
 //                    the head had passed the ticket before (it was skipped), its sender: kBusy, or kDone to publish
 //                    elsewhere.
 //   kRequeued      The slot holds no message, but names one that is to be received at this point of the lane.
-//                    As kReady, but always to kDone.
+//                    The same threads as for kReady, but always to kDone.
 //   kDelayed       The message is hidden until its delay is over.
 //                    Any thread: kBusy.
 //   kInFlight      The message is leased to a receiver.
@@ -59,7 +59,7 @@ class SlotState {
  public:
   // A delivery refers to the body, which must stay.
   static constexpr std::uint32_t kReferenced = 1U << 4;
-  // More than one delivery does; the store counts the others in a table (extra_references.h).
+  // More than one delivery refers to it; the store counts the others in a table (extra_references.h).
   static constexpr std::uint32_t kMoreReferences = 1U << 5;
   // The redelivery lane, a requeued slot, a tenant or a group names the slot, once: it must not be reused before that
   // name is gone.

@@ -97,13 +97,14 @@ class TicketLane {
   // The slot for the message of `ticket`. Requires: the caller has taken the ticket, and either has not published it or
   // found it skipped.
   [[gnu::always_inline]] Place PlaceOf(std::uint64_t ticket, Cursor& cursor) {
-    if (Slot* const slot = KnownPlaceOf(ticket, cursor)) [[likely]]
+    if (Slot* const slot = CachedPlaceOf(ticket, cursor)) [[likely]]
       return {cursor.send_segment, slot};
     return PlaceOfSlow(ticket, cursor);
   }
 
-  // Same as PlaceOf() if the cursor knows the slot, else null. The word of a plain message there is cursor.send_word().
-  [[gnu::always_inline]] static Slot* KnownPlaceOf(std::uint64_t ticket, const Cursor& cursor) {
+  // Same as PlaceOf() if the cursor is there already, else null. The word of a plain message there is
+  // cursor.send_word().
+  [[gnu::always_inline]] static Slot* CachedPlaceOf(std::uint64_t ticket, const Cursor& cursor) {
     const std::uint64_t after = ticket - cursor.send_first;
     DECOUPLE_ASSERT(after >= kHalf - 1 || Carries(*cursor.send_segment, ticket));
     return after < kHalf - 1 ? cursor.send_slots + after : nullptr;
@@ -131,7 +132,7 @@ class TicketLane {
   // Whether a published ticket was skipped. Called once, by its sender, as the answer removes the note.
   [[gnu::always_inline]] bool WasSkipped(std::uint64_t ticket) {
     LightFence();  // after the publication; pairs with the heavy fence in TrySkip()
-    return MaybeSkipped(ticket) && TakeSkipMark(ticket);
+    return MaybeSkipped(ticket) && TryTakeSkipNote(ticket);
   }
 
   // PublishOnly() for consecutive tickets: write(slot, ready) writes the message and returns its word, which is `ready`
@@ -155,7 +156,7 @@ class TicketLane {
   void ForEachSkipped(std::uint64_t first, std::uint32_t n, Cursor& cursor, Visit visit) {
     if (!MaybeSkipped(first)) return;
     for (std::uint64_t ticket = first; ticket != first + n; ++ticket) {
-      if (TakeSkipMark(ticket)) visit(PlaceOf(ticket, cursor));
+      if (TryTakeSkipNote(ticket)) visit(PlaceOf(ticket, cursor));
     }
   }
 
@@ -344,7 +345,7 @@ class TicketLane {
   }
 
   // Removes the note that `ticket` was skipped; false if there is none.
-  [[gnu::noinline]] bool TakeSkipMark(std::uint64_t ticket) ABSL_LOCKS_EXCLUDED(skip_mutex_) {
+  [[gnu::noinline]] bool TryTakeSkipNote(std::uint64_t ticket) ABSL_LOCKS_EXCLUDED(skip_mutex_) {
     const MutexLock lock(skip_mutex_);
     const auto note = std::find(skipped_.begin(), skipped_.end(), ticket);
     if (note == skipped_.end()) return false;

@@ -5,9 +5,9 @@
 // kilobytes, and the queue keeps what it needs itself (segment_pool.h); so they are mapped and unmapped. Where mapping
 // is not available, and under the address sanitizer, which watches only its own heap, they come from operator new.
 //
-// Mapped memory takes none of the machine's until it is touched, so a block may have parts that are rarely used. Write
-// before reading: a page that is read first maps the system's shared page of zeros, and replacing that by a page of its
-// own interrupts every running thread (exp. 8).
+// Mapped memory takes none of the machine's until it is touched, so a block may have parts that are rarely used. Such
+// parts are to be written before they are read: a page that is read first maps the system's shared page of zeros, and
+// replacing that by a page of its own interrupts every running thread (exp. 8).
 
 #ifndef DECOUPLE_INTERNAL_MEMORY_PAGE_ALLOCATOR_H_
 #define DECOUPLE_INTERNAL_MEMORY_PAGE_ALLOCATOR_H_

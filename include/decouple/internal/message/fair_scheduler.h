@@ -58,8 +58,8 @@ class FairScheduler {
     std::int64_t in_flight_in_noisy_groups = 0;
   };
 
-  // Returns the tenant of a message that is being sent; the tenant stays until the message's RemoveMessage().
-  Tenant* Enrol(const std::string& group, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
+  // Counts a message that is being sent, and returns its tenant, which stays until the message's RemoveMessage().
+  Tenant* AddMessage(const std::string& group, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     std::unique_ptr<Tenant>& tenant = tenants_[group];
     if (tenant == nullptr) {
@@ -93,7 +93,7 @@ class FairScheduler {
     AddToOrder(tenant);
   }
 
-  // A waiting message is not to be served any more. Returns false if a receiver has just taken it.
+  // A waiting message is no longer to be served. Returns false if a receiver has just taken it.
   bool Withdraw(Tenant* tenant, std::uint64_t queue_position, std::uint64_t ticket) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     RemoveFromOrder(tenant);
@@ -122,7 +122,7 @@ class FairScheduler {
     return TakeFirst(noisy_.begin()->second);
   }
 
-  // A message of the tenant came in flight.
+  // A message of the tenant has been leased.
   void AddInFlight(Tenant* tenant, std::int64_t all_in_flight, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     RemoveFromOrder(tenant);
@@ -200,8 +200,8 @@ class FairScheduler {
     return message;
   }
 
-  // The tenants at the front of quiet_ and noisy_ may belong to the other side by now: classifies them anew until none
-  // changes sides.
+  // The tenants at the front of quiet_ and noisy_ may be classified otherwise by now: classifies them again until
+  // neither changes.
   void ReclassifyNext(std::int64_t all_in_flight, std::int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     for (bool changed = true; changed;) {
       changed = false;
@@ -235,7 +235,7 @@ class FairScheduler {
     tenant.period = period;
   }
 
-  // At the begin of a period also erases the tenants whose processing time counts no more.
+  // At the beginning of a period this also erases the tenants whose processing time no longer counts.
   void RotateTotalPeriod(std::int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (now / kPeriod == total_.period) return;
     RotatePeriod(total_, now);

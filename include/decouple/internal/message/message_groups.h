@@ -109,21 +109,21 @@ class MessageGroups {
 
   // Removes a message that has ended from its group. Returns the message that the caller has to queue for redelivery
   // now, if any: the group's new first one.
-  std::optional<SlotRef> Leave(MessageMetadata& message) {
-    const PlaceInGroup& left = message.in_group;
+  std::optional<SlotRef> Remove(MessageMetadata& message) {
+    const PlaceInGroup& place = message.in_group;
     Shard& shard = ShardOf(message.group_hash);
     const MutexLock lock(shard.mutex);
-    MessageMetadata* const later = left.later;
-    Replace(shard, message, left.earlier, later);
-    if (left.earlier != nullptr || later == nullptr || !MarkIfVisible(*later)) return std::nullopt;
+    MessageMetadata* const later = place.later;
+    Replace(shard, message, place.earlier, later);
+    if (place.earlier != nullptr || later == nullptr || !MarkIfVisible(*later)) return std::nullopt;
     return later->in_group.place;
   }
 
   // Unlocks the slot of a message that becomes visible, with `word`, which is in kVisibleAgain. Returns whether the
   // caller has to queue the message for redelivery; then its word has kQueued.
-  bool GiveBackVisible(MessageMetadata& message, SlotState word) {
+  bool UnlockVisible(MessageMetadata& message, SlotState word) {
     const GroupLock lock(*this, message);
-    return GiveBack(message, word);
+    return UnlockInGroup(message, word);
   }
 
   // Replaces the message with the metadata `from` by its copy at `place` with the metadata `to`, and unlocks that slot
@@ -135,7 +135,7 @@ class MessageGroups {
     to.group_hash = from.group_hash;
     to.in_group = {from.in_group.earlier, from.in_group.later, place};
     Replace(shard, from, &to, &to);
-    return GiveBack(to, word);
+    return UnlockInGroup(to, word);
   }
 
  private:
@@ -146,8 +146,8 @@ class MessageGroups {
   // are first asked for, so a queue that nothing was sent to has none.
   Shard& ShardOf(std::uint32_t hash) { return (*GetOrCreate(shards_))[hash % (std::uint32_t{1} << kShardBits)]; }
 
-  // Links the message's predecessor to `later`, and its successor, or if it was the last the table, to `earlier`. If it
-  // was the only one and `earlier` is null, the group is gone.
+  // Links the message's predecessor to `later`, and its successor to `earlier`; if it was the last message, the table
+  // finds `earlier` instead. If it was the only one and `earlier` is null, the group is gone.
   static void Replace(Shard& shard, MessageMetadata& message, MessageMetadata* earlier, MessageMetadata* later)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard.mutex) {
     const PlaceInGroup& place = message.in_group;
@@ -167,9 +167,11 @@ class MessageGroups {
     }
   }
 
-  // Requires: the caller holds the mutex of the group, and has locked the slot. A message that is queued already is not
-  // queued again: two entries of the redelivery lane would name its slot, and one of them might outlive it.
-  static bool GiveBack(const MessageMetadata& message, SlotState word) {
+  // Unlocks the slot of a message with `word`, to which it adds kQueued if the message is visible, the first of its group
+  // and not queued yet; then the caller has to queue it, which is what this returns. (If it were queued twice, two
+  // entries of the redelivery lane would name its slot, and one of them might outlive it.) Requires: the caller holds
+  // the mutex of the group, and has locked the slot.
+  static bool UnlockInGroup(const MessageMetadata& message, SlotState word) {
     const bool to_requeue =
         word.phase() == Phase::kVisibleAgain && message.in_group.earlier == nullptr && !word.Has(SlotState::kQueued);
     if (to_requeue) word = word.With(SlotState::kQueued);

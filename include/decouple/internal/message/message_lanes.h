@@ -6,6 +6,7 @@
 #define DECOUPLE_INTERNAL_MESSAGE_MESSAGE_LANES_H_
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -45,6 +46,8 @@ class MessageLanes : public MessageContent<T> {
   using typename Content::Slot;
   using Lane = TicketLane<Slot>;
   using RedeliveryLane = TicketLane<RedeliverySlot<T>>;
+  static_assert(offsetof(RedeliverySlot<T>, message) - offsetof(RedeliverySlot<T>, segment) > sizeof(void*),
+                "keep apart: store forwarding");
 
   using Content::DestroyContent, Content::MetadataOf;
 
@@ -112,7 +115,7 @@ class MessageLanes : public MessageContent<T> {
   MovedMessages<T>& MovedMessagesOrCreate() { return *GetOrCreate(moved_messages_); }
   RedeliveryLane& RedeliveryLaneOrCreate() {
     RedeliveryLane& redelivery_lane = *GetOrCreate(redelivery_lane_);
-    has_detours_.store(true, std::memory_order_release);  // not before: pairs with has_detours(), which looks there
+    has_detours_.store(true, std::memory_order_release);  // not before: has_detours(), which acquires it, looks there
     return redelivery_lane;
   }
   FairScheduler& FairSchedulerOrCreate() {
@@ -120,7 +123,7 @@ class MessageLanes : public MessageContent<T> {
     has_detours_.store(true, std::memory_order_release);  // not before, as above
     return fair_scheduler;
   }
-  // Whether a receiver must look elsewhere than at the lane's head, too.
+  // Whether a receiver has to look elsewhere besides at the lane's head.
   bool has_detours() const {
     return has_detours_.load(std::memory_order_acquire) &&
            (fair_scheduler() != nullptr || !redelivery_lane()->LooksEmpty());
@@ -150,7 +153,7 @@ class MessageLanes : public MessageContent<T> {
     return metadata == nullptr || !metadata->is_moved ? message.segment->number() : MovedMessages<T>::kSegmentNumber;
   }
 
-  // Notified when messages became visible, and when the earliest deadline became earlier, as sleepers wait for that,
+  // Notified when messages became visible, and when the earliest deadline became earlier, as sleepers wait for that
   // too.
   EventCount& visible() { return visible_; }
   // Notified when messages were removed, if WatchForRoom() asked for it, and by the sweep (timeout_sweep.h).

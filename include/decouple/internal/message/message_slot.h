@@ -90,6 +90,13 @@ struct MessageAt {
   LeaseTimes& TimesToWrite() const { return segment->ColdFieldsToWrite(*slot); }
 };
 
+// Whether a thread has locked the slot. Only for assertions: if that is not the caller, the answer may be outdated.
+// Relaxed, as no other thread takes a slot out of kBusy.
+template <typename Slot>
+bool IsLocked(const Slot& slot) {
+  return SlotState(slot.word.load(std::memory_order_relaxed)).phase() == Phase::kBusy;
+}
+
 // For assertions: whether the word is in one of these phases.
 template <typename... Phases>
 constexpr bool IsAnyOf(SlotState word, Phases... phases) {

@@ -1,5 +1,5 @@
-// The state machine of a message: every function that changes the phase of a slot, except those by which the holder of
-// a message ends it (message_store.h). What each phase means and which thread may leave it: slot_state.h.
+// The state machine of a message: the functions that change the phase of its slot, except those by which the holder of
+// a message ends it (message_store.h). What each phase means, and which thread may take a slot out of it: slot_state.h.
 //
 //                             LeaseReady
 //              ┌──▶ kReady ──────────────────────┐
@@ -35,9 +35,11 @@
 //   kVisibleAgain → kDeleted                     RemoveReferenced()
 //   kDeleted → kDone                             ReleaseReference()
 //
+// A thread that has locked a slot and changes nothing stores the word that it had before, by Restore() or Unlock().
+//
 // The claimant is the thread that moved the lane's head past the slot; a slot whose ticket was skipped has none. The
-// marks of a word change without its phase: kQueued by MessageGroups and UnqueueAndTryLock(), kReferenced and
-// kMoreReferences by ReleaseReference().
+// marks of a word change without its phase: kQueued by MessageGroups, UnqueueAndTryLock() and CountRemoval(),
+// kReferenced and kMoreReferences by ReleaseReference().
 //
 // Design. A message stays in its slot from its publication to its end, except that compaction may move it
 // (compaction.h) when it is one of the last in its segment and no delivery refers to it. Ready messages are found by
@@ -96,9 +98,8 @@ class MessageState : public MessageLanes<T> {
 
   using Content::BytesOf, Content::MessageOf, Content::MetadataAt;
   using Lanes::earliest, Lanes::fair_scheduler, Lanes::groups, Lanes::lane, Lanes::moved_messages, Lanes::visible;
-  using Lanes::Now, Lanes::RedeliveryLaneOrCreate, Lanes::RetentionEnd, Lanes::Sums, Lanes::TicketOf;
-
   using Lanes::Lanes;
+  using Lanes::Now, Lanes::RedeliveryLaneOrCreate, Lanes::RetentionEnd, Lanes::Sums, Lanes::TicketOf;
 
   // A message that was received this often goes to the back of the queue when it becomes visible again (SQS).
   static constexpr std::uint32_t kReceivesBeforeTheBack = 3;
@@ -120,9 +121,6 @@ class MessageState : public MessageLanes<T> {
     DECOUPLE_ASSERT(WordOf(slot) == ready && IsTransition(ready, ready.With(Phase::kBusy)));
     slot.word.store(ready.With(Phase::kBusy).bits(), std::memory_order_release);
   }
-
-  // Whether the slot is locked. Only for assertions: if the caller has not locked it, the answer may be outdated.
-  static bool IsLocked(const Slot& slot) { return WordOf(slot).phase() == Phase::kBusy; }
 
   // Stores the next word of a slot that the caller has locked. Release: pairs with the acquire of the next thread that
   // locks or reads the slot.
@@ -154,9 +152,8 @@ class MessageState : public MessageLanes<T> {
   }
 
   // ---- transitions of a locked slot ---------------------------------------------------------------------------------
-  //
   // `before` is the word that the slot had before it was locked, with the marks that it is to have. Where nothing else
-  // is said they require that the caller has locked the slot, and unlock it.
+  // is said, these require that the caller has locked the slot, and unlock it.
 
   // To kVisibleAgain, queued for redelivery. The caller counts it and notifies visible().
   void MakeVisible(LocalState& local, Message message, SlotState before) {
@@ -166,7 +163,7 @@ class MessageState : public MessageLanes<T> {
     const bool to_the_back = before.receive_count() >= kReceivesBeforeTheBack;
     LowerDeadline(*message.segment, RetentionEnd(*message.slot));
     if (groups() != nullptr) {
-      if (groups()->GiveBackVisible(MetadataAt(message), before.With(Phase::kVisibleAgain))) Requeue(local, message);
+      if (groups()->UnlockVisible(MetadataAt(message), before.With(Phase::kVisibleAgain))) Requeue(local, message);
       return;
     }
     if (MessageMetadata* const metadata = GroupedMetadata(message, before)) {
@@ -207,8 +204,7 @@ class MessageState : public MessageLanes<T> {
   [[gnu::always_inline]] static SlotState LeaseReady(Slot& slot, LeaseTimes& times, std::int64_t now,
                                                      std::int64_t visible_at) {
     const SlotState ready(slot.word.load(std::memory_order_relaxed));  // as the claim acquired it
-    DECOUPLE_ASSERT(ready.phase() == Phase::kReady && ready.receive_count() == 0);
-    DECOUPLE_ASSERT(!ready.Has(SlotState::kReferenced | SlotState::kMoreReferences | SlotState::kQueued));
+    DECOUPLE_ASSERT(ready.phase() == Phase::kReady && IsConsistent(ready));
     times.set_visible_at(visible_at);
     times.set_first_received_at(now);
     // No other thread changes the word of a claimed kReady, so a store does. Release: as in Unlock().
@@ -234,7 +230,7 @@ class MessageState : public MessageLanes<T> {
   void Restore(LocalState& local, Message message, SlotState before) {
     if (groups() == nullptr || before.phase() != Phase::kVisibleAgain) {
       Unlock(*message.slot, before);
-    } else if (groups()->GiveBackVisible(MetadataAt(message), before)) {
+    } else if (groups()->UnlockVisible(MetadataAt(message), before)) {
       Requeue(local, message);
       visible().Notify(1);
     }
@@ -249,9 +245,8 @@ class MessageState : public MessageLanes<T> {
   void Remove(LocalState& local, Message message, SlotState before, SingleWriterCounter LocalQueueCounts::*how,
               std::size_t bytes) {
     DECOUPLE_ASSERT(IsLocked(*message.slot) || (before.phase() == Phase::kReady && WordOf(*message.slot) == before));
-    // Release: as in Unlock().
-    message.slot->word.store(AddReference(*message.slot, before.With(Phase::kDeleted)).bits(),
-                             std::memory_order_release);
+    const SlotState deleted = AddReference(*message.slot, before.With(Phase::kDeleted));
+    message.slot->word.store(deleted.bits(), std::memory_order_release);  // as in Unlock()
     CountRemoval(local, message, before, how, bytes);
   }
 
@@ -308,8 +303,6 @@ class MessageState : public MessageLanes<T> {
   // Queues a message in the redelivery lane. Requires: the caller has set kQueued, and has not queued the message
   // since.
   void Requeue(LocalState& local, Message message) {
-    using Entry = RedeliverySlot<T>;
-    static_assert(offsetof(Entry, message) - offsetof(Entry, segment) > sizeof(void*), "keep apart: store forwarding");
     DECOUPLE_ASSERT(WordOf(*message.slot).Has(SlotState::kQueued));
     RedeliveryLane& redelivery_lane = RedeliveryLaneOrCreate();
     for (;;) {
@@ -331,7 +324,7 @@ class MessageState : public MessageLanes<T> {
     if (before.Has(SlotState::kHasMetadata)) [[unlikely]] {
       MessageMetadata& metadata = MetadataAt(message);
       if (groups() != nullptr) {
-        if (const auto next = groups()->Leave(metadata)) {
+        if (const auto next = groups()->Remove(metadata)) {
           Requeue(local, MessageOf(*next));
           visible().Notify(1);
         }
@@ -394,7 +387,7 @@ class MessageState : public MessageLanes<T> {
     }
   }
 
-  // Returns true if the message was queued with its tenant; it is not any more.
+  // Takes the message out of its tenant's queue. Returns false if it was not there.
   bool WithdrawFromTenant(Message message, SlotState before) {
     MessageMetadata* const metadata = GroupedMetadata(message, before);
     return metadata != nullptr &&

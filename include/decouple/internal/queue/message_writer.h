@@ -97,7 +97,7 @@ class MessageWriter {
     }
     const bool has_group = metadata != nullptr && !metadata->group.empty();
     const std::uint32_t marks = body_marks | (metadata == nullptr ? 0 : SlotState::kHasMetadata);
-    if (has_group) metadata->tenant = store_.FairSchedulerOrCreate().Enrol(metadata->group, sent_at);
+    if (has_group) metadata->tenant = store_.FairSchedulerOrCreate().AddMessage(metadata->group, sent_at);
     if (metadata != nullptr) message.segment->data.Put(Store::PlaceOf(message), std::move(metadata));
     if (visible_at > sent_at) {
       local.counts.delayed.Add(1);
@@ -121,7 +121,9 @@ class MessageWriter {
     const Message message{place.segment, place.slot};
     const SlotState locked(Phase::kBusy, Lane::OrdinalOf(ticket), construct(*place.slot) | SlotState::kHasMetadata);
     place.slot->sent_at.store(sent_at, std::memory_order_relaxed);
-    if (!metadata->group.empty()) metadata->tenant = store_.FairSchedulerOrCreate().Enrol(metadata->group, sent_at);
+    if (!metadata->group.empty()) {
+      metadata->tenant = store_.FairSchedulerOrCreate().AddMessage(metadata->group, sent_at);
+    }
     message.segment->data.Put(Store::PlaceOf(message), std::move(metadata));
     store_.set_has_older_ones();
     Lane::PublishUnclaimable(*place.slot, locked);

@@ -22,6 +22,7 @@
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/message/message_metadata.h"
+#include "decouple/internal/message/message_slot.h"
 #include "decouple/internal/message/message_store.h"
 #include "decouple/internal/queue/in_flight_limit.h"
 #include "decouple/internal/queue/queue_rules.h"

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "decouple/internal/base/assert.h"
+#include "decouple/internal/message/message_slot.h"
 #include "decouple/internal/message/message_store.h"
 #include "decouple/internal/queue/redrive/move_to_dead_letters.h"
 

@@ -69,7 +69,7 @@ class StandardSender : public QueueCore<T> {
     if (!is_admitted) [[unlikely]]
       return SendSlow(std::move(body));
     std::int64_t now = 0;
-    MessageSlot<T>* const slot = Lane::KnownPlaceOf(ticket, local->cursor);
+    MessageSlot<T>* const slot = Lane::CachedPlaceOf(ticket, local->cursor);
     if (slot == nullptr || !store_.TryNow(now)) [[unlikely]]
       return SendAdmitted(*local, ticket, std::move(body));
     const SlotState ready = MessageWriter<T>::WritePlain(*slot, local->cursor.send_word(), now, ConstructFrom(body));
@@ -179,7 +179,7 @@ class StandardSender : public QueueCore<T> {
     }
     if (!is_admitted) [[unlikely]]
       return EnqueueSlow(delivery);
-    MessageSlot<T>* const slot = Lane::KnownPlaceOf(ticket, local->cursor);
+    MessageSlot<T>* const slot = Lane::CachedPlaceOf(ticket, local->cursor);
     if (slot == nullptr || delivery.clock != &this->clock_) [[unlikely]]
       return EnqueueAdmitted(*local, ticket, delivery);
     Lane::PublishOnly(

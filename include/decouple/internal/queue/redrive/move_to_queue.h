@@ -10,6 +10,7 @@
 
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/message/message_metadata.h"
+#include "decouple/internal/message/message_slot.h"
 #include "decouple/internal/message/message_store.h"
 #include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/queue/redrive/message_transfer.h"

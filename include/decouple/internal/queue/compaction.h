@@ -21,6 +21,7 @@
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/lane/retired_segments.h"
 #include "decouple/internal/message/message_metadata.h"
+#include "decouple/internal/message/message_slot.h"
 #include "decouple/internal/message/message_store.h"
 #include "decouple/internal/message/moved_messages.h"
 #include "decouple/internal/queue/locked_slots.h"
@@ -83,7 +84,7 @@ class Compaction {
 
   // Requires: the caller has locked the slot of `from`; `before` is its word before that.
   void MoveMessage(LocalState& local, Message from, SlotState before) {
-    DECOUPLE_ASSERT(Store::IsLocked(*from.slot) && IsMovable(before));
+    DECOUPLE_ASSERT(IsLocked(*from.slot) && IsMovable(before));
     MovedMessages<T>& moved_messages = store_.MovedMessagesOrCreate();
     Lane& lane = moved_messages.lane();
     const std::uint64_t ticket = lane.TakeTickets(1);

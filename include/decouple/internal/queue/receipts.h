@@ -181,7 +181,7 @@ class Receipts {
   // Requires: if `found` is kLocked, the caller has locked the slot.
   absl::Status DeleteFound(Found found, Message message, SlotState before) {
     if (found == Found::kLocked) {
-      DECOUPLE_ASSERT(Store::IsLocked(*message.slot));
+      DECOUPLE_ASSERT(IsLocked(*message.slot));
       LocalState& local = store_.local();
       if (!rules_.expired_receipts_work && IsVisibilityTimeoutOver(message) && !IsPastRetention(message)) {
         ReturnToVisible(local, message, before);
@@ -209,7 +209,7 @@ class Receipts {
   // Makes a message in flight visible: it was released, or its timeout has ended and the sweep has not come yet.
   // Requires: the caller has locked the slot.
   void ReturnToVisible(LocalState& local, Message message, SlotState before) {
-    DECOUPLE_ASSERT(Store::IsLocked(*message.slot));
+    DECOUPLE_ASSERT(IsLocked(*message.slot));
     store_.NoteReturned(local, message, before);
     store_.MakeVisible(local, message, before);
     store_.visible().Notify(1);
@@ -217,7 +217,7 @@ class Receipts {
 
   // Requires: the caller has locked the slot. Unlocks it.
   absl::Status ChangeVisibilityLocked(Message message, SlotState before, absl::Duration timeout) {
-    DECOUPLE_ASSERT(Store::IsLocked(*message.slot));
+    DECOUPLE_ASSERT(IsLocked(*message.slot));
     LocalState& local = store_.local();
     Slot& slot = *message.slot;
     const std::int64_t now = store_.Now();

@@ -43,7 +43,7 @@ class ReceiveGrant {
   // The first half of Grant(). True: the message was not to be given, and has been removed, moved or hidden, and
   // unlocked. False: nothing has happened.
   bool DisposeIfUndeliverable(LocalState& local, std::int64_t now, Message message, SlotState before) {
-    DECOUPLE_ASSERT(Store::IsLocked(*message.slot));
+    DECOUPLE_ASSERT(IsLocked(*message.slot));
     if (store_.RetentionEnd(*message.slot) <= now) {
       RemoveExpired(local, message, before);
     } else if (move_to_dead_letters_.IsReceivedTooOften(before)) [[unlikely]] {

@@ -25,6 +25,7 @@
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/base/time_math.h"
+#include "decouple/internal/message/message_slot.h"
 #include "decouple/internal/message/message_store.h"
 #include "decouple/internal/queue/locked_slots.h"
 
@@ -214,7 +215,7 @@ class TimeoutSweep {
     std::uint64_t expired = 0;
     std::uint32_t visible = 0;
     due.ForEach([&](Message message, SlotState before) {
-      DECOUPLE_ASSERT(Store::IsLocked(*message.slot));
+      DECOUPLE_ASSERT(IsLocked(*message.slot));
       if (store_.RetentionEnd(*message.slot) <= now) {
         store_.Remove(local, message, before, &LocalQueueCounts::expired);
         expired |= 1ULL << Store::PlaceOf(message);

@@ -55,7 +55,7 @@ class TransferSource {
   // show (`is_shown`) stays where it is, and is shared: then the transfer holds a reference to it, which is marked in
   // `before`, and must not be destroyed before the caller has unlocked the slot.
   Transfer<T> Prepare(LocalState& local, Message message, SlotState& before, bool is_shown) {
-    DECOUPLE_ASSERT(Store::IsLocked(*message.slot));
+    DECOUPLE_ASSERT(IsLocked(*message.slot));
     Transfer<T> transfer;
     transfer.bytes = store_.BytesOf(message, before);
     transfer.sent_at = message.slot->sent_at.load(std::memory_order_relaxed);

@@ -37,7 +37,7 @@ class MoveToDeadLetters {
 
   // Requires: IsReceivedTooOften(before), and the caller has locked the slot. Unlocks it.
   void MoveOrHide(LocalState& local, Message message, SlotState before, std::int64_t now) {
-    DECOUPLE_ASSERT(Store::IsLocked(*message.slot));
+    DECOUPLE_ASSERT(IsLocked(*message.slot));
     const std::shared_ptr<QueueBase> target = core_.dead_letters().target();
     // Checked when the queues were linked: see LinkDeadLetters().
     DECOUPLE_ASSERT(target == nullptr || (target->body_type() == &kBodyType<T> && target.get() != &core_));

@@ -29,7 +29,7 @@ class MoveToQueue {
   // `to` as for QueueBase::MoveOne(). Requires: the caller has just received the message, and has locked its slot.
   // Unlocks it. The caller's delivery holds one reference to the body; others show it only if kMoreReferences is set.
   MoveOutcome Move(LocalState& local, Message message, SlotState before, QueueBase* to) {
-    DECOUPLE_ASSERT(Store::IsLocked(*message.slot));
+    DECOUPLE_ASSERT(IsLocked(*message.slot));
     std::shared_ptr<QueueBase> source;
     if (to == nullptr) {
       const MessageMetadata* const metadata = store_.MetadataOf(message);

@@ -22,7 +22,6 @@
 #include <cstddef>
 #include <initializer_list>
 #include <optional>
-#include <ranges>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -133,7 +132,7 @@ constexpr Comparable ComparableOf() {
   } else if constexpr (TextField<T>) {
     return Comparable::kText;
   } else if constexpr (ArrayField<T>) {
-    return ComparableOf<std::remove_cvref_t<std::ranges::range_reference_t<const T>>>();
+    return ComparableOf<std::remove_cvref_t<range::Reference<T>>>();
   } else {
     return Comparable::kNothing;
   }
@@ -148,8 +147,7 @@ template <typename T>
 requires OptionalOf<T>::value struct ElementOf<T> : ElementOf<typename OptionalOf<T>::Value> {
 };
 template <typename T>
-requires(ArrayField<T> && !HasFields<T>) struct ElementOf<T>
-    : ElementOf<std::remove_cvref_t<std::ranges::range_reference_t<const T>>> {
+requires(ArrayField<T> && !HasFields<T>) struct ElementOf<T> : ElementOf<std::remove_cvref_t<range::Reference<T>>> {
 };
 
 // One value to compare with, of any type that fits the field, so that a list of them can be written in braces.

@@ -178,7 +178,7 @@ class CapacityGate {
   bool TryReserve(std::int64_t bytes) {
     if (!TryAdd(admitted_messages_, 1, removed_messages_, most_messages_)) return false;
     if (TryAdd(admitted_bytes_, bytes, removed_bytes_, most_bytes_)) return true;
-    const std::int64_t admitted = admitted_messages_.fetch_sub(1, std::memory_order_relaxed);
+    [[maybe_unused]] const std::int64_t admitted = admitted_messages_.fetch_sub(1, std::memory_order_relaxed);
     DECOUPLE_ASSERT(admitted >= 1);
     store_.room().Notify(EventCount::kAll);  // a sender that was refused meanwhile may fit
     return false;

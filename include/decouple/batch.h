@@ -107,11 +107,11 @@ inline bool IsBatchEntryId(const std::string& id) {
 }
 
 inline absl::Status CheckBatchSize(std::size_t entries, const Limits& limits) {
-  if (entries == 0) {
+  if (entries == 0) [[unlikely]] {
     return MakeError(Error::kEmptyBatchRequest,
                      absl::StrCat("a batch without entries; allowed are 1 to ", limits.max_batch_entries));
   }
-  if (entries > limits.max_batch_entries) {
+  if (entries > limits.max_batch_entries) [[unlikely]] {
     return MakeError(Error::kTooManyEntriesInBatchRequest,
                      absl::StrCat("a batch of ", entries, " entries; allowed are 1 to ", limits.max_batch_entries));
   }

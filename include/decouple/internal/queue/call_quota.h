@@ -36,7 +36,8 @@ class CallQuota {
   // time in nanoseconds; it is called only if there is a quota.
   template <typename ClockNow>
   absl::Status TakeSend(std::string_view group, ClockNow clock) ABSL_LOCKS_EXCLUDED(mutex_) {
-    if (!is_on()) return absl::OkStatus();
+    if (!is_on()) [[likely]]
+      return absl::OkStatus();
     const std::int64_t now = clock();
     if (counted() == FifoThroughputLimit::kPerQueue) return Take(sends_, "sends", now);
     const MutexLock lock(mutex_);
@@ -59,7 +60,8 @@ class CallQuota {
 
   template <typename ClockNow>
   absl::Status TakeForQueue(TokenBucket& bucket, const char* what, ClockNow clock) {
-    if (!is_on() || counted() != FifoThroughputLimit::kPerQueue) return absl::OkStatus();
+    if (!is_on() || counted() != FifoThroughputLimit::kPerQueue) [[likely]]
+      return absl::OkStatus();
     return Take(bucket, what, clock());
   }
 

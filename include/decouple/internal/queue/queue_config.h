@@ -108,7 +108,8 @@ inline bool IsGraphic(std::string_view text) {
 
 // Checks an id that a user gives: of a group, a message's deduplication or a receive attempt. `what` names it.
 inline absl::Status CheckToken(const char* what, std::string_view token) {
-  if (token.size() <= kMaxTokenLength && IsGraphic(token)) return absl::OkStatus();
+  if (token.size() <= kMaxTokenLength && IsGraphic(token)) [[likely]]
+    return absl::OkStatus();
   return MakeError(Error::kInvalidParameterValue,
                    absl::StrCat(what, " \"", std::string(token),
                                 "\"; allowed are 1 to 128 letters, digits and punctuation characters"));

@@ -42,10 +42,10 @@ class RequestChecks {
   // `size`: of body and attributes together.
   template <typename T>
   absl::Status CheckBody(const T& body, std::size_t size) const {
-    if (IsEmptyText(body)) {
+    if (IsEmptyText(body)) [[unlikely]] {
       return MakeError(Error::kMissingParameter, "an empty message body; it must have at least one character");
     }
-    if (size > config_.max_message_size()) {
+    if (size > config_.max_message_size()) [[unlikely]] {
       return MakeError(Error::kInvalidParameterValue,
                        absl::StrCat("a message of ", size, " bytes; allowed are at most ", config_.max_message_size(),
                                     ", attributes included"));
@@ -98,7 +98,7 @@ class RequestChecks {
 
   absl::Status CheckReceiveOptions(const ReceiveOptions& options) const {
     const Limits& limits = config_.limits();
-    if (options.max_messages < 1 || options.max_messages > limits.max_messages_per_receive) {
+    if (options.max_messages < 1 || options.max_messages > limits.max_messages_per_receive) [[unlikely]] {
       return CheckNumber(Error::kInvalidParameterValue, "maximum of messages", options.max_messages, std::size_t{1},
                          limits.max_messages_per_receive);
     }

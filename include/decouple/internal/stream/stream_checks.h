@@ -44,12 +44,12 @@ class StreamChecks {
   explicit StreamChecks(const StreamOptions& options) : options_(options) {}
 
   absl::Status CheckRecord(std::string_view key, std::size_t bytes) const {
-    if (key.empty() || !IsWithin(key, options_.limits.max_partition_key_characters)) {
+    if (key.empty() || !IsWithin(key, options_.limits.max_partition_key_characters)) [[unlikely]] {
       return MakeError(Error::kInvalidArgument,
                        absl::StrCat("partition key \"", std::string(key), "\"; allowed are 1 to ",
                                     options_.limits.max_partition_key_characters, " characters"));
     }
-    if (bytes > options_.max_record_size) {
+    if (bytes > options_.max_record_size) [[unlikely]] {
       return MakeError(Error::kInvalidArgument, absl::StrCat("a record of ", bytes, " bytes; allowed are at most ",
                                                              options_.max_record_size, ", partition key included"));
     }
@@ -81,7 +81,8 @@ class StreamChecks {
   // Whether `text`, in UTF-8, has at most `most` characters. In a malformed sequence each byte that does not continue
   // another counts as one.
   static bool IsWithin(std::string_view text, std::size_t most) {
-    if (text.size() <= most) return true;
+    if (text.size() <= most) [[likely]]
+      return true;
     const auto begins_character = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; };
     return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), begins_character)) <= most;
   }

@@ -109,7 +109,8 @@ class StreamCore {
   // Puts a body that queues or other streams share. On success it takes over a reference of the caller's.
   absl::StatusOr<PutResult> PutShared(std::string_view key, SharedBody& body) {
     const std::size_t bytes = body.bytes() + key.size();
-    if (absl::Status status = checks_.CheckRecord(key, bytes); !status.ok()) return status;
+    if (absl::Status status = checks_.CheckRecord(key, bytes); !status.ok()) [[unlikely]]
+      return status;
     const std::int64_t now = Now();
     return Append(counts_.Local(), HashKeyOf(key, options_.partition_hash), std::nullopt, bytes, now,
                   [&](Segment& segment, std::uint32_t at) { segment.WriteShared(at, key, now, &body); });
@@ -220,7 +221,8 @@ class StreamCore {
   absl::StatusOr<PutResult> Put(LocalStreamCounts& local, std::string_view key, T&& body, const PutOptions& options,
                                 std::int64_t now) {
     const std::size_t bytes = MessageSize(std::as_const(body)) + key.size();
-    if (absl::Status status = checks_.CheckRecord(key, bytes); !status.ok()) return status;
+    if (absl::Status status = checks_.CheckRecord(key, bytes); !status.ok()) [[unlikely]]
+      return status;
     const HashKey hash =
         options.explicit_hash_key ? *options.explicit_hash_key : HashKeyOf(key, options_.partition_hash);
     return Append(local, hash, options.sequence_number_for_ordering, bytes, now,

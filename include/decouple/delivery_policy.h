@@ -86,7 +86,7 @@ inline absl::Duration DeliveryPolicy::DelayBefore(int retry) const {
 
 namespace internal {
 
-inline constexpr int kMostRetries = 100;                               // SNS
+inline constexpr int kMaxRetries = 100;                                // SNS
 inline constexpr absl::Duration kShortestDelay = absl::Seconds(1);     // SNS
 inline constexpr absl::Duration kLongestDelay = absl::Seconds(3'600);  // SNS
 
@@ -94,8 +94,8 @@ inline absl::Status CheckDeliveryPolicy(const DeliveryPolicy& policy) {
   const auto refuse = [](const std::string& what) {
     return MakeError(Error::kInvalidParameter, absl::StrCat("delivery policy: ", what));
   };
-  if (policy.retries < 0 || policy.retries > kMostRetries) {
-    return refuse(absl::StrCat(policy.retries, " retries; allowed are 0 to ", kMostRetries));
+  if (policy.retries < 0 || policy.retries > kMaxRetries) {
+    return refuse(absl::StrCat(policy.retries, " retries; allowed are 0 to ", kMaxRetries));
   }
   if (policy.min_delay < kShortestDelay || policy.max_delay > kLongestDelay || policy.min_delay > policy.max_delay) {
     return refuse(absl::StrCat("delays from ", absl::FormatDuration(policy.min_delay), " to ",

@@ -145,10 +145,10 @@ inline absl::Status CheckDeviceToken(const std::string& token) {
 }
 
 inline absl::Status CheckEndpointOptions(const PlatformEndpointOptions& options) {
-  constexpr std::size_t kMostUserData = 2'048;  // SNS
-  if (options.user_data.size() <= kMostUserData) return absl::OkStatus();
+  constexpr std::size_t kMaxUserDataBytes = 2'048;  // SNS
+  if (options.user_data.size() <= kMaxUserDataBytes) return absl::OkStatus();
   return MakeError(Error::kInvalidParameter, absl::StrCat("user data of ", options.user_data.size(),
-                                                          " bytes; allowed are at most ", kMostUserData));
+                                                          " bytes; allowed are at most ", kMaxUserDataBytes));
 }
 
 }  // namespace internal

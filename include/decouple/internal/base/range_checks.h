@@ -31,11 +31,11 @@ absl::Status CheckNumber(Error error, const char* what, Number value, Number lea
 
 // The names of consumers and consumer groups: 1 to 128 letters, digits, dots, hyphens and underscores (Kinesis).
 inline absl::Status CheckName(const char* what, const std::string& name) {
-  constexpr std::size_t kMostCharacters = 128;
+  constexpr std::size_t kMaxCharacters = 128;
   const auto is_allowed = [](char c) {
     return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '-' || c == '_';
   };
-  if (!name.empty() && name.size() <= kMostCharacters && std::all_of(name.begin(), name.end(), is_allowed)) {
+  if (!name.empty() && name.size() <= kMaxCharacters && std::all_of(name.begin(), name.end(), is_allowed)) {
     return absl::OkStatus();
   }
   return MakeError(

@@ -121,7 +121,7 @@ class LaneSegments {
  private:
   // So many chunks at most go back to the system in one call.
   static constexpr std::size_t kChunksAtOnce = 4;
-  static constexpr std::uint32_t kMostPerRound = 8;
+  static constexpr std::uint32_t kMaxSegmentsPerRound = 8;
   static constexpr std::uint32_t kLeastPerRoundWhenBusy = 4;
   static constexpr std::uint64_t kBusyAfter = 64;  // segments: 4096 tickets
 
@@ -170,7 +170,7 @@ class LaneSegments {
   // passed through gets a few more.
   void FitRounds() ABSL_EXCLUSIVE_LOCKS_REQUIRED(structure_mutex_) {
     const std::uint32_t least = first_unretired_ > kBusyAfter ? kLeastPerRoundWhenBusy : 1;
-    const std::uint32_t fit = std::bit_floor(std::clamp(pool_.segments() / 8, least, kMostPerRound));
+    const std::uint32_t fit = std::bit_floor(std::clamp(pool_.segments() / 8, least, kMaxSegmentsPerRound));
     // Written only if it changes, as all threads read its cache line. Relaxed: any value that it had will do.
     if (fit != segments_per_round_.load(std::memory_order_relaxed)) [[unlikely]]
       segments_per_round_.store(fit, std::memory_order_relaxed);

@@ -50,7 +50,7 @@ class ReferenceLot {
   void Reserve() {
     if (left_ != 0) return;
     left_ = next_;
-    next_ = std::min<std::int64_t>(2 * next_, kMostAtOnce);
+    next_ = std::min<std::int64_t>(2 * next_, kMaxLot);
     body_.AddReferences(left_);
   }
   // Called after an attempt that consumed one.
@@ -60,7 +60,7 @@ class ReferenceLot {
   }
 
  private:
-  static constexpr std::int64_t kMostAtOnce = 64;
+  static constexpr std::int64_t kMaxLot = 64;
 
   SharedBody& body_;
   std::int64_t left_ = 0;

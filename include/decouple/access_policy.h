@@ -14,7 +14,7 @@
 
 #include "decouple/internal/base/access.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 template <typename T>
 class Topic;
@@ -41,6 +41,6 @@ struct AllowSenders {
 };
 using SendersPolicy = std::variant<AllowAllSenders, AllowSenders>;
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_ACCESS_POLICY_H_

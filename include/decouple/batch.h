@@ -37,7 +37,7 @@
 #include "decouple/message.h"
 #include "decouple/queue_options.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 struct SendResult {
   MessageId message_id;
@@ -146,6 +146,6 @@ absl::Status CheckBatch(std::span<Entry> entries, const Limits& limits) {
 
 }  // namespace internal
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_BATCH_H_

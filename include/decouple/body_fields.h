@@ -30,7 +30,7 @@
 #include "decouple/internal/base/decimal.h"
 #include "decouple/internal/filter/field_value.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 template <typename Struct, typename Member>
 struct Field {
@@ -189,6 +189,6 @@ class FieldTypeOf<T> final : public FieldType {
 
 }  // namespace internal
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_BODY_FIELDS_H_

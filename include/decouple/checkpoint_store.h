@@ -20,7 +20,7 @@
 #include "decouple/iterator_position.h"
 #include "decouple/shard.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 // All records of the shard have been processed.
 struct ShardEnd {};
@@ -68,6 +68,6 @@ class InMemoryCheckpointStore final : public CheckpointStore {
   std::map<std::string, std::map<ShardId, Checkpoint>> checkpoints_ ABSL_GUARDED_BY(mutex_);  // by group
 };
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_CHECKPOINT_STORE_H_

@@ -26,7 +26,7 @@
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/base/tsc_clock.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 class Clock {
  public:
@@ -175,6 +175,6 @@ inline Clock* ClockOrNull(Clock* clock) { return clock == &SystemClock::Instance
 
 }  // namespace internal
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_CLOCK_H_

@@ -46,7 +46,7 @@
 #include "decouple/shard.h"
 #include "decouple/stream.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 struct ConsumerGroupOptions {
   // The group's name in the store: 1 … 128 letters, digits, dots, hyphens and underscores.
@@ -197,6 +197,6 @@ class ConsumerGroup {
   std::shared_ptr<internal::GroupCore<T>> core_;
 };
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_CONSUMER_GROUP_H_

@@ -23,7 +23,7 @@
 #include <string>
 #include <string_view>
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 // A SHA-256 under construction. Must be used by one thread at a time.
 class ContentHash {
@@ -110,6 +110,6 @@ std::string ContentHashOf(const T& body) {
   return hash.Finish();
 }
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_CONTENT_HASH_H_

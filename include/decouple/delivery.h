@@ -32,7 +32,7 @@
 #include "decouple/publication.h"
 #include "decouple/result.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 template <typename T>
 class Deliveries;
@@ -307,6 +307,6 @@ class Deliveries {
 template <typename T>
 using ReceiveResult = Result<Deliveries<T>>;
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_DELIVERY_H_

@@ -18,7 +18,7 @@
 #include "absl/time/time.h"
 #include "decouple/error.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 // How delays grow from the lower bound to the upper: by equal steps; by steps that grow by one unit each; by equal
 // factors; by steps that double. In this order, delays stay short for longer.
@@ -115,6 +115,6 @@ inline absl::Status CheckDeliveryPolicy(const DeliveryPolicy& policy) {
 
 }  // namespace internal
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_DELIVERY_POLICY_H_

@@ -20,7 +20,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/cord.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 enum class Error {
   kInvalidParameterValue,         // an argument is out of its range, or the message that a receipt names is gone
@@ -122,6 +122,6 @@ inline std::optional<Error> ErrorOf(const absl::Status& status) {
   return std::nullopt;
 }
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_ERROR_H_

@@ -10,10 +10,10 @@
 
 #include <functional>
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 using Executor = std::function<void(std::function<void()>)>;
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_EXECUTOR_H_

@@ -38,7 +38,7 @@
 #include "decouple/queue.h"
 #include "decouple/queue_options.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 template <typename T>
 class FifoQueue : public Queue<T> {
@@ -61,6 +61,6 @@ class FifoQueue : public Queue<T> {
       : Queue<T>(Queue<T>::Own(new Core(options.limits, std::move(options.name), options.seed, options.clock))) {}
 };
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_FIFO_QUEUE_H_

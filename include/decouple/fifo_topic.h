@@ -31,7 +31,7 @@
 #include "decouple/topic.h"
 #include "decouple/topic_options.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 template <typename T>
 class FifoTopic : public Topic<T> {
@@ -64,6 +64,6 @@ class FifoTopic : public Topic<T> {
       : Topic<T>(std::make_shared<internal::FifoTopicCore<T>>(options)) {}
 };
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_FIFO_TOPIC_H_

@@ -42,7 +42,7 @@
 #include "decouple/internal/filter/filter_tree.h"
 #include "decouple/limits.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 namespace internal {
 
@@ -383,6 +383,6 @@ inline auto Attribute(std::string_view name) {
       Path{std::string(internal::kAttributesScope), std::string(name)});
 }
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_FILTER_EXPRESSION_H_

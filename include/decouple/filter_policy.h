@@ -41,7 +41,7 @@
 #include "decouple/limits.h"
 #include "decouple/message_attributes.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 // SNS's FilterPolicyScope: whether the keys of a JSON policy name attributes or fields of the body.
 enum class FilterScope { kMessageAttributes, kMessageBody };
@@ -116,6 +116,6 @@ class FilterPolicy {
   std::shared_ptr<const Compiled> compiled_;  // null: it lets every message through
 };
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_FILTER_POLICY_H_

@@ -10,7 +10,7 @@
 #ifndef DECOUPLE_FWD_H_
 #define DECOUPLE_FWD_H_
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 // error.h, result.h, clock.h, limits.h
 enum class Error;
@@ -167,6 +167,6 @@ struct ShardEnd;
 class CheckpointStore;
 class InMemoryCheckpointStore;
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_FWD_H_

@@ -18,7 +18,7 @@
 #include "decouple/error.h"
 #include "decouple/internal/stream/partition_hash.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 using HashKey = absl::uint128;
 
@@ -60,6 +60,6 @@ inline absl::StatusOr<HashKey> ParseHashKey(std::string_view text) {
                                           "\"; allowed are decimal numbers from 0 to ", ToString(kLargestHashKey)));
 }
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_HASH_KEY_H_

@@ -13,7 +13,7 @@
 #include "absl/time/time.h"
 #include "decouple/message.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 // From the oldest record that is still there.
 struct TrimHorizon {};
@@ -34,6 +34,6 @@ struct AtTimestamp {
 
 using IteratorPosition = std::variant<TrimHorizon, Latest, AtSequenceNumber, AfterSequenceNumber, AtTimestamp>;
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_ITERATOR_POSITION_H_

@@ -14,7 +14,7 @@
 
 #include "absl/time/time.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 struct Limits {
   absl::Duration max_visibility_timeout = absl::Hours(12);  // also for one message, counted from its first receive
@@ -87,6 +87,6 @@ struct Limits {
   }
 };
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_LIMITS_H_

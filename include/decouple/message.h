@@ -22,7 +22,7 @@
 #include "decouple/internal/base/access.h"
 #include "decouple/internal/base/mix.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 // Unique within a queue, and also between queues whose seeds or names differ. The order of ids is not that of sending.
 class MessageId {
@@ -160,6 +160,6 @@ std::size_t MessageSize(const T& body) {
   }
 }
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_MESSAGE_H_

@@ -29,7 +29,7 @@
 #include "absl/strings/str_cat.h"
 #include "decouple/error.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 namespace internal {
 
@@ -195,6 +195,6 @@ inline absl::Status CheckAttributes(const MessageAttributes& attributes, std::si
 
 }  // namespace internal
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_MESSAGE_ATTRIBUTES_H_

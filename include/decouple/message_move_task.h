@@ -45,7 +45,7 @@
 #include "decouple/message_move_status.h"
 #include "decouple/redrive_policy.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 // SQS's spelling: "RUNNING", "COMPLETED", "CANCELLING", "CANCELLED", "FAILED". The text has static storage duration.
 constexpr std::string_view MessageMoveStatusName(MessageMoveStatus status) {
@@ -132,6 +132,6 @@ inline absl::StatusOr<std::shared_ptr<MessageMove>> StartMessageMove(const std::
 
 }  // namespace internal
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_MESSAGE_MOVE_TASK_H_

@@ -49,7 +49,7 @@
 #include "decouple/message_attributes.h"
 #include "decouple/publication.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 // What the transport delivers, and where to. Valid during the call.
 struct PlatformMessage {
@@ -344,6 +344,6 @@ class PlatformApplication {
   std::shared_ptr<internal::PlatformCore> core_;
 };
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_PLATFORM_APPLICATION_H_

@@ -26,7 +26,7 @@
 #include "decouple/message.h"
 #include "decouple/message_attributes.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 struct PublishOptions {
   // 1 … 100 printable ASCII characters, not beginning with a space. Empty: no subject.
@@ -119,6 +119,6 @@ inline bool IsPermanentFailure(const absl::Status& status) {
   }
 }
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_PUBLICATION_H_

@@ -38,7 +38,7 @@
 #include "decouple/queue_statistics.h"
 #include "decouple/redrive_policy.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 template <typename T>
 class Queue {
@@ -172,6 +172,6 @@ class Queue {
   std::shared_ptr<Core> core_;
 };
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_QUEUE_H_

@@ -26,7 +26,7 @@
 #include "decouple/message_attributes.h"
 #include "decouple/redrive_policy.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 // A full queue refuses a send at once: kQueueFull.
 struct Reject {};
@@ -138,6 +138,6 @@ struct ReceiveOptions {
   std::string_view attempt_id = {};
 };
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_QUEUE_OPTIONS_H_

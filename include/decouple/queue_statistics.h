@@ -12,7 +12,7 @@
 
 #include "absl/time/time.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 struct MessageCounts {
   std::int64_t ready = 0;      // ApproximateNumberOfMessages: can be received now
@@ -80,6 +80,6 @@ struct QueueStatistics {
   }
 };
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_QUEUE_STATISTICS_H_

@@ -27,7 +27,7 @@
 #include "decouple/publication.h"
 #include "decouple/shard.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 namespace internal {
 template <typename T>
@@ -197,6 +197,6 @@ class RecordBatch {
   std::vector<Shard> child_shards_;
 };
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_RECORD_BATCH_H_

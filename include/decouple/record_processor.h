@@ -36,7 +36,7 @@
 #include "decouple/message.h"
 #include "decouple/shard.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 namespace internal {
 
@@ -97,6 +97,6 @@ class Checkpointer {
   std::shared_ptr<internal::CheckpointerState> state_;
 };
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_RECORD_PROCESSOR_H_

@@ -30,7 +30,7 @@
 #include "decouple/internal/base/access.h"
 #include "decouple/internal/queue/queue_base.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 template <typename T>
 class Queue;
@@ -76,6 +76,6 @@ using RedriveAllowPolicy = std::variant<AllowAllSources, DenyAllSources, AllowSo
 // How long a message that the dead-letter queue did not take counts as in flight.
 inline constexpr absl::Duration kRedriveRetry = absl::Seconds(1);
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_REDRIVE_POLICY_H_

@@ -14,7 +14,7 @@
 
 #include "decouple/internal/base/access.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 template <typename Value>
 class [[nodiscard]] Result {
@@ -59,6 +59,6 @@ class [[nodiscard]] Result {
   Value value_;
 };
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_RESULT_H_

@@ -24,7 +24,7 @@
 #include "decouple/hash_key.h"
 #include "decouple/message.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 // A shard's number: counts from 0 in the order in which a stream's shards are opened.
 class ShardId {
@@ -76,6 +76,6 @@ struct Shard {
   bool is_open() const { return !ending_sequence_number.has_value(); }
 };
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_SHARD_H_

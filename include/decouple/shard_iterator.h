@@ -34,7 +34,7 @@
 #include "decouple/result.h"
 #include "decouple/shard.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 struct ReadOptions {
   // Ours: how long to wait for a record when there is none; at least 0.
@@ -79,6 +79,6 @@ class ShardIterator {
   std::int64_t used_at_;
 };
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_SHARD_ITERATOR_H_

@@ -28,7 +28,7 @@
 #include "decouple/queue.h"
 #include "decouple/queue_options.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 template <typename T>
 class StandardQueue : public Queue<T> {
@@ -65,6 +65,6 @@ class StandardQueue : public Queue<T> {
   Core& core() const { return static_cast<Core&>(*this->core_); }
 };
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_STANDARD_QUEUE_H_

@@ -47,7 +47,7 @@
 #include "decouple/stream_options.h"
 #include "decouple/stream_statistics.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 template <typename T>
 class Stream {
@@ -163,6 +163,6 @@ class Stream {
   std::shared_ptr<internal::StreamCore<T>> core_;
 };
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_STREAM_H_

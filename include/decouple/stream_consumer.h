@@ -48,7 +48,7 @@
 #include "decouple/shard.h"
 #include "decouple/stream.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 struct SubscribeToShardOptions {
   // Runs the function or the sends to the queue. Called by threads that put. By default that runs in Deliver().
@@ -158,6 +158,6 @@ class StreamConsumer {
   std::shared_ptr<internal::ConsumerCore<T>> core_;
 };
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_STREAM_CONSUMER_H_

@@ -23,7 +23,7 @@
 #include "decouple/message.h"
 #include "decouple/shard.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 // How much a stream accepts and returns in a second.
 enum class CapacityMode {
@@ -78,6 +78,6 @@ struct PutBatchEntry {
 
 using PutBatchResults = BatchResults<absl::StatusOr<PutResult>>;
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_STREAM_OPTIONS_H_

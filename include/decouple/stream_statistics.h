@@ -10,7 +10,7 @@
 
 #include <cstdint>
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 struct StreamStatistics {
   std::uint64_t incoming_bytes = 0;  // bodies and partition keys
@@ -62,6 +62,6 @@ struct StreamStatistics {
   }
 };
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_STREAM_STATISTICS_H_

@@ -25,7 +25,7 @@
 #include "decouple/publication.h"
 #include "decouple/stream.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 namespace internal {
 
@@ -69,6 +69,6 @@ requires(std::invocable<const KeyOf&, const T&> || std::invocable<const KeyOf&, 
   return std::make_unique<internal::StreamEndpoint<T, KeyOf>>(internal::Access::Core(stream), std::move(key_of));
 }
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_STREAM_SUBSCRIPTION_H_

@@ -33,7 +33,7 @@
 #include "decouple/topic_options.h"
 #include "decouple/topic_statistics.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 namespace internal {
 
@@ -163,6 +163,6 @@ class [[nodiscard]] Subscription : public SubscriptionReference<T> {
   bool is_owner_ = true;
 };
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_SUBSCRIPTION_H_

@@ -61,7 +61,7 @@
 #include "decouple/topic_options.h"
 #include "decouple/topic_statistics.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 template <typename T>
 struct PublishBatchEntry {
@@ -244,6 +244,6 @@ class Topic {
   std::shared_ptr<internal::TopicCore<T>> core_;
 };
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_TOPIC_H_

@@ -25,7 +25,7 @@
 #include "decouple/queue_options.h"
 #include "decouple/redrive_policy.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 struct TopicOptions {
   Limits limits = Limits::Service();
@@ -98,6 +98,6 @@ struct ReplaySpan {
   absl::Time to = absl::InfiniteFuture();
 };
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_TOPIC_OPTIONS_H_

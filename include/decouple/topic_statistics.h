@@ -10,7 +10,7 @@
 
 #include <cstdint>
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 struct TopicStatistics {
   std::uint64_t number_of_messages_published = 0;
@@ -68,6 +68,6 @@ struct SubscriptionStatistics {
   std::int64_t number_of_notifications_waiting = 0;  // now: for a retry, a function's turn, or the end of a pause
 };
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_TOPIC_STATISTICS_H_

@@ -8,7 +8,7 @@
 #include "decouple/clock.h"
 #include "decouple/internal/base/time_math.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // Threads take tokens that other threads put, as receivers take messages.
 class Tokens {
@@ -84,4 +84,4 @@ TEST_CASE("no notification is lost between several notifiers and several waiters
   SUCCEED("all that was put was taken");
 }
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal

@@ -8,7 +8,7 @@
 #include "catch.h"
 #include "decouple/internal/base/rcu.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 struct NumberSlot {
   struct SegmentData {};
@@ -267,4 +267,4 @@ TEST_CASE("every ticket of many senders is claimed by exactly one of many receiv
   CHECK(once == kTickets);
 }
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal

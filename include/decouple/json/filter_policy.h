@@ -25,7 +25,7 @@
 #include "decouple/json/internal/json_text.h"
 #include "decouple/limits.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 inline absl::StatusOr<FilterPolicy> FilterPolicy::Parse(std::string_view json, FilterScope scope,
                                                         const Limits& limits) {
@@ -54,6 +54,6 @@ inline absl::StatusOr<FilterPolicy> FilterPolicy::Parse(std::string_view json, F
   return Of(std::move(root), limits);
 }
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_JSON_FILTER_POLICY_H_

@@ -20,7 +20,7 @@
 #include "decouple/json/internal/json_text.h"
 #include "decouple/platform_application.h"
 
-namespace decouple {
+namespace decouple::inline v0_1 {
 
 inline absl::StatusOr<PlatformPayloads> PlatformPayloads::Parse(std::string_view json) {
   const auto refuse = [](const std::string& what) {
@@ -41,6 +41,6 @@ inline absl::StatusOr<PlatformPayloads> PlatformPayloads::Parse(std::string_view
   return PlatformPayloads(std::move(by_platform));
 }
 
-}  // namespace decouple
+}  // namespace decouple::inline v0_1
 
 #endif  // DECOUPLE_JSON_PLATFORM_PAYLOADS_H_

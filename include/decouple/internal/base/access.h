@@ -13,7 +13,7 @@
 #include <new>
 #include <utility>
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 struct Access {
   // Makes an object by a private constructor.
@@ -84,6 +84,6 @@ struct Access {
   }
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_ACCESS_H_

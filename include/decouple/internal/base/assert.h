@@ -36,13 +36,13 @@
 #define DECOUPLE_ASSERT(condition) static_cast<void>(0)
 #endif
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 [[noreturn, gnu::cold, gnu::noinline]] inline void FailAssertion(const char* condition, const char* file, int line) {
   std::fprintf(stderr, "%s:%d: decouple: assertion failed: %s\n", file, line, condition);
   std::abort();
 }
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_ASSERT_H_

@@ -28,7 +28,7 @@
 #include <unistd.h>
 #endif
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // Whether the kernel makes heavy fences, so that light ones need not be full fences.
 class Membarrier {
@@ -73,6 +73,6 @@ inline void HeavyFence() {
 // The argument by which a caller says that it knows this: CachedLocal() has returned a value.
 struct MembarrierAvailable {};
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_ASYMMETRIC_FENCE_H_

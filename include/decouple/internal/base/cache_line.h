@@ -5,7 +5,7 @@
 
 #include <cstddef>
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 inline constexpr std::size_t kCacheLine = 64;
 
@@ -18,6 +18,6 @@ inline void Relax() {
 #endif
 }
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_CACHE_LINE_H_

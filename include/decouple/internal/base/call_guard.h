@@ -7,7 +7,7 @@
 
 #include "absl/status/status.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // Calls `call` and returns its status, or OK if it returns anything else. An exception becomes an Unknown error.
 template <typename Call>
@@ -28,6 +28,6 @@ absl::Status InvokeToStatus(Call call) {
 #endif
 }
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_CALL_GUARD_H_

@@ -10,7 +10,7 @@
 #include "absl/base/thread_annotations.h"
 #include "decouple/internal/base/mutex.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 class ConditionVariable {
  public:
@@ -35,6 +35,6 @@ class ConditionVariable {
   std::condition_variable condition_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_CONDITION_VARIABLE_H_

@@ -19,7 +19,7 @@
 #include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/single_writer_counter.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // The counters lie in blocks of doubling size and never move, so a reader needs no lock.
 class CounterArray {
@@ -100,6 +100,6 @@ class CounterNumbers {
   std::vector<std::uint32_t> given_back_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_COUNTER_ARRAY_H_

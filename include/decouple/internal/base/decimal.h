@@ -17,7 +17,7 @@
 
 #include "absl/strings/ascii.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 class Decimal {
  public:
@@ -100,6 +100,6 @@ class Decimal {
   std::string digits_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_DECIMAL_H_

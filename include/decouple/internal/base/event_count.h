@@ -30,7 +30,7 @@
 #include "decouple/internal/base/parker.h"
 #include "decouple/internal/base/thread_registry.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 class EventCount {
  public:
@@ -160,6 +160,6 @@ class EventCount {
   Waiter* last_ ABSL_GUARDED_BY(mutex_) = nullptr;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_EVENT_COUNT_H_

@@ -16,7 +16,7 @@
 #include "decouple/internal/base/mix.h"
 #include "decouple/message.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // A random number, drawn anew at each call. Where there is another way it does not use std::random_device, as <random>
 // is 9 000 lines in every file that includes a queue.
@@ -46,6 +46,6 @@ inline std::uint64_t IdentityOf(std::uint64_t seed, std::string_view name) {
   return Mix(process ^ Mix(calls.fetch_add(1, std::memory_order_relaxed)));  // relaxed: it has only to be unique
 }
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_IDENTITY_H_

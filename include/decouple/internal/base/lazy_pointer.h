@@ -6,7 +6,7 @@
 #include <atomic>
 #include <memory>
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // Slow path of GetOrCreate(), out of line: most calls find the object.
 template <typename Object>
@@ -27,6 +27,6 @@ template <typename Object>
   return object != nullptr ? object : Create(pointer);
 }
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_LAZY_POINTER_H_

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // A bijection that spreads every bit of its input over all of its output (the finaliser of SplitMix64).
 constexpr std::uint64_t Mix(std::uint64_t x) {
@@ -15,6 +15,6 @@ constexpr std::uint64_t Mix(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_MIX_H_

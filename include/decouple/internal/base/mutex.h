@@ -13,7 +13,7 @@
 
 #include "absl/base/thread_annotations.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // Not recursive. Lock order: internal/README.md.
 class ABSL_LOCKABLE Mutex {
@@ -49,6 +49,6 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
   Mutex& mutex_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_MUTEX_H_

@@ -27,7 +27,7 @@
 
 #include "decouple/internal/base/time_math.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 class Parker {
  public:
@@ -78,6 +78,6 @@ class Parker {
 #endif
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_PARKER_H_

@@ -16,7 +16,7 @@
 #include "decouple/internal/base/cache_line.h"
 #include "decouple/internal/base/thread_registry.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // No id is given twice, whatever the type of the value, so a cached id never stands for another object.
 inline std::uint64_t NextOwnerId() {
@@ -126,6 +126,6 @@ class PerThread {
   std::atomic<Node*> first_{nullptr};
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_PER_THREAD_H_

@@ -26,7 +26,7 @@
 
 #include "decouple/internal/base/assert.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename Value>
 class PrefetchingSet {
@@ -179,6 +179,6 @@ class PrefetchingSet {
   std::atomic<const Entry*> entries_hint_{nullptr};
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_PREFETCHING_SET_H_

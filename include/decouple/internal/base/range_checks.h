@@ -13,7 +13,7 @@
 #include "absl/time/time.h"
 #include "decouple/error.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // OK, or an error that names `what`, its value and the allowed range.
 inline absl::Status CheckDuration(Error error, const char* what, absl::Duration value, absl::Duration least,
@@ -43,6 +43,6 @@ inline absl::Status CheckName(const char* what, const std::string& name) {
       absl::StrCat(what, " \"", name, "\"; allowed are 1 to 128 letters, digits, dots, hyphens and underscores"));
 }
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_RANGE_CHECKS_H_

@@ -26,7 +26,7 @@
 #include "decouple/internal/base/asymmetric_fence.h"
 #include "decouple/internal/base/thread_registry.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // A read section of the calling thread, from construction to destruction. Functions that have to be called inside one
 // take it as an argument where they can.
@@ -71,6 +71,6 @@ inline void RcuSynchronize() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_RCU_H_

@@ -5,7 +5,7 @@
 
 #include <cstddef>
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // Called after an erasure. Amortized O(1): a table that shrinks has erased at least an eighth of its capacity since it
 // last grew or shrank.
@@ -15,6 +15,6 @@ void RehashIfSparse(Table& table) {
   if (table.capacity() > kSmall && table.size() < table.capacity() / 8) table.rehash(table.size() * 2);
 }
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_REHASH_H_

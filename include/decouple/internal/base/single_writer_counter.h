@@ -6,7 +6,7 @@
 #include <atomic>
 #include <cstdint>
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // Only the owning thread adds, with two plain instructions instead of a locked one.
 class SingleWriterCounter {
@@ -22,6 +22,6 @@ class SingleWriterCounter {
   std::atomic<std::uint64_t> value_{0};
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_SINGLE_WRITER_COUNTER_H_

@@ -17,7 +17,7 @@
 
 #include "decouple/internal/base/assert.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // Threading: written by one thread at a time, then read by any.
 class SmallString {
@@ -112,6 +112,6 @@ class SmallString {
   alignas(HeapText) char bytes_[sizeof(HeapText)] = {};
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_SMALL_STRING_H_

@@ -11,7 +11,7 @@
 #include "absl/hash/hash.h"
 #include "absl/strings/string_view.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 inline std::size_t StringHash(std::string_view text) {
   return absl::Hash<absl::string_view>()(absl::string_view(text.data(), text.size()));
@@ -23,6 +23,6 @@ inline std::size_t StringHash(std::string_view first, std::string_view second) {
   return absl::Hash<std::pair<absl::string_view, absl::string_view>>()({one, other});
 }
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_STRING_HASH_H_

@@ -16,7 +16,7 @@
 #include "decouple/internal/base/cache_line.h"
 #include "decouple/internal/base/parker.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 struct alignas(kCacheLine) ThreadRecord {
   // 0 outside of an RCU read section, else a number that differs from section to section. Written by the owner alone.
@@ -108,6 +108,6 @@ class ThreadRegistry {
   static inline constinit std::atomic<ThreadRecord*> first_{nullptr};
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_THREAD_REGISTRY_H_

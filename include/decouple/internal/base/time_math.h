@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <limits>
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 inline constexpr std::int64_t kForever = std::numeric_limits<std::int64_t>::max();
 
@@ -16,6 +16,6 @@ inline constexpr std::int64_t kForever = std::numeric_limits<std::int64_t>::max(
   return __builtin_add_overflow(instant, duration, &later) ? kForever : later;
 }
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_TIME_MATH_H_

@@ -13,7 +13,7 @@
 #include "absl/numeric/int128.h"
 #include "decouple/internal/base/assert.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // All members may be called from any thread.
 class TokenBucket {
@@ -69,6 +69,6 @@ class TokenBucket {
   std::atomic<std::int64_t> full_at_{0};
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_TOKEN_BUCKET_H_

@@ -38,7 +38,7 @@
 #include "decouple/internal/base/cache_line.h"
 #include "decouple/internal/base/mutex.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // Valid for ticks from `anchor` to `anchor + span`.
 struct LinearFit {
@@ -190,6 +190,6 @@ class TscClock {
   std::uint64_t measured_ticks_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_BASE_TSC_CLOCK_H_

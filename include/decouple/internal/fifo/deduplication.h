@@ -34,7 +34,7 @@
 #include "decouple/internal/base/string_hash.h"
 #include "decouple/queue_options.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 class Deduplication {
   struct Sent;
@@ -283,6 +283,6 @@ class Deduplication {
   std::atomic<Shards*> shards_{nullptr};
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_FIFO_DEDUPLICATION_H_

@@ -40,7 +40,7 @@
 #include "decouple/message.h"
 #include "decouple/queue_options.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class FifoQueueCore final : public QueueCore<T> {
@@ -320,6 +320,6 @@ class FifoQueueCore final : public QueueCore<T> {
   ReceiveAttempts<T> attempts_{store_, this->receipts_};
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_FIFO_FIFO_QUEUE_CORE_H_

@@ -25,7 +25,7 @@
 #include "decouple/internal/queue/receive_grant.h"
 #include "decouple/internal/queue/timeout_sweep.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class FifoReceiver {
@@ -212,6 +212,6 @@ class FifoReceiver {
   Compaction<T>& compaction_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_FIFO_FIFO_RECEIVER_H_

@@ -21,7 +21,7 @@
 #include "decouple/internal/queue/receipts.h"
 #include "decouple/message.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // Both Repeat() and Remember() take one mutex. They cost O(messages of the attempt); Repeat() also drops a few old
 // attempts.
@@ -126,6 +126,6 @@ class ReceiveAttempts {
   std::deque<std::pair<std::int64_t, std::string>> by_time_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_FIFO_RECEIVE_ATTEMPTS_H_

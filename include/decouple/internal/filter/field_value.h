@@ -11,7 +11,7 @@
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/decimal.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // kMalformed: text that should hold a value but cannot be parsed; nothing matches it.
 enum class FieldKind { kAbsent, kNull, kBool, kNumber, kText, kArray, kObject, kMalformed };
@@ -81,6 +81,6 @@ inline FieldValue FieldValue::member(std::string_view name) const {
   return kind() == FieldKind::kObject ? type->member(value, name) : FieldValue();
 }
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_FILTER_FIELD_VALUE_H_

@@ -28,7 +28,7 @@
 #include "decouple/internal/filter/filter_pattern.h"
 #include "decouple/internal/filter/filter_tree.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // Immutable. The policies must outlive it. A policy is known by its index in the list.
 class FilterIndex {
@@ -224,6 +224,6 @@ class FilterIndex {
   Policies unindexed_;  // those without a choice, which are tested for every message
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_FILTER_FILTER_INDEX_H_

@@ -19,7 +19,7 @@
 #include "decouple/internal/filter/json_hook.h"
 #include "decouple/message_attributes.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // Whether policies can read bodies of type T.
 template <typename T>
@@ -128,6 +128,6 @@ class FilterInput {
   mutable bool has_malformed_attribute_ = false;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_FILTER_FILTER_INPUT_H_

@@ -22,7 +22,7 @@
 #include "decouple/internal/base/decimal.h"
 #include "decouple/internal/filter/field_value.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // true, false or null.
 struct Literal {
@@ -177,6 +177,6 @@ class PatternMatch {
   const FieldKind kind_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_FILTER_FILTER_PATTERN_H_

@@ -19,7 +19,7 @@
 #include "decouple/internal/filter/field_value.h"
 #include "decouple/internal/filter/filter_pattern.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // The members of the root; their names are those of the service's filter policy scopes.
 inline constexpr std::string_view kAttributesScope = "MessageAttributes";
@@ -171,6 +171,6 @@ inline bool LooksAt(const FilterGroup& root, std::string_view scope) {
          });
 }
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_FILTER_FILTER_TREE_H_

@@ -12,7 +12,7 @@
 
 #include "decouple/internal/filter/field_value.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // A text that has been parsed.
 class JsonDocument {
@@ -34,6 +34,6 @@ inline std::unique_ptr<const JsonDocument> ParseByHook(std::string_view text) {
   return parse == nullptr ? nullptr : parse(text);
 }
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_FILTER_JSON_HOOK_H_

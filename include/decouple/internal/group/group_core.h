@@ -27,7 +27,7 @@
 #include "decouple/iterator_position.h"
 #include "decouple/shard.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 struct LocalGroupCounts {
   SingleWriterCounter records;
@@ -111,6 +111,6 @@ class GroupCore {
   std::uint64_t synced_ ABSL_GUARDED_BY(mutex_) = 0;  // ShardMap::changes() when the table was updated last
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_GROUP_GROUP_CORE_H_

@@ -27,7 +27,7 @@
 #include "decouple/record_batch.h"
 #include "decouple/shard.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class GroupWorker {
@@ -185,6 +185,6 @@ class GroupWorker {
   std::atomic<bool> is_shutdown_{false};
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_GROUP_GROUP_WORKER_H_

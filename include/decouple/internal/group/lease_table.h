@@ -35,7 +35,7 @@
 #include "decouple/message.h"
 #include "decouple/shard.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // A lease as its owner knows it. It is held no longer than the row has this owner and this counter.
 struct HeldLease {
@@ -395,6 +395,6 @@ class LeaseTable {
   LeaseCounts counts_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_GROUP_LEASE_TABLE_H_

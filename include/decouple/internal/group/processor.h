@@ -15,7 +15,7 @@
 #include "decouple/record_processor.h"
 #include "decouple/shard.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class Processor {
@@ -130,6 +130,6 @@ ProcessorFactory<T> FactoryOf(Callable callable) {
   }
 }
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_GROUP_PROCESSOR_H_

@@ -23,7 +23,7 @@
 #include "decouple/record_processor.h"
 #include "decouple/result.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class ShardReader {
@@ -113,6 +113,6 @@ class ShardReader {
   bool is_at_end_ = false;  // the processor has had every record
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_GROUP_SHARD_READER_H_

@@ -8,7 +8,7 @@
 
 #include "decouple/internal/base/time_math.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // An instant that only moves to an earlier one, except when a thread recomputes it.
 //
@@ -39,6 +39,6 @@ class EarliestDeadline {
   std::atomic<std::int64_t> nanos_{kForever};
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_LANE_EARLIEST_DEADLINE_H_

@@ -14,7 +14,7 @@
 #include "decouple/internal/lane/segment_pool.h"
 #include "decouple/internal/lane/slot_state.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // As the first ticket of a cursor: no ticket is within a segment's length after it.
 inline constexpr std::uint64_t kNowhereInLane =
@@ -92,6 +92,6 @@ struct WantAll {
   }
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_LANE_LANE_CURSOR_H_

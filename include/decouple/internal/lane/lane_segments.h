@@ -35,7 +35,7 @@
 #include "decouple/internal/lane/segment_index.h"
 #include "decouple/internal/lane/segment_pool.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename Slot>
 class LaneSegments {
@@ -188,6 +188,6 @@ class LaneSegments {
   Pool pool_;  // used under the mutex, but for its functions for readers (segment_pool.h)
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_LANE_LANE_SEGMENTS_H_

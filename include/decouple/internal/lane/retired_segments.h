@@ -20,7 +20,7 @@
 #include "decouple/internal/lane/segment_pool.h"
 #include "decouple/internal/lane/slot_state.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // A retired segment that is nearly empty, reported while there are many of them.
 struct SparseSegment {
@@ -101,6 +101,6 @@ class RetiredSegments {
   Segment** next_look_ = nullptr;  // where the search goes on
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_LANE_RETIRED_SEGMENTS_H_

@@ -17,7 +17,7 @@
 
 #include "decouple/internal/base/assert.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename Segment>
 class SegmentIndex {
@@ -75,6 +75,6 @@ class SegmentIndex {
   std::vector<std::unique_ptr<Table>> tables_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_LANE_SEGMENT_INDEX_H_

@@ -38,7 +38,7 @@
 #include "decouple/internal/memory/block_cache.h"
 #include "decouple/internal/memory/huge_page_pool.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 inline constexpr std::uint32_t kSlotsPerSegment = 64;
 
@@ -337,6 +337,6 @@ class SegmentPool {
   std::uint32_t segments_ = 0;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_LANE_SEGMENT_POOL_H_

@@ -42,7 +42,7 @@
 #include <cstdint>
 #include <initializer_list>
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 enum class Phase : std::uint32_t {
   kDone,
@@ -218,6 +218,6 @@ constexpr bool IsTransition(SlotState before, SlotState after) {
   return more == 0;
 }
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_LANE_SLOT_STATE_H_

@@ -51,7 +51,7 @@
 #include "decouple/internal/lane/segment_pool.h"
 #include "decouple/internal/lane/slot_state.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename Slot>
 class TicketLane {
@@ -394,6 +394,6 @@ class TicketLane {
   std::vector<std::uint64_t> skipped_ ABSL_GUARDED_BY(skip_mutex_);
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_LANE_TICKET_LANE_H_

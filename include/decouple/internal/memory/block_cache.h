@@ -14,7 +14,7 @@
 #include "decouple/internal/base/mutex.h"
 #include "decouple/internal/memory/huge_page_pool.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 class BlockCache {
  public:
@@ -57,6 +57,6 @@ class BlockCache {
   std::vector<PageSpan> kept_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_MEMORY_BLOCK_CACHE_H_

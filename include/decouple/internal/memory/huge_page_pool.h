@@ -26,7 +26,7 @@
 #include "decouple/internal/base/mutex.h"
 #include "decouple/internal/memory/page_allocator.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // The spans of one size.
 //
@@ -165,6 +165,6 @@ class PageSpan {
   HugePagePool* from_ = nullptr;  // null: a span of its own
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_MEMORY_HUGE_PAGE_POOL_H_

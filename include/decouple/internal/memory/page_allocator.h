@@ -37,7 +37,7 @@
 #include <sys/mman.h>
 #endif
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // Smaller blocks are left to the allocator. Mapping gives no alignment beyond the smallest page size.
 inline constexpr std::size_t kSmallestMapped = std::size_t{64} << 10;
@@ -94,6 +94,6 @@ inline void* AllocateHugePage() { std::abort(); }
 inline void FreeHugePage(void*) { std::abort(); }
 #endif
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_MEMORY_PAGE_ALLOCATOR_H_

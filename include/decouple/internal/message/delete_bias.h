@@ -19,7 +19,7 @@
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/rcu.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 class DeleteBias {
  public:
@@ -54,6 +54,6 @@ class DeleteBias {
   std::atomic<bool> is_over_{false};
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_MESSAGE_DELETE_BIAS_H_

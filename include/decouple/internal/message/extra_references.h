@@ -17,7 +17,7 @@
 #include "decouple/internal/base/mutex.h"
 #include "decouple/internal/lane/slot_state.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 class ExtraReferences {
  public:
@@ -62,6 +62,6 @@ class ExtraReferences {
   absl::flat_hash_map<const void*, std::uint32_t> further_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_MESSAGE_EXTRA_REFERENCES_H_

@@ -30,7 +30,7 @@
 #include "decouple/internal/base/mutex.h"
 #include "decouple/internal/message/message_metadata.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // Guarded by the mutex of its FairScheduler.
 struct Tenant {
@@ -263,6 +263,6 @@ class FairScheduler {
   Tenant total_ ABSL_GUARDED_BY(mutex_);  // the processing time of all tenants
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_MESSAGE_FAIR_SCHEDULER_H_

@@ -22,7 +22,7 @@
 #include "decouple/internal/message/shared_body.h"
 #include "decouple/message.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class MessageContent {
@@ -126,6 +126,6 @@ class MessageContent {
   static SlotState WordOf(const Slot& slot) { return SlotState(slot.word.load(std::memory_order_relaxed)); }
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_MESSAGE_MESSAGE_CONTENT_H_

@@ -35,7 +35,7 @@
 #include "decouple/internal/lane/slot_state.h"
 #include "decouple/internal/message/message_metadata.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 class MessageGroups {
   struct alignas(kCacheLine) Shard {
@@ -203,6 +203,6 @@ class MessageGroups {
   std::atomic<Shards*> shards_{nullptr};
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_MESSAGE_MESSAGE_GROUPS_H_

@@ -34,7 +34,7 @@
 #include "decouple/internal/message/moved_messages.h"
 #include "decouple/internal/message/queue_counters.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class MessageLanes : public MessageContent<T> {
@@ -228,6 +228,6 @@ class MessageLanes : public MessageContent<T> {
   Lane lane_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_MESSAGE_MESSAGE_LANES_H_

@@ -24,7 +24,7 @@
 #include "decouple/message.h"
 #include "decouple/message_attributes.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 class QueueBase;
 struct MessageMetadata;
@@ -166,6 +166,6 @@ class MetadataTable {
   std::atomic<Owners*> owners_{nullptr};
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_MESSAGE_MESSAGE_METADATA_H_

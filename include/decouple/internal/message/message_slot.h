@@ -20,7 +20,7 @@
 #include "decouple/internal/message/message_metadata.h"
 #include "decouple/internal/message/shared_body.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // In nanoseconds since the epoch. Guarded by the slot's word, except that the timeout sweep reads visible_at before it
 // has locked the slot. Trivial, so that untouched memory holds valid objects.
@@ -116,6 +116,6 @@ struct RedeliverySlot {
   MessageSlot<T>* message = nullptr;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_MESSAGE_MESSAGE_SLOT_H_

@@ -81,7 +81,7 @@
 #include "decouple/internal/message/moved_messages.h"
 #include "decouple/internal/message/queue_counters.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class MessageState : public MessageLanes<T> {
@@ -395,6 +395,6 @@ class MessageState : public MessageLanes<T> {
   }
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_MESSAGE_MESSAGE_STATE_H_

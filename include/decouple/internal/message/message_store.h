@@ -19,7 +19,7 @@
 #include "decouple/internal/message/message_state.h"
 #include "decouple/internal/message/queue_counters.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class MessageStore : public MessageState<T> {
@@ -145,6 +145,6 @@ class MessageStore : public MessageState<T> {
   using State::CountRemoval, State::extra_references_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_MESSAGE_MESSAGE_STORE_H_

@@ -20,7 +20,7 @@
 #include "decouple/internal/lane/ticket_lane.h"
 #include "decouple/internal/message/message_slot.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class MovedMessages {
@@ -58,6 +58,6 @@ class MovedMessages {
   absl::flat_hash_map<std::uint64_t, MessageAt<T>> messages_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_MESSAGE_MOVED_MESSAGES_H_

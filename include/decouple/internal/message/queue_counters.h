@@ -12,7 +12,7 @@
 
 #include "decouple/internal/base/single_writer_counter.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // Counter: SingleWriterCounter in a thread's own counts, std::uint64_t in a sum.
 template <typename Counter>
@@ -93,6 +93,6 @@ struct QueueSums : QueueCounts<std::uint64_t> {
   }
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_MESSAGE_QUEUE_COUNTERS_H_

@@ -14,7 +14,7 @@
 #include "decouple/internal/base/assert.h"
 #include "decouple/publication.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 class SharedBody {
  public:
@@ -89,6 +89,6 @@ class BodyReference {
   SharedBody* body_ = nullptr;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_MESSAGE_SHARED_BODY_H_

@@ -9,7 +9,7 @@
 #include "decouple/clock.h"
 #include "decouple/internal/message/shared_body.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 struct TopicDelivery {
   // A queue that takes the message takes over one reference of the caller's.
@@ -33,6 +33,6 @@ struct TopicDelivery {
 // The queue's answer to a delivery.
 enum class Acceptance { kTaken, kFull, kThrottled, kClosed, kRefused, kDenied };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_MESSAGE_TOPIC_DELIVERY_H_

@@ -14,7 +14,7 @@
 #include "decouple/internal/base/access.h"
 #include "decouple/internal/base/mutex.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // All members may be called from any thread. As long as all topics are allowed, Allows() is one load.
 class AccessPolicy {
@@ -44,6 +44,6 @@ class AccessPolicy {
   std::vector<std::uint64_t> allowed_ ABSL_GUARDED_BY(mutex_);  // identities of topics
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_ACCESS_POLICY_H_

@@ -23,7 +23,7 @@
 #include "decouple/internal/base/token_bucket.h"
 #include "decouple/queue_options.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // All members may be called from any thread. Without a quota a call costs one load.
 class CallQuota {
@@ -93,6 +93,6 @@ class CallQuota {
   std::size_t next_pass_size_ ABSL_GUARDED_BY(mutex_) = kFewGroups;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_CALL_QUOTA_H_

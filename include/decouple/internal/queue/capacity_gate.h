@@ -35,7 +35,7 @@
 #include "decouple/internal/message/message_store.h"
 #include "decouple/queue_options.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // All members may be called from any thread; a LocalState is the caller's own.
 template <typename T>
@@ -238,6 +238,6 @@ class CapacityGate {
   std::atomic<std::int64_t> removed_bytes_{0};
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_CAPACITY_GATE_H_

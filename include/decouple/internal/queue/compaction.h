@@ -26,7 +26,7 @@
 #include "decouple/internal/message/moved_messages.h"
 #include "decouple/internal/queue/locked_slots.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class Compaction {
@@ -140,6 +140,6 @@ class Compaction {
   Store& store_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_COMPACTION_H_

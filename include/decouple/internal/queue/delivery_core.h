@@ -41,7 +41,7 @@
 #include "decouple/internal/queue/request_checks.h"
 #include "decouple/message.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class DeliveryCore : public QueueBase {
@@ -260,6 +260,6 @@ class DeliveryCore : public QueueBase {
   }
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_DELIVERY_CORE_H_

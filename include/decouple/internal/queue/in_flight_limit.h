@@ -23,7 +23,7 @@
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/message/message_store.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // All members may be called from any thread.
 template <typename T>
@@ -117,6 +117,6 @@ class InFlightLimit {
   alignas(kCacheLine) std::atomic<std::uint64_t> single_claims_{0};
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_IN_FLIGHT_LIMIT_H_

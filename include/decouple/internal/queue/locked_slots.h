@@ -13,7 +13,7 @@
 #include "decouple/internal/lane/slot_state.h"
 #include "decouple/internal/message/message_store.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 struct LockedSlots {
@@ -46,6 +46,6 @@ struct LockedSlots {
   }
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_LOCKED_SLOTS_H_

@@ -27,7 +27,7 @@
 #include "decouple/internal/message/message_slot.h"
 #include "decouple/internal/message/message_store.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class MessageWriter {
@@ -180,6 +180,6 @@ class MessageWriter {
   Store& store_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_MESSAGE_WRITER_H_

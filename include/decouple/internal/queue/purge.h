@@ -19,7 +19,7 @@
 #include "decouple/internal/message/message_store.h"
 #include "decouple/internal/queue/locked_slots.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class Purge {
@@ -129,6 +129,6 @@ class Purge {
   Store& store_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_PURGE_H_

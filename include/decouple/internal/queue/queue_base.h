@@ -12,7 +12,7 @@
 #include "decouple/internal/queue/access_policy.h"
 #include "decouple/internal/queue/redrive/dead_letter_links.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 enum class QueueKind { kStandard, kFifo };
 
@@ -66,6 +66,6 @@ class QueueBase : public std::enable_shared_from_this<QueueBase> {
   AccessPolicy senders_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_QUEUE_BASE_H_

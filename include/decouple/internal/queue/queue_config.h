@@ -23,7 +23,7 @@
 #include "decouple/queue_options.h"
 #include "decouple/redrive_policy.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 inline absl::Status CheckCapacity(const Capacity& capacity) {
   constexpr auto kError = Error::kInvalidAttributeValue;
@@ -152,6 +152,6 @@ class QueueConfig {
   const Limits limits_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_QUEUE_CONFIG_H_

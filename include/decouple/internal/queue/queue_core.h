@@ -53,7 +53,7 @@
 #include "decouple/queue_options.h"
 #include "decouple/redrive_policy.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class QueueCore : public QueueUpkeep<T> {
@@ -392,6 +392,6 @@ class QueueCore : public QueueUpkeep<T> {
   std::int64_t purged_at_ ABSL_GUARDED_BY(purging_) = kNever;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_QUEUE_CORE_H_

@@ -5,7 +5,7 @@
 
 #include "decouple/internal/queue/queue_base.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 struct QueueRules {
   QueueKind kind;
@@ -21,6 +21,6 @@ inline constexpr QueueRules kStandardRules = {
 inline constexpr QueueRules kFifoRules = {
     .kind = QueueKind::kFifo, .expired_receipts_work = false, .over_limit_fails = false};
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_QUEUE_RULES_H_

@@ -33,7 +33,7 @@
 #include "decouple/limits.h"
 #include "decouple/queue_statistics.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class QueueUpkeep : public DeliveryCore<T> {
@@ -163,6 +163,6 @@ class QueueUpkeep : public DeliveryCore<T> {
   }
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_QUEUE_UPKEEP_H_

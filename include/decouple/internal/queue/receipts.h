@@ -29,7 +29,7 @@
 #include "decouple/internal/queue/request_checks.h"
 #include "decouple/message.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // All members may be called from any thread, but not from within a read section.
 template <typename T>
@@ -260,6 +260,6 @@ class Receipts {
   const RequestChecks& checks_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_RECEIPTS_H_

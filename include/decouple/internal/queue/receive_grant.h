@@ -10,7 +10,7 @@
 #include "decouple/internal/message/message_store.h"
 #include "decouple/internal/queue/redrive/move_to_dead_letters.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // What a receive asks for. Times are in nanoseconds by the queue's clock.
 struct LeaseRequest {
@@ -77,6 +77,6 @@ class ReceiveGrant {
   MoveToDeadLetters<T>& move_to_dead_letters_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_RECEIVE_GRANT_H_

@@ -16,7 +16,7 @@
 #include "decouple/message_attributes.h"
 #include "decouple/queue_options.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 bool IsEmptyText(const T& body) {
@@ -134,6 +134,6 @@ class RequestChecks {
   const QueueConfig& config_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_REQUEST_CHECKS_H_

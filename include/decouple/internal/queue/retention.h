@@ -18,7 +18,7 @@
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/message/message_store.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class Retention {
@@ -119,6 +119,6 @@ class Retention {
   Store& store_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_RETENTION_H_

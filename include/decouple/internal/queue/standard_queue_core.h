@@ -24,7 +24,7 @@
 #include "decouple/internal/queue/standard_sender.h"
 #include "decouple/queue_options.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class StandardQueueCore final : public StandardSender<T> {
@@ -205,6 +205,6 @@ class StandardQueueCore final : public StandardSender<T> {
   StandardReceiver<T> receiver_{store_, this->limit_, this->grant_, this->compaction_};
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_STANDARD_QUEUE_CORE_H_

@@ -24,7 +24,7 @@
 #include "decouple/internal/queue/in_flight_limit.h"
 #include "decouple/internal/queue/receive_grant.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class StandardReceiver {
@@ -258,6 +258,6 @@ class StandardReceiver {
   Compaction<T>& compaction_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_STANDARD_RECEIVER_H_

@@ -39,7 +39,7 @@
 #include "decouple/message.h"
 #include "decouple/queue_options.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class StandardSender : public QueueCore<T> {
@@ -350,6 +350,6 @@ class StandardSender : public QueueCore<T> {
   }
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_STANDARD_SENDER_H_

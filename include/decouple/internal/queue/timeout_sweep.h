@@ -29,7 +29,7 @@
 #include "decouple/internal/message/message_store.h"
 #include "decouple/internal/queue/locked_slots.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // All members may be called from any thread, but not from within a read section.
 template <typename T>
@@ -241,6 +241,6 @@ class TimeoutSweep {
   std::int64_t revoked_at_ = 0;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_TIMEOUT_SWEEP_H_

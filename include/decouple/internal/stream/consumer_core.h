@@ -26,7 +26,7 @@
 #include "decouple/iterator_position.h"
 #include "decouple/shard.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class ConsumerCore {
@@ -97,6 +97,6 @@ class ConsumerCore {
   std::map<ShardId, std::weak_ptr<PushSubscription<T>>> pushes_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_STREAM_CONSUMER_CORE_H_

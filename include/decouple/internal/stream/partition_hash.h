@@ -22,7 +22,7 @@
 #include "decouple/internal/base/string_hash.h"
 #include "decouple/message.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // The MD5 digest as a number, its first byte the most significant one (Kinesis).
 inline absl::uint128 Md5Of(std::string_view text) {
@@ -75,6 +75,6 @@ inline absl::uint128 FastHashOf(std::string_view text) {
   return absl::MakeUint128(Mix(hash), hash);
 }
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_STREAM_PARTITION_HASH_H_

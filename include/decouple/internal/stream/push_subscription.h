@@ -31,7 +31,7 @@
 #include "decouple/message.h"
 #include "decouple/record_batch.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class PushSubscription final : public ShardWatcher, public std::enable_shared_from_this<PushSubscription<T>> {
@@ -224,6 +224,6 @@ class PushSubscription final : public ShardWatcher, public std::enable_shared_fr
   bool is_scheduled_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_STREAM_PUSH_SUBSCRIPTION_H_

@@ -21,7 +21,7 @@
 #include "decouple/internal/queue/queue_core.h"
 #include "decouple/record_batch.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class PushTarget {
@@ -95,6 +95,6 @@ class QueueTarget final : public PushTarget<T> {
   Clock& clock_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_STREAM_PUSH_TARGET_H_

@@ -36,7 +36,7 @@
 #include "decouple/internal/stream/record_segment.h"
 #include "decouple/internal/stream/segment_directory.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 inline constexpr std::uint64_t kUnbounded = std::numeric_limits<std::uint64_t>::max();
 
@@ -352,6 +352,6 @@ class RecordLog {
   std::uint64_t full_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_STREAM_RECORD_LOG_H_

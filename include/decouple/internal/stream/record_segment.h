@@ -39,7 +39,7 @@
 #include "decouple/internal/memory/huge_page_pool.h"
 #include "decouple/internal/message/shared_body.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class RecordSegment {
@@ -353,6 +353,6 @@ class RecordBody final : public SharedBody {
   const SegmentReference<T> reference_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_STREAM_RECORD_SEGMENT_H_

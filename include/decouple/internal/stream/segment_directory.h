@@ -20,7 +20,7 @@
 
 #include "decouple/internal/base/assert.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename Segment>
 class SegmentDirectory {
@@ -95,6 +95,6 @@ class SegmentDirectory {
   std::uint64_t end_ = 0;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_STREAM_SEGMENT_DIRECTORY_H_

@@ -43,7 +43,7 @@
 #include "decouple/record_batch.h"
 #include "decouple/shard.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // How many records and bytes one read may return, the time of the read and the retention period.
 struct ReadBounds {
@@ -266,6 +266,6 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
   std::vector<std::shared_ptr<ShardWatcher>> watchers_ ABSL_GUARDED_BY(watchers_mutex_);
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_STREAM_SHARD_CORE_H_

@@ -39,7 +39,7 @@
 #include "decouple/internal/stream/shard_core.h"
 #include "decouple/shard.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class ShardMap {
@@ -305,6 +305,6 @@ class ShardMap {
   std::uint64_t opened_ ABSL_GUARDED_BY(mutex_) = 0;         // how many were ever opened: the next shard's id
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_STREAM_SHARD_MAP_H_

@@ -19,7 +19,7 @@
 #include "decouple/message.h"
 #include "decouple/stream_options.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 inline absl::Status CheckStreamRetention(absl::Duration retention, const Limits& limits) {
   return CheckDuration(Error::kInvalidArgument, "retention period", retention, limits.min_stream_retention,
@@ -90,6 +90,6 @@ class StreamChecks {
   const StreamOptions& options_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_STREAM_STREAM_CHECKS_H_

@@ -50,7 +50,7 @@
 #include "decouple/stream_options.h"
 #include "decouple/stream_statistics.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class StreamCore {
@@ -354,6 +354,6 @@ class StreamCore {
   std::set<std::string> consumers_ ABSL_GUARDED_BY(consumers_mutex_);  // names
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_STREAM_STREAM_CORE_H_

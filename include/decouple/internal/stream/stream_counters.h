@@ -6,7 +6,7 @@
 #include "decouple/internal/base/single_writer_counter.h"
 #include "decouple/stream_statistics.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 struct LocalStreamCounts {
   SingleWriterCounter incoming_records;
@@ -47,6 +47,6 @@ struct LocalStreamCounts {
   }
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_STREAM_STREAM_COUNTERS_H_

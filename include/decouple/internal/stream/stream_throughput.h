@@ -12,7 +12,7 @@
 #include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/token_bucket.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // How much may be written in a second.
 struct WriteRate {
@@ -121,6 +121,6 @@ class OnDemandThroughput {
   std::array<Day, kDays> days_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_STREAM_STREAM_THROUGHPUT_H_

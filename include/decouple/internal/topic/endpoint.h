@@ -23,7 +23,7 @@
 #include "decouple/message.h"
 #include "decouple/publication.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // The result of an attempt. kFailed is worth a retry, kRefused is not.
 enum class Outcome { kDelivered, kFailed, kRefused };
@@ -162,6 +162,6 @@ class FunctionEndpoint final : public Endpoint {
   Function function_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_TOPIC_ENDPOINT_H_

@@ -43,7 +43,7 @@
 #include "decouple/publication.h"
 #include "decouple/topic_options.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class FifoTopicCore final : public TopicCore<T> {
@@ -164,6 +164,6 @@ class FifoTopicCore final : public TopicCore<T> {
   std::atomic<std::uint64_t> published_{0};
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_TOPIC_FIFO_TOPIC_CORE_H_

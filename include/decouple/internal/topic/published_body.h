@@ -11,7 +11,7 @@
 #include "decouple/message.h"
 #include "decouple/publication.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class PublishedBody final : public SharedBody {
@@ -46,6 +46,6 @@ class ConvertedBody final : public SharedBody {
   const BodyReference original_;  // keeps the publication alive
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_TOPIC_PUBLISHED_BODY_H_

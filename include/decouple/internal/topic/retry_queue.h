@@ -19,7 +19,7 @@
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/message/shared_body.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 struct PendingDelivery {
   BodyReference body;
@@ -87,6 +87,6 @@ class OrderedRetryQueue final : public RetryQueue {
   std::deque<std::pair<std::int64_t, PendingDelivery>> deliveries_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_TOPIC_RETRY_QUEUE_H_

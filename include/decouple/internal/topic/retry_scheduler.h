@@ -29,7 +29,7 @@
 #include "decouple/internal/topic/topic_counters.h"
 #include "decouple/topic_statistics.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // A subscription as the scheduler sees it: something that may have deliveries pending. All members may be called from
 // any thread.
@@ -188,6 +188,6 @@ class RetryScheduler {
   std::map<std::uint64_t, std::shared_ptr<Deliverable>> active_ ABSL_GUARDED_BY(mutex_);  // by number
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_TOPIC_RETRY_SCHEDULER_H_

@@ -13,7 +13,7 @@
 #include "decouple/executor.h"
 #include "decouple/internal/topic/endpoint.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 struct SubscriptionConfig {
   std::string name;
@@ -24,6 +24,6 @@ struct SubscriptionConfig {
   Executor executor;                       // empty: none
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_TOPIC_SUBSCRIPTION_CONFIG_H_

@@ -43,7 +43,7 @@
 #include "decouple/redrive_policy.h"
 #include "decouple/topic_statistics.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 class SubscriptionCore final : public Deliverable, public std::enable_shared_from_this<SubscriptionCore> {
  public:
@@ -395,6 +395,6 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
   bool is_submitted_ ABSL_GUARDED_BY(mutex_) = false;  // the executor has a task
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_TOPIC_SUBSCRIPTION_CORE_H_

@@ -34,7 +34,7 @@
 #include "decouple/internal/filter/filter_input.h"
 #include "decouple/internal/topic/subscription_core.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 struct SubscriptionEntry {
   std::shared_ptr<SubscriptionCore> core;
@@ -277,6 +277,6 @@ class SubscriptionSet {
   std::atomic<SubscriptionSnapshot*> current_{new SubscriptionSnapshot};
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_TOPIC_SUBSCRIPTION_SET_H_

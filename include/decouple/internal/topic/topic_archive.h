@@ -15,7 +15,7 @@
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/message/shared_body.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // All members may be called from any thread.
 class TopicArchive {
@@ -63,6 +63,6 @@ class TopicArchive {
   std::deque<std::pair<std::int64_t, BodyReference>> messages_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_TOPIC_TOPIC_ARCHIVE_H_

@@ -33,7 +33,7 @@
 #include "decouple/internal/topic/subscription_set.h"
 #include "decouple/limits.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // References on a body for the endpoints of a fan-out, added in lots of up to 64: one atomic addition serves many
 // queues. Those left over are removed at the end.
@@ -277,6 +277,6 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
   std::atomic<bool> closed_{false};
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_TOPIC_TOPIC_BASE_H_

@@ -40,7 +40,7 @@
 #include "decouple/publication.h"
 #include "decouple/topic_options.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class TopicCore : public TopicBase {
@@ -166,6 +166,6 @@ class StandardTopicCore final : public TopicCore<T> {
   std::atomic<std::uint64_t> published_{0};
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_TOPIC_TOPIC_CORE_H_

@@ -10,7 +10,7 @@
 #include "decouple/internal/base/single_writer_counter.h"
 #include "decouple/topic_statistics.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 struct LocalTopicCounts {
   SingleWriterCounter published;
@@ -51,6 +51,6 @@ struct LocalTopicCounts {
   }
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_TOPIC_TOPIC_COUNTERS_H_

@@ -22,7 +22,7 @@
 #include "decouple/internal/filter/filter_tree.h"
 #include "decouple/json/internal/json_text.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 class FilterParser {
  public:
@@ -232,6 +232,6 @@ class FilterParser {
   const bool may_nest_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_JSON_INTERNAL_FILTER_PARSER_H_

@@ -20,7 +20,7 @@
 #include "decouple/internal/filter/field_value.h"
 #include "decouple/internal/filter/json_hook.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // Deeper nesting is refused, as the code that walks through the values is recursive.
 inline constexpr int kDeepestJson = 128;
@@ -148,6 +148,6 @@ class ParsedJson final : public JsonDocument {
 // Sets the hook before main() in every program that includes this.
 inline const bool kJsonHookIsSet = (json_hook.store(&ParsedJson::Parse, std::memory_order_relaxed), true);
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_JSON_INTERNAL_JSON_TEXT_H_

@@ -20,7 +20,7 @@
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/mutex.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 class QueueBase;
 
@@ -91,6 +91,6 @@ class DeadLetterLinks {
   std::optional<std::vector<std::uint64_t>> allowed_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_REDRIVE_DEAD_LETTER_LINKS_H_

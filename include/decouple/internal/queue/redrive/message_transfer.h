@@ -17,7 +17,7 @@
 #include "decouple/internal/message/queue_counters.h"
 #include "decouple/internal/message/shared_body.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // A queue that takes the message over moves from the transfer; a queue that does not leaves it as it is.
 template <typename T>
@@ -104,6 +104,6 @@ class TransferSource {
   Store& store_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_REDRIVE_MESSAGE_TRANSFER_H_

@@ -34,7 +34,7 @@
 #include "decouple/message_move_status.h"
 #include "decouple/redrive_policy.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 // All members may be called from any thread.
 class MessageMove {
@@ -200,6 +200,6 @@ class MessageMoves {
   std::deque<std::shared_ptr<MessageMove>> tasks_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_REDRIVE_MOVE_TASK_H_

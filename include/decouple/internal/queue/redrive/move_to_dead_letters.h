@@ -16,7 +16,7 @@
 #include "decouple/internal/queue/redrive/message_transfer.h"
 #include "decouple/redrive_policy.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 template <typename T>
 class QueueCore;
@@ -66,6 +66,6 @@ class MoveToDeadLetters {
   TransferSource<T> source_;
 };
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_REDRIVE_MOVE_TO_DEAD_LETTERS_H_

@@ -24,7 +24,7 @@
 #include "decouple/internal/queue/queue_base.h"
 #include "decouple/redrive_policy.h"
 
-namespace decouple::internal {
+namespace decouple::inline v0_1::internal {
 
 inline constexpr int kLargestMaxReceives = 1'000;  // SQS's upper bound of maxReceiveCount
 
@@ -89,6 +89,6 @@ inline void ApplyAllowPolicy(QueueBase& queue, const RedriveAllowPolicy& policy)
   queue.dead_letters().SetAllowed(std::move(allowed));
 }
 
-}  // namespace decouple::internal
+}  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_QUEUE_REDRIVE_REDRIVE_ATTRIBUTES_H_

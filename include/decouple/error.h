@@ -2,7 +2,7 @@
 //
 //   absl::Status status = queue.Delete(receipt);
 //   if (decouple::ErrorOf(status) == decouple::Error::kReceiptHandleIsInvalid) …
-//   std::cerr << decouple::ErrorName(*decouple::ErrorOf(status));  // "ReceiptHandleIsInvalid"
+//   std::cerr << decouple::ErrorName(status);  // "ReceiptHandleIsInvalid"
 //
 // The status of every failed call of the library carries one of these codes beside the absl::StatusCode that fits best,
 // and a message that says what was wrong, which value was given and what is allowed. All functions here may be called
@@ -120,6 +120,13 @@ inline std::optional<Error> ErrorOf(const absl::Status& status) {
     if (internal::kErrors[i].name == name) return static_cast<Error>(i);
   }
   return std::nullopt;
+}
+
+// The name of the error that `status` carries; empty for OK and for a status that does not come from this library. The
+// text has static storage duration.
+inline std::string_view ErrorName(const absl::Status& status) {
+  const std::optional<Error> error = ErrorOf(status);
+  return error ? ErrorName(*error) : std::string_view();
 }
 
 }  // namespace decouple::inline v0_1

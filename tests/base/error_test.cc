@@ -35,4 +35,10 @@ TEST_CASE("each error has the service's name and is read back from a status") {
   CHECK(names.size() == internal::kErrors.size());
 }
 
+TEST_CASE("the name of a status is that of its error, and empty if it carries none") {
+  CHECK(ErrorName(internal::MakeError(Error::kOverLimit, "too many")) == "OverLimit");
+  CHECK(ErrorName(absl::OkStatus()).empty());
+  CHECK(ErrorName(absl::InternalError("x")).empty());
+}
+
 }  // namespace decouple::testing

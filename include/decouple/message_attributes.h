@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <initializer_list>
@@ -60,6 +61,14 @@ class AttributeValue {
   static AttributeValue Number(std::string_view text) { return {"Number", std::string(text)}; }
   static AttributeValue Binary(std::string_view bytes) { return {"Binary", std::string(bytes)}; }
 
+  // An element of an array: a text, a number, true, false or null. A number that is not finite becomes null.
+  class Element;
+  // A String.Array, which is a JSON array as text: Array({"oslo", 2, true}). A filter policy matches any of its
+  // elements. The second form takes a range of what an element is made from, such as a std::vector<std::string>.
+  static AttributeValue Array(std::initializer_list<Element> elements);
+  template <typename Elements>
+  static AttributeValue Array(const Elements& elements);
+
   // The same value with a suffix to its type: WithSuffix("int") turns "Number" into "Number.int".
   AttributeValue WithSuffix(std::string_view suffix) const {
     std::string type(type_);
@@ -78,6 +87,54 @@ class AttributeValue {
   std::string type_;
   std::string value_;
 };
+
+class AttributeValue::Element {
+ public:
+  // NOLINTBEGIN(google-explicit-constructor)
+  Element(std::string_view text) : json_("\"") {
+    for (const char c : text) {
+      if (c == '"' || c == '\\') {
+        json_.append({'\\', c});
+      } else if (static_cast<unsigned char>(c) < ' ') {
+        absl::StrAppend(&json_, "\\u", absl::Hex(static_cast<unsigned char>(c), absl::kZeroPad4));
+      } else {
+        json_ += c;
+      }
+    }
+    json_ += '"';
+  }
+  Element(const std::string& text) : Element(std::string_view(text)) {}
+  Element(const char* text) : Element(std::string_view(text)) {}
+  Element(std::nullptr_t) : json_("null") {}
+  template <std::same_as<bool> Bool>
+  Element(Bool value) : json_(value ? "true" : "false") {}
+  template <internal::AttributeNumber N>
+  Element(N number) : json_("null") {
+    if constexpr (std::floating_point<N>) {
+      if (!std::isfinite(number)) return;
+    }
+    json_ = AttributeValue(number).value();
+  }
+  // NOLINTEND(google-explicit-constructor)
+
+ private:
+  friend class AttributeValue;
+
+  std::string json_;
+};
+
+inline AttributeValue AttributeValue::Array(std::initializer_list<Element> elements) {
+  std::string json;
+  for (const Element& element : elements) absl::StrAppend(&json, json.empty() ? "[" : ",", element.json_);
+  return {"String.Array", json.empty() ? "[]" : json + "]"};
+}
+
+template <typename Elements>
+AttributeValue AttributeValue::Array(const Elements& elements) {
+  std::string json;
+  for (const auto& element : elements) absl::StrAppend(&json, json.empty() ? "[" : ",", Element(element).json_);
+  return {"String.Array", json.empty() ? "[]" : json + "]"};
+}
 
 // Attributes in the order in which they were given. Find() is linear, as there are at most ten.
 class MessageAttributes {

@@ -1,7 +1,9 @@
 #include "decouple/message_attributes.h"
 
+#include <cmath>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "catch.h"
 
@@ -63,6 +65,27 @@ TEST_CASE("an attribute's value must not be empty, and a Number must be a number
   CHECK_FALSE(IsValid({{"a", AttributeValue::Number("ten")}}));
   CHECK_FALSE(IsValid({{"a", AttributeValue::Number("0x10")}}));
   CHECK_FALSE(IsValid({{"a", std::numeric_limits<double>::infinity()}}));
+}
+
+TEST_CASE("an array is a String.Array of JSON texts, numbers, true, false and null") {
+  const AttributeValue mixed = AttributeValue::Array({"oslo", std::string("b"), 2, -2.5, true, false, nullptr});
+  CHECK(mixed.type() == "String.Array");
+  CHECK(mixed.value() == R"(["oslo","b",2,-2.5,true,false,null])");
+  CHECK(AttributeValue::Array({}).value() == "[]");
+  CHECK(AttributeValue::Array({"a"}).value() == R"(["a"])");
+  CHECK(AttributeValue::Array({std::numeric_limits<double>::infinity(), std::nan("")}).value() == "[null,null]");
+  CHECK(IsValid({{"a", mixed}, {"b", AttributeValue::Array({})}}));
+}
+
+TEST_CASE("an array is made from a range, too") {
+  CHECK(AttributeValue::Array(std::vector<std::string>{"a", "b"}).value() == R"(["a","b"])");
+  CHECK(AttributeValue::Array(std::vector<int>{1, 2}).value() == "[1,2]");
+  CHECK(AttributeValue::Array(std::vector<int>()).value() == "[]");
+}
+
+TEST_CASE("texts in an array are escaped as JSON asks for") {
+  CHECK(AttributeValue::Array({"\"\\/", std::string("\0\x1F\n ", 4), "\xC3\xA5"}).value() ==
+        "[\"\\\"\\\\/\",\"\\u0000\\u001f\\u000a \",\"\xC3\xA5\"]");
 }
 
 TEST_CASE("attributes with the same name twice are refused") {

@@ -175,6 +175,7 @@ TEST_CASE("a String.Array matches when one of its elements does") {
   CHECK(AttributesMatch(R"({"a": ["y"]})", {{"a", StringArray(R"(["x", "y"])")}}));
   CHECK_FALSE(AttributesMatch(R"({"a": ["z"]})", {{"a", StringArray(R"(["x", "y"])")}}));
   CHECK(AttributesMatch(R"({"a": [2]})", {{"a", StringArray(R"(["x", 2.0])")}}));
+  CHECK(AttributesMatch(R"({"a": ["\"y\""]})", {{"a", AttributeValue::Array({"x", "\"y\""})}}));
   CHECK(AttributesMatch(R"({"a": [true]})", {{"a", StringArray("[true]")}}));
   CHECK(AttributesMatch(R"({"a": [null]})", {{"a", StringArray("[null]")}}));
   CHECK_FALSE(AttributesMatch(R"({"a": [false]})", {{"a", StringArray("[true, null]")}}));

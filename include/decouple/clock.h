@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
@@ -72,6 +73,11 @@ class SystemClock final : public Clock {
 //   clock.Advance(absl::Seconds(20));     // the long poll ends exactly at its deadline
 //   worker.join();
 //
+// A thread that has nobody to move time for it lets its own sleep do so:
+//
+//   const auto advancing = clock.AdvanceWhileAsleep();
+//   auto received = queue.Receive({.wait = absl::Seconds(20)});      // returns at once; it is 20 s later now
+//
 // Advancing wakes the sleepers that are due, in the order of their deadlines, each while the clock shows exactly its
 // deadline, and returns when all of them have left their sleep. What they do next runs concurrently with the caller: a
 // test that needs it done before time moves on advances to that deadline first and joins or awaits the thread there.
@@ -104,6 +110,29 @@ class ManualClock final : public Clock {
     Show(target);
   }
 
+  // While this object lives, time moves on by itself.
+  class [[nodiscard]] Advancing {
+   public:
+    Advancing(const Advancing&) = delete;
+    Advancing& operator=(const Advancing&) = delete;
+    ~Advancing() { clock_.SetAdvancing(former_); }
+
+   private:
+    friend class ManualClock;
+
+    Advancing(ManualClock& clock, std::size_t threads) : clock_(clock), former_(clock.SetAdvancing(threads)) {}
+
+    ManualClock& clock_;
+    const std::size_t former_;  // what the object around this one asks for
+  };
+
+  // As long as the returned object lives, whenever `threads` threads or more sleep on this clock time moves on to the
+  // deadline that comes first, and only that sleeper wakes; the next one, when as many sleep again. So a test takes no
+  // time, and if `threads` is the number of all threads that use the clock, which is at least 1, time moves on only
+  // when none of them has anything else to do: the test runs the same way each time. A thread that has been woken but
+  // has not left its sleep yet counts as awake. When no sleeper has a deadline, time stands still. O(sleepers) a sleep.
+  Advancing AdvanceWhileAsleep(std::size_t threads = 1) { return {*this, threads}; }
+
   // The number of threads that sleep on this clock now.
   std::size_t sleepers() const ABSL_LOCKS_EXCLUDED(mutex_) {
     const internal::MutexLock lock(mutex_);
@@ -123,11 +152,13 @@ class ManualClock final : public Clock {
       if (deadline <= NowNanos()) return;
       self = asleep_.emplace(deadline, Entry{&parker, ++last_number_});  // equal deadlines: in the order of arrival
       entered_.NotifyAll();
+      AdvanceIfEnoughSleep();
     }
     while (!parker.woken()) parker.SleepFor(internal::kForever);
     const internal::MutexLock lock(mutex_);
     asleep_.erase(self);
     left_.NotifyAll();
+    AdvanceIfEnoughSleep();
   }
 
  private:
@@ -144,6 +175,26 @@ class ManualClock final : public Clock {
     return false;
   }
 
+  // Returns the former number. 0: time moves only when it is told to.
+  std::size_t SetAdvancing(std::size_t threads) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const internal::MutexLock lock(mutex_);
+    const std::size_t former = std::exchange(advancing_threads_, threads);
+    AdvanceIfEnoughSleep();
+    return former;
+  }
+
+  // Called whenever a thread has gone to sleep or has left its sleep.
+  void AdvanceIfEnoughSleep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (advancing_threads_ == 0 || asleep_.size() < advancing_threads_) return;
+    const auto first = asleep_.begin();
+    if (first->first == internal::kForever) return;
+    for (const auto& [deadline, entry] : asleep_) {
+      if (entry.parker->woken()) return;  // by the clock or by another thread; it is about to leave, and to come here
+    }
+    Show(first->first);
+    first->second.parker->Wake();
+  }
+
   void Show(std::int64_t nanos) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (nanos > NowNanos()) now_.store(nanos, std::memory_order_release);  // pairs with NowNanos()
   }
@@ -154,6 +205,7 @@ class ManualClock final : public Clock {
   internal::ConditionVariable left_;                                   // a thread has left its sleep
   std::multimap<std::int64_t, Entry> asleep_ ABSL_GUARDED_BY(mutex_);  // by deadline
   std::uint64_t last_number_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::size_t advancing_threads_ ABSL_GUARDED_BY(mutex_) = 0;  // as AdvanceWhileAsleep() was told; 0: it was not
 };
 
 namespace internal {

@@ -101,6 +101,82 @@ TEST_CASE("sleeping until a time in the past returns at once") {
   CHECK(clock.sleepers() == 0);
 }
 
+// Sleeps on `clock` in the calling thread.
+void SleepUntil(ManualClock& clock, absl::Time deadline) {
+  internal::Parker& parker = internal::ThreadRegistry::Current().parker;
+  parker.Prepare();
+  clock.Sleep(parker, absl::ToUnixNanos(deadline));
+}
+
+TEST_CASE("while it advances by itself, a clock moves on to the deadline of the thread that sleeps") {
+  ManualClock clock;
+  const absl::Time begin = clock.Now();
+  {
+    const auto advancing = clock.AdvanceWhileAsleep();
+    SleepUntil(clock, begin + Seconds(20));
+    CHECK(clock.Now() == begin + Seconds(20));
+    SleepUntil(clock, begin);
+    CHECK(clock.Now() == begin + Seconds(20));
+    SleepUntil(clock, begin + Seconds(21));
+    CHECK(clock.Now() == begin + Seconds(21));
+  }
+  const SleepingThread late(clock, begin + Seconds(22));
+  clock.AwaitSleepers(1);
+  CHECK(clock.Now() == begin + Seconds(21));
+  clock.Advance(Seconds(1));
+}
+
+TEST_CASE("a clock that advances by itself wakes those who are asleep already, one after the other") {
+  ManualClock clock;
+  const absl::Time begin = clock.Now();
+  SleepingThread late(clock, begin + Seconds(2));
+  SleepingThread early(clock, begin + Seconds(1));
+  SleepingThread without(clock, absl::FromUnixNanos(internal::kForever));
+  clock.AwaitSleepers(3);
+  const auto advancing = clock.AdvanceWhileAsleep();
+  late.AwaitAwake();
+  early.AwaitAwake();
+  CHECK(clock.Now() == begin + Seconds(2));
+  CHECK_FALSE(without.awake());
+  without.Wake();
+}
+
+TEST_CASE("a clock advances by itself only while all threads that it was told of are asleep") {
+  ManualClock clock;
+  const absl::Time begin = clock.Now();
+  constexpr int kThreads = 3;
+  constexpr int kSleeps = 1'000;
+  const auto advancing = clock.AdvanceWhileAsleep(kThreads);
+  std::vector<std::thread> threads;
+  std::vector<absl::Time> woken(kThreads);
+  std::atomic<int> awake_at_once = 0;
+  std::atomic<int> ended = 0;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&, i] {
+      absl::Time next = begin;
+      for (int n = 0; n < kSleeps; ++n) {
+        next += absl::Milliseconds(1 + i);
+        SleepUntil(clock, next);
+        if (awake_at_once.fetch_add(1) != 0 || clock.Now() != next) std::abort();
+        std::this_thread::yield();
+        if (clock.Now() != next) std::abort();  // it stands still while this thread is awake
+        awake_at_once.fetch_sub(1);
+      }
+      woken[static_cast<std::size_t>(i)] = next;
+      ++ended;
+      SleepUntil(clock, absl::FromUnixNanos(internal::kForever));  // so that the others go on
+    });
+  }
+  while (ended != kThreads) std::this_thread::yield();
+  clock.AwaitSleepers(kThreads);
+  CHECK(clock.Now() == begin + kSleeps * absl::Milliseconds(kThreads));
+  clock.AdvanceTo(absl::FromUnixNanos(internal::kForever));
+  for (auto& thread : threads) thread.join();
+  for (int i = 0; i < kThreads; ++i) {
+    CHECK(woken[static_cast<std::size_t>(i)] == begin + kSleeps * absl::Milliseconds(1 + i));
+  }
+}
+
 TEST_CASE("the system clock shows the machine's wall time") {
   const absl::Duration off = SystemClock::Instance().Now() - absl::Now();
   CHECK(absl::AbsDuration(off) < Seconds(1));

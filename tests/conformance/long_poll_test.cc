@@ -31,27 +31,25 @@ class LongPoll {
 
 CONFORMANCE_TEST("a long poll ends empty when its wait is over") {
   ManualClock clock;
+  const absl::Time begin = clock.Now();
+  const auto advancing = clock.AdvanceWhileAsleep();
   auto queue = Make<TestType>(clock);
-  LongPoll poll(queue, {.wait = Seconds(20)});
-  clock.AwaitSleepers(1);
-  clock.Advance(Seconds(20) - kOneNanosecond);
-  CHECK(clock.sleepers() == 1);
-  clock.Advance(kOneNanosecond);
-  CHECK(poll.result().ok());
-  CHECK(poll.result()->empty());
+  const auto received = queue.Receive({.wait = Seconds(20)});
+  CHECK(received.ok());
+  CHECK(received->empty());
+  CHECK(clock.Now() == begin + Seconds(20));
   CHECK(queue.Statistics().number_of_empty_receives == 1);
 }
 
 CONFORMANCE_TEST("the queue's wait counts for receives without one of their own") {
   ManualClock clock;
+  const absl::Time begin = clock.Now();
+  const auto advancing = clock.AdvanceWhileAsleep();
   auto queue = Make<TestType>(clock, {.receive_wait = Seconds(10)});
-  LongPoll poll(queue, {});
-  clock.AwaitSleepers(1);
   CHECK(queue.Receive({.wait = absl::ZeroDuration()})->empty());  // overrides it
-  clock.Advance(Seconds(10) - kOneNanosecond);
-  CHECK(clock.sleepers() == 1);
-  clock.Advance(kOneNanosecond);
-  CHECK(poll.result()->empty());
+  CHECK(clock.Now() == begin);
+  CHECK(queue.Receive()->empty());
+  CHECK(clock.Now() == begin + Seconds(10));
 }
 
 CONFORMANCE_TEST("a long poll ends with a message that is sent during the poll") {
@@ -90,15 +88,13 @@ CONFORMANCE_TEST("a batch ends as many long polls as it has messages") {
 
 CONFORMANCE_TEST("a long poll ends when a visibility timeout ends, at that very nanosecond") {
   ManualClock clock;
+  const absl::Time begin = clock.Now();
+  const auto advancing = clock.AdvanceWhileAsleep();
   auto queue = Make<TestType>(clock);
   SendAll(queue, 1);
   ReceiveOne(queue, {.visibility_timeout = Seconds(7)});
-  LongPoll poll(queue, {.wait = Seconds(20)});
-  clock.AwaitSleepers(1);
-  clock.Advance(Seconds(7) - kOneNanosecond);
-  CHECK(clock.sleepers() == 1);
-  clock.Advance(kOneNanosecond);
-  CHECK(poll.result()->size() == 1);
+  CHECK(queue.Receive({.wait = Seconds(20)})->size() == 1);
+  CHECK(clock.Now() == begin + Seconds(7));
 }
 
 CONFORMANCE_TEST("a long poll ends when a delay ends, also one that began during the poll") {

@@ -157,13 +157,11 @@ TEST_CASE("a read at the tip waits for a record, at most as long as asked") {
     CHECK(Bodies(*batch) == std::vector{7});
   }
   SECTION("none comes") {
-    std::thread reader([&] { batch = iterator.Next(10, {.wait = Seconds(20)}); });
-    clock.AwaitSleepers(1);
-    clock.Advance(Seconds(20) - kOneNanosecond);
-    CHECK(clock.sleepers() == 1);
-    clock.Advance(kOneNanosecond);
-    reader.join();
+    const absl::Time begin = clock.Now();
+    const auto advancing = clock.AdvanceWhileAsleep();
+    batch = iterator.Next(10, {.wait = Seconds(20)});
     CHECK(batch->empty());
+    CHECK(clock.Now() == begin + Seconds(20));
   }
   SECTION("the shard ends") {
     std::thread reader([&] { batch = iterator.Next(10, {.wait = Seconds(20)}); });
@@ -174,10 +172,8 @@ TEST_CASE("a read at the tip waits for a record, at most as long as asked") {
     CHECK(batch->shard_ended());
   }
   SECTION("a wait counts as a use") {
-    std::thread reader([&] { batch = iterator.Next(10, {.wait = Minutes(10)}); });
-    clock.AwaitSleepers(1);
-    clock.Advance(Minutes(10));
-    reader.join();
+    const auto advancing = clock.AdvanceWhileAsleep();
+    CHECK(iterator.Next(10, {.wait = Minutes(10)}).ok());
     CHECK(iterator.Next().ok());
   }
   CHECK(ErrorIn(iterator.Next(1, {.wait = -kOneNanosecond})) == Error::kInvalidArgument);

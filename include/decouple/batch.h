@@ -1,10 +1,15 @@
 // Batches: up to ten entries in one call, each with its own result.
 //
-//   std::array entries = {SendBatchEntry<Order>{"a", Order{1}}, SendBatchEntry<Order>{"b", Order{2}}};
-//   auto results = queue.SendBatch(entries);        // fails as a whole, or gives one result per entry, in order
-//   if (!(*results)[1].ok()) …
+//   auto results = queue.SendBatch({{"a", Order{1}}, {"b", Order{2}, {.delay = absl::Seconds(5)}}});
+//   if (!results.ok()) …                                   // the batch failed as a whole
+//   for (const auto& result : *results) {                  // one result per entry, in order
+//     if (!result.ok()) Log(result.id(), result.status());
+//   }
 //
-//   std::array orders = {Order{1}, Order{2}};       // a standard queue also takes bodies without options and ids
+//   std::vector<SendBatchEntry<Order>> entries = …;        // any span of entries will do
+//   auto others = queue.SendBatch(entries);
+//
+//   std::array orders = {Order{1}, Order{2}};              // a standard queue also takes bodies without options and ids
 //   if (auto sent = queue.SendBatch(orders); !sent.ok() || !sent->all_ok()) …
 //
 //   auto received = queue.Receive({.max_messages = 10});
@@ -12,7 +17,8 @@
 //
 // An entry's id serves the caller only: 1 … 80 letters, digits, hyphens and underscores, distinct within a batch. A
 // batch that fails as a whole (kEmptyBatchRequest, kTooManyEntriesInBatchRequest, kInvalidBatchEntryId,
-// kBatchEntryIdsNotDistinct, kBatchRequestTooLong) has no effect. Up to ten results take no memory from the heap.
+// kBatchEntryIdsNotDistinct, kBatchRequestTooLong) has no effect. Limits::Unlimited() lifts the ten. Up to ten results
+// whose ids have up to 15 characters take no memory from the heap.
 
 #ifndef DECOUPLE_BATCH_H_
 #define DECOUPLE_BATCH_H_
@@ -20,9 +26,12 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
@@ -66,8 +75,61 @@ struct ChangeVisibilityBatchEntry {
 template <typename Result>
 using BatchResults = absl::InlinedVector<Result, 10>;
 
-using SendBatchResults = BatchResults<absl::StatusOr<SendResult>>;
-using StatusBatchResults = BatchResults<absl::Status>;
+// What became of one entry of a batch, with the entry's id. Outcome is what a call for this entry alone returns: an
+// absl::Status, or an absl::StatusOr. A plain value.
+template <typename Outcome>
+class BatchResult {
+ public:
+  BatchResult(std::string id, Outcome outcome) : id_(std::move(id)), outcome_(std::move(outcome)) {}
+
+  const std::string& id() const { return id_; }
+  const Outcome& outcome() const { return outcome_; }
+  operator const Outcome&() const { return outcome_; }  // NOLINT(google-explicit-constructor): a status is read as one
+
+  bool ok() const { return outcome_.ok(); }
+  const absl::Status& status() const {
+    if constexpr (std::is_same_v<Outcome, absl::Status>) {
+      return outcome_;
+    } else {
+      return outcome_.status();
+    }
+  }
+
+  // As those of an absl::StatusOr, if the outcome is one. Require ok().
+  const auto& value() const requires(!std::is_same_v<Outcome, absl::Status>) { return outcome_.value(); }
+  const auto& operator*() const requires(!std::is_same_v<Outcome, absl::Status>) { return outcome_.value(); }
+  const auto* operator->() const requires(!std::is_same_v<Outcome, absl::Status>) {
+    return std::addressof(outcome_.value());
+  }
+
+ private:
+  std::string id_;
+  Outcome outcome_;
+};
+
+using SendBatchResults = BatchResults<BatchResult<absl::StatusOr<SendResult>>>;
+using StatusBatchResults = BatchResults<BatchResult<absl::Status>>;
+
+namespace internal {
+
+// The same without the entries' ids, which the core of a queue does not look at.
+using SendOutcomes = BatchResults<absl::StatusOr<SendResult>>;
+using StatusOutcomes = BatchResults<absl::Status>;
+
+// The outcomes of a batch, or the error that failed it, each with the id of its entry.
+template <typename Outcome, typename Entry>
+absl::StatusOr<BatchResults<BatchResult<Outcome>>> WithIds(std::span<Entry> entries,
+                                                           absl::StatusOr<BatchResults<Outcome>> outcomes) {
+  if (!outcomes.ok()) return std::move(outcomes).status();
+  BatchResults<BatchResult<Outcome>> results;
+  results.reserve(entries.size());
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    results.emplace_back(entries[i].id, std::move((*outcomes)[i]));
+  }
+  return results;
+}
+
+}  // namespace internal
 
 // The results of a batch of bodies, in order. When all of them were sent, which is the usual case, all_ok() is one test
 // and no result takes memory.
@@ -88,7 +150,8 @@ class SentBatch {
 
   // For a batch whose bodies were all sent, with consecutive message numbers.
   SentBatch(std::uint64_t queue, std::uint64_t first, std::size_t size) : queue_(queue), first_(first), size_(size) {}
-  explicit SentBatch(SendBatchResults results) : size_(results.size()), results_(results.begin(), results.end()) {}
+  explicit SentBatch(internal::SendOutcomes results)
+      : size_(results.size()), results_(results.begin(), results.end()) {}
 
   std::uint64_t queue_ = 0;
   std::uint64_t first_ = 0;

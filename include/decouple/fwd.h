@@ -57,6 +57,8 @@ template <typename T>
 struct SendBatchEntry;
 struct DeleteBatchEntry;
 struct ChangeVisibilityBatchEntry;
+template <typename Outcome>
+class BatchResult;
 class SentBatch;
 
 // redrive_policy.h, message_move_task.h, access_policy.h

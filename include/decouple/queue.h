@@ -16,6 +16,8 @@
 #define DECOUPLE_QUEUE_H_
 
 #include <concepts>
+#include <cstddef>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -65,7 +67,12 @@ class Queue {
 
   // Sends up to ten messages; see batch.h. The bodies and options of entries that were sent are moved from.
   absl::StatusOr<SendBatchResults> SendBatch(std::span<SendBatchEntry<T>> entries) noexcept {
-    return core_->SendBatch(entries);
+    return internal::WithIds(entries, core_->SendBatch(entries));
+  }
+  // Same as above, for entries in braces: SendBatch({{"a", Order{1}}, {"b", Order{2}}}).
+  template <std::size_t kSize>
+  absl::StatusOr<SendBatchResults> SendBatch(SendBatchEntry<T> (&&entries)[kSize]) noexcept {
+    return SendBatch(std::span<SendBatchEntry<T>>(entries));
   }
 
   // Receives up to `max_messages` messages. Returns what is ready, possibly nothing; waits, if asked to, only while no
@@ -80,11 +87,18 @@ class Queue {
     return core_->receipts().ChangeVisibility(receipt, visibility_timeout);
   }
   absl::StatusOr<StatusBatchResults> DeleteBatch(std::span<const DeleteBatchEntry> entries) noexcept {
-    return core_->DeleteBatch(entries);
+    return internal::WithIds(entries, core_->DeleteBatch(entries));
+  }
+  absl::StatusOr<StatusBatchResults> DeleteBatch(std::initializer_list<DeleteBatchEntry> entries) noexcept {
+    return DeleteBatch(std::span(entries.begin(), entries.size()));
   }
   absl::StatusOr<StatusBatchResults> ChangeVisibilityBatch(
       std::span<const ChangeVisibilityBatchEntry> entries) noexcept {
-    return core_->ChangeVisibilityBatch(entries);
+    return internal::WithIds(entries, core_->ChangeVisibilityBatch(entries));
+  }
+  absl::StatusOr<StatusBatchResults> ChangeVisibilityBatch(
+      std::initializer_list<ChangeVisibilityBatchEntry> entries) noexcept {
+    return ChangeVisibilityBatch(std::span(entries.begin(), entries.size()));
   }
 
   // Removes every message sent before, including those in flight and delayed, and forgets all deduplication ids.

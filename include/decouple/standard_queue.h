@@ -17,9 +17,12 @@
 #define DECOUPLE_STANDARD_QUEUE_H_
 
 #include <concepts>
+#include <cstddef>
+#include <iterator>
 #include <span>
 #include <utility>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "decouple/batch.h"
@@ -51,6 +54,16 @@ class StandardQueue : public Queue<T> {
 
   // Same as Queue's SendBatch(), and a short form for up to ten messages without options.
   absl::StatusOr<SentBatch> SendBatch(std::span<T> bodies) noexcept { return core().SendBatch(bodies); }
+  // Same as above, for bodies in braces: SendBatch({Job{1}, Job{2}}), or values of another type that convert to bodies.
+  template <std::convertible_to<T> Body, std::size_t kSize>
+  absl::StatusOr<SentBatch> SendBatch(Body (&&bodies)[kSize]) {
+    if constexpr (std::same_as<Body, T>) {
+      return SendBatch(std::span<T>(bodies));
+    } else {
+      absl::InlinedVector<T, 10> converted(std::make_move_iterator(bodies), std::make_move_iterator(bodies + kSize));
+      return SendBatch(std::span<T>(converted));
+    }
+  }
   using Queue<T>::SendBatch;
 
   ReceiveResult<T> Receive() noexcept { return core().Receive(); }  // at most one message; the fastest form

@@ -82,6 +82,11 @@ class Stream {
   absl::StatusOr<PutBatchResults> PutBatch(std::span<PutBatchEntry<T>> entries) noexcept {
     return core_->PutBatch(entries);
   }
+  // Same as above, for entries in braces: PutBatch({{"user-1", Click{"/"}}, {"user-2", Click{"/cart"}}}).
+  template <std::size_t kSize>
+  absl::StatusOr<PutBatchResults> PutBatch(PutBatchEntry<T> (&&entries)[kSize]) noexcept {
+    return PutBatch(std::span<PutBatchEntry<T>>(entries));
+  }
 
   // ---- reads --------------------------------------------------------------------------------------------------------
 

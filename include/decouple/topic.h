@@ -70,7 +70,7 @@ struct PublishBatchEntry {
   PublishOptions options = {};
 };
 
-using PublishBatchResults = BatchResults<absl::StatusOr<PublishResult>>;
+using PublishBatchResults = BatchResults<BatchResult<absl::StatusOr<PublishResult>>>;
 
 template <typename T>
 class Topic {
@@ -108,8 +108,15 @@ class Topic {
           absl::StrCat("a batch of ", bytes, " bytes; allowed are at most ", limits.max_published_message_size));
     }
     PublishBatchResults results;
-    for (auto& entry : entries) results.push_back(core_->Publish(std::move(entry.body), std::move(entry.options)));
+    for (auto& entry : entries) {
+      results.emplace_back(entry.id, core_->Publish(std::move(entry.body), std::move(entry.options)));
+    }
     return results;
+  }
+  // Same as above, for entries in braces: PublishBatch({{"a", Order{1}}, {"b", Order{2}}}).
+  template <std::size_t kSize>
+  absl::StatusOr<PublishBatchResults> PublishBatch(PublishBatchEntry<T> (&&entries)[kSize]) noexcept {
+    return PublishBatch(std::span<PublishBatchEntry<T>>(entries));
   }
 
   // Subscribes a queue: a standard queue or, to a FIFO topic, also a FIFO queue. The subscription ends with its handle:

@@ -1,6 +1,7 @@
 // Batches: one result an entry, and the errors that fail a batch as a whole.
 
 #include <array>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,45 @@ CONFORMANCE_TEST("a batch sends its entries in order, each with a result") {
     CHECK((*received)[n].body() == i);
     CHECK((*received)[n].id() == (*results)[n]->message_id);
   }
+}
+
+CONFORMANCE_TEST("batches are written as lists in braces, and their results have the entries' ids") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  const SendOptions first = QueueKind<TestType>::Complete({});
+  const SendOptions second = QueueKind<TestType>::Complete({.delay = Hours(1)});
+  const auto sent = queue.SendBatch({{"a", 1, first}, {"b", 2, second}, {.id = "c", .body = 3, .options = first}});
+  REQUIRE(sent.ok());
+  REQUIRE(sent->size() == 3);
+  CHECK((*sent)[0].id() == "a");
+  CHECK((*sent)[0].ok());
+  CHECK((*sent)[1].id() == "b");
+  CHECK(ErrorIn((*sent)[1]) == Error::kInvalidParameterValue);
+  CHECK((*sent)[2].id() == "c");
+  const absl::StatusOr<SendResult>& as_outcome = (*sent)[0];
+  CHECK(as_outcome->message_id == (*sent)[0].value().message_id);
+
+  const auto delivery = ReceiveOne(queue);
+  const auto changed = queue.ChangeVisibilityBatch({{"d", delivery.receipt(), Seconds(60)}});
+  REQUIRE(changed.ok());
+  CHECK((*changed)[0].id() == "d");
+  CHECK((*changed)[0].ok());
+  const auto deleted = queue.DeleteBatch({{"e", delivery.receipt()}, {"f", ReceiptHandle()}});
+  REQUIRE(deleted.ok());
+  CHECK((*deleted)[0].id() == "e");
+  CHECK((*deleted)[0].ok());
+  CHECK((*deleted)[1].id() == "f");
+  CHECK(ErrorIn((*deleted)[1]) == Error::kReceiptHandleIsInvalid);
+  const absl::Status as_status = (*deleted)[1];
+  CHECK(ErrorName(as_status) == "ReceiptHandleIsInvalid");
+}
+
+CONFORMANCE_TEST("a list in braces takes bodies that can only be moved") {
+  ManualClock clock;
+  auto queue = Make<typename QueueKind<TestType>::template Of<std::unique_ptr<int>>>(clock);
+  const SendOptions options = QueueKind<TestType>::Complete({});
+  REQUIRE(queue.SendBatch({{"a", std::make_unique<int>(7), options}}).ok());
+  CHECK(*ReceiveOne(queue).body() == 7);
 }
 
 CONFORMANCE_TEST("an entry of a batch fails by itself") {

@@ -2,6 +2,7 @@
 
 #include "decouple/standard_queue.h"
 
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -36,6 +37,21 @@ TEST_CASE("a standard queue refuses what only a FIFO queue understands") {
   CHECK(ErrorIn(StandardQueue<int>::Create({.fifo_throughput_limit = FifoThroughputLimit::kPerQueue})) ==
         Error::kInvalidAttributeValue);
   CHECK(queue.Counts().total() == 0);
+}
+
+TEST_CASE("a batch of bodies is written as a list in braces") {
+  ManualClock clock;
+  auto numbers = Make<StandardQueue<int>>(clock);
+  REQUIRE(numbers.SendBatch({1, 2, 3}).ok());
+  CHECK(ReceiveAll(numbers) == std::vector{1, 2, 3});
+  auto texts = Make<StandardQueue<std::string>>(clock);
+  REQUIRE(texts.SendBatch({"a", "b"}).ok());                      // bodies
+  REQUIRE(texts.SendBatch({{"id-1", "c"}, {"id-2", "d"}}).ok());  // entries
+  REQUIRE(texts.SendBatch({std::string("e"), std::string("f")}).ok());
+  CHECK(ReceiveAll(texts) == std::vector<std::string>{"a", "b", "c", "d", "e", "f"});
+  auto only_moved = Make<StandardQueue<std::unique_ptr<int>>>(clock);
+  REQUIRE(only_moved.SendBatch({std::make_unique<int>(1), std::make_unique<int>(2)}).ok());
+  CHECK(only_moved.Counts().ready == 2);
 }
 
 TEST_CASE("bodies without options go as one batch, each with a result of its own") {

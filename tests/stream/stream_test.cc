@@ -116,6 +116,12 @@ TEST_CASE("a later put has a greater sequence number; a number for ordering that
   CHECK(BodiesFrom(stream, Number(0)) == std::vector{1, 2, 3});
 }
 
+TEST_CASE("a batch to put is written as a list in braces") {
+  Stream<std::string> stream;
+  REQUIRE(stream.PutBatch({{"a", "1"}, {"a", "2"}}).ok());
+  CHECK(BodiesFrom(stream, Number(0)) == std::vector<std::string>{"1", "2"});
+}
+
 TEST_CASE("a batch is put in its order, each record with a result of its own") {
   Stream<std::string> stream;
   std::array entries = {PutBatchEntry<std::string>{"a", "1"}, PutBatchEntry<std::string>{"", "refused"},

@@ -437,6 +437,18 @@ TEST_CASE("a batch is published entry by entry") {
   CHECK(ReceiveAll(queue) == std::vector<std::string>{"one", "three"});
 }
 
+TEST_CASE("a batch to publish is written as a list in braces, and its results have the entries' ids") {
+  ManualClock clock;
+  auto topic = MakeTopic<std::string>(clock);
+  auto queue = Make<StandardQueue<std::string>>(clock);
+  SubscribeForGood(topic, queue);
+  const auto results = topic.PublishBatch({{"a", "one"}, {"b", "two", {.subject = "2"}}});
+  REQUIRE(results.ok());
+  CHECK((*results)[0].id() == "a");
+  CHECK((*results)[1].id() == "b");
+  CHECK(ReceiveAll(queue) == std::vector<std::string>{"one", "two"});
+}
+
 TEST_CASE("a batch fails as a whole when its shape is wrong") {
   ManualClock clock;
   auto topic = MakeTopic<std::string>(clock);

@@ -64,7 +64,7 @@ class FifoQueueCore final : public QueueCore<T> {
     return SendChecked(keys, std::move(body), std::move(options));
   }
 
-  absl::StatusOr<SendBatchResults> SendBatch(std::span<SendBatchEntry<T>> entries) override {
+  absl::StatusOr<SendOutcomes> SendBatch(std::span<SendBatchEntry<T>> entries) override {
     auto results = this->CheckSendBatch(entries, [this](const SendOptions& options) { return CheckOptions(options); });
     if (!results.ok()) return results;
     if (this->quota_->counted() == FifoThroughputLimit::kPerQueue) {

@@ -69,7 +69,7 @@ class QueueCore : public QueueUpkeep<T> {
   // ---- sending: implemented by each kind of queue -------------------------------------------------------------------
 
   virtual absl::StatusOr<SendResult> Send(T&& body, SendOptions&& options) = 0;
-  virtual absl::StatusOr<SendBatchResults> SendBatch(std::span<SendBatchEntry<T>> entries) = 0;
+  virtual absl::StatusOr<SendOutcomes> SendBatch(std::span<SendBatchEntry<T>> entries) = 0;
 
   // Takes over a message that another queue gives up; it is visible at once. False: the queue is closed or full, and
   // nothing has happened. Runs no user code but the body's move, as the source has locked the message's slot.
@@ -104,18 +104,18 @@ class QueueCore : public QueueUpkeep<T> {
     return receipts_.Delete(receipt);
   }
 
-  absl::StatusOr<StatusBatchResults> DeleteBatch(std::span<const DeleteBatchEntry> entries) {
+  absl::StatusOr<StatusOutcomes> DeleteBatch(std::span<const DeleteBatchEntry> entries) {
     absl::Status status = CheckBatch(entries, config_.limits());
     if (status.ok()) status = this->TakeDelete();
     if (!status.ok()) return status;
-    StatusBatchResults results;
+    StatusOutcomes results;
     for (const auto& entry : entries) results.push_back(receipts_.Delete(entry.receipt));
     return results;
   }
 
-  absl::StatusOr<StatusBatchResults> ChangeVisibilityBatch(std::span<const ChangeVisibilityBatchEntry> entries) {
+  absl::StatusOr<StatusOutcomes> ChangeVisibilityBatch(std::span<const ChangeVisibilityBatchEntry> entries) {
     if (absl::Status status = CheckBatch(entries, config_.limits()); !status.ok()) return status;
-    StatusBatchResults results;
+    StatusOutcomes results;
     for (const auto& entry : entries) {
       results.push_back(receipts_.ChangeVisibility(entry.receipt, entry.visibility_timeout));
     }
@@ -219,12 +219,12 @@ class QueueCore : public QueueUpkeep<T> {
   // Returns the error that fails a batch of sends as a whole, or one result for each entry: its error, or a result that
   // is to be filled in.
   template <typename CheckOptions>
-  absl::StatusOr<SendBatchResults> CheckSendBatch(std::span<SendBatchEntry<T>> entries, CheckOptions check_options) {
+  absl::StatusOr<SendOutcomes> CheckSendBatch(std::span<SendBatchEntry<T>> entries, CheckOptions check_options) {
     if (absl::Status status = CheckBatch(entries, config_.limits()); !status.ok()) return status;
     std::size_t all_bytes = 0;
     for (const auto& entry : entries) all_bytes += SizeOf(entry.body, entry.options);
     if (absl::Status status = CheckBatchBytes(all_bytes, config_.limits()); !status.ok()) return status;
-    SendBatchResults results;
+    SendOutcomes results;
     results.reserve(entries.size());
     for (const auto& entry : entries) {
       absl::Status status = checks_.CheckBody(entry.body, SizeOf(entry.body, entry.options));

@@ -142,7 +142,7 @@ class StandardSender : public QueueCore<T> {
     return Access::Make<SentBatch>(this->identity(), ticket, n);
   }
 
-  absl::StatusOr<SendBatchResults> SendBatch(std::span<SendBatchEntry<T>> entries) final {
+  absl::StatusOr<SendOutcomes> SendBatch(std::span<SendBatchEntry<T>> entries) final {
     auto results = this->CheckSendBatch(
         entries, [this](const SendOptions& options) { return checks_.CheckStandardSendOptions(options); });
     if (results.ok()) SendValidEntries(entries, *results);
@@ -272,7 +272,7 @@ class StandardSender : public QueueCore<T> {
     absl::Status status = CheckBatchSize(bodies.size(), config_.limits());
     status.Update(CheckBatchBytes(bytes, config_.limits()));
     if (!status.ok()) return status;
-    SendBatchResults results;
+    SendOutcomes results;
     for (T& body : bodies) results.push_back(Send(std::move(body)));
     return Access::Make<SentBatch>(std::move(results));
   }
@@ -312,7 +312,7 @@ class StandardSender : public QueueCore<T> {
 
   // Sends the entries whose result is not an error: with consecutive tickets that are taken at once, or one by one if
   // the queue is closed or bounded.
-  void SendValidEntries(std::span<SendBatchEntry<T>> entries, SendBatchResults& results) {
+  void SendValidEntries(std::span<SendBatchEntry<T>> entries, SendOutcomes& results) {
     std::uint32_t valid = 0;
     std::size_t valid_bytes = 0;
     for (std::size_t i = 0; i < entries.size(); ++i) {

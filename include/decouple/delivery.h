@@ -175,13 +175,18 @@ bool Delivery<T>::replayed() const {
 
 // The deliveries of one receive. Up to ten take no memory from the heap.
 //
-// This is not an absl::InlinedVector, because all deliveries are destroyed together: one look at the queue and one
+// A contiguous range, of which elements may be moved from. This is not an absl::InlinedVector, because all deliveries are destroyed together: one look at the queue and one
 // update of its counts serve all of them, without a second pass (exp. 26).
 template <typename T>
 class Deliveries {
  public:
+  using value_type = Delivery<T>;
+  using reference = Delivery<T>&;
+  using const_reference = const Delivery<T>&;
   using iterator = Delivery<T>*;
   using const_iterator = const Delivery<T>*;
+  using size_type = std::size_t;
+  using difference_type = std::ptrdiff_t;
 
   Deliveries() = default;
   Deliveries(Deliveries&& other) noexcept { Take(other); }
@@ -209,6 +214,8 @@ class Deliveries {
   const Delivery<T>& operator[](std::size_t i) const { return data_[i]; }
   Delivery<T>& front() { return data_[0]; }
   const Delivery<T>& front() const { return data_[0]; }
+  Delivery<T>& back() { return data_[size_ - 1]; }
+  const Delivery<T>& back() const { return data_[size_ - 1]; }
 
   // Deletes all deliveries that have not been moved from, as one call to the queue, which is faster than one by one.
   // Deletes as many as possible and returns the first error of the others (see Delivery::Delete()).

@@ -158,6 +158,9 @@ class RecordBatch {
     std::uint64_t base_ = 0;
   };
   using iterator = const_iterator;
+  using value_type = Record<T>;
+  using size_type = std::size_t;
+  using difference_type = std::ptrdiff_t;
 
   const_iterator begin() const { return const_iterator(runs_.data(), runs_.data() + runs_.size(), base_); }
   const_iterator end() const { return const_iterator(runs_.data() + runs_.size(), runs_.data() + runs_.size(), base_); }

@@ -2,11 +2,19 @@
 //
 //   for (auto& m : queue.Receive().value()) …        // the range lives as long as the loop
 //
-// In C++20 a temporary StatusOr would be destroyed before the loop runs. A plain value.
+// In C++20 a temporary StatusOr would be destroyed before the loop runs. Everything else is as in a StatusOr, and a
+// Result converts to one, so the macros that handle these take it, too:
+//
+//   ASSIGN_OR_RETURN(auto messages, queue.Receive());
+//   ASSIGN_OR_RETURN(auto messages, queue.Receive().ToStatusOr());     // where the macro names absl::StatusOr
+//
+// A plain value.
 
 #ifndef DECOUPLE_RESULT_H_
 #define DECOUPLE_RESULT_H_
 
+#include <concepts>
+#include <memory>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -19,10 +27,13 @@ namespace decouple::inline v0_1 {
 template <typename Value>
 class [[nodiscard]] Result {
  public:
+  using value_type = Value;
+
   // A default-constructed value.
   Result() = default;
-  explicit Result(absl::Status status) : status_(std::move(status)) {}
-  explicit Result(Value value) : value_(std::move(value)) {}
+  // Implicit, so that a function of a Result returns either. An OK status stands for a default-constructed value.
+  Result(absl::Status status) : status_(std::move(status)) {}  // NOLINT(google-explicit-constructor)
+  Result(Value value) : value_(std::move(value)) {}            // NOLINT(google-explicit-constructor)
 
   bool ok() const { return status_.ok(); }
   const absl::Status& status() const& { return status_; }
@@ -35,8 +46,19 @@ class [[nodiscard]] Result {
   Value& operator*() & { return Checked(); }
   const Value& operator*() const& { return value(); }
   Value operator*() && { return std::move(Checked()); }
-  Value* operator->() { return &Checked(); }
-  const Value* operator->() const { return &value(); }
+  Value* operator->() { return std::addressof(Checked()); }
+  const Value* operator->() const { return std::addressof(value()); }
+
+  // The same as an absl::StatusOr.
+  absl::StatusOr<Value> ToStatusOr() && {
+    if (!status_.ok()) return std::move(status_);
+    return std::move(value_);
+  }
+  absl::StatusOr<Value> ToStatusOr() const& requires std::copy_constructible<Value> {
+    if (!status_.ok()) return status_;
+    return value_;
+  }
+  operator absl::StatusOr<Value>() && { return std::move(*this).ToStatusOr(); }  // NOLINT(google-explicit-constructor)
 
  private:
   friend struct internal::Access;

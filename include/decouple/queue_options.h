@@ -1,9 +1,15 @@
 // The options of a queue: for its creation, for changes while it lives, and for a single send or receive.
 //
-//   auto jobs = StandardQueue<Job>::Create({.visibility_timeout = absl::Minutes(5)});
+//   auto jobs = StandardQueue<Job>::Create({.visibility_timeout = absl::Minutes(5),
+//                                           .receive_wait = absl::Seconds(20),
+//                                           .redrive = Redrive{.to = failed, .max_receives = 3},
+//                                           .limits = Limits::Unlimited(),       // for use in this process only
+//                                           .name = "jobs"});
 //   jobs->SetAttributes({.retention = absl::Hours(1)}).IgnoreError();
 //   jobs->Send(Job{}, {.delay = absl::Seconds(5)}).IgnoreError();
 //   auto received = jobs->Receive({.max_messages = 10, .wait = absl::Seconds(1)});
+//
+// C++ asks for the fields in the order in which they are declared here; any may be left out.
 //
 // Names, ranges and defaults are SQS's. The ranges are those of Limits::Service() and can be lifted by `limits`. As
 // with the service, both kinds of queue take the same options, and a standard queue refuses those for FIFO queues only.

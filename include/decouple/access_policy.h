@@ -35,9 +35,13 @@ class TopicReference {
 
 // A topic that is not allowed cannot subscribe the queue: kAccessDenied. If the queue is subscribed already, the
 // topic's deliveries to it fail permanently from then on.
-struct AllowAllSenders {};
+struct AllowAllSenders {
+  friend bool operator==(const AllowAllSenders&, const AllowAllSenders&) = default;
+};
 struct AllowSenders {
   std::vector<TopicReference> topics;  // empty: no topic may send
+
+  friend bool operator==(const AllowSenders&, const AllowSenders&) = default;
 };
 using SendersPolicy = std::variant<AllowAllSenders, AllowSenders>;
 

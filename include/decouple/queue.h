@@ -108,6 +108,14 @@ class Queue {
   // Changes options: all of `attributes`, or none on an error. kInvalidAttributeValue: one is not allowed.
   absl::Status SetAttributes(const QueueAttributes& attributes) noexcept { return core_->SetAttributes(attributes); }
 
+  // All attributes that this kind of queue has, each with its current value (SQS's GetQueueAttributes); a standard queue
+  // has none of those for FIFO queues. SetAttributes() takes them all. When another thread sets attributes meanwhile,
+  // some may be read before and some after that. O(1 + allowed sources and senders).
+  QueueAttributes attributes() const { return core_->attributes(); }
+  // SQS's CreatedTimestamp, and LastModifiedTimestamp: when SetAttributes() last succeeded, at first the creation.
+  absl::Time created_at() const noexcept { return core_->created_at(); }
+  absl::Time last_modified_at() const noexcept { return core_->last_modified_at(); }
+
   // Runs all timeouts that are due first. O(threads + timeouts due).
   MessageCounts Counts() const noexcept { return core_->Counts(); }
   // O(messages in flight or delayed + segments); in a dead-letter queue O(messages).

@@ -35,11 +35,15 @@
 namespace decouple::inline v0_1 {
 
 // A full queue refuses a send at once: kQueueFull.
-struct Reject {};
+struct Reject {
+  friend bool operator==(const Reject&, const Reject&) = default;
+};
 
 // A full queue makes the sender wait for room, up to `timeout`, which must be positive; then kQueueFull.
 struct Block {
   absl::Duration timeout = absl::InfiniteDuration();
+
+  friend bool operator==(const Block&, const Block&) = default;
 };
 
 // The most that a queue holds: ready, in-flight and delayed messages together. Both bounds are at least 1.
@@ -49,6 +53,8 @@ struct Capacity {
   std::int64_t messages = kUnbounded;
   std::int64_t bytes = kUnbounded;  // of bodies by MessageSize(), and of attributes
   std::variant<Reject, Block> when_full = Reject{};
+
+  friend bool operator==(const Capacity&, const Capacity&) = default;
 };
 
 // Within which messages a FIFO queue looks for duplicates: all of them, or those of the same group.
@@ -103,8 +109,15 @@ struct QueueOptions {
   Clock* clock = nullptr;
 };
 
-// The options that can change while the queue lives; an absent one stays as it is. A new visibility timeout, delay or
-// wait applies to later calls; a new retention applies at once to the messages in the queue, too.
+// The options that can change while the queue lives: Queue::SetAttributes() changes those that are given, and
+// Queue::attributes() gives all that the queue's kind has, with their current values.
+//
+//   QueueAttributes now = jobs.attributes();                 // *now.visibility_timeout, now.redrive->to, …
+//   others.SetAttributes(now).IgnoreError();                 // the same for another queue
+//
+// A new visibility timeout, delay or wait applies to later calls; a new retention applies at once to the messages in
+// the queue, too. In what is read, an absent capacity or dead-letter queue is Capacity{} or Redrive{}, and sources of
+// `redrive_allow` that are gone are left out.
 struct QueueAttributes {
   std::optional<absl::Duration> visibility_timeout = std::nullopt;
   std::optional<absl::Duration> retention = std::nullopt;
@@ -120,6 +133,8 @@ struct QueueAttributes {
   std::optional<DeduplicationScope> deduplication_scope = std::nullopt;
   std::optional<FifoThroughputLimit> fifo_throughput_limit = std::nullopt;
   std::optional<std::int64_t> max_calls_per_second = std::nullopt;
+
+  friend bool operator==(const QueueAttributes&, const QueueAttributes&) = default;
 };
 
 struct SendOptions {

@@ -62,14 +62,22 @@ struct Redrive {
   QueueReference to;
   // maxReceiveCount: 1 … 1 000.
   int max_receives = 10;
+
+  friend bool operator==(const Redrive&, const Redrive&) = default;
 };
 
 // SQS's redrive allow policy: which queues may use this one as their dead-letter queue. Queues are compared by
 // identity, not by name. A source that is no longer allowed keeps its messages.
-struct AllowAllSources {};
-struct DenyAllSources {};
+struct AllowAllSources {
+  friend bool operator==(const AllowAllSources&, const AllowAllSources&) = default;
+};
+struct DenyAllSources {
+  friend bool operator==(const DenyAllSources&, const DenyAllSources&) = default;
+};
 struct AllowSources {
   std::vector<QueueReference> sources;  // 1 … 10
+
+  friend bool operator==(const AllowSources&, const AllowSources&) = default;
 };
 using RedriveAllowPolicy = std::variant<AllowAllSources, DenyAllSources, AllowSources>;
 

@@ -1,6 +1,8 @@
 // Options: their ranges and defaults, and changes while the queue lives.
 
 #include <limits>
+#include <optional>
+#include <type_traits>
 
 #include "queue_testing.h"
 
@@ -145,6 +147,95 @@ CONFORMANCE_TEST("one seed gives one run, and another seed another") {
 CONFORMANCE_TEST("a queue has the name that it was given") {
   CHECK(TestType::Create({.name = "orders"})->name() == "orders");
   CHECK(TestType().name().empty());
+}
+
+CONFORMANCE_TEST("what can be set can be read") {
+  ManualClock clock;
+  auto dead = Make<TestType>(clock, {.name = "dead"});
+  auto source = Make<TestType>(clock, {.name = "source"});
+  QueueAttributes all{.visibility_timeout = Seconds(1),
+                      .retention = Hours(1),
+                      .delay = Seconds(2),
+                      .receive_wait = Seconds(3),
+                      .max_message_size = 2'048,
+                      .max_in_flight = 4,
+                      .capacity = Capacity{.messages = 5, .bytes = 6'000, .when_full = Block{Seconds(7)}},
+                      .redrive = Redrive{.to = dead, .max_receives = 8},
+                      .redrive_allow = AllowSources{{source}},
+                      .senders = AllowSenders{}};
+  if constexpr (std::is_same_v<TestType, FifoQueue<int>>) {
+    all.content_based_deduplication = false;
+    all.deduplication_scope = DeduplicationScope::kMessageGroup;
+    all.fifo_throughput_limit = FifoThroughputLimit::kPerMessageGroupId;
+    all.max_calls_per_second = 300;
+  }
+  auto queue = Make<TestType>(clock);
+  REQUIRE(queue.SetAttributes(all).ok());
+  CHECK(queue.attributes() == all);
+  auto other = Make<TestType>(clock);
+  REQUIRE(other.SetAttributes(queue.attributes()).ok());
+  CHECK(other.attributes() == all);
+  const Queue<int> any_kind = queue;
+  CHECK(any_kind.attributes() == all);
+  CHECK(any_kind.created_at() == queue.created_at());
+}
+
+CONFORMANCE_TEST("the attributes of a new queue are the documented defaults, and can be set as they are read") {
+  TestType queue;
+  const QueueAttributes read = queue.attributes();
+  CHECK(read.visibility_timeout == Seconds(30));
+  CHECK(read.retention == Hours(96));
+  CHECK(read.delay == absl::ZeroDuration());
+  CHECK(read.receive_wait == absl::ZeroDuration());
+  CHECK(read.max_message_size == 1'048'576);
+  CHECK(read.max_in_flight == 120'000);
+  CHECK(read.capacity == Capacity{});
+  CHECK(read.redrive == Redrive{});
+  CHECK(read.redrive_allow == RedriveAllowPolicy{AllowAllSources{}});
+  CHECK(read.senders == SendersPolicy{AllowAllSenders{}});
+  constexpr bool is_fifo = std::is_same_v<TestType, FifoQueue<int>>;
+  CHECK(read.content_based_deduplication == (is_fifo ? std::optional(false) : std::nullopt));
+  CHECK(read.deduplication_scope.has_value() == is_fifo);
+  CHECK(read.fifo_throughput_limit.has_value() == is_fifo);
+  CHECK(read.max_calls_per_second == (is_fifo ? std::optional<std::int64_t>(0) : std::nullopt));
+  CHECK(queue.SetAttributes(read).ok());
+  CHECK(queue.attributes() == read);
+}
+
+CONFORMANCE_TEST("infinite attributes are read as infinite") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.visibility_timeout = absl::InfiniteDuration(),
+                                      .retention = absl::InfiniteDuration(),
+                                      .capacity = Capacity{.messages = 1, .when_full = Block{}},
+                                      .limits = Limits::Unlimited()});
+  CHECK(queue.attributes().visibility_timeout == absl::InfiniteDuration());
+  CHECK(queue.attributes().retention == absl::InfiniteDuration());
+  CHECK(queue.attributes().capacity == Capacity{.messages = 1, .when_full = Block{}});
+}
+
+CONFORMANCE_TEST("a queue knows when it was created, and when its attributes were last set") {
+  ManualClock clock;
+  const absl::Time begin = clock.Now();
+  auto queue = Make<TestType>(clock);
+  CHECK(queue.created_at() == begin);
+  CHECK(queue.last_modified_at() == begin);
+  clock.Advance(Seconds(1));
+  CHECK_FALSE(queue.SetAttributes({.delay = Hours(1)}).ok());
+  CHECK(queue.last_modified_at() == begin);
+  REQUIRE(queue.SetAttributes({.delay = Seconds(1)}).ok());
+  CHECK(queue.created_at() == begin);
+  CHECK(queue.last_modified_at() == begin + Seconds(1));
+}
+
+CONFORMANCE_TEST("an allowed source that is gone is not read back, and nobody else is allowed then") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  {
+    auto source = Make<TestType>(clock, {.name = "source"});
+    REQUIRE(queue.SetAttributes({.redrive_allow = AllowSources{{source}}}).ok());
+    CHECK(queue.attributes().redrive_allow == RedriveAllowPolicy{AllowSources{{source}}});
+  }
+  CHECK(queue.attributes().redrive_allow == RedriveAllowPolicy{DenyAllSources{}});
 }
 
 }  // namespace decouple::testing

@@ -309,6 +309,13 @@ class FifoQueueCore final : public QueueCore<T> {
     if (attributes.max_calls_per_second) this->quota_->Set(*attributes.max_calls_per_second);
   }
 
+  void ReadOwnAttributes(QueueAttributes& attributes) const override {
+    attributes.content_based_deduplication = is_content_based_.load(std::memory_order_relaxed);
+    attributes.deduplication_scope = deduplication_.scope();
+    attributes.fifo_throughput_limit = this->quota_->counted();
+    attributes.max_calls_per_second = this->quota_->calls_per_second();
+  }
+
   void ForgetSends() override { deduplication_.Clear(); }
   bool TryReceiveOne(Deliveries<T>& delivery) override {
     return this->TryReceive(receiver_, store_.local(), Base::kToMove, store_.Now(), delivery);

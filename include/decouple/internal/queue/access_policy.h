@@ -22,10 +22,7 @@ class AccessPolicy {
   void Set(const SendersPolicy& policy) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     const auto* const senders = std::get_if<AllowSenders>(&policy);
-    allowed_.clear();
-    if (senders != nullptr) {
-      for (const TopicReference& topic : senders->topics) allowed_.push_back(Access::Identity(topic));
-    }
+    allowed_ = senders == nullptr ? std::vector<TopicReference>() : senders->topics;
     allows_everybody_.store(senders == nullptr,
                             std::memory_order_relaxed);  // in force for deliveries that begin later
   }
@@ -35,13 +32,20 @@ class AccessPolicy {
   bool Allows(std::uint64_t topic) const ABSL_LOCKS_EXCLUDED(mutex_) {
     if (AllowsEverybody()) return true;
     const MutexLock lock(mutex_);
-    return std::find(allowed_.begin(), allowed_.end(), topic) != allowed_.end();
+    return std::any_of(allowed_.begin(), allowed_.end(),
+                       [&](const TopicReference& allowed) { return Access::Identity(allowed) == topic; });
+  }
+
+  SendersPolicy policy() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    if (AllowsEverybody()) return AllowAllSenders{};
+    return AllowSenders{allowed_};
   }
 
  private:
   std::atomic<bool> allows_everybody_{true};
   mutable Mutex mutex_;
-  std::vector<std::uint64_t> allowed_ ABSL_GUARDED_BY(mutex_);  // identities of topics
+  std::vector<TopicReference> allowed_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace decouple::inline v0_1::internal

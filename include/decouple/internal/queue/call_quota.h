@@ -30,6 +30,7 @@ class CallQuota {
  public:
   void Set(std::int64_t calls_per_second) { per_second_.store(calls_per_second, std::memory_order_relaxed); }
   void Set(FifoThroughputLimit counted) { counted_.store(counted, std::memory_order_relaxed); }
+  std::int64_t calls_per_second() const { return per_second_.load(std::memory_order_relaxed); }
   FifoThroughputLimit counted() const { return counted_.load(std::memory_order_relaxed); }
 
   // The three calls below take one call from the quota; kRequestThrottled: the quota is used up. clock() returns the

@@ -33,6 +33,7 @@
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/message/message_store.h"
+#include "decouple/internal/queue/queue_config.h"
 #include "decouple/queue_options.h"
 
 namespace decouple::inline v0_1::internal {
@@ -145,6 +146,15 @@ class CapacityGate {
     store_.room().Notify(EventCount::kAll);  // there may be more room now
   }
 
+  Capacity capacity() const ABSL_LOCKS_EXCLUDED(setting_) {
+    const MutexLock lock(setting_);
+    Capacity capacity{.messages = most_messages_.load(std::memory_order_relaxed),
+                      .bytes = most_bytes_.load(std::memory_order_relaxed)};
+    const std::int64_t block = block_.load(std::memory_order_relaxed);
+    if (block != 0) capacity.when_full = Block{DurationOf(block)};
+    return capacity;
+  }
+
  private:
   static constexpr std::uint32_t kClosed = 1;
   static constexpr std::uint32_t kBounded = 2;
@@ -229,7 +239,7 @@ class CapacityGate {
   std::atomic<std::int64_t> most_messages_{Capacity::kUnbounded};
   std::atomic<std::int64_t> most_bytes_{Capacity::kUnbounded};
   std::atomic<std::int64_t> block_{0};  // nanoseconds that a send waits for room; 0: it is refused
-  Mutex setting_;                       // serializes SetCapacity(); senders do not take it
+  mutable Mutex setting_;               // serializes SetCapacity(); senders do not take it
 
   alignas(kCacheLine) std::atomic<std::int64_t> admitted_messages_{0};
   std::atomic<std::int64_t> admitted_bytes_{0};

@@ -48,6 +48,7 @@ class QueueBase : public std::enable_shared_from_this<QueueBase> {
   virtual MessageMoves& moves() = 0;
 
   AccessPolicy& senders() { return senders_; }
+  const AccessPolicy& senders() const { return senders_; }
 
   DeadLetterLinks& dead_letters() { return dead_letters_; }
   const DeadLetterLinks& dead_letters() const { return dead_letters_; }

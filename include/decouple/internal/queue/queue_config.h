@@ -18,12 +18,18 @@
 #include "decouple/error.h"
 #include "decouple/internal/base/cache_line.h"
 #include "decouple/internal/base/range_checks.h"
+#include "decouple/internal/base/time_math.h"
 #include "decouple/limits.h"
 #include "decouple/message_attributes.h"
 #include "decouple/queue_options.h"
 #include "decouple/redrive_policy.h"
 
 namespace decouple::inline v0_1::internal {
+
+// The duration that a setting in nanoseconds stands for.
+inline absl::Duration DurationOf(std::int64_t nanos) {
+  return nanos == kForever ? absl::InfiniteDuration() : absl::Nanoseconds(nanos);
+}
 
 inline absl::Status CheckCapacity(const Capacity& capacity) {
   constexpr auto kError = Error::kInvalidAttributeValue;

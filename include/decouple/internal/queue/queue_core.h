@@ -135,10 +135,31 @@ class QueueCore : public QueueUpkeep<T> {
       if (status.ok() && attributes.redrive) status = LinkDeadLetters(*this, *attributes.redrive, former);
       if (!status.ok()) return status;
       ApplyOwnAttributes(attributes);
+      const std::int64_t now = store_.Now();
+      if (created_at_.load(std::memory_order_relaxed) == kNever) created_at_.store(now, std::memory_order_relaxed);
+      last_modified_at_.store(now, std::memory_order_relaxed);
     }
     ApplyAttributes(attributes);
     return absl::OkStatus();
   }
+
+  // All attributes that this kind of queue has.
+  QueueAttributes attributes() const {
+    QueueAttributes attributes{.visibility_timeout = DurationOf(config_.visibility_timeout()),
+                               .retention = DurationOf(store_.retention()),
+                               .delay = DurationOf(config_.delay()),
+                               .receive_wait = DurationOf(config_.receive_wait()),
+                               .max_message_size = config_.max_message_size(),
+                               .max_in_flight = max_in_flight_.load(std::memory_order_relaxed),
+                               .capacity = capacity_gate_.capacity(),
+                               .redrive = redrive().value_or(Redrive{}),
+                               .redrive_allow = AllowPolicyOf(*this),
+                               .senders = this->senders().policy()};
+    ReadOwnAttributes(attributes);
+    return attributes;
+  }
+  absl::Time created_at() const { return absl::FromUnixNanos(created_at_.load(std::memory_order_relaxed)); }
+  absl::Time last_modified_at() const { return absl::FromUnixNanos(last_modified_at_.load(std::memory_order_relaxed)); }
 
   // Nullopt if the queue has no dead-letter queue.
   std::optional<Redrive> redrive() const {
@@ -190,6 +211,7 @@ class QueueCore : public QueueUpkeep<T> {
   virtual absl::Status CheckOwnAttributes(const QueueAttributes& attributes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(setting_) = 0;
   virtual void ApplyOwnAttributes(const QueueAttributes& attributes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(setting_) = 0;
+  virtual void ReadOwnAttributes(QueueAttributes& attributes) const = 0;
   // Called after a purge: a FIFO queue forgets the deduplication ids.
   virtual void ForgetSends() = 0;
 
@@ -386,7 +408,10 @@ class QueueCore : public QueueUpkeep<T> {
     if (attributes.senders) this->senders().Set(*attributes.senders);
   }
 
-  std::atomic<std::int64_t> max_in_flight_{0};  // relaxed: for the text of an error
+  std::atomic<std::int64_t> max_in_flight_{0};  // relaxed: for the text of an error, and to be read by users
+  // Written by SetAttributes() under setting_. Relaxed: they publish nothing.
+  std::atomic<std::int64_t> created_at_{kNever};
+  std::atomic<std::int64_t> last_modified_at_{kNever};
   Mutex setting_;  // held while attributes that belong together are checked and set; no user code runs under it
   Mutex purging_;
   std::int64_t purged_at_ ABSL_GUARDED_BY(purging_) = kNever;

@@ -197,6 +197,7 @@ class StandardQueueCore final : public StandardSender<T> {
   }
 
   void ApplyOwnAttributes(const QueueAttributes&) override {}
+  void ReadOwnAttributes(QueueAttributes&) const override {}
   void ForgetSends() override {}
   bool TryReceiveOne(Deliveries<T>& delivery) override {
     return this->TryReceive(receiver_, store_.local(), Base::kToMove, store_.Now(), delivery);

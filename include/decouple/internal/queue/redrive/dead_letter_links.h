@@ -72,15 +72,27 @@ class DeadLetterLinks {
     return alive;
   }
 
-  // Only queues of these identities may have this queue as their dead-letter queue; nullopt: all may.
-  void SetAllowed(std::optional<std::vector<std::uint64_t>> identities) ABSL_LOCKS_EXCLUDED(mutex_) {
+  // A queue that may have this one as its dead-letter queue. Its identity outlives it.
+  struct Allowed {
+    std::uint64_t identity;
+    std::weak_ptr<QueueBase> queue;
+  };
+
+  // Only these queues may have this queue as their dead-letter queue; nullopt: all may.
+  void SetAllowed(std::optional<std::vector<Allowed>> allowed) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
-    allowed_ = std::move(identities);
+    allowed_ = std::move(allowed);
+  }
+
+  std::optional<std::vector<Allowed>> allowed() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    return allowed_;
   }
 
   bool Allows(std::uint64_t identity) const ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
-    return !allowed_ || std::find(allowed_->begin(), allowed_->end(), identity) != allowed_->end();
+    return !allowed_ || std::any_of(allowed_->begin(), allowed_->end(),
+                                    [&](const Allowed& source) { return source.identity == identity; });
   }
 
  private:
@@ -88,7 +100,7 @@ class DeadLetterLinks {
   mutable Mutex mutex_;
   std::shared_ptr<QueueBase> target_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::weak_ptr<QueueBase>> sources_ ABSL_GUARDED_BY(mutex_);
-  std::optional<std::vector<std::uint64_t>> allowed_ ABSL_GUARDED_BY(mutex_);
+  std::optional<std::vector<Allowed>> allowed_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace decouple::inline v0_1::internal

@@ -81,12 +81,27 @@ inline absl::Status LinkDeadLetters(QueueBase& queue, const Redrive& redrive, st
 
 // Requires: CheckAllowPolicy() found nothing wrong with `policy`.
 inline void ApplyAllowPolicy(QueueBase& queue, const RedriveAllowPolicy& policy) {
-  std::optional<std::vector<std::uint64_t>> allowed;
+  std::optional<std::vector<DeadLetterLinks::Allowed>> allowed;
   if (!std::holds_alternative<AllowAllSources>(policy)) allowed.emplace();
   if (const auto* const by_queue = std::get_if<AllowSources>(&policy)) {
-    for (const QueueReference& source : by_queue->sources) allowed->push_back(Access::Core(source)->identity());
+    for (const QueueReference& source : by_queue->sources) {
+      allowed->push_back({Access::Core(source)->identity(), Access::Core(source)});
+    }
   }
   queue.dead_letters().SetAllowed(std::move(allowed));
+}
+
+// The policy that is in force, as far as its sources still have a handle.
+inline RedriveAllowPolicy AllowPolicyOf(const QueueBase& queue) {
+  const auto allowed = queue.dead_letters().allowed();
+  if (!allowed) return AllowAllSources{};
+  AllowSources by_queue;
+  for (const DeadLetterLinks::Allowed& source : *allowed) {
+    auto reference = Access::Make<QueueReference>(source.queue.lock());
+    if (reference) by_queue.sources.push_back(std::move(reference));
+  }
+  if (by_queue.sources.empty()) return DenyAllSources{};
+  return by_queue;
 }
 
 }  // namespace decouple::inline v0_1::internal

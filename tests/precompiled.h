@@ -2,8 +2,6 @@
 #ifndef DECOUPLE_TESTS_PRECOMPILED_H_
 #define DECOUPLE_TESTS_PRECOMPILED_H_
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>

@@ -11,25 +11,21 @@
 #ifndef DECOUPLE_CONTENT_HASH_H_
 #define DECOUPLE_CONTENT_HASH_H_
 
-#include <openssl/evp.h>
-
 #include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+
+#include "decouple/internal/base/sha256.h"
 
 namespace decouple::inline v0_1 {
 
 // A SHA-256 under construction. Must be used by one thread at a time.
 class ContentHash {
  public:
-  ContentHash() { Check(EVP_DigestInit_ex(context_.get(), Algorithm(), nullptr)); }
-
   // Each string is added with its length, so that "ab", "c" differs from "a", "bc".
   ContentHash& Add(std::string_view text) { return Add(std::uint64_t{text.size()}).AddBytes(text.data(), text.size()); }
   ContentHash& Add(const std::string& text) { return Add(std::string_view(text)); }
@@ -49,14 +45,13 @@ class ContentHash {
 
   // Adds the bytes as they are, without a length.
   ContentHash& AddBytes(const void* bytes, std::size_t size) {
-    Check(EVP_DigestUpdate(context_.get(), bytes, size));
+    hash_.Add(bytes, size);
     return *this;
   }
 
   // The hash in 64 lower-case hexadecimal digits. Nothing may be added afterwards.
   std::string Finish() {
-    std::array<unsigned char, 32> digest{};
-    Check(EVP_DigestFinal_ex(context_.get(), digest.data(), nullptr));
+    const std::array<unsigned char, 32> digest = hash_.Finish();
     constexpr char kDigits[] = "0123456789abcdef";
     std::string text;
     text.reserve(2 * digest.size());
@@ -68,22 +63,7 @@ class ContentHash {
   }
 
  private:
-  struct Free {
-    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-  };
-
-  static const EVP_MD* Algorithm() {
-    // Fetched once, as the fetch costs more than a short hash.
-    static const EVP_MD* const sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-    return sha256;
-  }
-
-  // OpenSSL fails here only when memory runs out, or when it was built without SHA-256.
-  static void Check(int result) {
-    if (result != 1) std::abort();
-  }
-
-  const std::unique_ptr<EVP_MD_CTX, Free> context_{EVP_MD_CTX_new()};
+  internal::Sha256 hash_;
 };
 
 // Whether the content of T is known.

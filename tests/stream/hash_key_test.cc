@@ -1,6 +1,7 @@
 #include "decouple/hash_key.h"
 
 #include <string>
+#include <thread>
 
 #include "absl/numeric/int128.h"
 #include "stream_testing.h"
@@ -19,6 +20,26 @@ TEST_CASE("a partition key's hash key is its MD5 as a number: the test suite of 
   CHECK(Md5("abcdefghijklmnopqrstuvwxyz") == "260512214639088308678894329322017382715");
 }
 
+TEST_CASE("the MD5 of keys of all lengths around its blocks is what other libraries compute") {
+  std::string digests;  // of the texts of 0 to 299 bytes
+  for (std::size_t size = 0; size < 300; ++size) {
+    std::string text;
+    for (std::size_t i = 0; i < size; ++i) text.push_back(static_cast<char>(size * 7 + i * 13));
+    const absl::uint128 md5 = internal::Md5::Of(text);
+    for (int shift = 120; shift >= 0; shift -= 8) digests.push_back(static_cast<char>(md5 >> shift));
+  }
+  CHECK(ToString(internal::Md5::Of(digests)) == "330559156460983761517923536102871903290");
+}
+
+TEST_CASE("a thread that hashes few keys takes no memory for them") {
+  std::thread([] {
+    for (int i = 0; i < 16; ++i) HashKeyOf("key");
+    CHECK_FALSE(internal::RecentHashes::IsKept());
+    HashKeyOf("key");
+    CHECK(internal::RecentHashes::IsKept());
+  }).join();
+}
+
 TEST_CASE("a key has the same hash each time, however many others are hashed in between") {
   const HashKey first = HashKeyOf("truck-7");
   for (int i = 0; i < 20'000; ++i) HashKeyOf("other-" + std::to_string(i));
@@ -31,7 +52,7 @@ TEST_CASE("a thread's cache of hashes never returns another key's") {
   for (int round = 0; round < 2; ++round) {
     for (int i = 10'000; i < 30'000; ++i) {
       const std::string key = "key-" + std::to_string(i);
-      if (HashKeyOf(key) != internal::Md5Of(key)) FAIL(key);
+      if (HashKeyOf(key) != internal::Md5::Of(key)) FAIL(key);
     }
   }
 }

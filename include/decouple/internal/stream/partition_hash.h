@@ -6,47 +6,37 @@
 #ifndef DECOUPLE_INTERNAL_STREAM_PARTITION_HASH_H_
 #define DECOUPLE_INTERNAL_STREAM_PARTITION_HASH_H_
 
-#include <openssl/evp.h>
-
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <functional>
-#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/numeric/int128.h"
 #include "decouple/internal/base/mix.h"
 #include "decouple/internal/base/string_hash.h"
+#include "decouple/internal/stream/md5.h"
 #include "decouple/message.h"
 
 namespace decouple::inline v0_1::internal {
 
-// The MD5 digest as a number, its first byte the most significant one (Kinesis).
-inline absl::uint128 Md5Of(std::string_view text) {
-  struct Free {
-    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-  };
-  // The algorithm is fetched once and the context made once a thread: that costs most of a short hash.
-  static const EVP_MD* const md5 = EVP_MD_fetch(nullptr, "MD5", nullptr);
-  thread_local const std::unique_ptr<EVP_MD_CTX, Free> context(EVP_MD_CTX_new());
-  std::array<unsigned char, 16> digest{};
-  // Fails only when memory is exhausted, or where OpenSSL was configured without MD5.
-  if (EVP_DigestInit_ex(context.get(), md5, nullptr) != 1 ||
-      EVP_DigestUpdate(context.get(), text.data(), text.size()) != 1 ||
-      EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) != 1) {
-    std::abort();
+// The keys that a thread hashed recently, in 1 024 sets of four: it has nearly all of a thousand keys that come in turn.
+class RecentHashes {
+ public:
+  // Same as Md5::Of(), without the MD5 if the calling thread has hashed `text` recently.
+  static absl::uint128 Md5Of(std::string_view text) {
+    RecentHashes* const own = own_ != nullptr ? own_ : Create();
+    if (own == nullptr) [[unlikely]]
+      return Md5::Of(text);
+    return own->Find(text);
   }
-  absl::uint128 number = 0;
-  for (const unsigned char byte : digest) number = number << 8 | byte;
-  return number;
-}
 
-// Same as Md5Of(), from this thread's cache if it has hashed `text` recently. The cache has 1 024 sets of four keys, so
-// it has nearly all of a thousand keys that come in turn.
-inline absl::uint128 RecentMd5Of(std::string_view text) {
+  // Whether the calling thread has such memory now, for tests.
+  static bool IsKept() { return own_ != nullptr; }
+
+ private:
   struct Recent {
     std::string text;
     absl::uint128 md5;
@@ -55,19 +45,45 @@ inline absl::uint128 RecentMd5Of(std::string_view text) {
     std::array<Recent, 4> all;
     std::size_t oldest = 0;
   };
-  constexpr std::size_t kSets = 1'024;
-  // Allocated at a thread's first use: a quarter of a megabyte is too much for threads that never put.
-  thread_local const auto sets = std::make_unique<std::array<Set, kSets>>();
-  Set& set = (*sets)[StringHash(text) % kSets];
-  for (const Recent& recent : set.all) {
-    if (recent.text == text && !text.empty()) [[likely]]
-      return recent.md5;
+  static constexpr std::size_t kSets = 1'024;
+  static constexpr int kWithout = 16;  // so many keys are hashed before
+
+  // Ends with its thread's other thread_local objects, of which some may still put.
+  struct Owner {
+    ~Owner() {
+      is_over_ = true;
+      delete std::exchange(own_, nullptr);
+    }
+  };
+
+  // Null: the thread has hashed few keys so far, and a quarter of a megabyte is too much for them; or it is past its
+  // destructors, so nobody would free it.
+  [[gnu::noinline]] static RecentHashes* Create() {
+    if (is_over_ || ++hashed_ <= kWithout) return nullptr;
+    static thread_local Owner owner;
+    static_cast<void>(&owner);
+    return own_ = new RecentHashes;
   }
-  Recent& oldest = set.all[set.oldest++ % set.all.size()];
-  oldest.text.assign(text);
-  oldest.md5 = Md5Of(text);
-  return oldest.md5;
-}
+
+  absl::uint128 Find(std::string_view text) {
+    Set& set = sets_[StringHash(text) % kSets];
+    for (const Recent& recent : set.all) {
+      if (recent.text == text && !text.empty()) [[likely]]
+        return recent.md5;
+    }
+    Recent& oldest = set.all[set.oldest++ % set.all.size()];
+    oldest.text.assign(text);
+    oldest.md5 = Md5::Of(text);
+    return oldest.md5;
+  }
+
+  // None of these has a destructor, so they can be read for as long as the thread runs.
+  static inline constinit thread_local RecentHashes* own_ = nullptr;
+  static inline constinit thread_local int hashed_ = 0;  // while own_ is null
+  static inline constinit thread_local bool is_over_ = false;
+
+  std::array<Set, kSets> sets_;
+};
 
 // A cheap hash. Equal keys have equal hashes within one build of a program only.
 inline absl::uint128 FastHashOf(std::string_view text) {

@@ -52,7 +52,7 @@ class Clock {
 class SystemClock final : public Clock {
  public:
   static SystemClock& Instance() {
-    static SystemClock clock;
+    static auto& clock = *new SystemClock;  // never destroyed: other statics may use it to the program's end
     return clock;
   }
 

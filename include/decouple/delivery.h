@@ -136,7 +136,7 @@ class Delivery {
 
 template <typename T>
 const MessageAttributes& Delivery<T>::attributes() const {
-  static const MessageAttributes none;
+  static const auto& none = *new MessageAttributes;  // never destroyed: other statics may hold deliveries
   if (const Publication* const from = publication()) return from->attributes;
   const internal::MessageMetadata* const metadata = core_->MetadataOf(message_);
   return metadata == nullptr ? none : metadata->attributes;

@@ -41,7 +41,6 @@ class FieldType {
   FieldType() = default;
   FieldType(const FieldType&) = delete;
   FieldType& operator=(const FieldType&) = delete;
-  virtual ~FieldType() = default;
 
   virtual FieldKind kind(const void* value) const = 0;
   virtual bool truth(const void*) const { return false; }
@@ -49,6 +48,10 @@ class FieldType {
   virtual std::string_view text(const void*) const { return {}; }
   virtual bool AnyElement(const void*, absl::FunctionRef<bool(FieldValue)>) const { return false; }
   virtual FieldValue member(const void*, std::string_view) const { return {}; }
+
+ protected:
+  // Not virtual, so that it does nothing: the instances are statics, and serve whoever publishes when the program ends.
+  ~FieldType() = default;
 };
 
 class MalformedField final : public FieldType {

@@ -56,6 +56,9 @@ class FilterInput {
       return type;
     }
     FieldKind kind(const void*) const override { return FieldKind::kObject; }
+
+   protected:
+    ~Singleton() = default;
   };
 
   class RootType final : public Singleton<RootType> {

@@ -1,0 +1,29 @@
+// For the test programs in process/, which end threads or the process itself and so cannot be test cases of Catch2.
+#ifndef DECOUPLE_TESTS_PROCESS_TESTING_H_
+#define DECOUPLE_TESTS_PROCESS_TESTING_H_
+
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace decouple::testing {
+
+// Ends the process with 1, and runs no destructors, unless `is_true`. May be called in a destructor that runs after
+// main().
+inline void Require(bool is_true, const char* what) {
+  if (is_true) return;
+  std::fprintf(stderr, "not true: %s\n", what);
+  _exit(1);
+}
+
+// Ends the process as a test that cannot be run here.
+[[noreturn]] inline void Skip(const char* why) {
+  std::fprintf(stderr, "skipped: %s\n", why);
+  _exit(77);
+}
+
+}  // namespace decouple::testing
+
+#define REQUIRE_TRUE(condition) ::decouple::testing::Require(condition, #condition)
+
+#endif  // DECOUPLE_TESTS_PROCESS_TESTING_H_

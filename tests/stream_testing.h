@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "catch.h"
 #include "decouple/clock.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/stream.h"
 #include "testing.h"
 
@@ -31,6 +32,12 @@ Stream<T> MakeStream(ManualClock& clock, StreamOptions options = {}) {
 }
 
 inline ShardId Number(std::uint64_t number) { return ShardId(number); }
+
+// The number of the same shard that is so many further on, whether the shard has given it or not.
+inline SequenceNumber Beyond(SequenceNumber number, std::int64_t by = 1) {
+  return internal::Access::Make<SequenceNumber>(number.value() + static_cast<std::uint64_t>(by),
+                                                internal::Access::Origin(number));
+}
 
 // Puts, and requires that it succeeds.
 template <typename T, typename Body>

@@ -35,6 +35,7 @@
 #include "decouple/record_processor.h"
 #include "decouple/redrive_policy.h"
 #include "decouple/result.h"
+#include "decouple/sequence_number.h"
 #include "decouple/shard.h"
 #include "decouple/shard_iterator.h"
 #include "decouple/standard_queue.h"

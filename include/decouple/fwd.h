@@ -21,7 +21,7 @@ class SystemClock;
 class ManualClock;
 struct Limits;
 
-// message.h, message_attributes.h
+// message.h, sequence_number.h, message_attributes.h
 class MessageId;
 class ReceiptHandle;
 class SequenceNumber;

@@ -19,11 +19,12 @@ namespace decouple::inline v0_1 {
 struct TrimHorizon {};
 // From the records that are put from now on.
 struct Latest {};
-// From the record with this number; if it has gone, from the oldest that is still there.
+// From the record with this number; if it has gone, from the oldest that is still there. The number must be one that
+// this shard has given, or its starting number.
 struct AtSequenceNumber {
   SequenceNumber sequence_number;
 };
-// From the record behind this one, whether or not this one is still there.
+// From the record behind this one, whether or not this one is still there. Numbers as for AtSequenceNumber.
 struct AfterSequenceNumber {
   SequenceNumber sequence_number;
 };

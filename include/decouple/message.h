@@ -1,5 +1,5 @@
-// The names of a message (MessageId), of one receive of it (ReceiptHandle) and of its position in an order
-// (SequenceNumber), and the size of its body.
+// The names of a message (MessageId) and of one receive of it (ReceiptHandle), and the size of its body. The name of its
+// position in an order is in sequence_number.h.
 //
 // All are plain values.
 
@@ -21,6 +21,7 @@
 #include "decouple/error.h"
 #include "decouple/internal/base/access.h"
 #include "decouple/internal/base/mix.h"
+#include "decouple/sequence_number.h"  // IWYU pragma: export
 
 namespace decouple::inline v0_1 {
 
@@ -107,24 +108,6 @@ class ReceiptHandle {
   std::uint64_t ticket_ = 0;
   std::uint32_t segment_ = 0;
   std::uint32_t receive_ = 0;
-};
-
-// The position of a message in a FIFO queue or of a record in a shard. It grows strictly within the queue, or within
-// the shard and its children.
-class SequenceNumber {
- public:
-  constexpr SequenceNumber() = default;
-  constexpr explicit SequenceNumber(std::uint64_t value) : value_(value) {}
-
-  // 20 decimal digits, so that the texts sort like the numbers.
-  std::string ToString() const { return absl::StrCat(absl::Dec(value_, absl::kZeroPad20)); }
-
-  constexpr std::uint64_t value() const { return value_; }
-
-  friend constexpr auto operator<=>(const SequenceNumber&, const SequenceNumber&) = default;
-
- private:
-  std::uint64_t value_ = 0;
 };
 
 namespace internal {

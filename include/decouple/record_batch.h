@@ -25,6 +25,7 @@
 #include "decouple/internal/stream/record_segment.h"
 #include "decouple/message.h"
 #include "decouple/publication.h"
+#include "decouple/sequence_number.h"
 #include "decouple/shard.h"
 
 namespace decouple::inline v0_1 {
@@ -45,7 +46,10 @@ class Record {
  public:
   const T& body() const { return *body_; }
   std::string_view partition_key() const { return segment_->key(at_); }
-  SequenceNumber sequence_number() const { return SequenceNumber(base_ + segment_->first() + at_); }
+  SequenceNumber sequence_number() const {
+    return internal::Access::Make<SequenceNumber>(base_.value() + segment_->first() + at_,
+                                                  internal::Access::Origin(base_));
+  }
   // When it was put. The order of records that several threads put at the same time may differ from that of their
   // times.
   absl::Time approximate_arrival_timestamp() const { return absl::FromUnixNanos(segment_->arrival(at_)); }
@@ -62,7 +66,7 @@ class Record {
   friend class RecordBatch<T>;
 
   Record() = default;
-  Record(Segment& segment, std::uint32_t at, std::uint64_t base)
+  Record(Segment& segment, std::uint32_t at, SequenceNumber base)
       : body_(&segment.body(at)), at_(at), segment_(&segment), base_(base) {}
 
   // A reference to the body, owned by the caller.
@@ -71,7 +75,7 @@ class Record {
   const T* body_ = nullptr;
   std::uint32_t at_ = 0;
   Segment* segment_ = nullptr;
-  std::uint64_t base_ = 0;
+  SequenceNumber base_;  // of the shard's first record
 };
 
 // The records of one read, possibly none. Copies hold the same memory.
@@ -110,7 +114,7 @@ class RecordBatch {
    private:
     friend class RecordBatch;
 
-    const_iterator(const Run* run, const Run* last, std::uint64_t base) : last_(last), base_(base) { Enter(run); }
+    const_iterator(const Run* run, const Run* last, SequenceNumber base) : last_(last), base_(base) { Enter(run); }
 
     // How far ahead an iterator prefetches: records may have left the caches, and a loop with little work per record
     // does not run far enough ahead to keep memory busy (exp. 27). Runs shorter than kLong are most likely the tip of
@@ -155,7 +159,7 @@ class RecordBatch {
     std::size_t ahead_ = 0;
     const Run* run_ = nullptr;
     const Run* last_ = nullptr;
-    std::uint64_t base_ = 0;
+    SequenceNumber base_;
   };
   using iterator = const_iterator;
   using value_type = Record<T>;
@@ -194,7 +198,7 @@ class RecordBatch {
   std::size_t size_ = 0;
   std::size_t bytes_ = 0;
   ShardId shard_id_;
-  std::uint64_t base_ = 0;
+  SequenceNumber base_;
   std::int64_t millis_behind_latest_ = 0;
   bool shard_ended_ = false;
   std::vector<Shard> child_shards_;

@@ -24,6 +24,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -34,6 +35,7 @@
 #include "decouple/internal/base/access.h"
 #include "decouple/internal/group/lease_table.h"
 #include "decouple/message.h"
+#include "decouple/sequence_number.h"
 #include "decouple/shard.h"
 
 namespace decouple::inline v0_1 {
@@ -45,6 +47,7 @@ struct CheckpointerState {
   std::shared_ptr<LeaseTable> table;
   Clock& clock;
   HeldLease lease;
+  std::uint64_t origin;                 // of the shard's sequence numbers
   std::atomic<std::uint64_t> given{0};  // the last sequence number passed to the processor; 0: none yet
   std::atomic<bool> at_end{false};      // all records of the shard have been processed
   std::atomic<bool> is_ended{false};    // the end of the shard has been saved
@@ -67,18 +70,20 @@ class Checkpointer {
     }
     const std::uint64_t given = state_->given.load(std::memory_order_acquire);
     if (given == 0) return absl::OkStatus();  // nothing was processed: the former checkpoint holds
-    return Save(AfterSequenceNumber{SequenceNumber(given)});
+    return Save(AfterSequenceNumber{NumberOf(given)});
   }
 
-  // Makes a checkpoint at this record. kInvalidArgument: it is before an earlier checkpoint, or was not yet passed to
-  // the processor. Other errors as above.
+  // Makes a checkpoint at this record. kInvalidArgument: it is before an earlier checkpoint, was not yet passed to
+  // the processor, or another shard gave it, such as a parent of this one. Other errors as above.
   absl::Status Checkpoint(SequenceNumber sequence_number) {
     const std::uint64_t given = state_->given.load(std::memory_order_acquire);
-    if (sequence_number.value() == 0 || sequence_number.value() > given) {
+    if (internal::Access::Origin(sequence_number) != state_->origin || sequence_number.value() > given) {
       return internal::MakeError(
           Error::kInvalidArgument,
-          absl::StrCat("a checkpoint at ", sequence_number.ToString(), "; allowed are numbers up to ",
-                       SequenceNumber(given).ToString(), ", the last that the processor was given"));
+          absl::StrCat("a checkpoint at ", sequence_number.ToString(), " for ", shard_id().ToString(),
+                       given == 0 ? std::string("; the processor has not been given a record yet")
+                                  : absl::StrCat("; allowed are the shard's numbers up to ", NumberOf(given).ToString(),
+                                                 ", the last that the processor was given")));
     }
     return Save(AfterSequenceNumber{sequence_number});
   }
@@ -90,6 +95,9 @@ class Checkpointer {
 
   explicit Checkpointer(std::shared_ptr<internal::CheckpointerState> state) : state_(std::move(state)) {}
 
+  SequenceNumber NumberOf(std::uint64_t value) const {
+    return internal::Access::Make<SequenceNumber>(value, state_->origin);
+  }
   absl::Status Save(const decouple::Checkpoint& checkpoint) {
     return state_->table->Save(state_->lease, checkpoint, state_->clock.NowNanos());
   }

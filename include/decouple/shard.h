@@ -68,9 +68,10 @@ struct Shard {
   // None, one shard that was split, or two that were merged. They may have gone since, with all their records.
   std::vector<ShardId> parents = {};
   HashKeyRange hash_key_range = {};
-  // The number of the first record that the shard could have had, whether that is still there or not.
+  // Less than the number of each of the shard's records, and greater than those of its parents'. A read at it or after
+  // it begins with the first record, also while there is none.
   SequenceNumber starting_sequence_number = SequenceNumber();
-  // Set when the shard is closed: the number of its last record, or of the one before its first if it never had any.
+  // Set when the shard is closed: the number of its last record, or the starting number if it never had any.
   std::optional<SequenceNumber> ending_sequence_number = std::nullopt;
 
   bool is_open() const { return !ending_sequence_number.has_value(); }

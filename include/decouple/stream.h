@@ -26,6 +26,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -151,6 +152,11 @@ class Stream {
   std::vector<std::string> Consumers() const { return core_->Consumers(); }
 
   const std::string& name() const { return core_->options().name; }
+
+  // Ours: tells this stream from every other, also from those of equal name and options that were created before, in
+  // this process or another. It is part of the sequence numbers of the stream's records. 1 … 2^40 - 1; on a manual
+  // clock the same in every run of the same program.
+  std::uint64_t incarnation() const { return core_->incarnation(); }
 
   // Whether both are handles of one stream.
   friend bool operator==(const Stream&, const Stream&) = default;

@@ -82,7 +82,8 @@ class ShardSubscription {
   // Whether more records may come: it is not cancelled, taken over, five minutes old or at the end of the shard.
   bool active() const { return push_->IsActive(); }
 
-  // The number of the last record that was pushed successfully; none if there is none yet.
+  // Where the next subscription continues, with AfterSequenceNumber: the number of the last record that was pushed
+  // successfully, or, as long as there is none, of the one before the first that is to come. Always set.
   std::optional<SequenceNumber> continuation_sequence_number() const { return push_->last(); }
 
   // Ends the subscription. Returns when no other thread is within the function.

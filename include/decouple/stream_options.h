@@ -59,8 +59,9 @@ struct StreamOptions {
 struct PutOptions {
   // Used instead of the hash of the partition key.
   std::optional<HashKey> explicit_hash_key = std::nullopt;
-  // The number that the previous put of this key returned: this record gets a greater one. Puts that wait for one
-  // another are in order in any case, so the stream only checks that it has issued the number.
+  // The number that the previous put returned: if that was of the same key, this record gets a greater one. Puts that
+  // wait for one another are in order in any case, so the stream only checks that it has given the number; one of
+  // another shard is accepted.
   std::optional<SequenceNumber> sequence_number_for_ordering = std::nullopt;
 };
 

@@ -33,7 +33,7 @@ TEST_CASE("a group does not begin with a saved checkpoint that is not of its str
   auto stream = MakeStream<int>(clock);
   const auto store = std::make_shared<InMemoryCheckpointStore>();
   const SequenceNumber given = Put(stream, "k", 1).sequence_number;
-  const SequenceNumber ahead(given.value() + 1);
+  const SequenceNumber ahead = Beyond(given);
   REQUIRE(store->Save("g", Number(0), AfterSequenceNumber{ahead}).ok());
   CHECK(ErrorIn(ConsumerGroup<int>::Create(stream, {.name = "g", .checkpoints = store})) == Error::kInvalidArgument);
   REQUIRE(store->Save("g", Number(0), AfterSequenceNumber{given}).ok());

@@ -32,18 +32,78 @@ TEST_CASE("AT_SEQUENCE_NUMBER begins with that record, AFTER_SEQUENCE_NUMBER wit
 TEST_CASE("a sequence number that the shard has not given is refused") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
-  const auto error = [&](std::uint64_t number) {
-    const auto at = stream.Iterate(Number(0), AtSequenceNumber{SequenceNumber(number)});
-    const auto after = stream.Iterate(Number(0), AfterSequenceNumber{SequenceNumber(number)});
+  const auto error = [&](SequenceNumber number) {
+    const auto at = stream.Iterate(Number(0), AtSequenceNumber{number});
+    const auto after = stream.Iterate(Number(0), AfterSequenceNumber{number});
     CHECK(ErrorIn(at) == ErrorIn(after));
     return ErrorIn(at);
   };
-  CHECK(error(1) == Error::kInvalidArgument);
-  const std::uint64_t given = Put(stream, "k", 1).sequence_number.value();
+  const SequenceNumber starting = stream.Shards().front().starting_sequence_number;
+  CHECK(error(starting) == std::nullopt);
+  CHECK(error(Beyond(starting)) == Error::kInvalidArgument);
+  const SequenceNumber given = Put(stream, "k", 1).sequence_number;
   CHECK(error(given) == std::nullopt);
-  CHECK(error(given + 1) == Error::kInvalidArgument);
-  CHECK(error(given - 1) == Error::kInvalidArgument);
+  CHECK(error(Beyond(given)) == Error::kInvalidArgument);
+  CHECK(error(Beyond(starting, -1)) == Error::kInvalidArgument);
+  CHECK(error(SequenceNumber(given.value())) == Error::kInvalidArgument);
   CHECK(ErrorIn(stream.Iterate(Number(1), TrimHorizon{})) == Error::kResourceNotFound);
+}
+
+TEST_CASE("a sequence number of another shard or stream is refused, also one that this shard has given to a record") {
+  ManualClock clock;
+  const StreamOptions options{.shards = 2};
+  auto stream = MakeStream<int>(clock, options);
+  auto other = MakeStream<int>(clock, options);
+  const auto put_low = [](Stream<int>& into) { return Put(into, "k", 1, {.explicit_hash_key = HashKey(0)}); };
+  const SequenceNumber own = put_low(stream).sequence_number;
+  const SequenceNumber foreign = put_low(other).sequence_number;
+  const SequenceNumber neighbour = Put(stream, "k", 1, {.explicit_hash_key = kLargestHashKey}).sequence_number;
+  CHECK(own.value() == foreign.value());
+  CHECK(own.value() == neighbour.value());
+  for (const SequenceNumber number : {foreign, neighbour}) {
+    CHECK(ErrorIn(stream.Iterate(Number(0), AtSequenceNumber{number})) == Error::kInvalidArgument);
+    CHECK(ErrorIn(stream.Iterate(Number(0), AfterSequenceNumber{number})) == Error::kInvalidArgument);
+  }
+  REQUIRE(stream.SplitShard(Number(0)).ok());
+  put_low(stream);
+  CHECK(ErrorIn(stream.Iterate(Number(2), AfterSequenceNumber{own})) == Error::kInvalidArgument);  // its parent's
+  CHECK(stream.Iterate(Number(0), AfterSequenceNumber{SequenceNumber::Parse(own.ToString()).value()}).ok());
+}
+
+TEST_CASE("a read at or after a shard's starting number begins with its first record, also while there is none") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  REQUIRE(stream.SplitShard(Number(0)).ok());
+  for (const ShardId shard : {Number(1), Number(2)}) {
+    const SequenceNumber starting = stream.Shards()[shard.number()].starting_sequence_number;
+    auto at = Iterate(stream, shard, AtSequenceNumber{starting});
+    auto after = Iterate(stream, shard, AfterSequenceNumber{starting});
+    CHECK(Read(at).empty());
+    CHECK(Read(after).empty());
+    const PutOptions there{.explicit_hash_key = stream.Shards()[shard.number()].hash_key_range.starting};
+    CHECK(Put(stream, "k", 1, there).sequence_number > starting);
+    CHECK(Bodies(Read(at)) == std::vector{1});
+    CHECK(Bodies(Read(after)) == std::vector{1});
+    CHECK(BodiesFrom(stream, shard, AtSequenceNumber{starting}) == std::vector{1});
+    CHECK(BodiesFrom(stream, shard, AfterSequenceNumber{starting}) == std::vector{1});
+  }
+}
+
+TEST_CASE("a read after the ending number of a closed shard finds its end, also if it never had a record") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 2});
+  Put(stream, "k", 1, {.explicit_hash_key = HashKey(0)});
+  REQUIRE(stream.MergeShards(Number(0), Number(1)).ok());
+  const auto shards = stream.Shards();
+  CHECK(shards[0].ending_sequence_number > shards[0].starting_sequence_number);
+  CHECK(shards[1].ending_sequence_number == shards[1].starting_sequence_number);
+  for (const ShardId shard : {Number(0), Number(1)}) {
+    auto iterator = Iterate(stream, shard, AfterSequenceNumber{*shards[shard.number()].ending_sequence_number});
+    const auto batch = Read(iterator);
+    CHECK(batch.empty());
+    CHECK(batch.shard_ended());
+    CHECK(batch.child_shards().size() == 1);
+  }
 }
 
 TEST_CASE("AT_TIMESTAMP begins with the first record that arrived then or later") {

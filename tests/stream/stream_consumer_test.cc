@@ -101,7 +101,6 @@ TEST_CASE("a subscription ends after five minutes; the next one continues from t
   auto consumer = Register(stream);
   Taken taken;
   auto subscription = Subscribe(consumer, TrimHorizon{}, taken.Function(), {.executor = kAtOnce});
-  CHECK_FALSE(subscription.continuation_sequence_number().has_value());
   clock.Advance(Minutes(5) - kOneNanosecond);
   Put(stream, "k", 1);
   CHECK(subscription.active());
@@ -112,6 +111,26 @@ TEST_CASE("a subscription ends after five minutes; the next one continues from t
   const auto next = Subscribe(consumer, AfterSequenceNumber{*subscription.continuation_sequence_number()},
                               taken.Function(), {.executor = kAtOnce});
   CHECK(taken.bodies == std::vector{1, 2});
+}
+
+TEST_CASE("a subscription that was pushed nothing has a number to continue from, too, and misses nothing") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  auto consumer = Register(stream);
+  for (int round = 0; round < 2; ++round) {  // an empty shard, then one that has had a record
+    Taken before;
+    auto subscription = Subscribe(consumer, Latest{}, before.Function(), {.executor = kAtOnce});
+    clock.Advance(Minutes(5));
+    CHECK_FALSE(subscription.active());
+    Put(stream, "k", round);  // while there is no subscription
+    Taken after;
+    const auto number = subscription.continuation_sequence_number();
+    REQUIRE(number.has_value());
+    const auto next = Subscribe(consumer, AfterSequenceNumber{*number}, after.Function(), {.executor = kAtOnce});
+    CHECK(before.bodies.empty());
+    CHECK(after.bodies == std::vector{round});
+    clock.Advance(Seconds(5));
+  }
 }
 
 TEST_CASE("a consumer has one subscription of a shard, which can be taken over after 5 seconds") {

@@ -110,7 +110,7 @@ TEST_CASE("a later put has a greater sequence number; a number for ordering that
   const PutResult first = Put(stream, "k", 1);
   const PutResult second = Put(stream, "k", 2, {.sequence_number_for_ordering = first.sequence_number});
   CHECK(second.sequence_number > first.sequence_number);
-  const SequenceNumber ahead(second.sequence_number.value() + 1);
+  const SequenceNumber ahead = Beyond(second.sequence_number);
   CHECK(ErrorIn(stream.Put("k", 3, {.sequence_number_for_ordering = ahead})) == Error::kInvalidArgument);
   Put(stream, "k", 3, {.sequence_number_for_ordering = second.sequence_number});
   CHECK(BodiesFrom(stream, Number(0)) == std::vector{1, 2, 3});
@@ -120,6 +120,42 @@ TEST_CASE("a batch to put is written as a list in braces") {
   Stream<std::string> stream;
   REQUIRE(stream.PutBatch({{"a", "1"}, {"a", "2"}}).ok());
   CHECK(BodiesFrom(stream, Number(0)) == std::vector<std::string>{"1", "2"});
+}
+
+TEST_CASE("a number for ordering may be another shard's, as of the last put of any key, but not another stream's") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 4});
+  std::optional<SequenceNumber> last;
+  std::set<ShardId> shards;
+  for (int i = 0; i < 20; ++i) {
+    const PutResult put = Put(stream, "key-" + std::to_string(i), i, {.sequence_number_for_ordering = last});
+    last = put.sequence_number;
+    shards.insert(put.shard_id);
+  }
+  CHECK(shards.size() == 4);
+  auto other = MakeStream<int>(clock, {.shards = 4});
+  const SequenceNumber foreign = Put(other, "key-1", 1).sequence_number;
+  CHECK(ErrorIn(stream.Put("key-1", 1, {.sequence_number_for_ordering = foreign})) == Error::kInvalidArgument);
+  CHECK(ErrorIn(stream.Put("key-1", 1, {.sequence_number_for_ordering = SequenceNumber(1)})) ==
+        Error::kInvalidArgument);
+}
+
+TEST_CASE("two streams are of different incarnations, which their records' numbers show") {
+  ManualClock clock;
+  const StreamOptions options{.name = "clicks"};
+  auto one = MakeStream<int>(clock, options);
+  auto two = MakeStream<int>(clock, options);
+  CHECK(one.incarnation() != two.incarnation());
+  CHECK(one.incarnation() != Stream<int>().incarnation());
+  const PutResult put = Put(two, "k", 1);
+  CHECK(put.sequence_number.stream_incarnation() == two.incarnation());
+  CHECK(put.sequence_number.shard_number() == put.shard_id.number());
+  auto iterator = Iterate(two, put.shard_id);
+  CHECK(Read(iterator).back().sequence_number() == put.sequence_number);
+  std::set<std::uint64_t> all;
+  for (int i = 0; i < 1'000; ++i) all.insert(Stream<int>().incarnation());
+  CHECK(all.size() == 1'000);
+  CHECK(*all.rbegin() < internal::kIncarnations);
 }
 
 TEST_CASE("a batch is put in its order, each record with a result of its own") {

@@ -10,6 +10,7 @@
 #ifndef DECOUPLE_INTERNAL_BASE_ACCESS_H_
 #define DECOUPLE_INTERNAL_BASE_ACCESS_H_
 
+#include <cstdint>
 #include <new>
 #include <utility>
 
@@ -57,6 +58,16 @@ struct Access {
   template <typename Receipt>
   [[gnu::always_inline]] static constexpr auto Receive(const Receipt& receipt) {
     return receipt.receive_;
+  }
+
+  // The stream and the shard of a SequenceNumber; 0: it is no record's. And how they are put together.
+  template <typename Number>
+  [[gnu::always_inline]] static constexpr auto Origin(const Number& number) {
+    return number.origin_;
+  }
+  template <typename Number>
+  static constexpr auto OriginOf(std::uint64_t stream_incarnation, std::uint64_t shard_number) {
+    return Number::OriginOf(stream_incarnation, shard_number);
   }
 
   // The body of a Record, with a reference that is the caller's.

@@ -34,7 +34,10 @@ class ShardReader {
       : stream_(stream),
         shard_(std::move(shard)),
         position_(position),
-        state_(new CheckpointerState{.table = table, .clock = stream.clock(), .lease = lease}),
+        state_(new CheckpointerState{.table = table,
+                                     .clock = stream.clock(),
+                                     .lease = lease,
+                                     .origin = Access::Origin(shard_->NumberBefore(0))}),
         checkpointer_(Access::Make<Checkpointer>(state_)),
         processor_(make_processor(lease.shard)) {}
 

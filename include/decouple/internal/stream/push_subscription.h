@@ -46,7 +46,8 @@ class PushSubscription final : public ShardWatcher, public std::enable_shared_fr
         began_at_(stream_->Now()),
         expires_at_(
             SaturatingAdd(began_at_, absl::ToInt64Nanoseconds(stream_->options().limits.shard_subscription_lifetime))),
-        position_(begin) {}
+        position_(begin),
+        last_(shard_->NumberBefore(begin)) {}
 
   // Called once, before anything else.
   void Begin() ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -63,8 +64,8 @@ class PushSubscription final : public ShardWatcher, public std::enable_shared_fr
     return !ended_.load(std::memory_order_acquire);
   }
 
-  // The sequence number of the last record that the target took.
-  std::optional<SequenceNumber> last() const ABSL_LOCKS_EXCLUDED(mutex_) {
+  // The sequence number of the last record that the target took, or of the one before the first that it will get.
+  SequenceNumber last() const ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     return last_;
   }
@@ -217,7 +218,7 @@ class PushSubscription final : public ShardWatcher, public std::enable_shared_fr
   ConditionVariable idle_;  // is_running_ has become false
   // Only the runner writes the first three.
   std::uint64_t position_ ABSL_GUARDED_BY(mutex_);
-  std::optional<SequenceNumber> last_ ABSL_GUARDED_BY(mutex_);
+  SequenceNumber last_ ABSL_GUARDED_BY(mutex_);
   std::int64_t retry_at_ ABSL_GUARDED_BY(mutex_) = 0;
   bool is_running_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread::id runner_ ABSL_GUARDED_BY(mutex_);

@@ -30,6 +30,7 @@
 #include "absl/time/time.h"
 #include "decouple/clock.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/asymmetric_fence.h"
 #include "decouple/internal/base/cache_line.h"
@@ -41,6 +42,7 @@
 #include "decouple/internal/stream/stream_throughput.h"
 #include "decouple/iterator_position.h"
 #include "decouple/record_batch.h"
+#include "decouple/sequence_number.h"
 #include "decouple/shard.h"
 
 namespace decouple::inline v0_1::internal {
@@ -65,9 +67,13 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
  public:
   using Segment = RecordSegment<T>;
 
-  // `base` is the sequence number of the first record.
-  ShardCore(ShardId id, std::vector<ShardId> parents, const HashKeyRange& range, std::uint64_t base)
-      : id_(id), parents_(std::move(parents)), range_(range), base_(base) {}
+  // The first record's number follows `start`, the shard's starting number.
+  ShardCore(ShardId id, std::vector<ShardId> parents, const HashKeyRange& range, std::uint64_t incarnation,
+            std::uint64_t start)
+      : id_(id),
+        parents_(std::move(parents)),
+        range_(range),
+        base_(Access::Make<SequenceNumber>(start + 1, Access::OriginOf<SequenceNumber>(incarnation, id.number()))) {}
   ShardCore(const ShardCore&) = delete;
   ShardCore& operator=(const ShardCore&) = delete;
 
@@ -80,17 +86,24 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
   TokenBucket& read_calls() { return read_calls_; }
   ReadThroughput& reads() { return reads_; }
 
-  SequenceNumber NumberOf(std::uint64_t record) const { return SequenceNumber(base_ + record); }
-  // The sequence number of the next record. Once the shard is closed, a child's numbers begin there or later.
-  std::uint64_t next_number() const { return base_ + log_.next(); }
+  SequenceNumber NumberOf(std::uint64_t record) const {
+    return Access::Make<SequenceNumber>(base_.value() + record, Access::Origin(base_));
+  }
+  // The number of the record before; of the first one, the shard's starting number, which no record has: reading after
+  // it is reading from the first one.
+  SequenceNumber NumberBefore(std::uint64_t record) const { return NumberOf(record - 1); }
+  // Whether this shard, of this stream, gave the number, or could have.
+  bool IsOwn(SequenceNumber number) const { return Access::Origin(number) == Access::Origin(base_); }
+  // The value of the next record's number. Once the shard is closed, a child's numbers begin there or later.
+  std::uint64_t next_number() const { return base_.value() + log_.next(); }
 
   Shard Description() const {
     Shard shard{.id = id_,
                 .parents = parents_,
                 .hash_key_range = range_,
-                .starting_sequence_number = SequenceNumber(base_),
+                .starting_sequence_number = NumberBefore(0),
                 .ending_sequence_number = std::nullopt};
-    if (IsEnded()) shard.ending_sequence_number = SequenceNumber(base_ + end() - 1);
+    if (IsEnded()) shard.ending_sequence_number = NumberBefore(end());
     return shard;
   }
 
@@ -168,10 +181,12 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
   absl::StatusOr<std::uint64_t> Find(const IteratorPosition& position, std::int64_t now) const {
     if (std::holds_alternative<TrimHorizon>(position)) return log_.first();
     if (std::holds_alternative<Latest>(position)) return log_.next();
-    if (const auto* const at = std::get_if<AtSequenceNumber>(&position)) return FindNumber(at->sequence_number);
+    if (const auto* const at = std::get_if<AtSequenceNumber>(&position)) {
+      const absl::StatusOr<std::uint64_t> behind = FindBehind(at->sequence_number);
+      return behind.ok() ? absl::StatusOr<std::uint64_t>(std::max<std::uint64_t>(*behind, 1) - 1) : behind;
+    }
     if (const auto* const after = std::get_if<AfterSequenceNumber>(&position)) {
-      const absl::StatusOr<std::uint64_t> record = FindNumber(after->sequence_number);
-      return record.ok() ? absl::StatusOr<std::uint64_t>(*record + 1) : record;
+      return FindBehind(after->sequence_number);
     }
     const absl::Time time = std::get<AtTimestamp>(position).timestamp;
     if (time > absl::FromUnixNanos(now)) {
@@ -237,19 +252,26 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
     if (iterator_age() != millis) age_.store(millis, std::memory_order_relaxed);
   }
 
-  absl::StatusOr<std::uint64_t> FindNumber(SequenceNumber number) const {
-    if (number.value() >= base_ && number.value() < next_number()) return number.value() - base_;
+  // The record behind the one with this number. kInvalidArgument: the shard has not given it.
+  absl::StatusOr<std::uint64_t> FindBehind(SequenceNumber number) const {
+    const SequenceNumber start = NumberBefore(0);
+    const SequenceNumber last = NumberBefore(log_.next());
+    if (IsOwn(number) && start <= number && number <= last) return number.value() - start.value();
+    const char* whose = "";
+    if (!IsOwn(number)) {
+      whose = number.stream_incarnation() == 0                            ? ", which is no record's,"
+              : number.stream_incarnation() == base_.stream_incarnation() ? ", which another shard gave,"
+                                                                          : ", which another stream gave,";
+    }
     return MakeError(Error::kInvalidArgument,
-                     absl::StrCat("sequence number ", number.ToString(), " for ", id_.ToString(),
-                                  log_.next() == 0 ? std::string(", which has had no record yet")
-                                                   : absl::StrCat("; allowed are ", NumberOf(0).ToString(), " to ",
-                                                                  NumberOf(log_.next() - 1).ToString())));
+                     absl::StrCat("sequence number ", number.ToString(), whose, " for ", id_.ToString(),
+                                  "; allowed are ", start.ToString(), " to ", last.ToString()));
   }
 
   const ShardId id_;
   const std::vector<ShardId> parents_;
   const HashKeyRange range_;
-  const std::uint64_t base_;
+  const SequenceNumber base_;  // of the first record
   std::atomic<bool> closed_{false};
   std::atomic<std::uint32_t> watching_{0};
   std::atomic<std::uint64_t> end_{kUnbounded};

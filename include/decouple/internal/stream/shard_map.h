@@ -46,7 +46,7 @@ class ShardMap {
  public:
   using Pointer = std::shared_ptr<ShardCore<T>>;
 
-  explicit ShardMap(std::size_t shards) {
+  ShardMap(std::size_t shards, std::uint64_t incarnation) : incarnation_(incarnation) {
     for (std::size_t i = 0; i < shards; ++i) Open(EvenRange(i, shards), {}, 1);
     PublishTable();
   }
@@ -69,6 +69,7 @@ class ShardMap {
   // Returns when a resharding that is under way at the call has been done.
   void AwaitChange() const ABSL_LOCKS_EXCLUDED(mutex_) { const MutexLock lock(mutex_); }
 
+  std::uint64_t incarnation() const { return incarnation_; }
   bool closed() const { return closed_.load(std::memory_order_acquire); }
 
   // kResourceNotFound.
@@ -234,10 +235,10 @@ class ShardMap {
     return std::prev(open_.upper_bound(key))->second;
   }
 
-  const ShardCore<T>& Open(const HashKeyRange& range, std::vector<ShardId> parents, std::uint64_t base)
+  const ShardCore<T>& Open(const HashKeyRange& range, std::vector<ShardId> parents, std::uint64_t start)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const ShardId id(opened_++);
-    const auto shard = std::make_shared<ShardCore<T>>(id, std::move(parents), range, base);
+    const auto shard = std::make_shared<ShardCore<T>>(id, std::move(parents), range, incarnation_, start);
     shards_.emplace(id, shard);
     open_.insert_or_assign(range.starting, shard);
     return *shard;
@@ -247,10 +248,10 @@ class ShardMap {
     DECOUPLE_ASSERT(shard.range().starting < key && key <= shard.range().ending);
     const Pointer parent = shard.shared_from_this();
     parent->Close(now);
-    const std::uint64_t base = parent->next_number();
+    const std::uint64_t start = parent->next_number();
     const HashKeyRange range = parent->range();
-    const Shard lower = Open({range.starting, key - 1}, {parent->id()}, base).Description();
-    const Shard upper = Open({key, range.ending}, {parent->id()}, base).Description();
+    const Shard lower = Open({range.starting, key - 1}, {parent->id()}, start).Description();
+    const Shard upper = Open({key, range.ending}, {parent->id()}, start).Description();
     parent->End({lower, upper});
   }
 
@@ -260,9 +261,9 @@ class ShardMap {
     const Pointer b = upper.shared_from_this();
     a->Close(now);
     b->Close(now);
-    const std::uint64_t base = std::max(a->next_number(), b->next_number());
+    const std::uint64_t start = std::max(a->next_number(), b->next_number());
     open_.erase(b->range().starting);
-    const Shard child = Open({a->range().starting, b->range().ending}, {a->id(), b->id()}, base).Description();
+    const Shard child = Open({a->range().starting, b->range().ending}, {a->id(), b->id()}, start).Description();
     a->End({child});
     b->End({child});
   }
@@ -294,6 +295,7 @@ class ShardMap {
     changed_.Notify(EventCount::kAll);
   }
 
+  const std::uint64_t incarnation_;
   std::atomic<const Table*> table_{nullptr};
   std::atomic<bool> closed_{false};
   std::atomic<std::uint64_t> changes_{0};

@@ -42,10 +42,12 @@
 #include "decouple/internal/stream/shard_map.h"
 #include "decouple/internal/stream/stream_checks.h"
 #include "decouple/internal/stream/stream_counters.h"
+#include "decouple/internal/stream/stream_incarnation.h"
 #include "decouple/internal/stream/stream_throughput.h"
 #include "decouple/message.h"
 #include "decouple/record_batch.h"
 #include "decouple/result.h"
+#include "decouple/sequence_number.h"
 #include "decouple/shard.h"
 #include "decouple/stream_options.h"
 #include "decouple/stream_statistics.h"
@@ -66,7 +68,7 @@ class StreamCore {
         clock_(options.clock == nullptr ? SystemClock::Instance() : *options.clock),
         clock_or_null_(ClockOrNull(options.clock)),
         retention_(absl::ToInt64Nanoseconds(options.retention)),
-        shards_(options.shards),
+        shards_(options.shards, NextIncarnation(clock_or_null_, options.name)),
         on_demand_(options.capacity_mode == CapacityMode::kOnDemand ? std::make_unique<OnDemandThroughput>()
                                                                     : nullptr) {}
 
@@ -75,6 +77,7 @@ class StreamCore {
   std::int64_t Now() const { return NowNanos(clock_or_null_); }
   const StreamChecks& checks() const { return checks_; }
   ShardMap<T>& shards() { return shards_; }
+  std::uint64_t incarnation() const { return shards_.incarnation(); }
   LocalStreamCounts& local() { return counts_.Local(); }
 
   // ---- puts ---------------------------------------------------------------------------------------------------------
@@ -230,10 +233,10 @@ class StreamCore {
   }
 
   // Whether a put got a ticket, or why not.
-  enum class Reserved { kYes, kShardClosed, kTooMuch, kNumberAhead };
+  enum class Reserved { kYes, kShardClosed, kTooMuch, kNumberNotGiven };
 
   template <typename Write>
-  absl::StatusOr<PutResult> Append(LocalStreamCounts& local, HashKey hash, std::optional<SequenceNumber> after,
+  absl::StatusOr<PutResult> Append(LocalStreamCounts& local, HashKey hash, const std::optional<SequenceNumber>& after,
                                    std::size_t bytes, std::int64_t now, Write write) {
     ThreadRecord& thread = ThreadRegistry::Current();
     for (;;) {
@@ -246,8 +249,8 @@ class StreamCore {
         shard = &shards_.Route(hash);
         if (shard->IsClosed()) [[unlikely]] {
           reserved = Reserved::kShardClosed;
-        } else if (after && after->value() >= shard->next_number()) [[unlikely]] {
-          reserved = Reserved::kNumberAhead;
+        } else if (after && !IsGiven(*after, *shard)) [[unlikely]] {
+          reserved = Reserved::kNumberNotGiven;
         } else if (!TryTakeWriteThroughput(*shard, now, bytes)) [[unlikely]] {
           reserved = Reserved::kTooMuch;
         } else {
@@ -256,22 +259,9 @@ class StreamCore {
         }
       }
       if (reserved == Reserved::kYes) [[likely]] {
-        // Outside of the section: the record keeps shard and segment until it is published.
-        const PutResult result{shard->id(), shard->NumberOf(record)};
-        std::shared_ptr<Shard> to_trim;
-        if (segment == nullptr) [[unlikely]] {
-          segment = shard->log().MakeSegment(record);
-          to_trim = shard->shared_from_this();
-        }
-        DECOUPLE_ASSERT(segment->first() <= record && record < segment->end());
-        const auto at = static_cast<std::uint32_t>(record - segment->first());
-        write(*segment, at);
-        Publish(thread, *shard, *segment, at, static_cast<std::uint32_t>(bytes));
-        local.incoming_records.Add(1);
-        local.incoming_bytes.Add(bytes);
-        if (to_trim != nullptr) [[unlikely]]
-          Trim(*to_trim, now);
-        return result;
+        if (segment == nullptr) [[unlikely]]
+          return WriteIntoNewSegment(local, thread, *shard, record, bytes, now, write);
+        return WriteRecord(local, thread, *shard, *segment, record, bytes, write);
       }
       if (reserved == Reserved::kShardClosed) {
         if (shards_.closed()) {
@@ -285,23 +275,52 @@ class StreamCore {
     }
   }
 
-  void Publish(ThreadRecord& thread, Shard& shard, Segment& segment, std::uint32_t at, std::uint32_t bytes) {
+  // Writes and publishes the record whose ticket the caller has. Outside of the section in which the ticket was taken:
+  // the record keeps shard and segment until it is published.
+  template <typename Write>
+  [[gnu::always_inline]] PutResult WriteRecord(LocalStreamCounts& local, ThreadRecord& thread, Shard& shard,
+                                               Segment& segment, std::uint64_t record, std::size_t bytes,
+                                               Write& write) {
+    DECOUPLE_ASSERT(segment.first() <= record && record < segment.end());
+    const PutResult result{shard.id(), shard.NumberOf(record)};
+    const auto at = static_cast<std::uint32_t>(record - segment.first());
+    write(segment, at);
+    Publish(thread, shard, segment, at, static_cast<std::uint32_t>(bytes));
+    local.incoming_records.Add(1);
+    local.incoming_bytes.Add(bytes);
+    return result;
+  }
+  // Same, for the first record of a segment that is to be made; then trims the shard.
+  template <typename Write>
+  [[gnu::noinline]] PutResult WriteIntoNewSegment(LocalStreamCounts& local, ThreadRecord& thread, Shard& shard,
+                                                  std::uint64_t record, std::size_t bytes, std::int64_t now,
+                                                  Write& write) {
+    Segment& segment = *shard.log().MakeSegment(record);
+    const std::shared_ptr<Shard> to_trim = shard.shared_from_this();
+    const PutResult result = WriteRecord(local, thread, shard, segment, record, bytes, write);
+    Trim(*to_trim, now);
+    return result;
+  }
+
+  [[gnu::always_inline]] void Publish(ThreadRecord& thread, Shard& shard, Segment& segment, std::uint32_t at,
+                                      std::uint32_t bytes) {
     std::shared_ptr<Shard> awaited;
     {
       const RcuReadGuard section(thread);  // keeps the shard, as a published record may be read and trimmed at once
       segment.Publish(at, bytes);
-      if (shard.IsAwaited()) [[unlikely]]
-        awaited = shard.shared_from_this();
+      if (!shard.IsAwaited()) [[likely]]
+        return;
+      awaited = shard.shared_from_this();
     }
-    if (awaited != nullptr) [[unlikely]]
-      awaited->Announce();
+    awaited->Announce();
   }
 
-  absl::Status Refusal(Reserved reserved, HashKey hash, std::optional<SequenceNumber> after, std::size_t bytes) const {
-    if (reserved == Reserved::kNumberAhead) {
+  absl::Status Refusal(Reserved reserved, HashKey hash, const std::optional<SequenceNumber>& after,
+                       std::size_t bytes) const {
+    if (reserved == Reserved::kNumberNotGiven) {
       return MakeError(Error::kInvalidArgument,
                        absl::StrCat("sequence number for ordering ", after->ToString(), " for hash key ",
-                                    ToString(hash), "; allowed are numbers that the key's shard has given"));
+                                    ToString(hash), "; allowed are numbers that this stream has given"));
     }
     return MakeError(
         Error::kProvisionedThroughputExceeded,
@@ -311,16 +330,22 @@ class StreamCore {
                          : "; the 1048576 bytes or 1000 records that a shard takes in a second are used up"));
   }
 
+  // Whether the stream has given the number. One of another shard than `shard` counts as given: a program may pass the
+  // last number of all its puts, whatever their keys.
+  bool IsGiven(SequenceNumber number, const Shard& shard) const {
+    if (shard.IsOwn(number)) return number.value() < shard.next_number();
+    return number.stream_incarnation() == incarnation();
+  }
+
   bool TryTakeWriteThroughput(Shard& shard, std::int64_t now, std::size_t bytes) {
-    switch (options_.capacity_mode) {
-      case CapacityMode::kUnlimited:
-        return true;
-      case CapacityMode::kProvisioned:
-        return shard.writes().TryTake(now, kShardWriteRate, static_cast<std::int64_t>(bytes));
-      case CapacityMode::kOnDemand:
-        return on_demand_->TryTake(now, static_cast<std::int64_t>(bytes));
-    }
-    return true;
+    if (options_.capacity_mode == CapacityMode::kUnlimited) [[likely]]
+      return true;
+    return TryTakeWriteThroughputSlow(shard, now, bytes);
+  }
+  [[gnu::noinline]] bool TryTakeWriteThroughputSlow(Shard& shard, std::int64_t now, std::size_t bytes) {
+    return options_.capacity_mode == CapacityMode::kOnDemand
+               ? on_demand_->TryTake(now, static_cast<std::int64_t>(bytes))
+               : shard.writes().TryTake(now, kShardWriteRate, static_cast<std::int64_t>(bytes));
   }
 
   ReadThroughput& ReadThroughputOf(Shard& shard) {

@@ -29,8 +29,9 @@ using Plain =
           decouple::AfterSequenceNumber, decouple::AtTimestamp, decouple::HashKeyRange, decouple::PartitionHash,
           decouple::CapacityMode, decouple::StreamOptions, decouple::PutOptions, decouple::PutResult,
           decouple::StreamStatistics, decouple::SubscribeToShardOptions, decouple::ConsumerGroupOptions,
-          decouple::Lease, decouple::ConsumerGroupStatistics, decouple::Checkpointer, decouple::ShardEnd,
-          decouple::CheckpointStore, decouple::InMemoryCheckpointStore>;
+          decouple::Lease, decouple::ConsumerGroupStatistics, decouple::InitializationInput, decouple::Checkpointer,
+          decouple::PreparedCheckpoint, decouple::DiscardCondition, decouple::ShardEnd, decouple::Checkpoint,
+          decouple::CheckpointKey, decouple::CheckpointStore, decouple::InMemoryCheckpointStore>;
 
 using OfBodies =
     Names<decouple::Result<int>, decouple::Queue<int>, decouple::StandardQueue<int>, decouple::FifoQueue<int>,
@@ -40,7 +41,7 @@ using OfBodies =
           decouple::FilterExpression<int>, decouple::SubscriptionFilter<int>, decouple::Stream<int>,
           decouple::ShardIterator<int>, decouple::Record<int>, decouple::RecordBatch<int>, decouple::PutBatchEntry<int>,
           decouple::ShardSubscription<int>, decouple::StreamConsumer<int>, decouple::ConsumerWorker<int>,
-          decouple::ConsumerGroup<int>>;
+          decouple::ConsumerGroup<int>, decouple::DiscardedBatch<int>>;
 
 }  // namespace
 

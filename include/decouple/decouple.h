@@ -12,6 +12,7 @@
 #include "decouple/content_hash.h"
 #include "decouple/delivery.h"
 #include "decouple/delivery_policy.h"
+#include "decouple/discarded_batch.h"
 #include "decouple/error.h"
 #include "decouple/executor.h"
 #include "decouple/fifo_queue.h"

@@ -156,7 +156,7 @@ class ShardSubscription;
 template <typename T>
 class StreamConsumer;
 
-// consumer_group.h, record_processor.h, checkpoint_store.h
+// consumer_group.h, record_processor.h, discarded_batch.h, checkpoint_store.h
 struct ConsumerGroupOptions;
 struct Lease;
 struct ConsumerGroupStatistics;
@@ -164,8 +164,15 @@ template <typename T>
 class ConsumerWorker;
 template <typename T>
 class ConsumerGroup;
+struct InitializationInput;
 class Checkpointer;
+class PreparedCheckpoint;
+enum class DiscardCondition;
+template <typename T>
+struct DiscardedBatch;
 struct ShardEnd;
+struct Checkpoint;
+struct CheckpointKey;
 class CheckpointStore;
 class InMemoryCheckpointStore;
 

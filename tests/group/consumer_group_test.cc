@@ -2,9 +2,13 @@
 
 #include <list>
 #include <map>
+#include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "group_testing.h"
 
@@ -44,6 +48,87 @@ TEST_CASE("each group sees all records") {
   second.Step();
   CHECK(of_one == std::vector{1});
   CHECK(of_two == std::vector{1});
+}
+
+TEST_CASE("groups of one name, stream and store are one, and share their leases") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 2});
+  Put(stream, "k", 1, ToPart(0, 2));
+  Put(stream, "k", 2, ToPart(1, 2));
+  const auto store = std::make_shared<InMemoryCheckpointStore>();
+  const auto other_store = std::make_shared<InMemoryCheckpointStore>();
+  const bool is_stored = GENERATE(false, true);
+  const ConsumerGroupOptions options{.name = "g", .start = TrimHorizon{}, .checkpoints = is_stored ? store : nullptr};
+  auto one = MakeGroup(stream, options);
+  auto two = MakeGroup(stream, options);
+  CHECK(one == two);
+  std::vector<int> bodies;
+  auto first = one.AddWorker("first", RecordIn(bodies));
+  auto second = two.AddWorker("second", RecordIn(bodies));
+  for (int i = 0; i < 3; ++i) {
+    first.Step();
+    second.Step();
+  }
+  CHECK(bodies == std::vector{1, 2});
+  CHECK(first.Shards().size() == 1);
+  CHECK(second.Shards().size() == 1);
+  ConsumerGroupOptions elsewhere = options;
+  elsewhere.checkpoints = other_store;
+  CHECK_FALSE(one == MakeGroup(stream, elsewhere));
+  ConsumerGroupOptions named = options;
+  named.name = "h";
+  CHECK_FALSE(one == MakeGroup(stream, named));
+  auto other_stream = MakeStream<int>(clock);
+  CHECK_FALSE(one == MakeGroup(other_stream, {.name = "g", .start = TrimHorizon{}}));
+}
+
+TEST_CASE("a group that exists is not created with other options") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  std::optional<ConsumerGroup<int>> group = MakeGroup(stream, {.name = "g"});
+  const auto error = [&](ConsumerGroupOptions options) {
+    return ErrorIn(ConsumerGroup<int>::Create(stream, std::move(options)));
+  };
+  CHECK(error({.name = "g"}) == std::nullopt);
+  CHECK(error({.name = "g", .start = TrimHorizon{}}) == Error::kResourceInUse);
+  CHECK(error({.name = "g", .lease_duration = Seconds(11)}) == Error::kResourceInUse);
+  CHECK(error({.name = "g", .max_records = 9}) == Error::kResourceInUse);
+  CHECK(error({.name = "g", .maximum_retry_attempts = 1}) == Error::kResourceInUse);
+  CHECK(error({.name = "g", .bisect_batch_on_function_error = true}) == Error::kResourceInUse);
+  CHECK(error({.name = "g", .maximum_record_age = Seconds(60)}) == Error::kResourceInUse);
+  const auto ignore = [](const DiscardedBatch<int>&) { return absl::OkStatus(); };
+  CHECK(ErrorIn(ConsumerGroup<int>::Create(stream, {.name = "g"}, ignore)) == Error::kResourceInUse);
+  {
+    std::vector<int> bodies;
+    auto worker = group->AddWorker("w", RecordIn(bodies));
+    group.reset();
+    CHECK(error({.name = "g", .max_records = 9}) == Error::kResourceInUse);  // a worker keeps it
+  }
+  CHECK(error({.name = "g", .max_records = 9}) == std::nullopt);
+}
+
+TEST_CASE("of two starting times of one group the first counts") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  const absl::Time first = clock.Now();
+  auto one = MakeGroup(stream, {.name = "g", .start = AtTimestamp{first}});
+  clock.Advance(Seconds(1));
+  auto two = MakeGroup(stream, {.name = "g", .start = AtTimestamp{clock.Now()}});
+  CHECK(std::get<AtTimestamp>(two.Leases()[0].checkpoint.position).timestamp == first);
+}
+
+TEST_CASE("threads that create a group at the same time get the same one") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 4});
+  for (int round = 0; round < 10; ++round) {
+    std::vector<std::optional<ConsumerGroup<int>>> groups(4);
+    std::vector<std::thread> threads;
+    for (auto& group : groups) {
+      threads.emplace_back([&] { group = ConsumerGroup<int>::Create(stream, {.name = "g"}).value(); });
+    }
+    for (auto& thread : threads) thread.join();
+    for (auto& group : groups) CHECK(*group == *groups.front());
+  }
 }
 
 TEST_CASE("a new group begins at the oldest record, at the next one put, or at a time") {
@@ -97,6 +182,9 @@ TEST_CASE("options out of their ranges are refused") {
   CHECK(error({.name = "g", .lease_duration = absl::ZeroDuration()}) == Error::kInvalidArgument);
   CHECK(error({.name = "g", .max_records = 0}) == Error::kInvalidArgument);
   CHECK(error({.name = "g", .max_records = 10'001}) == Error::kInvalidArgument);
+  CHECK(error({.name = "g", .maximum_retry_attempts = 10'000}) == std::nullopt);
+  CHECK(error({.name = "g", .maximum_retry_attempts = 10'001}) == Error::kInvalidArgument);
+  CHECK(error({.name = "g", .maximum_record_age = absl::ZeroDuration()}) == Error::kInvalidArgument);
   CHECK(error({.name = "g", .start = AtSequenceNumber{}}) == Error::kInvalidArgument);
   CHECK(error({.name = "g", .start = AtTimestamp{clock.Now()}}) == std::nullopt);
   CHECK(error({.name = "g", .start = AtTimestamp{clock.Now() + kOneNanosecond}}) == Error::kInvalidArgument);
@@ -247,7 +335,7 @@ TEST_CASE("a child is read only after its parents have been read to their end") 
   worker.Step();
   CHECK(calls.entries == std::vector<std::string>{"initialize 3", "initialize 4", "record 4", "record 5"});
   CHECK(group.Leases().size() == 5);
-  CHECK(std::holds_alternative<ShardEnd>(group.Leases()[2].checkpoint));
+  CHECK(std::holds_alternative<ShardEnd>(group.Leases()[2].checkpoint.position));
 }
 
 TEST_CASE("shards whose records were all trimmed unread are skipped") {

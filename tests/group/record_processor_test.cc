@@ -1,7 +1,9 @@
 #include "decouple/record_processor.h"
 
+#include <map>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -44,7 +46,7 @@ TEST_CASE("a checkpoint is refused without the lease, ahead of the given records
   CHECK(ErrorIn(kept->Checkpoint(SequenceNumber(0))) == Error::kInvalidArgument);
   CHECK(ErrorIn(kept->Checkpoint(three)) == Error::kInvalidArgument);
   CHECK(kept->Checkpoint().ok());
-  CHECK(std::get<AfterSequenceNumber>(group.Leases()[0].checkpoint).sequence_number == two);
+  CHECK(std::get<AfterSequenceNumber>(group.Leases()[0].checkpoint.position).sequence_number == two);
   CHECK(ErrorIn(kept->Checkpoint(one)) == Error::kInvalidArgument);
   CHECK(kept->Checkpoint(two).ok());
   clock.Advance(kLease - kOneNanosecond);
@@ -107,6 +109,354 @@ TEST_CASE("a batch at which the processor fails or throws comes again after a se
   CHECK(worker.Step() == 0);
 }
 
+// The group's checkpoint of its first shard; none if it is not a sequence number.
+template <typename T>
+std::optional<SequenceNumber> CheckpointIn(const ConsumerGroup<T>& group) {
+  const auto leases = group.Leases();
+  const auto* const after = std::get_if<AfterSequenceNumber>(&leases[0].checkpoint.position);
+  return after == nullptr ? std::nullopt : std::optional(after->sequence_number);
+}
+
+TEST_CASE("a retry begins behind the last checkpoint, and has the same end") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  for (int i = 1; i <= 4; ++i) Put(stream, "k", i);
+  auto group = MakeGroup(stream, {.name = "group", .start = TrimHorizon{}, .max_records = 3});
+  std::vector<std::vector<int>> batches;
+  int fails_at = 2;
+  auto worker = group.AddWorker("w", [&](const RecordBatch<int>& batch, Checkpointer& checkpointer) {
+    batches.push_back(Bodies(batch));
+    for (const auto& record : batch) {
+      if (record.body() == fails_at) return absl::InternalError("no");
+      CHECK(checkpointer.Checkpoint(record.sequence_number()).ok());
+    }
+    return absl::OkStatus();
+  });
+  CHECK(worker.Step() == 0);
+  clock.Advance(Seconds(1));
+  fails_at = 3;
+  CHECK(worker.Step() == 0);
+  clock.Advance(Seconds(1));
+  fails_at = 0;
+  CHECK(worker.Step() == 1);
+  CHECK(worker.Step() == 1);
+  CHECK(batches == std::vector<std::vector<int>>{{1, 2, 3}, {2, 3}, {3}, {4}});
+  CHECK(group.Statistics().failed_batches == 2);
+}
+
+TEST_CASE("a batch that a checkpoint covers is not passed again, also if the processor fails after it") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  Put(stream, "k", 1);
+  auto group = MakeGroupOfAll(stream);
+  std::vector<int> bodies;
+  auto worker = group.AddWorker("w", [&](const RecordBatch<int>& batch, Checkpointer& checkpointer) {
+    RecordIn(bodies)(batch);
+    CHECK(checkpointer.Checkpoint().ok());
+    return absl::InternalError("no");
+  });
+  worker.Step();
+  Put(stream, "k", 2);
+  worker.Step();
+  CHECK(bodies == std::vector{1, 2});
+}
+
+TEST_CASE("no checkpoint covers a batch at which the processor failed, also not the last one of a shutdown") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  std::vector<SequenceNumber> numbers;
+  for (int i = 1; i <= 3; ++i) numbers.push_back(Put(stream, "k", i).sequence_number);
+  auto group = MakeGroup(stream, {.name = "group", .start = TrimHorizon{}, .max_records = 1});
+  struct FailsAtTwo {
+    std::optional<Checkpointer>& kept;
+    absl::Status ProcessRecords(const RecordBatch<int>& batch, Checkpointer& checkpointer) {
+      kept = checkpointer;
+      return batch.front().body() == 2 ? absl::InternalError("no") : absl::OkStatus();
+    }
+    void ShutdownRequested(Checkpointer& checkpointer) { CHECK(checkpointer.Checkpoint().ok()); }
+  };
+  std::optional<Checkpointer> kept;
+  auto worker = group.AddWorker("w", [&](ShardId) { return FailsAtTwo{kept}; });
+  CHECK(worker.Step() == 1);
+  CHECK(worker.Step() == 0);
+  CHECK(ErrorIn(kept->Checkpoint(numbers[1])) == Error::kInvalidArgument);
+  CHECK(ErrorIn(kept->Checkpoint(numbers[2])) == Error::kInvalidArgument);
+  worker.RequestShutdown();
+  worker.Step();
+  CHECK(CheckpointIn(group) == numbers[0]);
+  std::vector<int> bodies;
+  auto next = group.AddWorker("next", RecordIn(bodies));
+  for (int i = 0; i < 3; ++i) next.Step();
+  CHECK(bodies == std::vector{2, 3});
+}
+
+TEST_CASE("a shard whose last batch failed has not ended, and no checkpoint says so") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  Put(stream, "k", 1);
+  auto group = MakeGroupOfAll(stream);
+  REQUIRE(stream.SplitShard(Number(0)).ok());
+  bool fails = true;
+  std::optional<Checkpointer> kept;
+  auto worker = group.AddWorker("w", [&](const RecordBatch<int>&, Checkpointer& checkpointer) {
+    kept = checkpointer;
+    return fails ? absl::InternalError("no") : absl::OkStatus();
+  });
+  worker.Step();
+  CHECK(kept->Checkpoint().ok());
+  CHECK(std::holds_alternative<TrimHorizon>(group.Leases()[0].checkpoint.position));
+  fails = false;
+  clock.Advance(Seconds(1));
+  worker.Step();
+  CHECK(std::holds_alternative<ShardEnd>(group.Leases()[0].checkpoint.position));
+}
+
+TEST_CASE("a checkpoint at the last record within ShardEnded() is the shard's end") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  Put(stream, "k", 1);
+  Put(stream, "k", 2);
+  auto group = MakeGroupOfAll(stream);
+  REQUIRE(stream.SplitShard(Number(0)).ok());
+  struct EndsByNumber {
+    std::optional<SequenceNumber> first;
+    std::optional<SequenceNumber> last;
+    void ProcessRecords(const RecordBatch<int>& batch, Checkpointer& checkpointer) {
+      first = batch.front().sequence_number();
+      last = batch.back().sequence_number();
+      CHECK(checkpointer.Checkpoint(*last).ok());
+    }
+    void ShardEnded(Checkpointer& checkpointer) {
+      CHECK(ErrorIn(checkpointer.Checkpoint(*first)) == Error::kInvalidArgument);
+      if (last) CHECK(checkpointer.Checkpoint(*last).ok());
+    }
+  };
+  auto worker = group.AddWorker("w", [](ShardId) { return EndsByNumber(); });
+  worker.Step();
+  CHECK(std::holds_alternative<ShardEnd>(group.Leases()[0].checkpoint.position));
+  worker.Step();
+  CHECK(worker.Shards() == std::vector{Number(1), Number(2)});
+}
+
+TEST_CASE("the end of a shard that was read before is saved by the number of its last record, too") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  const SequenceNumber last = Put(stream, "k", 1).sequence_number;
+  auto group = MakeGroupOfAll(stream);
+  {
+    std::vector<int> bodies;
+    auto worker = group.AddWorker("first", RecordIn(bodies));
+    worker.Step();
+  }
+  REQUIRE(stream.SplitShard(Number(0)).ok());
+  struct EndsAt {
+    SequenceNumber last;
+    void ProcessRecords(const RecordBatch<int>&, Checkpointer&) {}
+    void ShardEnded(Checkpointer& checkpointer) { CHECK(checkpointer.Checkpoint(last).ok()); }
+  };
+  auto worker = group.AddWorker("second", [&](ShardId) { return EndsAt{last}; });
+  worker.Step();
+  CHECK(std::holds_alternative<ShardEnd>(group.Leases()[0].checkpoint.position));
+}
+
+TEST_CASE("a checkpoint of a child takes no number of its parent, nor one of another shard") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  const SequenceNumber of_parent = Put(stream, "k", 1).sequence_number;
+  REQUIRE(stream.SplitShard(Number(0)).ok());
+  const SequenceNumber of_lower = Put(stream, "k", 2, ToPart(0, 2)).sequence_number;
+  const SequenceNumber of_upper = Put(stream, "k", 3, ToPart(1, 2)).sequence_number;
+  auto group = MakeGroupOfAll(stream);
+  std::map<ShardId, Checkpointer> kept;
+  auto worker = group.AddWorker("w", [&](const RecordBatch<int>&, Checkpointer& checkpointer) {
+    kept.emplace(checkpointer.shard_id(), checkpointer);
+  });
+  worker.Step();
+  worker.Step();
+  REQUIRE(kept.contains(Number(1)));
+  CHECK(ErrorIn(kept.at(Number(1)).Checkpoint(of_parent)) == Error::kInvalidArgument);
+  CHECK(ErrorIn(kept.at(Number(1)).Checkpoint(of_upper)) == Error::kInvalidArgument);
+  CHECK(ErrorIn(kept.at(Number(1)).Checkpoint(SequenceNumber(of_lower.value()))) == Error::kInvalidArgument);
+  CHECK(kept.at(Number(1)).Checkpoint(of_lower).ok());
+}
+
+TEST_CASE("a checkpoint is not made at a record before those that the processor was given") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  const SequenceNumber before = Put(stream, "k", 1).sequence_number;
+  clock.Advance(Seconds(1));
+  const SequenceNumber first = Put(stream, "k", 2).sequence_number;
+  auto group = MakeGroup(stream, {.name = "g", .start = AtTimestamp{clock.Now()}});
+  auto worker = group.AddWorker("w", [&](const RecordBatch<int>&, Checkpointer& checkpointer) {
+    CHECK(ErrorIn(checkpointer.Checkpoint(before)) == Error::kInvalidArgument);
+    CHECK(checkpointer.Checkpoint(first).ok());
+  });
+  CHECK(worker.Step() == 1);
+}
+
+TEST_CASE("if the processor of a shard cannot be made, another worker takes the shard, and the other shards are read") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 3});
+  for (int i = 0; i < 3; ++i) Put(stream, "k", i, ToPart(static_cast<std::size_t>(i), 3));
+  auto group = MakeGroupOfAll(stream);
+  struct Recording {
+    std::vector<int>& bodies;
+    void ProcessRecords(const RecordBatch<int>& batch) { RecordIn(bodies)(batch); }
+  };
+  std::vector<int> of_first;
+  std::vector<int> of_second;
+  int made = 0;
+  SECTION("as the factory throws") {
+    auto first = group.AddWorker("first", [&](ShardId shard) {
+      ++made;
+      if (shard == Number(1)) throw std::runtime_error("no connection");
+      return Recording{of_first};
+    });
+    CHECK(first.Step() == 2);
+    CHECK(first.Step() == 0);
+    CHECK(made == 3);
+    CHECK(group.Statistics().failed_initializations == 1);
+    CHECK(group.Leases()[1].owner.empty());
+    auto second = group.AddWorker("second", [&](ShardId) { return Recording{of_second}; });
+    CHECK(second.Step() == 1);
+    CHECK(group.Leases()[1].owner == "second");
+  }
+  SECTION("as it returns an error") {
+    auto first = group.AddWorker("first", [&](ShardId shard) -> absl::StatusOr<Recording> {
+      if (shard == Number(1)) return absl::UnavailableError("no connection");
+      return Recording{of_first};
+    });
+    CHECK(first.Step() == 2);
+    CHECK(group.Statistics().failed_initializations == 1);
+  }
+  CHECK(of_first == std::vector{0, 2});
+}
+
+TEST_CASE("a worker whose processor could not be made tries again after a second") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  Put(stream, "k", 1);
+  auto group = MakeGroupOfAll(stream);
+  CallLog calls;
+  int made = 0;
+  auto worker = group.AddWorker("w", [&](ShardId shard) {
+    if (++made == 1) throw std::runtime_error("no connection");
+    return RecordingProcessor(calls, shard);
+  });
+  worker.Step();
+  CHECK(worker.Shards().empty());
+  CHECK(worker.NextStep() == clock.Now() + Seconds(1));
+  clock.Advance(Seconds(1) - kOneNanosecond);
+  worker.Step();
+  CHECK(made == 1);
+  clock.Advance(kOneNanosecond);
+  CHECK(worker.Step() == 1);
+  CHECK(calls.entries == std::vector<std::string>{"initialize 0", "record 1"});
+}
+
+TEST_CASE("no record is passed before Initialize() has succeeded, and a processor that did not is told of nothing") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  Put(stream, "k", 1);
+  auto group = MakeGroupOfAll(stream);
+  struct NotYet {
+    std::vector<std::string>& calls;
+    const bool& throws;
+    int number;
+    absl::Status Initialize(ShardId) {
+      calls.push_back("initialize " + std::to_string(number));
+      if (throws) throw std::runtime_error("no connection");
+      return number < 3 ? absl::UnavailableError("no connection") : absl::OkStatus();
+    }
+    void ProcessRecords(const RecordBatch<int>&) { calls.push_back("records " + std::to_string(number)); }
+    void LeaseLost() { calls.push_back("lost"); }
+    void ShutdownRequested(Checkpointer&) { calls.push_back("shutdown"); }
+  };
+  std::vector<std::string> calls;
+  bool throws = true;
+  int made = 0;
+  auto worker = group.AddWorker("w", [&](ShardId) { return NotYet{calls, throws, ++made}; });
+  for (int i = 0; i < 3; ++i) {
+    worker.Step();
+    clock.Advance(Seconds(1));
+    throws = false;
+  }
+  CHECK(calls == std::vector<std::string>{"initialize 1", "initialize 2", "initialize 3", "records 3"});
+}
+
+TEST_CASE("Initialize() is told where the processor begins, and which checkpoint its predecessor had prepared") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  const SequenceNumber one = Put(stream, "k", 1).sequence_number;
+  const SequenceNumber two = Put(stream, "k", 2).sequence_number;
+  auto group = MakeGroupOfAll(stream);
+  struct Prepares {
+    std::vector<InitializationInput>& inputs;
+    std::optional<PreparedCheckpoint>& prepared;
+    void Initialize(const InitializationInput& input) { inputs.push_back(input); }
+    void ProcessRecords(const RecordBatch<int>& batch, Checkpointer& checkpointer) {
+      CHECK(checkpointer.Checkpoint(batch.front().sequence_number()).ok());
+      prepared = checkpointer.PrepareCheckpoint().value();
+    }
+  };
+  std::vector<InitializationInput> inputs;
+  std::optional<PreparedCheckpoint> prepared;
+  const auto make = [&](ShardId) { return Prepares{inputs, prepared}; };
+  {
+    auto worker = group.AddWorker("first", make);
+    worker.Step();
+  }
+  CHECK(CheckpointIn(group) == one);
+  CHECK(ErrorIn(prepared->Checkpoint()) == Error::kShutdown);
+  auto worker = group.AddWorker("second", make);
+  worker.Step();
+  REQUIRE(inputs.size() == 2);
+  CHECK(inputs[0].shard_id == Number(0));
+  CHECK(std::holds_alternative<TrimHorizon>(inputs[0].checkpoint.position));
+  CHECK_FALSE(inputs[0].pending_checkpoint.has_value());
+  CHECK(std::get<AfterSequenceNumber>(inputs[1].checkpoint.position).sequence_number == one);
+  REQUIRE(inputs[1].pending_checkpoint.has_value());
+  CHECK(std::get<AfterSequenceNumber>(inputs[1].pending_checkpoint->position).sequence_number == two);
+  CHECK(std::get<AfterSequenceNumber>(prepared->position()).sequence_number == two);
+  CHECK(prepared->Checkpoint().ok());
+  CHECK(CheckpointIn(group) == two);
+  clock.Advance(kLease);
+  worker.Step();  // loses the lease, and takes it again
+  REQUIRE(inputs.size() == 3);
+  CHECK_FALSE(inputs[2].pending_checkpoint.has_value());
+}
+
+TEST_CASE("a prepared checkpoint is refused once the processor has failed at what it covers") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  Put(stream, "k", 1);
+  auto group = MakeGroupOfAll(stream);
+  std::optional<PreparedCheckpoint> prepared;
+  auto worker = group.AddWorker("w", [&](const RecordBatch<int>&, Checkpointer& checkpointer) {
+    prepared = checkpointer.PrepareCheckpoint().value();
+    return absl::InternalError("no");
+  });
+  worker.Step();
+  CHECK(ErrorIn(prepared->Checkpoint()) == Error::kInvalidArgument);
+}
+
+TEST_CASE("a processor that ends by a foreign exception of the factory of another shard keeps its lease") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 2});
+  auto group = MakeGroupOfAll(stream);
+  CallLog calls;
+  auto worker = group.AddWorker("w", [&](ShardId shard) {
+    if (shard == Number(0)) throw 1;
+    return RecordingProcessor(calls, shard);
+  });
+  for (int i = 0; i < 30; ++i) {
+    worker.Step();
+    clock.Advance(Seconds(1));
+  }
+  CHECK(calls.entries == std::vector<std::string>{"initialize 1"});
+  CHECK(group.Statistics().lost_leases == 0);
+}
+
 TEST_CASE("a worker that is shut down lets its processors make a last checkpoint, then frees its leases") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
@@ -153,17 +503,16 @@ TEST_CASE("a processor that takes longer than its lease must renew it, or other 
   Put(stream, "k", 2, ToPart(1, 2));
   auto group = MakeGroupOfAll(stream);
   std::vector<int> bodies;
-  ConsumerWorker<int>* self = nullptr;
   bool renews = true;
   auto worker = group.AddWorker("slow", [&](const RecordBatch<int>& batch, Checkpointer& checkpointer) {
     for (int i = 0; i < 4; ++i) {
       clock.Advance(kLease / 4);
-      if (renews) self->RenewLeases();
+      if (renews) CHECK(checkpointer.Renew().ok());
     }
     bodies.push_back(batch.front().body());
     CHECK(checkpointer.Checkpoint().ok() == renews);
+    if (!renews) CHECK(ErrorIn(checkpointer.Renew()) == Error::kShutdown);
   });
-  self = &worker;
   SECTION("renewed") {
     worker.Step();
     CHECK(bodies == std::vector{1, 2});

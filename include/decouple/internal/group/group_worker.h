@@ -10,20 +10,19 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <list>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "decouple/checkpoint_store.h"
 #include "decouple/internal/base/event_count.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/group/group_core.h"
 #include "decouple/internal/group/lease_table.h"
 #include "decouple/internal/group/processor.h"
 #include "decouple/internal/group/shard_reader.h"
-#include "decouple/iterator_position.h"
 #include "decouple/record_batch.h"
 #include "decouple/shard.h"
 
@@ -53,19 +52,21 @@ class GroupWorker {
     Renew();
     DropLost();
     TakeLeases();
+    InitializeReaders();
     std::size_t processed = 0;
     for (auto reader = readers_.begin(); reader != readers_.end();) {
-      if (!group_->table().BeginWork(reader->lease(), Now())) {  // processing took longer than the lease
+      const HeldLease lease = reader->lease();
+      if (!group_->table().BeginWork(lease, Now())) {  // processing took longer than the lease
         reader = Lose(reader);
         continue;
       }
-      const RecordBatch<T> batch = reader->ProcessNext(group_->max_records());
-      group_->table().EndWork(reader->lease());
+      const Work work(group_->table(), lease);
+      const RecordBatch<T> batch = reader->ProcessNext(group_->config().max_records);
       processed += batch.size();
       group_->local().records.Add(batch.size());
       group_->local().bytes.Add(batch.bytes());
       if (reader->is_done()) {
-        group_->table().Release(reader->lease());
+        group_->table().Release(lease);
         reader = readers_.erase(reader);
       } else {
         ++reader;
@@ -132,11 +133,27 @@ class GroupWorker {
 
   std::int64_t Now() const { return group_->stream().Now(); }
 
+  // The processing of a batch, which ends with this object, also if the processor ends the thread.
+  class Work {
+   public:
+    Work(LeaseTable& table, const HeldLease& lease) : table_(table), lease_(lease) {}
+    Work(const Work&) = delete;
+    Work& operator=(const Work&) = delete;
+    ~Work() { table_.EndWork(lease_); }
+
+   private:
+    LeaseTable& table_;
+    const HeldLease lease_;
+  };
+
   // Ends the reader of a shard whose lease was lost, and returns the next one.
   typename Readers::iterator Lose(typename Readers::iterator reader) {
+    Readers lost;
+    const auto next = std::next(reader);
+    lost.splice(lost.end(), readers_, reader);
     group_->table().CountLost();
-    reader->processor().LeaseLost();
-    return readers_.erase(reader);
+    if (lost.front().processor() != nullptr) lost.front().processor()->LeaseLost();
+    return next;
   }
 
   void DropLost() {
@@ -145,32 +162,49 @@ class GroupWorker {
     }
   }
 
+  // Calls no user code until all leases that were taken have their readers.
   void TakeLeases() {
+    bool has_gone = false;
     for (const HeldLease& lease : group_->table().Take(worker_, Now())) {
-      const auto shard = group_->stream().shards().Find(lease.shard);
-      if (!shard.ok()) {  // it was removed with all its records
-        // If saving fails, the next worker that takes the lease tries again.
-        group_->table().Save(lease, ShardEnd(), Now()).IgnoreError();
+      auto shard = group_->stream().shards().Find(lease.shard);
+      if (shard.ok()) {
+        readers_.emplace_back(*group_, lease, *std::move(shard));
+      } else {  // it was removed with all its records
         group_->table().Release(lease);
-        continue;
+        has_gone = true;
       }
-      readers_.emplace_back(group_->stream(), group_->shared_table(), lease, *shard, PositionIn(**shard),
-                            make_processor_);
     }
+    if (has_gone) group_->SyncAgain();  // its children can be taken in the next step
   }
 
-  std::uint64_t PositionIn(const ShardCore<T>& shard) const {
-    const Checkpoint checkpoint = group_->table().CheckpointOf(shard.id()).value_or(TrimHorizon());
-    IteratorPosition position = TrimHorizon();
-    if (const auto* const at = std::get_if<AtTimestamp>(&checkpoint)) position = *at;
-    if (const auto* const after = std::get_if<AfterSequenceNumber>(&checkpoint)) position = *after;
-    // Finding it does not fail: only sequence numbers of the shard's records are saved, and times that have passed.
-    return shard.Find(position, Now()).value_or(shard.log().first());
+  // Makes the processors of the shards that were taken. A lease whose processor fails is given back: others may have it.
+  void InitializeReaders() {
+    for (auto reader = readers_.begin(); reader != readers_.end();) {
+      const HeldLease lease = reader->lease();
+      if (reader->processor() != nullptr) {
+        ++reader;
+        continue;
+      }
+      if (!group_->table().BeginWork(lease, Now())) {  // an earlier one took longer than the lease
+        reader = Lose(reader);
+        continue;
+      }
+      const Work work(group_->table(), lease);
+      if (reader->Initialize(make_processor_).ok()) {
+        ++reader;
+        continue;
+      }
+      group_->local().failed_initializations.Add(1);
+      reader = readers_.erase(reader);
+      group_->table().GiveBack(lease, SaturatingAdd(Now(), ShardReader<T>::kTryAgainAfter));
+    }
   }
 
   void ShutDown() {
     DropLost();
-    for (auto& reader : readers_) reader.processor().ShutdownRequested(reader.checkpointer());
+    for (auto& reader : readers_) {
+      if (reader.processor() != nullptr) reader.processor()->ShutdownRequested(reader.checkpointer());
+    }
     readers_.clear();
     group_->table().RemoveWorker(worker_);
     is_shutdown_.store(true, std::memory_order_release);

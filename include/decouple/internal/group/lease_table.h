@@ -2,12 +2,12 @@
 //
 // Design: a lease is free, or its owner's until its instant of expiry; from that instant on, by the clock alone, it is
 // free again. A lease has a counter that grows each time that it is taken, so a worker that lost a lease and took it
-// again does not mistake the new one for the old. While a checkpoint is being saved its lease cannot be taken, so that
-// two owners do not save at the same time. While a batch is being processed its lease is not taken for balance, so that
-// the batch is not processed again for that alone.
+// again does not mistake the new one for the old. While a checkpoint is being saved its lease cannot be taken, and a
+// second checkpoint of the shard waits, so that two are never saved at the same time. While a batch is being processed
+// its lease is not taken for balance, so that the batch is not processed again for that alone.
 //
-// Lock order: the mutex is taken after GroupCore's and before ShardMap's. Checkpoints are saved and forgotten without
-// it, as a CheckpointStore is the user's code, except when a new group is created: SaveAll().
+// Lock order: the mutex is taken after GroupCore's and before ShardMap's. The checkpoint store is called without it, as
+// it is the user's code: it may fail in any way, also by an exception or by the end of its thread (pthread_exit).
 
 #ifndef DECOUPLE_INTERNAL_GROUP_LEASE_TABLE_H_
 #define DECOUPLE_INTERNAL_GROUP_LEASE_TABLE_H_
@@ -25,14 +25,19 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "decouple/checkpoint_store.h"
+#include "decouple/clock.h"
 #include "decouple/error.h"
 #include "decouple/internal/base/assert.h"
+#include "decouple/internal/base/call_guard.h"
+#include "decouple/internal/base/condition_variable.h"
 #include "decouple/internal/base/event_count.h"
 #include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/time_math.h"
-#include "decouple/message.h"
+#include "decouple/internal/group/shard_progress.h"
+#include "decouple/sequence_number.h"
 #include "decouple/shard.h"
 
 namespace decouple::inline v0_1::internal {
@@ -58,23 +63,34 @@ struct LeaseCounts {
   std::uint64_t lost = 0;
 };
 
+// What the table keeps checkpoints for.
+struct GroupIdentity {
+  std::uint64_t stream_incarnation = 0;
+  std::string stream = {};
+  std::string group = {};
+};
+
 // All members may be called from any thread.
 class LeaseTable {
  public:
-  LeaseTable(std::string group, std::int64_t lease_duration, std::shared_ptr<CheckpointStore> store)
-      : group_(std::move(group)), duration_(lease_duration), store_(std::move(store)) {}
+  LeaseTable(GroupIdentity identity, std::int64_t lease_duration, std::shared_ptr<CheckpointStore> store)
+      : identity_(std::move(identity)), duration_(lease_duration), store_(std::move(store)) {}
+  LeaseTable(const LeaseTable&) = delete;
+  LeaseTable& operator=(const LeaseTable&) = delete;
 
-  const std::string& group() const { return group_; }
+  const std::string& group() const { return identity_.group; }
   std::int64_t lease_duration() const { return duration_; }
-  // Notified when a lease becomes free before it expires, and when a worker leaves or is to leave.
+  // Notified when a lease can be taken that could not be before, other than by its expiry, and when a worker leaves or
+  // is to leave.
   EventCount& changed() { return changed_; }
 
   // ---- shards -------------------------------------------------------------------------------------------------------
 
-  // Sets the stream's shards. New ones begin at `beginning(shard)`, which is called under the mutex. The checkpoints of
-  // shards that the stream no longer has are forgotten.
+  // Sets the stream's shards, and returns those that it no longer has: their checkpoints are to be forgotten. New ones
+  // begin at `beginning(shard)`, which is called under the mutex.
   template <typename Beginning>
-  void SetShards(const std::vector<Shard>& shards, Beginning beginning) ABSL_LOCKS_EXCLUDED(mutex_) {
+  [[nodiscard]] std::vector<ShardId> SetShards(const std::vector<Shard>& shards, Beginning beginning)
+      ABSL_LOCKS_EXCLUDED(mutex_) {
     std::vector<ShardId> removed;
     {
       const MutexLock lock(mutex_);
@@ -84,14 +100,22 @@ class LeaseTable {
         if (found != rows_.end()) {
           rows.insert(rows_.extract(found));
         } else {
-          rows.emplace(shard.id, Row{.parents = shard.parents, .checkpoint = beginning(shard)});
+          rows.emplace(shard.id, Row{.parents = shard.parents, .progress = ShardProgress(beginning(shard))});
         }
       }
       for (const auto& [id, row] : rows_) removed.push_back(id);
       rows_ = std::move(rows);
     }
-    for (const ShardId id : removed) store_->Forget(group_, id).IgnoreError();
+    saved_.NotifyAll();
     changed_.Notify(EventCount::kAll);
+    return removed;
+  }
+
+  // Requires: the caller holds no mutex.
+  void Forget(const std::vector<ShardId>& shards) {
+    for (const ShardId id : shards) {
+      InvokeToStatus([&] { return store_->Forget(KeyOf(id)); }).IgnoreError();  // it only leaves the store longer
+    }
   }
 
   // Whether every shard has been read to its end.
@@ -140,7 +164,7 @@ class LeaseTable {
     std::size_t& held = balance.held_by[worker];
     for (auto& [id, row] : rows_) {
       if (held >= balance.share) break;
-      if (!IsPending(row) || IsOwned(row, now) || row.is_saving) continue;
+      if (!IsFree(id, row, worker, now)) continue;
       taken.push_back(Grant(id, row, worker, now));
       ++held;
     }
@@ -149,7 +173,11 @@ class LeaseTable {
                                        [](const auto& a, const auto& b) { return a.second < b.second; });
     if (most->second < held + 2) return taken;
     for (auto& [id, row] : rows_) {
-      if (!IsPending(row) || !IsOwnedBy(row, most->first, now) || row.is_saving || row.is_processing) continue;
+      if (!IsOwnedBy(row, most->first, now) || !CanBalance(id, row, worker, now)) continue;
+      if (row.is_saving || row.is_processing) {
+        row.is_wanted = true;
+        continue;
+      }
       taken.push_back(Grant(id, row, worker, now));
       ++counts_.stolen;
       break;
@@ -162,6 +190,11 @@ class LeaseTable {
     return FindHeld(lease, now) != nullptr;
   }
 
+  // kShutdown: the caller does not hold the lease any more.
+  absl::Status CheckHeld(const HeldLease& lease, std::int64_t now) const {
+    return IsHeld(lease, now) ? absl::OkStatus() : NotHeld(lease);
+  }
+
   // BeginWork() and EndWork() enclose the processing of a batch. False: the caller does not hold the lease any more.
   bool BeginWork(const HeldLease& lease, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
@@ -170,9 +203,16 @@ class LeaseTable {
     return row != nullptr;
   }
   void EndWork(const HeldLease& lease) ABSL_LOCKS_EXCLUDED(mutex_) {
-    const MutexLock lock(mutex_);
-    const auto found = rows_.find(lease.shard);
-    if (found != rows_.end() && found->second.counter == lease.counter) found->second.is_processing = false;
+    bool is_wanted = false;
+    {
+      const MutexLock lock(mutex_);
+      Row* const row = FindOwn(lease);
+      if (row == nullptr) return;
+      row->is_processing = false;
+      is_wanted = std::exchange(row->is_wanted, false);
+    }
+    if (is_wanted) [[unlikely]]
+      changed_.Notify(EventCount::kAll);
   }
 
   void CountLost() ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -181,22 +221,30 @@ class LeaseTable {
   }
 
   // Frees the lease, if the caller still has it.
-  void Release(const HeldLease& lease) ABSL_LOCKS_EXCLUDED(mutex_) {
+  void Release(const HeldLease& lease) ABSL_LOCKS_EXCLUDED(mutex_) { GiveBack(lease, 0); }
+
+  // Same, and the worker does not take it again before `until`, so that others may have it meanwhile.
+  void GiveBack(const HeldLease& lease, std::int64_t until) ABSL_LOCKS_EXCLUDED(mutex_) {
     {
       const MutexLock lock(mutex_);
-      const auto found = rows_.find(lease.shard);
-      if (found == rows_.end() || found->second.owner != lease.worker || found->second.counter != lease.counter) return;
-      found->second.owner = kNoWorker;
+      const auto worker = workers_.find(lease.worker);
+      if (until != 0 && worker != workers_.end()) worker->second.put_off[lease.shard] = until;
+      Row* const row = FindOwn(lease);
+      if (row == nullptr) return;
+      row->owner = kNoWorker;
     }
     changed_.Notify(EventCount::kAll);
   }
 
-  // The first expiry of another worker's lease: from then on there may be a lease to take, by the clock alone.
+  // The first instant after `now` at which there may be a lease to take, by the clock alone: another worker's expires,
+  // or one that this worker gave back may be taken again.
   std::int64_t NextExpiry(std::uint64_t worker, std::int64_t now) const ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     std::int64_t next = kForever;
     for (const auto& [id, row] : rows_) {
-      if (IsPending(row) && row.owner != worker && IsOwned(row, now)) next = std::min(next, row.expires_at);
+      if (!IsPending(row)) continue;
+      if (row.owner != worker && IsOwned(row, now)) next = std::min(next, row.expires_at);
+      if (const std::int64_t until = PutOffUntil(id, worker); now < until) next = std::min(next, until);
     }
     return next;
   }
@@ -205,68 +253,141 @@ class LeaseTable {
   bool HasToTake(std::uint64_t worker, std::int64_t now) const ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     const Balance balance = CountLeases(now);
-    const auto entry = balance.held_by.find(worker);
-    const std::size_t held = entry == balance.held_by.end() ? 0 : entry->second;
+    const auto self = balance.held_by.find(worker);
+    const std::size_t held = self == balance.held_by.end() ? 0 : self->second;
     if (held >= balance.share) return false;
-    for (const auto& [id, row] : rows_) {
-      if (IsPending(row) && !row.is_saving && !IsOwned(row, now)) return true;
-    }
-    return std::any_of(balance.held_by.begin(), balance.held_by.end(),
-                       [&](const auto& worker_and_count) { return worker_and_count.second >= held + 2; });
+    return std::any_of(rows_.begin(), rows_.end(), [&](const auto& entry) {
+      mutex_.AssertHeld();
+      const auto& [id, row] = entry;
+      if (IsFree(id, row, worker, now)) return true;
+      const auto owner = balance.held_by.find(row.owner);
+      return owner != balance.held_by.end() && owner->second >= held + 2 && IsOwned(row, now) &&
+             CanBalance(id, row, worker, now) && !row.is_saving && !row.is_processing;
+    });
+  }
+
+  // ---- progress in a shard; all of these do nothing if the caller does not hold the lease any more --------------------
+
+  // The holder starts; `begin` is the first record that its processor can be given.
+  void Open(const HeldLease& lease, SequenceNumber begin) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    if (Row* const row = FindOwn(lease)) row->progress.Open(begin);
+  }
+
+  // The processor is given records up to `last`; then either Settle() or TakeBack() is called.
+  void Give(const HeldLease& lease, SequenceNumber last) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    Row* const row = FindOwn(lease);
+    if (row == nullptr) return;
+    row->progress.Give(last);
+    row->store_failed = false;
+  }
+  void Settle(const HeldLease& lease) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    if (Row* const row = FindOwn(lease)) row->progress.Settle();
+  }
+  void TakeBack(const HeldLease& lease) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    if (Row* const row = FindOwn(lease)) row->progress.TakeBack();
+  }
+
+  // All records of the shard have been processed; `last` is its ending number.
+  void ReachEnd(const HeldLease& lease, SequenceNumber last) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    if (Row* const row = FindOwn(lease)) row->progress.ReachEnd(last);
+  }
+
+  // Whether the end of the shard has been saved.
+  bool IsEnded(ShardId shard) const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    const auto found = rows_.find(shard);
+    return found != rows_.end() && IsEnded(found->second);
+  }
+
+  // Whether the store failed to save a checkpoint since the last Give().
+  bool StoreFailed(const HeldLease& lease) const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    const Row* const row = FindOwn(lease);
+    return row != nullptr && row->store_failed;
   }
 
   // ---- checkpoints --------------------------------------------------------------------------------------------------
+
+  Checkpoint CheckpointAt(const CheckpointPosition& position) const { return {identity_.stream_incarnation, position}; }
 
   // Sets the checkpoints that a group of the same name has saved in the store before.
   void Restore(const std::map<ShardId, Checkpoint>& saved) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     for (const auto& [id, checkpoint] : saved) {
       const auto found = rows_.find(id);
-      if (found != rows_.end()) found->second.checkpoint = checkpoint;
+      if (found != rows_.end()) found->second.progress = ShardProgress(checkpoint.position);
     }
   }
 
   // Saves where a new group begins, so that later groups of its name go on from there; all checkpoints or none.
-  // Requires: the group has no workers yet.
+  // Requires: the group has no workers yet, and the caller holds no mutex.
   absl::Status SaveAll() ABSL_LOCKS_EXCLUDED(mutex_) {
-    const MutexLock lock(mutex_);
+    std::vector<std::pair<ShardId, CheckpointPosition>> beginnings;
+    {
+      const MutexLock lock(mutex_);
+      for (const auto& [id, row] : rows_) beginnings.emplace_back(id, row.progress.checkpoint());
+    }
     absl::Status status;
-    for (const auto& [id, row] : rows_) status.Update(store_->Save(group_, id, row.checkpoint));
+    for (const auto& [id, position] : beginnings) status.Update(SaveInStore(id, position));
     if (status.ok()) return status;
     // With a checkpoint in the store the next group of this name would not be new.
-    for (const auto& [id, row] : rows_) store_->Forget(group_, id).IgnoreError();
+    std::vector<ShardId> all;
+    for (const auto& [id, position] : beginnings) all.push_back(id);
+    Forget(all);
     return status;
   }
 
-  std::optional<Checkpoint> CheckpointOf(ShardId shard) const ABSL_LOCKS_EXCLUDED(mutex_) {
+  // The progress in a shard. None: a checkpoint of it is being saved, or the shard has gone.
+  std::optional<ShardProgress> ProgressIn(ShardId shard) const ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     const auto found = rows_.find(shard);
-    return found == rows_.end() ? std::nullopt : std::optional<Checkpoint>(found->second.checkpoint);
+    if (found == rows_.end() || found->second.is_saving) return std::nullopt;
+    return found->second.progress;
   }
 
-  // kShutdown: the caller does not hold the lease any more. kInvalidArgument: the checkpoint is before the last one.
-  absl::Status Save(const HeldLease& lease, const Checkpoint& checkpoint, std::int64_t now)
+  // Saves a checkpoint at `number`; without one, at the last record that was processed, or at the shard's end.
+  // kShutdown: the caller does not hold the lease any more. kInvalidArgument: ShardProgress::Admit(). Waits for a save
+  // of the shard that is under way.
+  absl::Status Save(const HeldLease& lease, std::optional<SequenceNumber> number, Clock& clock)
       ABSL_LOCKS_EXCLUDED(mutex_) {
+    CheckpointPosition position;
     {
       const MutexLock lock(mutex_);
-      Row* const row = FindHeld(lease, now);
-      if (row == nullptr) {
-        return MakeError(Error::kShutdown, absl::StrCat("a checkpoint of ", lease.shard.ToString(),
-                                                        " by a worker that does not hold its lease any more"));
+      Row* row = FindHeld(lease, clock.NowNanos());
+      while (row != nullptr && row->is_saving) {
+        saved_.Wait(mutex_);
+        row = FindHeld(lease, clock.NowNanos());
       }
-      if (absl::Status status = CheckOrder(row->checkpoint, checkpoint); !status.ok()) return status;
+      if (row == nullptr) return NotHeld(lease);
+      absl::StatusOr<std::optional<CheckpointPosition>> admitted = row->progress.Admit(number);
+      if (!admitted.ok()) return admitted.status();
+      if (!admitted->has_value()) return absl::OkStatus();
+      position = **std::move(admitted);
       row->is_saving = true;
     }
-    absl::Status status = store_->Save(group_, lease.shard, checkpoint);
-    {
-      const MutexLock lock(mutex_);
-      const auto found = rows_.find(lease.shard);
-      if (found == rows_.end()) return status;  // the shard was removed with all its records
-      found->second.is_saving = false;
-      if (status.ok()) found->second.checkpoint = checkpoint;
-    }
-    if (std::holds_alternative<ShardEnd>(checkpoint)) changed_.Notify(EventCount::kAll);  // its children can be taken
+    Saving saving(*this, lease.shard);
+    absl::Status status = SaveInStore(lease.shard, position);
+    if (status.ok()) saving.Succeed(std::move(position));
+    if (!Contains(lease.shard)) Forget({lease.shard});  // the shard has gone meanwhile, and was forgotten too early
     return status;
+  }
+
+  // Notes that a checkpoint at `number` is to come, and returns the position. Errors as those of Save().
+  absl::StatusOr<CheckpointPosition> Prepare(const HeldLease& lease, std::optional<SequenceNumber> number,
+                                             std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    Row* const row = FindHeld(lease, now);
+    if (row == nullptr) return NotHeld(lease);
+    absl::StatusOr<std::optional<CheckpointPosition>> admitted = row->progress.Admit(number);
+    if (!admitted.ok()) return admitted.status();
+    if (!admitted->has_value()) return row->progress.checkpoint();
+    row->progress.Prepare(**admitted);
+    return **std::move(admitted);
   }
 
   // ---- statistics ---------------------------------------------------------------------------------------------------
@@ -277,8 +398,8 @@ class LeaseTable {
     for (const auto& [id, row] : rows_) {
       const auto worker = workers_.find(row.owner);
       const bool is_owned = IsOwned(row, now) && worker != workers_.end();
-      all.push_back(
-          {id, is_owned ? worker->second.name : std::string(), is_owned ? row.expires_at : 0, row.checkpoint});
+      all.push_back({id, is_owned ? worker->second.name : std::string(), is_owned ? row.expires_at : 0,
+                     CheckpointAt(row.progress.checkpoint())});
     }
     return all;
   }
@@ -293,17 +414,20 @@ class LeaseTable {
 
   struct Worker {
     std::string name;
-    std::int64_t seen_until = 0;  // from then on it does not count for the shares
+    std::int64_t seen_until = 0;                   // from then on it does not count for the shares
+    std::map<ShardId, std::int64_t> put_off = {};  // leases that it does not take before a time
   };
 
   struct Row {
     std::vector<ShardId> parents;
-    Checkpoint checkpoint;
+    ShardProgress progress;
     std::uint64_t owner = kNoWorker;
     std::uint64_t counter = 0;  // how often the lease was taken
     std::int64_t expires_at = 0;
     bool is_saving = false;
     bool is_processing = false;
+    bool is_wanted = false;     // a worker waits until neither is so, to take it for balance
+    bool store_failed = false;  // since the last Give()
   };
 
   // How many pending shards' leases each live worker has, and each one's share: how many it should have at most.
@@ -312,7 +436,60 @@ class LeaseTable {
     std::size_t share = 0;
   };
 
-  static bool IsEnded(const Row& row) { return std::holds_alternative<ShardEnd>(row.checkpoint); }
+  // A save of a checkpoint, which ends with this object, however the store returns.
+  class Saving {
+   public:
+    Saving(LeaseTable& table, ShardId shard) : table_(table), shard_(shard) {}
+    Saving(const Saving&) = delete;
+    Saving& operator=(const Saving&) = delete;
+    ~Saving() { table_.EndSave(shard_, std::move(saved_)); }
+
+    void Succeed(CheckpointPosition position) { saved_ = std::move(position); }
+
+   private:
+    LeaseTable& table_;
+    const ShardId shard_;
+    std::optional<CheckpointPosition> saved_;
+  };
+
+  void EndSave(ShardId shard, std::optional<CheckpointPosition> saved) ABSL_LOCKS_EXCLUDED(mutex_) {
+    bool is_awaited = false;  // by workers that may now take a lease
+    {
+      const MutexLock lock(mutex_);
+      const auto found = rows_.find(shard);
+      if (found != rows_.end()) {
+        Row& row = found->second;
+        DECOUPLE_ASSERT(row.is_saving);
+        row.is_saving = false;
+        if (saved.has_value()) {
+          row.progress.Set(*std::move(saved));
+        } else {
+          row.store_failed = true;
+        }
+        is_awaited = row.progress.is_ended() || row.owner == kNoWorker || std::exchange(row.is_wanted, false);
+      }
+      saved_.NotifyAll();
+    }
+    if (is_awaited) changed_.Notify(EventCount::kAll);
+  }
+
+  absl::Status SaveInStore(ShardId shard, const CheckpointPosition& position) {
+    return InvokeToStatus([&] { return store_->Save(KeyOf(shard), CheckpointAt(position)); });
+  }
+
+  bool Contains(ShardId shard) const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    return rows_.contains(shard);
+  }
+
+  CheckpointKey KeyOf(ShardId shard) const { return {identity_.stream, identity_.group, shard}; }
+
+  static absl::Status NotHeld(const HeldLease& lease) {
+    return MakeError(Error::kShutdown, absl::StrCat("the worker does not hold the lease of ", lease.shard.ToString(),
+                                                    " any more; only its holder makes checkpoints and renews it"));
+  }
+
+  static bool IsEnded(const Row& row) { return row.progress.is_ended(); }
   static bool IsOwned(const Row& row, std::int64_t now) { return row.owner != kNoWorker && now < row.expires_at; }
   static bool IsOwnedBy(const Row& row, std::uint64_t worker, std::int64_t now) {
     return row.owner == worker && IsOwned(row, now);
@@ -326,6 +503,25 @@ class LeaseTable {
       const auto found = rows_.find(parent);
       return found == rows_.end() || IsEnded(found->second);
     });
+  }
+
+  // Whether the worker may take it: nobody has it.
+  bool IsFree(ShardId id, const Row& row, std::uint64_t worker, std::int64_t now) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return IsPending(row) && !IsOwned(row, now) && !row.is_saving && now >= PutOffUntil(id, worker);
+  }
+
+  // Whether the worker may take it from another worker, unless a batch or checkpoint of it is under way.
+  bool CanBalance(ShardId id, const Row& row, std::uint64_t worker, std::int64_t now) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return IsPending(row) && now >= PutOffUntil(id, worker);
+  }
+
+  std::int64_t PutOffUntil(ShardId id, std::uint64_t worker) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const auto self = workers_.find(worker);
+    if (self == workers_.end()) return 0;
+    const auto until = self->second.put_off.find(id);
+    return until == self->second.put_off.end() ? 0 : until->second;
   }
 
   Balance CountLeases(std::int64_t now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -351,8 +547,11 @@ class LeaseTable {
     row.owner = worker;
     row.expires_at = SaturatingAdd(now, duration_);
     row.is_processing = false;
+    row.is_wanted = false;
+    row.store_failed = false;
     ++row.counter;
     ++counts_.taken;
+    workers_.find(worker)->second.put_off.erase(id);
     return {id, worker, row.counter};
   }
 
@@ -370,24 +569,23 @@ class LeaseTable {
     return &found->second;
   }
 
-  static absl::Status CheckOrder(const Checkpoint& before, const Checkpoint& after) {
-    const auto* const to = std::get_if<AfterSequenceNumber>(&after);
-    if (to == nullptr) return absl::OkStatus();
-    const auto* const from = std::get_if<AfterSequenceNumber>(&before);
-    std::string allowed;
-    if (std::holds_alternative<ShardEnd>(before)) allowed = "none, as the shard's end was";
-    if (from != nullptr && to->sequence_number < from->sequence_number) {
-      allowed = absl::StrCat("numbers from ", from->sequence_number.ToString(), " on, which was");
+  // Same, whether or not the lease has expired meanwhile: null if another worker, or the same, has taken it since.
+  Row* FindOwn(const HeldLease& lease) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return const_cast<Row*>(static_cast<const LeaseTable*>(this)->FindOwn(lease));
+  }
+  const Row* FindOwn(const HeldLease& lease) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const auto found = rows_.find(lease.shard);
+    if (found == rows_.end() || found->second.owner != lease.worker || found->second.counter != lease.counter) {
+      return nullptr;
     }
-    if (allowed.empty()) return absl::OkStatus();
-    return MakeError(Error::kInvalidArgument, absl::StrCat("a checkpoint at ", to->sequence_number.ToString(),
-                                                           "; allowed are ", allowed, " the last one"));
+    return &found->second;
   }
 
-  const std::string group_;
+  const GroupIdentity identity_;
   const std::int64_t duration_;
   const std::shared_ptr<CheckpointStore> store_;
   EventCount changed_;
+  ConditionVariable saved_;  // a checkpoint has been saved, or could not be
   mutable Mutex mutex_;
   std::map<ShardId, Row> rows_ ABSL_GUARDED_BY(mutex_);
   std::map<std::uint64_t, Worker> workers_ ABSL_GUARDED_BY(mutex_);

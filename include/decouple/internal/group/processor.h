@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "decouple/internal/base/call_guard.h"
 #include "decouple/record_batch.h"
 #include "decouple/record_processor.h"
@@ -25,6 +26,8 @@ class Processor {
   Processor& operator=(const Processor&) = delete;
   virtual ~Processor() = default;
 
+  // Called before anything else. If it fails, nothing else is.
+  virtual absl::Status Initialize(const InitializationInput&) { return absl::OkStatus(); }
   virtual absl::Status Process(const RecordBatch<T>& batch, Checkpointer& checkpointer) = 0;
   // Whether the worker makes a checkpoint after each batch, as the processor takes no checkpointer.
   virtual bool is_automatic() const = 0;
@@ -67,12 +70,17 @@ class ObjectProcessor final : public Processor<T> {
   };
 
  public:
-  ObjectProcessor(Object object, ShardId shard) : object_(std::move(object)) {
-    if constexpr (requires(Object & one) { one.Initialize(shard); }) {
-      InvokeToStatus([&] { return object_.Initialize(shard); }).IgnoreError();
+  explicit ObjectProcessor(Object object) : object_(std::move(object)) {}
+
+  absl::Status Initialize(const InitializationInput& input) override {
+    if constexpr (requires(Object & object) { object.Initialize(input); }) {
+      return InvokeToStatus([&] { return object_.Initialize(input); });
+    } else if constexpr (requires(Object & object) { object.Initialize(input.shard_id); }) {
+      return InvokeToStatus([&] { return object_.Initialize(input.shard_id); });
+    } else {
+      return absl::OkStatus();
     }
   }
-
   absl::Status Process(const RecordBatch<T>& batch, Checkpointer& checkpointer) override {
     if constexpr (kIsManual) {
       return InvokeToStatus([&] { return object_.ProcessRecords(batch, checkpointer); });
@@ -108,24 +116,42 @@ class ObjectProcessor final : public Processor<T> {
   Object object_;
 };
 
-// Makes the processor for a shard.
+// Makes the processor for a shard. May fail, also by an exception.
 template <typename T>
-using ProcessorFactory = std::function<std::unique_ptr<Processor<T>>(ShardId)>;
+using ProcessorFactory = std::function<absl::StatusOr<std::unique_ptr<Processor<T>>>(ShardId)>;
 
-// `callable` is a function of batches, or one that makes a processor object for a shard.
+template <typename Result>
+struct MadeProcessor {
+  using Object = Result;
+};
+template <typename Result>
+struct MadeProcessor<absl::StatusOr<Result>> {
+  using Object = Result;
+};
+
+// `callable` is a function of batches, or one that makes a processor object for a shard, or returns the error for which
+// it cannot.
 template <typename T, typename Callable>
 ProcessorFactory<T> FactoryOf(Callable callable) {
+  using Made = absl::StatusOr<std::unique_ptr<Processor<T>>>;
   const auto shared = std::make_shared<Callable>(std::move(callable));
   if constexpr (std::is_invocable_v<Callable&, const RecordBatch<T>&> ||
                 std::is_invocable_v<Callable&, const RecordBatch<T>&, Checkpointer&>) {
-    return [shared](ShardId) { return std::make_unique<FunctionProcessor<T, Callable>>(*shared); };
+    return [shared](ShardId) -> Made { return std::make_unique<FunctionProcessor<T, Callable>>(*shared); };
   } else {
-    using Object = std::invoke_result_t<Callable&, ShardId>;
+    using Result = std::invoke_result_t<Callable&, ShardId>;
+    using Object = typename MadeProcessor<Result>::Object;
     static_assert(ProcessesRecords<T, Object>,
                   "decouple: a record processor needs ProcessRecords(const RecordBatch<T>&), with or without a "
                   "Checkpointer&");
-    return [shared](ShardId shard) {
-      return std::make_unique<ObjectProcessor<T, Object>>(std::invoke(*shared, shard), shard);
+    return [shared](ShardId shard) -> Made {
+      if constexpr (std::is_same_v<Result, Object>) {
+        return std::make_unique<ObjectProcessor<T, Object>>(std::invoke(*shared, shard));
+      } else {
+        Result object = std::invoke(*shared, shard);
+        if (!object.ok()) return object.status();
+        return std::make_unique<ObjectProcessor<T, Object>>(*std::move(object));
+      }
     };
   }
 }

@@ -37,6 +37,7 @@
 #include "decouple/internal/base/thread_registry.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/message/shared_body.h"
+#include "decouple/internal/stream/group_registry.h"
 #include "decouple/internal/stream/record_segment.h"
 #include "decouple/internal/stream/shard_core.h"
 #include "decouple/internal/stream/shard_map.h"
@@ -79,6 +80,7 @@ class StreamCore {
   ShardMap<T>& shards() { return shards_; }
   std::uint64_t incarnation() const { return shards_.incarnation(); }
   LocalStreamCounts& local() { return counts_.Local(); }
+  GroupRegistry& groups() { return groups_; }
 
   // ---- puts ---------------------------------------------------------------------------------------------------------
 
@@ -377,6 +379,7 @@ class StreamCore {
   std::atomic<std::uint64_t> trimmed_with_shards_{0};
   mutable Mutex consumers_mutex_;
   std::set<std::string> consumers_ ABSL_GUARDED_BY(consumers_mutex_);  // names
+  GroupRegistry groups_;
 };
 
 }  // namespace decouple::inline v0_1::internal

@@ -2,6 +2,9 @@
 #ifndef DECOUPLE_TESTS_PRECOMPILED_H_
 #define DECOUPLE_TESTS_PRECOMPILED_H_
 
+#include <openssl/md5.h>
+#include <openssl/sha.h>
+
 #include <algorithm>
 #include <array>
 #include <atomic>

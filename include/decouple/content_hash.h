@@ -19,7 +19,7 @@
 #include <string>
 #include <string_view>
 
-#include "decouple/internal/base/sha256.h"
+#include "decouple/internal/base/digest.h"
 
 namespace decouple::inline v0_1 {
 
@@ -51,7 +51,7 @@ class ContentHash {
 
   // The hash in 64 lower-case hexadecimal digits. Nothing may be added afterwards.
   std::string Finish() {
-    const std::array<unsigned char, 32> digest = hash_.Finish();
+    const internal::Sha256::Digest digest = hash_.Finish();
     constexpr char kDigits[] = "0123456789abcdef";
     std::string text;
     text.reserve(2 * digest.size());

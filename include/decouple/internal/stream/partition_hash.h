@@ -15,21 +15,28 @@
 #include <utility>
 
 #include "absl/numeric/int128.h"
+#include "decouple/internal/base/digest.h"
 #include "decouple/internal/base/mix.h"
 #include "decouple/internal/base/string_hash.h"
-#include "decouple/internal/stream/md5.h"
 #include "decouple/message.h"
 
 namespace decouple::inline v0_1::internal {
 
+// The MD5 as a number, its first byte the most significant one.
+inline absl::uint128 Md5NumberOf(std::string_view text) {
+  absl::uint128 number = 0;
+  for (const unsigned char byte : Md5Of(text)) number = number << 8 | byte;
+  return number;
+}
+
 // The keys that a thread hashed recently, in 1 024 sets of four: it has nearly all of a thousand keys that come in turn.
 class RecentHashes {
  public:
-  // Same as Md5::Of(), without the MD5 if the calling thread has hashed `text` recently.
+  // Same as Md5NumberOf(), without the MD5 if the calling thread has hashed `text` recently.
   static absl::uint128 Md5Of(std::string_view text) {
     RecentHashes* const own = own_ != nullptr ? own_ : Create();
     if (own == nullptr) [[unlikely]]
-      return Md5::Of(text);
+      return Md5NumberOf(text);
     return own->Find(text);
   }
 
@@ -73,7 +80,7 @@ class RecentHashes {
     }
     Recent& oldest = set.all[set.oldest++ % set.all.size()];
     oldest.text.assign(text);
-    oldest.md5 = Md5::Of(text);
+    oldest.md5 = Md5NumberOf(text);
     return oldest.md5;
   }
 

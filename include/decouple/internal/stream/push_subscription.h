@@ -2,7 +2,7 @@
 //
 // Threading: one thread at a time is the runner: a task of the executor, or a thread that calls Deliver(). Puts notify
 // the subscription, and each task of the executor looks once more after it has run, so no record has to wait for the
-// next put. The mutex is not held while the target takes records, nor while the executor is called: both may run user
+// next put. If the executor loses a task (base/task_handoff.h), the next put or Deliver() hands over another. The mutex is not held while the target takes records, nor while the executor is called: both may run user
 // code. No other mutex of the stream is taken while it is held.
 
 #ifndef DECOUPLE_INTERNAL_STREAM_PUSH_SUBSCRIPTION_H_
@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -23,6 +24,7 @@
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/condition_variable.h"
 #include "decouple/internal/base/mutex.h"
+#include "decouple/internal/base/task_handoff.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/stream/push_target.h"
 #include "decouple/internal/stream/shard_core.h"
@@ -34,7 +36,9 @@
 namespace decouple::inline v0_1::internal {
 
 template <typename T>
-class PushSubscription final : public ShardWatcher, public std::enable_shared_from_this<PushSubscription<T>> {
+class PushSubscription final : public ShardWatcher,
+                               public TaskOwner,
+                               public std::enable_shared_from_this<PushSubscription<T>> {
  public:
   // `begin` is the first record that it pushes.
   PushSubscription(std::shared_ptr<StreamCore<T>> stream, std::shared_ptr<ShardCore<T>> shard, std::uint64_t begin,
@@ -42,7 +46,7 @@ class PushSubscription final : public ShardWatcher, public std::enable_shared_fr
       : stream_(std::move(stream)),
         shard_(std::move(shard)),
         target_(std::move(target)),
-        executor_(std::move(executor)),
+        handoff_(std::move(executor)),
         began_at_(stream_->Now()),
         expires_at_(
             SaturatingAdd(began_at_, absl::ToInt64Nanoseconds(stream_->options().limits.shard_subscription_lifetime))),
@@ -71,12 +75,13 @@ class PushSubscription final : public ShardWatcher, public std::enable_shared_fr
   }
 
   void HasRecords() override ABSL_LOCKS_EXCLUDED(mutex_) {
-    if (executor_) Schedule();
+    if (handoff_.has_executor()) Schedule();
   }
 
   // Pushes the records that are ready. Returns how many the target took; with an executor 0, as it takes them later.
   std::size_t Deliver() ABSL_LOCKS_EXCLUDED(mutex_) {
-    if (executor_) {
+    const auto self = this->shared_from_this();  // the function may destroy the handle that this was called by
+    if (handoff_.has_executor()) {
       Schedule();
       return 0;
     }
@@ -86,7 +91,7 @@ class PushSubscription final : public ShardWatcher, public std::enable_shared_fr
   // When Deliver() will have something to do, by what is known now; kForever: nothing.
   std::int64_t NextDue() const ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
-    return NextDueLocked();
+    return handoff_.is_claimed() ? kForever : std::max(NextDueLocked(), hand_over_at_);
   }
 
   // Ends it: no batch is pushed any more. Returns when no other thread is inside the target.
@@ -95,6 +100,15 @@ class PushSubscription final : public ShardWatcher, public std::enable_shared_fr
     shard_->Unwatch(*this);
     const MutexLock lock(mutex_);
     while (is_running_ && runner_ != std::this_thread::get_id()) idle_.Wait(mutex_);
+  }
+
+  // ---- from the executor --------------------------------------------------------------------------------------------
+
+  void RunTask() override ABSL_LOCKS_EXCLUDED(mutex_) { Run(); }
+  void AfterTask() override ABSL_LOCKS_EXCLUDED(mutex_) { Schedule(); }  // records that were put since the run looked
+  void AfterLostTask() override ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    hand_over_at_ = SaturatingAdd(stream_->Now(), TaskHandoff::kRetryAfterLoss);
   }
 
  private:
@@ -117,32 +131,52 @@ class PushSubscription final : public ShardWatcher, public std::enable_shared_fr
     return due < expires_at_ ? due : kForever;
   }
 
-  // Pushes batch after batch, unless another thread does.
-  std::size_t Run() ABSL_LOCKS_EXCLUDED(mutex_) {
+  // The time during which a thread is the runner. It also ends when a function of the user's leaves by forced unwinding.
+  class Turn {
+   public:
+    explicit Turn(PushSubscription& push) : push_(push) {
+      const MutexLock lock(push_.mutex_);
+      if (push_.is_running_) return;
+      push_.is_running_ = has_begun_ = true;
+      push_.runner_ = std::this_thread::get_id();
+      position = push_.position_;
+      retry_at = push_.retry_at_;
+    }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+    ~Turn() {
+      if (!has_begun_) return;
+      {
+        const MutexLock lock(push_.mutex_);
+        DECOUPLE_ASSERT(push_.is_running_ && push_.runner_ == std::this_thread::get_id());
+        push_.is_running_ = false;
+        push_.runner_ = {};
+      }
+      push_.idle_.NotifyAll();
+    }
+
+    bool has_begun() const { return has_begun_; }
+
+    // The runner's copies of the members, which only the runner writes.
     std::uint64_t position = 0;
     std::int64_t retry_at = 0;
-    {
-      const MutexLock lock(mutex_);
-      if (is_running_) return 0;
-      is_running_ = true;
-      runner_ = std::this_thread::get_id();
-      position = position_;
-      retry_at = retry_at_;
-    }
+
+   private:
+    PushSubscription& push_;
+    bool has_begun_ = false;
+  };
+
+  // Pushes batch after batch, unless another thread does.
+  std::size_t Run() ABSL_LOCKS_EXCLUDED(mutex_) {
+    Turn turn(*this);
+    if (!turn.has_begun()) return 0;
     std::size_t all = 0;
-    while (const std::optional<std::size_t> taken = PushBatch(position, retry_at)) all += *taken;
-    {
-      const MutexLock lock(mutex_);
-      DECOUPLE_ASSERT(is_running_ && runner_ == std::this_thread::get_id());
-      is_running_ = false;
-      runner_ = {};
-    }
-    idle_.NotifyAll();
+    while (const std::optional<std::size_t> taken = PushBatch(turn.position, turn.retry_at)) all += *taken;
     return all;
   }
 
   // Pushes one batch, and returns how many records were taken. None: no batch is due, or none will be any more.
-  // `position` and `retry_at` are the runner's copies of the members, which only the runner writes.
+  // `position` and `retry_at` are those of the runner's turn.
   std::optional<std::size_t> PushBatch(std::uint64_t& position, std::int64_t& retry_at) ABSL_LOCKS_EXCLUDED(mutex_) {
     EndIfExpired();
     const std::int64_t now = stream_->Now();
@@ -192,23 +226,16 @@ class PushSubscription final : public ShardWatcher, public std::enable_shared_fr
   void Schedule() ABSL_LOCKS_EXCLUDED(mutex_) {
     {
       const MutexLock lock(mutex_);
-      if (is_scheduled_ || NextDueLocked() > stream_->Now()) return;
-      is_scheduled_ = true;
+      if (handoff_.is_claimed() || NextDueLocked() > stream_->Now()) return;
+      handoff_.Claim();
     }
-    executor_([self = this->shared_from_this()] {
-      self->Run();
-      {
-        const MutexLock lock(self->mutex_);
-        self->is_scheduled_ = false;
-      }
-      self->Schedule();  // for records that were put since the run has looked
-    });
+    handoff_.HandOver(this->shared_from_this());
   }
 
   const std::shared_ptr<StreamCore<T>> stream_;
   const std::shared_ptr<ShardCore<T>> shard_;
   const std::unique_ptr<PushTarget<T>> target_;
-  const Executor executor_;
+  TaskHandoff handoff_;
   const std::int64_t began_at_;
   const std::int64_t expires_at_;
   ReadThroughput throughput_;  // this subscription's own, not the shard's
@@ -222,7 +249,8 @@ class PushSubscription final : public ShardWatcher, public std::enable_shared_fr
   std::int64_t retry_at_ ABSL_GUARDED_BY(mutex_) = 0;
   bool is_running_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread::id runner_ ABSL_GUARDED_BY(mutex_);
-  bool is_scheduled_ ABSL_GUARDED_BY(mutex_) = false;
+  // A task was lost: only a put, or Deliver(), has another handed over before this.
+  std::int64_t hand_over_at_ ABSL_GUARDED_BY(mutex_) = std::numeric_limits<std::int64_t>::min();
 };
 
 }  // namespace decouple::inline v0_1::internal

@@ -135,10 +135,12 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
     HeavyFence();  // before the watcher's first look
   }
   void Unwatch(const ShardWatcher& watcher) ABSL_LOCKS_EXCLUDED(watchers_mutex_) {
+    std::shared_ptr<ShardWatcher> removed;  // destroyed after the mutex is released: it has a function of the user's
     const MutexLock lock(watchers_mutex_);
     const auto is_it = [&](const std::shared_ptr<ShardWatcher>& one) { return one.get() == &watcher; };
     const auto found = std::find_if(watchers_.begin(), watchers_.end(), is_it);
     if (found == watchers_.end()) return;
+    removed = std::move(*found);
     watchers_.erase(found);
     watching_.fetch_sub(1, std::memory_order_relaxed);  // a count that is too high for a moment only costs a lock
   }

@@ -6,12 +6,14 @@
 //
 // SNS's healthyRetryPolicy. Of `retries` attempts after the first, the first `immediate_retries` follow at once, the
 // next `pre_backoff_retries` come `min_delay` apart, and the last `post_backoff_retries` come `max_delay` apart. The
-// delays of those in between grow from `min_delay` to `max_delay` by the backoff function. A plain value.
+// delays of those in between grow from `min_delay` to `max_delay` by the backoff function. All delays together are at
+// most 3 600 s. A plain value.
 
 #ifndef DECOUPLE_DELIVERY_POLICY_H_
 #define DECOUPLE_DELIVERY_POLICY_H_
 
 #include <cmath>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -39,6 +41,9 @@ struct DeliveryPolicy {
 
   // The delay before the given retry, 1 … `retries`.
   absl::Duration DelayBefore(int retry) const;
+
+  // The delays before all retries together. O(retries).
+  absl::Duration TotalDelay() const;
 
   friend bool operator==(const DeliveryPolicy&, const DeliveryPolicy&) = default;
 };
@@ -84,11 +89,18 @@ inline absl::Duration DeliveryPolicy::DelayBefore(int retry) const {
   return min_delay * std::pow(absl::FDivDuration(max_delay, min_delay), share);
 }
 
+inline absl::Duration DeliveryPolicy::TotalDelay() const {
+  absl::Duration total;
+  for (int retry = 1; retry <= retries; ++retry) total += DelayBefore(retry);
+  return total;
+}
+
 namespace internal {
 
 inline constexpr int kMaxRetries = 100;                                // SNS
 inline constexpr absl::Duration kShortestDelay = absl::Seconds(1);     // SNS
 inline constexpr absl::Duration kLongestDelay = absl::Seconds(3'600);  // SNS
+inline constexpr absl::Duration kLongestTotal = absl::Seconds(3'600);  // SNS: of all retries of a message
 
 inline absl::Status CheckDeliveryPolicy(const DeliveryPolicy& policy) {
   const auto refuse = [](const std::string& what) {
@@ -109,6 +121,11 @@ inline absl::Status CheckDeliveryPolicy(const DeliveryPolicy& policy) {
                                " before and ", policy.post_backoff_retries,
                                " after the backoff; each must be at least 0, and together they are at most all ",
                                policy.retries));
+  }
+  if (const absl::Duration total = policy.TotalDelay(); total > kLongestTotal) {
+    return refuse(absl::StrCat(policy.retries, " retries with delays from ", absl::FormatDuration(policy.min_delay),
+                               " to ", absl::FormatDuration(policy.max_delay), " last ", absl::FormatDuration(total),
+                               " together; allowed are at most ", absl::FormatDuration(kLongestTotal)));
   }
   return absl::OkStatus();
 }

@@ -90,8 +90,8 @@ TEST_CASE("the ranges of a policy are checked on both sides") {
   CHECK_FALSE(IsAllowed({.retries = 101}));
   CHECK(IsAllowed({.min_delay = Seconds(1)}));
   CHECK_FALSE(IsAllowed({.min_delay = absl::Milliseconds(999)}));
-  CHECK(IsAllowed({.max_delay = Seconds(3'600)}));
-  CHECK_FALSE(IsAllowed({.max_delay = Seconds(3'601)}));
+  CHECK(IsAllowed({.max_delay = Seconds(3'600), .retries = 1}));
+  CHECK_FALSE(IsAllowed({.max_delay = Seconds(3'601), .retries = 1}));
   CHECK(IsAllowed({.min_delay = Seconds(7), .max_delay = Seconds(7)}));
   CHECK_FALSE(IsAllowed({.min_delay = Seconds(8), .max_delay = Seconds(7)}));
   CHECK(IsAllowed({.retries = 3, .immediate_retries = 1, .pre_backoff_retries = 1, .post_backoff_retries = 1}));
@@ -99,4 +99,17 @@ TEST_CASE("the ranges of a policy are checked on both sides") {
   CHECK_FALSE(IsAllowed({.immediate_retries = -1}));
   CHECK_FALSE(IsAllowed({.pre_backoff_retries = -1}));
   CHECK_FALSE(IsAllowed({.post_backoff_retries = -1}));
+}
+
+TEST_CASE("all retries together last at most an hour") {
+  CHECK(IsAllowed({.min_delay = Seconds(36), .max_delay = Seconds(36), .retries = 100}));
+  CHECK_FALSE(IsAllowed({.min_delay = Seconds(36), .max_delay = Seconds(37), .retries = 100}));
+  CHECK(IsAllowed({.min_delay = Seconds(1'200), .max_delay = Seconds(1'200)}));
+  CHECK_FALSE(IsAllowed({.min_delay = Seconds(1'200), .max_delay = Seconds(1'201)}));
+  CHECK(IsAllowed({.max_delay = Seconds(3'600), .retries = 2, .immediate_retries = 1, .post_backoff_retries = 1}));
+  CHECK(DeliveryPolicy().TotalDelay() == Seconds(60));
+  const absl::Status status =
+      decouple::internal::CheckDeliveryPolicy({.min_delay = Seconds(3'000), .max_delay = Seconds(3'000)});
+  CHECK(status.message().find("3 retries") != std::string::npos);
+  CHECK(status.message().find("last 2h30m together; allowed are at most 1h") != std::string::npos);
 }

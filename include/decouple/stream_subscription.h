@@ -14,7 +14,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <type_traits>
 #include <utility>
 
 #include "decouple/error.h"
@@ -46,11 +45,11 @@ class StreamEndpoint final : public Endpoint {
  private:
   std::string Key(const TopicDelivery& delivery, int attempt) const {
     const T& body = *static_cast<const T*>(delivery.body->body());
-    if constexpr (std::is_invocable_v<const KeyOf&, const Notification<T>&>) {
+    if constexpr (TakesBody<T, const KeyOf>()) {
+      return std::string(std::invoke(key_of_, body));
+    } else {
       return std::string(
           std::invoke(key_of_, Access::Make<Notification<T>>(body, *delivery.body->publication(), attempt)));
-    } else {
-      return std::string(std::invoke(key_of_, body));
     }
   }
 

@@ -126,6 +126,33 @@ class ConvertingEndpoint final : public Endpoint {
   const Convert convert_;
 };
 
+// Whether a class has an operator() for just this argument, perhaps by a template, and not by a conversion of it.
+template <typename Function, typename Argument, typename Result>
+concept HasOperatorFor = requires {
+  static_cast<Result (Function::*)(const Argument&) const>(&Function::operator());
+}
+|| requires { static_cast<Result (Function::*)(const Argument&)>(&Function::operator()); }
+|| requires { static_cast<Result (Function::*)(Argument) const>(&Function::operator()); }
+|| requires { static_cast<Result (Function::*)(Argument)>(&Function::operator()); };
+
+// Whether a function that takes a const T& or a const Notification<T>& is called with the body. If a notification would
+// only do by a conversion, as for a function of a const std::any&, the body comes first. A lambda of `const auto&` gets
+// the notification: whether the body would do, too, cannot be asked without compiling the lambda for the body.
+template <typename T, typename Function>
+constexpr bool TakesBody() {
+  using Message = Notification<T>;
+  if constexpr (std::is_invocable_v<Function&, const Message&>) {
+    using Result = std::invoke_result_t<Function&, const Message&>;
+    if constexpr (HasOperatorFor<std::remove_const_t<Function>, Message, Result>) {
+      return false;
+    } else {
+      return std::is_invocable_v<Function&, const T&>;
+    }
+  } else {
+    return true;
+  }
+}
+
 // Function: takes a const Notification<T>& or a const T&, and returns nothing or an absl::Status.
 template <typename T, typename Function>
 class FunctionEndpoint final : public Endpoint {
@@ -135,10 +162,10 @@ class FunctionEndpoint final : public Endpoint {
   Outcome Attempt(const TopicDelivery& delivery, int attempt) override {
     const T& body = *static_cast<const T*>(delivery.body->body());
     const Outcome outcome = InvokeToOutcome([&] {
-      if constexpr (std::is_invocable_v<Function&, const Notification<T>&>) {
-        return Call(Access::Make<Notification<T>>(body, *delivery.body->publication(), attempt));
-      } else {
+      if constexpr (TakesBody<T, Function>()) {
         return Call(body);
+      } else {
+        return Call(Access::Make<Notification<T>>(body, *delivery.body->publication(), attempt));
       }
     });
     if (outcome == Outcome::kDelivered) delivery.body->RemoveReferences(1);

@@ -20,6 +20,7 @@
 #include <concepts>
 #include <cstddef>
 #include <iterator>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <tuple>
@@ -93,7 +94,7 @@ const FieldType& TheFieldTypeOf() {
 
 template <typename T>
 FieldValue FieldValueOf(const T& value) {
-  return {&TheFieldTypeOf<T>(), &value};
+  return {&TheFieldTypeOf<T>(), std::addressof(value)};
 }
 
 template <typename T>

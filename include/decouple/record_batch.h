@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -67,7 +68,7 @@ class Record {
 
   Record() = default;
   Record(Segment& segment, std::uint32_t at, SequenceNumber base)
-      : body_(&segment.body(at)), at_(at), segment_(&segment), base_(base) {}
+      : body_(std::addressof(segment.body(at))), at_(at), segment_(&segment), base_(base) {}
 
   // A reference to the body, owned by the caller.
   internal::BodyReference Share() const { return internal::BodyReference(new internal::RecordBody<T>(*segment_, at_)); }
@@ -148,7 +149,7 @@ class RecordBatch {
       if (record.at_ == stopped.run_->end) {
         stopped.Enter(stopped.run_ + 1);
       } else {
-        record.body_ = &stopped.run_->segment->body(record.at_);
+        record.body_ = std::addressof(stopped.run_->segment->body(record.at_));
         stopped.stop_ = Behind(record.body_);
       }
       return stopped;

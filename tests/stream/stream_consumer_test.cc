@@ -1,11 +1,17 @@
 #include "decouple/stream_consumer.h"
 
 #include <functional>
+#include <memory>
+#include <optional>
+#include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "decouple/fifo_queue.h"
 #include "decouple/standard_queue.h"
 #include "stream_testing.h"
+#include "without_address_of.h"
 
 namespace decouple::testing {
 namespace {
@@ -77,6 +83,70 @@ TEST_CASE("a task that waits in the executor pushes every record put until it ru
   REQUIRE(tasks.size() == 2);
   tasks[1]();
   CHECK(taken.bodies == std::vector{0, 1, 2, 3});
+}
+
+TEST_CASE("a consumer's executor that loses a task is offered another with the next record, or by Deliver") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  std::vector<std::function<void()>> tasks;
+  const bool throws = GENERATE(false, true);
+  int losing = 1;
+  auto consumer = Register(stream);
+  Taken taken;
+  auto subscription = Subscribe(consumer, Latest{}, taken.Function(), {.executor = [&](std::function<void()> task) {
+                                  if (losing == 0) return tasks.push_back(std::move(task));
+                                  --losing;
+                                  if (throws) throw std::runtime_error("the pool is full");
+                                }});
+  Put(stream, "k", 1);
+  CHECK(tasks.empty());
+  CHECK(subscription.NextDelivery() == clock.Now() + Seconds(1));
+  Put(stream, "k", 2);
+  REQUIRE(tasks.size() == 1);
+  CHECK(subscription.NextDelivery() == absl::InfiniteFuture());
+  tasks[0]();
+  CHECK(taken.bodies == std::vector{1, 2});
+  Put(stream, "k", 3);
+  REQUIRE(tasks.size() == 2);
+  tasks.clear();  // dropped late
+  CHECK(subscription.Deliver() == 0);
+  REQUIRE(tasks.size() == 1);
+  tasks[0]();
+  CHECK(taken.bodies == std::vector{1, 2, 3});
+}
+
+TEST_CASE("a function may destroy the subscription that pushes to it") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  auto consumer = Register(stream);
+  std::optional<ShardSubscription<int>> subscription;
+  int pushed = 0;
+  subscription = Subscribe(consumer, Latest{}, [&, alive = std::make_shared<int>(1)](const RecordBatch<int>& batch) {
+    subscription.reset();
+    pushed += static_cast<int>(batch.size()) * *alive;
+  });
+  Put(stream, "k", 1);
+  auto& handle = *subscription;
+  CHECK(handle.Deliver() == 1);
+  CHECK(pushed == 1);
+}
+
+TEST_CASE("a record's body may have no operator&") {
+  ManualClock clock;
+  auto stream = MakeStream<WithoutAddressOf>(clock);
+  auto queue = StandardQueue<WithoutAddressOf>::Create({.clock = &clock}).value();
+  auto consumer = Register(stream);
+  int pushed = 0;
+  auto to_function = Subscribe(consumer, Latest{}, [&](const RecordBatch<WithoutAddressOf>& batch) {
+    for (const auto& record : batch) pushed = record.body().number;
+  });
+  auto feeder = Register(stream, "feeder");
+  auto to_queue = feeder.SubscribeToShard(Number(0), Latest{}, queue);
+  Put(stream, "k", WithoutAddressOf(7));
+  CHECK(to_function.Deliver() == 1);
+  CHECK(to_queue->Deliver() == 1);
+  CHECK(pushed == 7);
+  CHECK(queue.Receive()->front().body().number == 7);
 }
 
 TEST_CASE("without an executor records are pushed by the thread that delivers") {

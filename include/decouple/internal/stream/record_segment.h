@@ -76,7 +76,7 @@ class RecordSegment {
 
   void Write(std::uint32_t at, std::string_view key, std::int64_t arrival, T&& body) {
     DECOUPLE_ASSERT(!IsReady(at));
-    new (&bodies_[at].in_place) T(std::move(body));
+    std::construct_at(std::addressof(bodies_[at].in_place), std::move(body));
     keys_[at].Assign(key);
     heads_[at].arrival = arrival;
     heads_[at].is_shared = false;
@@ -345,7 +345,7 @@ template <typename T>
 class RecordBody final : public SharedBody {
  public:
   RecordBody(RecordSegment<T>& segment, std::uint32_t at)
-      : SharedBody(&segment.body(at), segment.IsShared(at) ? segment.shared(at).publication() : nullptr,
+      : SharedBody(std::addressof(segment.body(at)), segment.IsShared(at) ? segment.shared(at).publication() : nullptr,
                    segment.bytes(at) - segment.key(at).size()),
         reference_((segment.AddReference(), &segment)) {}
 

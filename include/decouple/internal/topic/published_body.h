@@ -4,6 +4,7 @@
 #define DECOUPLE_INTERNAL_TOPIC_PUBLISHED_BODY_H_
 
 #include <cstddef>
+#include <memory>
 #include <utility>
 
 #include "absl/time/time.h"
@@ -17,7 +18,9 @@ template <typename T>
 class PublishedBody final : public SharedBody {
  public:
   PublishedBody(T&& body, Publication&& publication, std::size_t bytes)
-      : SharedBody(&body_, &publication_, bytes), body_(std::move(body)), publication_(std::move(publication)) {}
+      : SharedBody(std::addressof(body_), &publication_, bytes),
+        body_(std::move(body)),
+        publication_(std::move(publication)) {}
 
   // For a FIFO topic, which knows these only under the lock of the group. Requires: no other thread has a reference
   // yet.
@@ -37,7 +40,7 @@ template <typename U>
 class ConvertedBody final : public SharedBody {
  public:
   ConvertedBody(U&& body, SharedBody& original, std::size_t bytes)
-      : SharedBody(&body_, original.publication(), bytes),
+      : SharedBody(std::addressof(body_), original.publication(), bytes),
         body_(std::move(body)),
         original_(BodyReference::On(original)) {}
 

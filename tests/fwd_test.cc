@@ -20,12 +20,13 @@ using Plain =
           decouple::AllowAllSources, decouple::DenyAllSources, decouple::AllowSources, decouple::MessageMoveOptions,
           decouple::MessageMoveTask, decouple::MessageMoveStatus, decouple::TopicReference, decouple::AllowAllSenders,
           decouple::AllowSenders, decouple::ContentHash, decouple::PublishOptions, decouple::PublishResult,
-          decouple::Publication, decouple::TopicOptions, decouple::FifoTopicOptions, decouple::ReplaySpan,
-          decouple::TopicStatistics, decouple::SubscriptionStatistics, decouple::BackoffFunction,
-          decouple::DeliveryPolicy, decouple::FilterScope, decouple::FilterPolicy, decouple::PlatformMessage,
-          decouple::PlatformPayloads, decouple::PlatformApplicationOptions, decouple::PlatformEndpointOptions,
-          decouple::PlatformStatistics, decouple::PlatformEndpoint, decouple::PlatformApplication, decouple::ShardId,
-          decouple::Shard, decouple::ReadOptions, decouple::TrimHorizon, decouple::Latest, decouple::AtSequenceNumber,
+          decouple::Publication, decouple::TopicOptions, decouple::FifoTopicOptions, decouple::TopicAttributes,
+          decouple::DefaultDelivery, decouple::ReplaySpan, decouple::ReplayStatus, decouple::TopicStatistics,
+          decouple::SubscriptionStatistics, decouple::BackoffFunction, decouple::DeliveryPolicy, decouple::FilterScope,
+          decouple::FilterPolicy, decouple::PlatformMessage, decouple::PlatformPayloads,
+          decouple::PlatformApplicationOptions, decouple::PlatformEndpointOptions, decouple::PlatformStatistics,
+          decouple::PlatformEndpoint, decouple::PlatformApplication, decouple::ShardId, decouple::Shard,
+          decouple::ReadOptions, decouple::TrimHorizon, decouple::Latest, decouple::AtSequenceNumber,
           decouple::AfterSequenceNumber, decouple::AtTimestamp, decouple::HashKeyRange, decouple::PartitionHash,
           decouple::CapacityMode, decouple::StreamOptions, decouple::PutOptions, decouple::PutResult,
           decouple::StreamStatistics, decouple::SubscribeToShardOptions, decouple::ConsumerGroupOptions,
@@ -38,10 +39,10 @@ using OfBodies =
           decouple::Delivery<int>, decouple::Deliveries<int>, decouple::SendBatchEntry<int>, decouple::Topic<int>,
           decouple::FifoTopic<int>, decouple::SubscriptionReference<int>, decouple::Subscription<int>,
           decouple::Notification<int>, decouple::PublishBatchEntry<int>, decouple::SubscribeOptions<int>,
-          decouple::FilterExpression<int>, decouple::SubscriptionFilter<int>, decouple::Stream<int>,
-          decouple::ShardIterator<int>, decouple::Record<int>, decouple::RecordBatch<int>, decouple::PutBatchEntry<int>,
-          decouple::ShardSubscription<int>, decouple::StreamConsumer<int>, decouple::ConsumerWorker<int>,
-          decouple::ConsumerGroup<int>, decouple::DiscardedBatch<int>>;
+          decouple::SubscriptionAttributes<int>, decouple::FilterExpression<int>, decouple::SubscriptionFilter<int>,
+          decouple::Stream<int>, decouple::ShardIterator<int>, decouple::Record<int>, decouple::RecordBatch<int>,
+          decouple::PutBatchEntry<int>, decouple::ShardSubscription<int>, decouple::StreamConsumer<int>,
+          decouple::ConsumerWorker<int>, decouple::ConsumerGroup<int>, decouple::DiscardedBatch<int>>;
 
 }  // namespace
 

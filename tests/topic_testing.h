@@ -46,13 +46,16 @@ void PublishAll(Topic<T>& topic, Bodies... bodies) {
   (..., [&] { REQUIRE(topic.Publish(T(bodies)).ok()); }());
 }
 
+// Another one with each call.
+inline std::string NextDeduplicationId() {
+  static std::size_t last = 0;
+  return "id-" + std::to_string(++last);
+}
+
 // Publishes into one group of a FIFO topic, each message with its own deduplication id.
 template <typename T, typename... Bodies>
 void PublishInGroup(Topic<T>& topic, const std::string& group, Bodies... bodies) {
-  static std::size_t published = 0;
-  (..., [&] {
-    REQUIRE(topic.Publish(T(bodies), {.group = group, .deduplication_id = "id-" + std::to_string(++published)}).ok());
-  }());
+  (..., [&] { REQUIRE(topic.Publish(T(bodies), {.group = group, .deduplication_id = NextDeduplicationId()}).ok()); }());
 }
 
 // Records the calls of a function, and says what it returns.

@@ -23,10 +23,6 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
-#include "absl/time/time.h"
-#include "decouple/content_hash.h"
-#include "decouple/error.h"
 #include "decouple/internal/topic/fifo_topic_core.h"
 #include "decouple/topic.h"
 #include "decouple/topic_options.h"
@@ -42,24 +38,14 @@ class FifoTopic : public Topic<T> {
   // kInvalidParameter: the archive's retention is out of its range, or content-based deduplication is on and T has no
   // content (content_hash.h).
   static absl::StatusOr<FifoTopic> Create(const FifoTopicOptions& options) {
-    if (options.content_based_deduplication && !HasContent<T>) {
-      return internal::MakeError(Error::kInvalidParameter,
-                                 "content-based deduplication of bodies without a content; see content_hash.h");
-    }
-    if (options.archive_retention &&
-        (*options.archive_retention < kMinRetention || *options.archive_retention > kMaxRetention)) {
-      return internal::MakeError(
-          Error::kInvalidParameter,
-          absl::StrCat("archive retention of ", absl::FormatDuration(*options.archive_retention), "; allowed are ",
-                       absl::FormatDuration(kMinRetention), " to ", absl::FormatDuration(kMaxRetention)));
-    }
+    using Core = internal::FifoTopicCore<T>;
+    absl::Status status = Core::CheckContentBased(options.content_based_deduplication);
+    if (options.archive_retention) status.Update(Core::CheckArchiveRetention(*options.archive_retention));
+    if (!status.ok()) return status;
     return FifoTopic(options);
   }
 
  private:
-  static constexpr absl::Duration kMinRetention = absl::Hours(24);
-  static constexpr absl::Duration kMaxRetention = absl::Hours(365 * 24);
-
   explicit FifoTopic(const FifoTopicOptions& options)
       : Topic<T>(std::make_shared<internal::FifoTopicCore<T>>(options)) {}
 };

@@ -97,9 +97,15 @@ struct Publication;
 // topic_options.h, topic_statistics.h, delivery_policy.h
 struct TopicOptions;
 struct FifoTopicOptions;
+struct TopicAttributes;
+struct DefaultDelivery;
 template <typename T>
 struct SubscribeOptions;
+template <typename T>
+struct SubscriptionAttributes;
 struct ReplaySpan;
+enum class ReplayState;
+struct ReplayStatus;
 struct TopicStatistics;
 struct SubscriptionStatistics;
 enum class BackoffFunction;

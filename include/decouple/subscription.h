@@ -4,10 +4,11 @@
 //   subscription->Detach();                                         // then it lasts as long as the topic
 //   subscription->Pause();                                          // messages published meanwhile wait
 //   subscription->SetFilter(Where(&Order::price) > 200).IgnoreError();
+//   subscription->SetAttributes({.dead_letters = failed}).IgnoreError();   // takes what is failing already, too
 //   subscription->Resume();
 //
 // All members of both may be called from any thread. They may also be called after the topic has gone: then they have
-// no effect, and those that can fail return kNotFound. Both keep the subscribed queue or function alive, but not the
+// no effect, and those that can fail return kNotFound, but for Unsubscribe(). Both keep the subscribed queue or function alive, but not the
 // topic.
 
 #ifndef DECOUPLE_SUBSCRIPTION_H_
@@ -18,14 +19,20 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "decouple/delivery_policy.h"
 #include "decouple/error.h"
 #include "decouple/filter_policy.h"
 #include "decouple/internal/base/access.h"
 #include "decouple/internal/filter/filter_input.h"
+#include "decouple/internal/queue/queue_base.h"
+#include "decouple/internal/topic/endpoint.h"
+#include "decouple/internal/topic/subscription_config.h"
 #include "decouple/internal/topic/subscription_core.h"
 #include "decouple/internal/topic/topic_base.h"
 #include "decouple/limits.h"
@@ -53,6 +60,42 @@ absl::StatusOr<FilterPolicy> CheckFilter(const SubscriptionFilter<T>& filter, co
   return policy;
 }
 
+inline absl::Status CheckMaxWaiting(std::int64_t max_waiting) {
+  if (max_waiting >= 0) return absl::OkStatus();
+  return MakeError(Error::kInvalidParameter,
+                   absl::StrCat("at most ", max_waiting, " messages waiting; allowed is at least 0"));
+}
+
+inline absl::Status CheckMaxReceivesPerSecond(int max_receives_per_second, int least, const Endpoint& endpoint) {
+  if (!endpoint.is_function()) {
+    return MakeError(Error::kInvalidParameter,
+                     "a maximum of receives per second for a queue or a stream; only functions have one");
+  }
+  if (max_receives_per_second >= least) return absl::OkStatus();
+  return MakeError(Error::kInvalidParameter, absl::StrCat("maximum of ", max_receives_per_second,
+                                                          " receives per second; allowed is at least ", least));
+}
+
+// Returns the endpoint for dead letters of a subscription of `endpoint` to `topic`, if `queue` can take them.
+template <typename T>
+absl::StatusOr<std::shared_ptr<Endpoint>> DeadLettersOf(const QueueReference& queue, const TopicBase& topic,
+                                                        const Endpoint& endpoint) {
+  QueueBase& to = *Access::Core(queue);
+  const QueueKind kind = endpoint.queue() == nullptr ? topic.kind() : endpoint.queue()->kind();
+  if (to.kind() != kind || to.body_type() != &kBodyType<T>) {
+    return MakeError(Error::kInvalidParameter,
+                     absl::StrCat("the dead-letter queue \"", to.name(), "\"; allowed is a ", NameOf(kind),
+                                  " queue, as the ", endpoint.queue() == nullptr ? "topic" : "subscribed queue",
+                                  " is, with the topic's type of bodies"));
+  }
+  if (!to.senders().Allows(topic.identity())) {
+    return MakeError(Error::kAccessDenied,
+                     absl::StrCat("the dead-letter queue \"", to.name(), "\" does not allow the topic \"", topic.name(),
+                                  "\" to send to it"));
+  }
+  return std::make_shared<QueueEndpoint<T>>(Access::Core(queue));
+}
+
 }  // namespace internal
 
 // Refers to a subscription; so do its copies.
@@ -61,13 +104,46 @@ class SubscriptionReference {
  public:
   // Replaces the filter for later publishes; a concurrent publish uses either the old filter or the new.
   // kInvalidParameter, kFilterPolicyLimitExceeded: as for Topic::Subscribe(). kNotFound: the subscription has ended.
-  absl::Status SetFilter(const SubscriptionFilter<T>& filter) const {
+  absl::Status SetFilter(const SubscriptionFilter<T>& filter) const { return SetAttributes({.filter = filter}); }
+
+  // Changes the options that are given; see SubscriptionAttributes. On an error nothing changes. Takes a mutex; with a
+  // filter as Topic::Subscribe() does.
+  // kInvalidParameter, kFilterPolicyLimitExceeded, kAccessDenied: as for Topic::Subscribe(). kNotFound: the
+  // subscription has ended.
+  absl::Status SetAttributes(const SubscriptionAttributes<T>& attributes) const {
     const std::shared_ptr<internal::TopicBase> topic = topic_.lock();
     if (topic == nullptr) return Ended();
-    absl::StatusOr<FilterPolicy> policy = internal::CheckFilter(filter, topic->limits());
-    if (!policy.ok()) return policy.status();
-    return topic->SetFilter(core_->number(), *std::move(policy)) ? absl::OkStatus() : Ended();
+    std::optional<FilterPolicy> filter;
+    if (attributes.filter) {
+      absl::StatusOr<FilterPolicy> policy = internal::CheckFilter(*attributes.filter, topic->limits());
+      if (!policy.ok()) return policy.status();
+      filter = *std::move(policy);
+    }
+    absl::StatusOr<internal::SettingsChange> change = ChangeOf(attributes, *topic);
+    if (!change.ok()) return change.status();
+    return topic->Change(core_->number(), std::move(filter), *std::move(change)) ? absl::OkStatus() : Ended();
   }
+
+  // All attributes, as they are now; a subscription that has ended has no filter.
+  SubscriptionAttributes<T> attributes() const {
+    const internal::SubscriptionSettings settings = core_->settings();
+    SubscriptionAttributes<T> all;
+    if (std::optional<FilterPolicy> policy = filter()) all.filter = *std::move(policy);
+    all.delivery.emplace();
+    if (settings.delivery) all.delivery = *settings.delivery;
+    all.max_receives_per_second = settings.max_receives_per_second.value_or(0);
+    all.dead_letters.emplace();
+    if (settings.dead_letters != nullptr) all.dead_letters = ReferenceTo(settings.dead_letters->queue());
+    all.max_waiting = settings.max_waiting;
+    return all;
+  }
+
+  // SNS's EffectiveDeliveryPolicy: its own, or the one that stands in for it.
+  DeliveryPolicy effective_delivery() const { return core_->settings().effective_delivery(); }
+
+  // When it was created, and when it or an attribute of it was set last.
+  absl::Time created_at() const { return absl::FromUnixNanos(core_->created_at()); }
+  absl::Time last_modified_at() const { return absl::FromUnixNanos(core_->last_modified_at()); }
 
   // None if the subscription has ended.
   std::optional<FilterPolicy> filter() const {
@@ -83,10 +159,10 @@ class SubscriptionReference {
 
   // Ends the subscription, even if it has other owners. Messages that still wait are abandoned. Returns when no other
   // thread is within the subscribed function any more, so the caller must not hold a lock that the function needs.
-  // kNotFound: the subscription had ended before.
+  // Always succeeds, as the service does, also when the subscription had ended before.
   absl::Status Unsubscribe() const {
-    const std::shared_ptr<internal::TopicBase> topic = topic_.lock();
-    return topic != nullptr && topic->Unsubscribe(core_->number()) ? absl::OkStatus() : Ended();
+    if (const std::shared_ptr<internal::TopicBase> topic = topic_.lock()) topic->Unsubscribe(core_->number());
+    return absl::OkStatus();
   }
   bool ended() const { return core_->IsEnded(); }
 
@@ -101,13 +177,18 @@ class SubscriptionReference {
     return topic->Replay(core_->number(), span.from, span.to);
   }
 
-  SubscriptionStatistics Statistics() const { return core_->Statistics(); }
-  const std::string& name() const { return core_->config().name; }
-  // The subscribed queue; no queue if a function or a stream is subscribed.
-  QueueReference queue() const {
-    internal::QueueBase* const queue = core_->endpoint().queue();
-    return queue == nullptr ? QueueReference() : internal::Access::Make<QueueReference>(queue->shared_from_this());
+  // How far its replays have come.
+  ReplayStatus replay_status() const {
+    const internal::SubscriptionCore::Replayed replayed = core_->replayed();
+    ReplayStatus status{.messages = replayed.all, .messages_waiting = replayed.pending};
+    if (replayed.has_begun) status.state = replayed.pending > 0 ? ReplayState::kInProgress : ReplayState::kCompleted;
+    return status;
   }
+
+  SubscriptionStatistics Statistics() const { return core_->Statistics(); }
+  const std::string& name() const { return core_->name(); }
+  // The subscribed queue; no queue if a function or a stream is subscribed.
+  QueueReference queue() const { return ReferenceTo(core_->endpoint().queue()); }
 
   friend bool operator==(const SubscriptionReference& a, const SubscriptionReference& b) { return a.core_ == b.core_; }
 
@@ -123,6 +204,45 @@ class SubscriptionReference {
  private:
   [[gnu::cold]] static absl::Status Ended() {
     return internal::MakeError(Error::kNotFound, "the subscription has ended");
+  }
+
+  static QueueReference ReferenceTo(internal::QueueBase* queue) {
+    return queue == nullptr ? QueueReference() : internal::Access::Make<QueueReference>(queue->shared_from_this());
+  }
+
+  // All but the filter, checked.
+  absl::StatusOr<internal::SettingsChange> ChangeOf(const SubscriptionAttributes<T>& attributes,
+                                                    const internal::TopicBase& topic) const {
+    internal::SettingsChange change;
+    if (attributes.delivery) {
+      change.delivery.emplace();
+      if (const auto* const policy = std::get_if<DeliveryPolicy>(&*attributes.delivery)) {
+        if (absl::Status status = internal::CheckDeliveryPolicy(*policy); !status.ok()) return status;
+        change.delivery = *policy;
+      }
+    }
+    if (const std::optional<int>& most = attributes.max_receives_per_second) {
+      change.max_receives_per_second.emplace();
+      // 0 says that there is no maximum, as it always is for a queue.
+      if (*most != 0) {
+        if (absl::Status status = internal::CheckMaxReceivesPerSecond(*most, 0, core_->endpoint()); !status.ok()) {
+          return status;
+        }
+        change.max_receives_per_second = *most;
+      }
+    }
+    if (attributes.max_waiting) {
+      if (absl::Status status = internal::CheckMaxWaiting(*attributes.max_waiting); !status.ok()) return status;
+      change.max_waiting = attributes.max_waiting;
+    }
+    if (!attributes.dead_letters) return change;
+    change.dead_letters.emplace();
+    if (*attributes.dead_letters) {
+      auto dead_letters = internal::DeadLettersOf<T>(*attributes.dead_letters, topic, core_->endpoint());
+      if (!dead_letters.ok()) return dead_letters.status();
+      change.dead_letters = *std::move(dead_letters);
+    }
+    return change;
   }
 };
 

@@ -35,6 +35,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -79,8 +80,9 @@ class Topic {
 
   Topic() : Topic(std::make_shared<internal::StandardTopicCore<T>>(TopicOptions())) {}
 
-  // Never fails; returns a StatusOr only because other kinds can fail.
+  // kInvalidParameter: the delivery policy is malformed.
   static absl::StatusOr<Topic> Create(const TopicOptions& options) {
+    if (absl::Status status = internal::CheckDeliveryPolicy(options.delivery); !status.ok()) return status;
     return Topic(std::make_shared<internal::StandardTopicCore<T>>(options));
   }
 
@@ -95,8 +97,9 @@ class Topic {
     return core_->Publish(T(body), std::move(options));
   }
 
-  // Publishes up to ten messages of at most 262 144 bytes together; see batch.h. The bodies and options of entries that
-  // were published are moved from.
+  // Publishes up to ten messages of at most 262 144 bytes together, in their order; see batch.h. A batch with an entry
+  // that Publish() would refuse fails as a whole with the error of the first: nothing is published, which would leave a
+  // hole in the order of a group, and nothing is moved from. Otherwise every entry is published.
   absl::StatusOr<PublishBatchResults> PublishBatch(std::span<PublishBatchEntry<T>> entries) noexcept {
     const Limits& limits = core_->limits();
     if (absl::Status status = internal::CheckBatch(entries, limits); !status.ok()) return status;
@@ -107,9 +110,13 @@ class Topic {
           Error::kBatchRequestTooLong,
           absl::StrCat("a batch of ", bytes, " bytes; allowed are at most ", limits.max_published_message_size));
     }
+    for (const auto& entry : entries) {
+      const absl::Status status = core_->Check(entry.body, entry.options);
+      if (!status.ok()) return internal::AtBatchEntry(status, entry.id);
+    }
     PublishBatchResults results;
     for (auto& entry : entries) {
-      results.emplace_back(entry.id, core_->Publish(std::move(entry.body), std::move(entry.options)));
+      results.emplace_back(entry.id, core_->PublishChecked(std::move(entry.body), std::move(entry.options)));
     }
     return results;
   }
@@ -142,7 +149,8 @@ class Topic {
   }
 
   // Subscribes a function of a const Notification<T>& or a const T& that returns void or an absl::Status: see
-  // IsPermanentFailure() for what its error means. Not for FIFO topics.
+  // IsPermanentFailure() for what its error means. A notification is not converted: one of a const std::any& gets the
+  // body. A lambda of `const auto&` gets the notification. Not for FIFO topics.
   template <typename Function>
   requires(std::invocable<Function&, const Notification<T>&> || std::invocable<Function&, const T&>)  //
       absl::StatusOr<Subscription<T>> Subscribe(Function function, SubscribeOptions<T> options = {}) {
@@ -182,6 +190,24 @@ class Topic {
   void Close() noexcept { core_->Close(); }
   bool closed() const noexcept { return core_->closed(); }
 
+  // Changes the options that are given. On an error nothing changes. Takes a mutex; O(subscriptions), and O(what the
+  // archive drops).
+  // kInvalidParameter: an attribute is malformed, or not allowed for this kind of topic.
+  absl::Status SetAttributes(const TopicAttributes& attributes) { return core_->SetAttributes(attributes); }
+
+  // All attributes that this kind of topic has, as they are now.
+  TopicAttributes attributes() const { return core_->attributes(); }
+
+  // When the topic was created, and when it or an attribute of it was set last.
+  absl::Time created_at() const { return absl::FromUnixNanos(core_->created_at()); }
+  absl::Time last_modified_at() const { return absl::FromUnixNanos(core_->last_modified_at()); }
+
+  // SNS's BeginningArchiveTime: what was published after this time can be replayed. None: the topic has no archive.
+  std::optional<absl::Time> archive_begin() const {
+    const std::optional<std::int64_t> begin = core_->ArchiveBegin();
+    return begin ? std::optional<absl::Time>(absl::FromUnixNanos(*begin)) : std::nullopt;
+  }
+
   // O(threads).
   TopicStatistics Statistics() const { return core_->retry_scheduler().Sums(); }
 
@@ -196,53 +222,39 @@ class Topic {
   explicit Topic(std::shared_ptr<internal::TopicCore<T>> core) : core_(std::move(core)) {}
 
  private:
-  [[gnu::cold]] static absl::Status Refuse(const std::string& what) {
-    return internal::MakeError(Error::kInvalidParameter, what);
-  }
-
   absl::StatusOr<Subscription<T>> Add(std::unique_ptr<internal::Endpoint> endpoint, SubscribeOptions<T> options) {
     absl::StatusOr<FilterPolicy> filter = internal::CheckFilter(options.filter, core_->limits());
     if (!filter.ok()) return filter.status();
-    const bool is_function = endpoint->is_function();
-    absl::StatusOr<internal::SubscriptionConfig> config = ConfigOf(std::move(options), is_function);
+    absl::StatusOr<internal::SubscriptionConfig> config = ConfigOf(std::move(options), *endpoint);
     if (!config.ok()) return config.status();
     auto core = core_->Subscribe(std::move(endpoint), *std::move(filter), *std::move(config));
     if (!core.ok()) return core.status();
     return internal::Access::Make<Subscription<T>>(core_, *std::move(core));
   }
 
-  absl::StatusOr<internal::SubscriptionConfig> ConfigOf(SubscribeOptions<T> options, bool is_function) const {
-    internal::SubscriptionConfig config;
-    config.delivery = options.delivery.value_or(is_function ? DeliveryPolicy() : DeliveryPolicy::OfQueues());
+  absl::StatusOr<internal::SubscriptionConfig> ConfigOf(SubscribeOptions<T> options,
+                                                        const internal::Endpoint& endpoint) const {
     if (options.delivery) {
       if (absl::Status status = internal::CheckDeliveryPolicy(*options.delivery); !status.ok()) return status;
     }
-    if (options.max_receives_per_second && !is_function) {
-      return Refuse("a maximum of receives per second for a queue or a stream; only functions have one");
+    if (options.max_receives_per_second) {
+      absl::Status status = internal::CheckMaxReceivesPerSecond(*options.max_receives_per_second, 1, endpoint);
+      if (!status.ok()) return status;
     }
-    if (options.max_receives_per_second && *options.max_receives_per_second < 1) {
-      return Refuse(
-          absl::StrCat("maximum of ", *options.max_receives_per_second, " receives per second; allowed is at least 1"));
+    if (absl::Status status = internal::CheckMaxWaiting(options.max_waiting); !status.ok()) return status;
+    if (options.executor && !endpoint.is_function()) {
+      return internal::MakeError(Error::kInvalidParameter,
+                                 "an executor for a queue or a stream; only functions have one");
     }
-    if (options.max_waiting < 0) {
-      return Refuse(absl::StrCat("at most ", options.max_waiting, " messages waiting; allowed is at least 0"));
-    }
-    if (options.executor && !is_function) return Refuse("an executor for a queue or a stream; only functions have one");
+    internal::SubscriptionConfig config;
     if (options.dead_letters) {
-      internal::QueueBase& queue = *internal::Access::Core(options.dead_letters);
-      if (queue.kind() != core_->kind() || queue.body_type() != &internal::kBodyType<T>) {
-        return Refuse(absl::StrCat("the dead-letter queue \"", queue.name(), "\"; allowed is a ",
-                                   internal::NameOf(core_->kind()), " queue with the topic's type of bodies"));
-      }
-      if (!queue.senders().Allows(core_->identity())) {
-        return internal::MakeError(Error::kAccessDenied,
-                                   absl::StrCat("the dead-letter queue \"", queue.name(),
-                                                "\" does not allow the topic \"", name(), "\" to send to it"));
-      }
-      config.dead_letters = std::make_shared<internal::QueueEndpoint<T>>(internal::Access::Core(options.dead_letters));
+      auto dead_letters = internal::DeadLettersOf<T>(options.dead_letters, *core_, endpoint);
+      if (!dead_letters.ok()) return dead_letters.status();
+      config.settings.dead_letters = *std::move(dead_letters);
     }
-    config.max_receives_per_second = options.max_receives_per_second;
-    config.max_waiting = options.max_waiting;
+    config.settings.delivery = options.delivery;
+    config.settings.max_receives_per_second = options.max_receives_per_second;
+    config.settings.max_waiting = options.max_waiting;
     config.executor = std::move(options.executor);
     config.name = std::move(options.name);
     return config;

@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -28,6 +29,9 @@
 namespace decouple::inline v0_1 {
 
 struct TopicOptions {
+  // How often functions without a policy of their own are tried again; see delivery_policy.h.
+  DeliveryPolicy delivery = {};
+
   Limits limits = Limits::Service();
   // Shown to receivers, and distinguishes identities: the ids of two topics differ if their names or seeds do.
   std::string name = {};
@@ -52,6 +56,22 @@ struct FifoTopicOptions {
   Clock* clock = nullptr;
 };
 
+// The options that can change while the topic lives: Topic::SetAttributes() changes those that are given, and
+// Topic::attributes() gives all that the topic's kind has.
+struct TopicAttributes {
+  // For standard topics only. Applies at once to all functions that have no policy of their own, from the next attempt
+  // of each message on.
+  std::optional<DeliveryPolicy> delivery = std::nullopt;
+
+  // The next three are for FIFO topics only. What was published in the last five minutes counts by the new scope, too.
+  std::optional<bool> content_based_deduplication = std::nullopt;
+  std::optional<DeduplicationScope> deduplication_scope = std::nullopt;
+  // A shorter retention drops at once what is older. 0 ends the archive and drops all of it.
+  std::optional<absl::Duration> archive_retention = std::nullopt;
+
+  friend bool operator==(const TopicAttributes&, const TopicAttributes&) = default;
+};
+
 // A filter for messages with bodies of type T: a policy, the result of FilterPolicy::Parse(), or an expression. By
 // default it lets every message through. A plain value.
 template <typename T>
@@ -70,6 +90,8 @@ class SubscriptionFilter {
   // The policy, or the error in it.
   const absl::StatusOr<FilterPolicy>& policy() const { return policy_; }
 
+  friend bool operator==(const SubscriptionFilter&, const SubscriptionFilter&) = default;
+
  private:
   absl::StatusOr<FilterPolicy> policy_ = FilterPolicy();
 };
@@ -77,11 +99,12 @@ class SubscriptionFilter {
 template <typename T>
 struct SubscribeOptions {
   SubscriptionFilter<T> filter = {};
-  // By default DeliveryPolicy() for a function, and DeliveryPolicy::OfQueues() for a queue.
+  // By default that of the topic for a function, and DeliveryPolicy::OfQueues() for a queue or a stream.
   std::optional<DeliveryPolicy> delivery = std::nullopt;
   // maxReceivesPerSecond, for functions only: at least 1.
   std::optional<int> max_receives_per_second = std::nullopt;
-  // A queue of T, of the topic's kind, that gets messages which could not be delivered. By default there is none.
+  // A queue of T that gets messages which could not be delivered: of the subscribed queue's kind or, for a function or a
+  // stream, of the topic's. By default there is none.
   QueueReference dead_letters = {};
   // How many messages may wait for a retry, for the function's turn, or during a pause; further ones fail permanently.
   std::int64_t max_waiting = std::numeric_limits<std::int64_t>::max();
@@ -92,10 +115,41 @@ struct SubscribeOptions {
   std::string name = {};
 };
 
+// Stands for the delivery policy of a subscription that has none of its own: see SubscribeOptions::delivery.
+struct DefaultDelivery {
+  friend bool operator==(const DefaultDelivery&, const DefaultDelivery&) = default;
+};
+
+// The options that can change while the subscription lives: SetAttributes() changes those that are given, and
+// attributes() gives all of them. They are in force for every
+// attempt that begins later, also of messages that wait already: those that are failing go to a dead-letter queue that
+// is set now.
+template <typename T>
+struct SubscriptionAttributes {
+  std::optional<SubscriptionFilter<T>> filter = std::nullopt;
+  std::optional<std::variant<DefaultDelivery, DeliveryPolicy>> delivery = std::nullopt;
+  std::optional<int> max_receives_per_second = std::nullopt;  // 0 removes the maximum
+  std::optional<QueueReference> dead_letters = std::nullopt;  // QueueReference() removes the dead-letter queue
+  std::optional<std::int64_t> max_waiting = std::nullopt;
+
+  friend bool operator==(const SubscriptionAttributes&, const SubscriptionAttributes&) = default;
+};
+
 // Selects the messages of a FIFO topic's archive to deliver again: those published at `from` or later and before `to`.
 struct ReplaySpan {
   absl::Time from = absl::InfinitePast();
   absl::Time to = absl::InfiniteFuture();
+};
+
+// How far the replays of a subscription have come.
+enum class ReplayState { kNone, kInProgress, kCompleted };
+
+struct ReplayStatus {
+  // kNone: nothing was ever replayed. kCompleted: no replayed message waits any more; each was delivered or has failed
+  // for good.
+  ReplayState state = ReplayState::kNone;
+  std::int64_t messages = 0;          // of all replays together
+  std::int64_t messages_waiting = 0;  // now
 };
 
 }  // namespace decouple::inline v0_1

@@ -1,6 +1,7 @@
 #include "decouple/fifo_topic.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -169,10 +170,8 @@ TEST_CASE("a FIFO topic takes FIFO and standard queues, and no functions") {
   ManualClock clock;
   auto topic = MakeFifoTopic<int>(clock);
   auto standard = Make<StandardQueue<int>>(clock);
-  auto failed = Make<FifoQueue<int>>(clock);
   CHECK(ErrorIn(topic.Subscribe([](const int&) {})) == Error::kInvalidParameter);
-  CHECK(ErrorIn(topic.Subscribe(standard, {.dead_letters = standard})) == Error::kInvalidParameter);
-  SubscribeForGood(topic, standard, {.dead_letters = failed});
+  SubscribeForGood(topic, standard);
   PublishInGroup(topic, "g", 1);
   CHECK(ReceiveOne(standard).group() == "g");
 }
@@ -221,6 +220,64 @@ TEST_CASE("a queue that is closed sends its messages to the FIFO dead-letter que
   queue.Close();
   PublishInGroup(topic, "g", 1, 2);
   CHECK(Drain(failed) == std::vector{1, 2});
+}
+
+TEST_CASE("a standard queue on a FIFO topic has a standard dead-letter queue") {
+  ManualClock clock;
+  auto topic = MakeFifoTopic<int>(clock);
+  auto queue = Make<StandardQueue<int>>(clock);
+  auto fifo_queue = Make<FifoQueue<int>>(clock);
+  auto failed = Make<StandardQueue<int>>(clock);
+  auto fifo_failed = Make<FifoQueue<int>>(clock);
+  CHECK(ErrorIn(topic.Subscribe(queue, {.dead_letters = fifo_failed})) == Error::kInvalidParameter);
+  CHECK(ErrorIn(topic.Subscribe(fifo_queue, {.dead_letters = failed})) == Error::kInvalidParameter);
+  const auto subscription = SubscribeForGood(topic, queue, {.dead_letters = failed});
+  CHECK(ErrorIn(subscription.SetAttributes({.dead_letters = fifo_failed})) == Error::kInvalidParameter);
+  queue.Close();
+  PublishInGroup(topic, "g", 1, 2);
+  CHECK(ReceiveAll(failed) == std::vector{1, 2});
+}
+
+TEST_CASE("dead letters for which there was no room to wait keep their order while the dead-letter queue is full") {
+  ManualClock clock;
+  auto topic = MakeFifoTopic<int>(clock);
+  auto queue = Make<FifoQueue<int>>(clock, {.capacity = decouple::Capacity{.messages = 1}});
+  auto failed = Make<FifoQueue<int>>(clock, {.capacity = decouple::Capacity{.messages = 1}});
+  REQUIRE(Send(queue, 0).ok());
+  REQUIRE(Send(failed, 0).ok());
+  const auto subscription = SubscribeForGood(topic, queue, {.dead_letters = failed, .max_waiting = 2});
+  PublishInGroup(topic, "g", 1, 2, 3, 4);  // the last two are dead letters
+  CHECK(Drain(failed) == std::vector{0});
+  PublishInGroup(topic, "g", 5, 6);  // there is room now, but these are younger
+  CHECK(subscription.Statistics().number_of_notifications_failed == 4);
+  std::vector<int> dead;
+  std::vector<int> live;
+  for (int i = 0; i < 60; ++i) {
+    topic.Deliver();
+    for (const int body : Drain(failed)) dead.push_back(body);
+    for (const int body : Drain(queue)) live.push_back(body);
+    clock.Advance(Seconds(1));
+  }
+  CHECK(dead == std::vector{3, 4, 5, 6});
+  CHECK(live == std::vector{0, 1, 2});
+}
+
+TEST_CASE("a batch in which an entry lacks its group or its id is refused whole") {
+  ManualClock clock;
+  auto topic = MakeFifoTopic<std::string>(clock);
+  auto by_content = MakeFifoTopic<std::string>(clock, {.content_based_deduplication = true});
+  auto queue = Make<FifoQueue<std::string>>(clock);
+  SubscribeForGood(topic, queue);
+  SubscribeForGood(by_content, queue);
+  using Entries = std::vector<decouple::PublishBatchEntry<std::string>>;
+  Entries without_group = {{"a", "x", {.group = "g", .deduplication_id = "1"}}, {"b", "y", {.deduplication_id = "2"}}};
+  Entries without_id = {{"a", "x", {.group = "g", .deduplication_id = "1"}}, {"b", "y", {.group = "g"}}};
+  CHECK(ErrorIn(topic.PublishBatch(without_group)) == Error::kInvalidParameter);
+  CHECK(ErrorIn(topic.PublishBatch(without_id)) == Error::kInvalidParameter);
+  CHECK(ErrorIn(by_content.PublishBatch(without_group)) == Error::kInvalidParameter);
+  CHECK(Drain(queue).empty());
+  CHECK(by_content.PublishBatch(without_id).ok());
+  CHECK(Drain(queue) == std::vector<std::string>{"x", "y"});
 }
 
 TEST_CASE("a replay delivers archived messages once more, with their ids and marked as replayed") {
@@ -306,6 +363,100 @@ TEST_CASE("an archive keeps its messages for its retention") {
   CHECK(subscription.Replay().value() == 1);
   clock.Advance(kOneNanosecond);
   CHECK(subscription.Replay().value() == 0);
+}
+
+TEST_CASE("an archive's retention changes live, and its begin is told") {
+  ManualClock clock;
+  auto topic = MakeFifoTopic<int>(clock);
+  auto queue = Make<FifoQueue<int>>(clock);
+  const auto subscription = SubscribeForGood(topic, queue);
+  const absl::Time created = clock.Now();
+  CHECK_FALSE(topic.archive_begin().has_value());
+  PublishInGroup(topic, "g", 1);
+  clock.Advance(Seconds(1));
+  CHECK(topic.SetAttributes({.archive_retention = Hours(48)}).ok());
+  CHECK(topic.archive_begin() == created + Seconds(1));
+  PublishInGroup(topic, "g", 2);
+  clock.Advance(Hours(36));
+  PublishInGroup(topic, "g", 3);
+  CHECK(topic.archive_begin() == created + Seconds(1));
+  CHECK(subscription.Replay().value() == 2);
+  CHECK(topic.SetAttributes({.archive_retention = Hours(24)}).ok());
+  CHECK(topic.archive_begin() == clock.Now() - Hours(24));
+  CHECK(subscription.Replay().value() == 1);
+  const absl::Time raised = clock.Now();
+  CHECK(topic.SetAttributes({.archive_retention = Hours(72)}).ok());
+  clock.Advance(Hours(30));
+  CHECK(topic.archive_begin() == raised - Hours(24));  // what is older has gone
+  CHECK(subscription.Replay().value() == 1);
+  CHECK(topic.SetAttributes({.archive_retention = absl::ZeroDuration()}).ok());
+  CHECK_FALSE(topic.archive_begin().has_value());
+  CHECK(ErrorIn(subscription.Replay()) == Error::kInvalidParameter);
+  CHECK(topic.SetAttributes({.archive_retention = Hours(24)}).ok());
+  CHECK(subscription.Replay().value() == 0);
+  CHECK(ErrorIn(topic.SetAttributes({.archive_retention = Hours(23)})) == Error::kInvalidParameter);
+  CHECK(topic.attributes().archive_retention == Hours(24));
+}
+
+TEST_CASE("a message that leaves the archive when its retention shrinks is destroyed with no lock held") {
+  ManualClock clock;
+  std::optional<FifoTopic<std::shared_ptr<void>>> topic =
+      MakeFifoTopic<std::shared_ptr<void>>(clock, {.archive_retention = Hours(24)});
+  int destroyed = 0;
+  std::shared_ptr<void> body(nullptr, [&](void*) { destroyed += topic->archive_begin().has_value() ? 0 : 1; });
+  REQUIRE(topic->Publish(std::move(body), {.group = "g", .deduplication_id = "1"}).ok());
+  CHECK(topic->SetAttributes({.archive_retention = absl::ZeroDuration()}).ok());
+  CHECK(destroyed == 1);
+}
+
+TEST_CASE("the status of a replay can be read until every message of it was delivered or has failed") {
+  using decouple::ReplayState;
+  ManualClock clock;
+  auto topic = MakeFifoTopic<int>(clock, {.archive_retention = Hours(24)});
+  auto queue = Make<FifoQueue<int>>(clock);
+  PublishInGroup(topic, "g", 1, 2);
+  const auto subscription = SubscribeForGood(topic, queue);
+  CHECK(subscription.replay_status().state == ReplayState::kNone);
+  subscription.Pause();
+  CHECK(subscription.Replay().value() == 2);
+  CHECK(subscription.replay_status().state == ReplayState::kInProgress);
+  CHECK(subscription.replay_status().messages == 2);
+  CHECK(subscription.replay_status().messages_waiting == 2);
+  PublishInGroup(topic, "g", 3);
+  subscription.Resume();
+  topic.Deliver();
+  CHECK(subscription.replay_status().state == ReplayState::kCompleted);
+  CHECK(subscription.replay_status().messages_waiting == 0);
+  queue.Close();
+  CHECK(subscription.Replay().value() == 3);
+  topic.Deliver();
+  CHECK(subscription.replay_status().state == ReplayState::kCompleted);
+  CHECK(subscription.replay_status().messages == 5);
+}
+
+TEST_CASE("all that can be set of a FIFO topic can be read, with the times of its creation and its last change") {
+  ManualClock clock;
+  auto topic = MakeFifoTopic<std::string>(clock);
+  auto without_content = MakeFifoTopic<std::unique_ptr<int>>(clock);
+  const absl::Time created = clock.Now();
+  clock.Advance(Seconds(1));
+  CHECK(topic.attributes().content_based_deduplication == false);
+  CHECK(topic.attributes().deduplication_scope == DeduplicationScope::kQueue);
+  CHECK(topic.attributes().archive_retention == absl::ZeroDuration());
+  CHECK_FALSE(topic.attributes().delivery.has_value());
+  CHECK(topic.last_modified_at() == created);
+  CHECK(ErrorIn(topic.Publish("x", {.group = "g"})) == Error::kInvalidParameter);
+  CHECK(topic
+            .SetAttributes(
+                {.content_based_deduplication = true, .deduplication_scope = DeduplicationScope::kMessageGroup})
+            .ok());
+  CHECK(topic.attributes().content_based_deduplication == true);
+  CHECK(topic.attributes().deduplication_scope == DeduplicationScope::kMessageGroup);
+  CHECK(topic.created_at() == created);
+  CHECK(topic.last_modified_at() == clock.Now());
+  CHECK(topic.Publish("x", {.group = "g"}).ok());
+  CHECK(ErrorIn(topic.SetAttributes({.delivery = decouple::DeliveryPolicy()})) == Error::kInvalidParameter);
+  CHECK(ErrorIn(without_content.SetAttributes({.content_based_deduplication = true})) == Error::kInvalidParameter);
 }
 
 TEST_CASE("an archive is kept for 1 to 365 days, and by FIFO topics on request only") {

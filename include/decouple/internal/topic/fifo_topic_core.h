@@ -27,6 +27,7 @@
 #include "decouple/content_hash.h"
 #include "decouple/error.h"
 #include "decouple/internal/base/mutex.h"
+#include "decouple/internal/base/range_checks.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/fifo/deduplication.h"
 #include "decouple/internal/message/shared_body.h"
@@ -55,11 +56,28 @@ class FifoTopicCore final : public TopicCore<T> {
       : Base(QueueKind::kFifo, options.limits, options.name, options.seed, options.clock),
         is_content_based_(options.content_based_deduplication) {
     deduplication_.SetScope(options.deduplication_scope, this->Now());
-    if (options.archive_retention) archive_.emplace(absl::ToInt64Nanoseconds(*options.archive_retention));
+    if (options.archive_retention) SetArchiveRetention(*options.archive_retention);
   }
 
   absl::StatusOr<PublishResult> Publish(T&& body, PublishOptions&& options) override {
-    if (absl::Status status = CheckFifoPublish(body, options); !status.ok()) return status;
+    if (absl::Status status = Check(body, options); !status.ok()) return status;
+    return PublishChecked(std::move(body), std::move(options));
+  }
+
+  absl::Status Check(const T& body, const PublishOptions& options) const override {
+    if (absl::Status status = this->CheckPublish(body, options); !status.ok()) return status;
+    if (options.group.empty()) {
+      return MakeError(Error::kInvalidParameter, "a message without a group; in a FIFO topic each must have one");
+    }
+    if (options.deduplication_id.empty() && !is_content_based_.load(std::memory_order_relaxed)) {
+      return MakeError(Error::kInvalidParameter,
+                       "a message without a deduplication id; it must have one unless content-based deduplication is "
+                       "on");
+    }
+    return absl::OkStatus();
+  }
+
+  PublishResult PublishChecked(T&& body, PublishOptions&& options) override {
     if (options.deduplication_id.empty()) {
       if constexpr (HasContent<T>) options.deduplication_id = ContentHashOf(std::as_const(body));
     }
@@ -90,7 +108,9 @@ class FifoTopicCore final : public TopicCore<T> {
   }
 
   absl::StatusOr<std::int64_t> Replay(std::uint64_t number, absl::Time from, absl::Time to) override {
-    if (!archive_) return MakeError(Error::kInvalidParameter, "replay of a topic without an archive");
+    if (archive_.retention() == 0) {
+      return MakeError(Error::kInvalidParameter, "replay of a topic without an archive");
+    }
     if (from >= to) {
       return MakeError(Error::kInvalidParameter,
                        absl::StrCat("replay from ", absl::FormatTime(from), " to ", absl::FormatTime(to),
@@ -100,7 +120,7 @@ class FifoTopicCore final : public TopicCore<T> {
     if (!entry) return MakeError(Error::kNotFound, "the subscription has ended");
     const std::int64_t now = this->Now();
     std::vector<BodyReference> replayed;
-    for (BodyReference& body : archive_->Between(ToNanos(from), ToNanos(to), now)) {
+    for (BodyReference& body : archive_.Between(ToNanos(from), ToNanos(to), now)) {
       const T& content = *static_cast<const T*>(body->body());
       if (!entry->filter.Matches(body->publication()->attributes, content)) continue;
       replayed.push_back(std::move(body));
@@ -111,20 +131,55 @@ class FifoTopicCore final : public TopicCore<T> {
     return count;
   }
 
+  TopicAttributes attributes() const override {
+    return {.content_based_deduplication = is_content_based_.load(std::memory_order_relaxed),
+            .deduplication_scope = deduplication_.scope(),
+            .archive_retention = absl::Nanoseconds(archive_.retention())};
+  }
+
+  std::optional<std::int64_t> ArchiveBegin() const override {
+    if (archive_.retention() == 0) return std::nullopt;
+    return archive_.Begin(this->Now());
+  }
+
+  static absl::Status CheckContentBased(bool is_content_based) {
+    if (!is_content_based || HasContent<T>) return absl::OkStatus();
+    return MakeError(Error::kInvalidParameter,
+                     "content-based deduplication of bodies without a content; see content_hash.h");
+  }
+
+  static absl::Status CheckArchiveRetention(absl::Duration retention) {
+    return CheckDuration(Error::kInvalidParameter, "archive retention", retention, absl::Hours(24),
+                         absl::Hours(365 * 24));  // SNS
+  }
+
  private:
   static constexpr std::size_t kShards = 32;
 
-  absl::Status CheckFifoPublish(const T& body, const PublishOptions& options) const {
-    if (absl::Status status = this->CheckPublish(body, options); !status.ok()) return status;
-    if (options.group.empty()) {
-      return MakeError(Error::kInvalidParameter, "a message without a group; in a FIFO topic each must have one");
-    }
-    if (options.deduplication_id.empty() && !is_content_based_) {
+  absl::Status CheckTopicAttributes(const TopicAttributes& attributes) const override {
+    if (attributes.delivery) {
       return MakeError(Error::kInvalidParameter,
-                       "a message without a deduplication id; it must have one unless content-based deduplication is "
-                       "on");
+                       "a delivery policy of functions for a FIFO topic; it takes queues and streams only");
     }
-    return absl::OkStatus();
+    if (attributes.content_based_deduplication) {
+      absl::Status status = CheckContentBased(*attributes.content_based_deduplication);
+      if (!status.ok()) return status;
+    }
+    if (!attributes.archive_retention || *attributes.archive_retention == absl::ZeroDuration()) return absl::OkStatus();
+    return CheckArchiveRetention(*attributes.archive_retention);
+  }
+
+  void ApplyOwnAttributes(const TopicAttributes& attributes) override {
+    if (attributes.content_based_deduplication) {
+      is_content_based_.store(*attributes.content_based_deduplication, std::memory_order_relaxed);  // for later calls
+    }
+    if (attributes.deduplication_scope) deduplication_.SetScope(*attributes.deduplication_scope, this->Now());
+    if (attributes.archive_retention) SetArchiveRetention(*attributes.archive_retention);
+  }
+
+  void SetArchiveRetention(absl::Duration retention) {
+    // What is dropped is destroyed here, with no lock held.
+    static_cast<void>(archive_.SetRetention(absl::ToInt64Nanoseconds(retention), this->Now()));
   }
 
   std::uint64_t PublishInGroup(PublishedBody<T>& published, std::int64_t now, SubscriptionSet::Reader& reader) {
@@ -134,7 +189,7 @@ class FifoTopicCore final : public TopicCore<T> {
     published.Complete(MessageId(this->identity_, number), SequenceNumberOf(number), absl::FromUnixNanos(now));
     // Archived before the subscriptions are read: a subscription made meanwhile that is replayed afterwards gets the
     // message from the fan-out or from the archive.
-    if (archive_) archive_->Add(BodyReference::On(published), now);
+    if (archive_.retention() != 0) archive_.Add(BodyReference::On(published), now);
     this->FanOut(this->TopicDeliveryOf(published, now), Base::FilterInputOf(published), reader,
                  [](SubscriptionCore& subscription, const TopicDelivery& delivery) {
                    return subscription.DeliverInOrder(delivery);
@@ -157,9 +212,9 @@ class FifoTopicCore final : public TopicCore<T> {
     return MakeError(Error::kInvalidParameter, "a function for a FIFO topic; it takes queues and streams");
   }
 
-  const bool is_content_based_;
+  std::atomic<bool> is_content_based_;
   Deduplication deduplication_;
-  std::optional<TopicArchive> archive_;
+  TopicArchive archive_;
   std::array<Mutex, kShards> group_mutexes_;  // by the hash of the group
   std::atomic<std::uint64_t> published_{0};
 };

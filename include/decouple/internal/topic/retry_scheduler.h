@@ -41,8 +41,9 @@ class Deliverable {
   virtual std::uint64_t number() const = 0;
   // Whether only Deliver() may serve it, because its function runs on the calling thread.
   virtual bool is_for_callers() const = 0;
-  // When there is something to do; kForever if there is nothing, or another thread is doing it. Called under the
-  // scheduler's mutex: may take its own mutex, must not call the scheduler or user code.
+  // When there is something to do; kForever if there is nothing, or another thread is doing it. While an executor
+  // loses tasks that is later than when something is due. Called under the scheduler's mutex: may take its own mutex,
+  // must not call the scheduler or user code.
   virtual std::int64_t NextDue() const = 0;
   // Attempts what was due at the call, or has it attempted elsewhere. Returns how many deliveries it attempted itself.
   // Called with no lock held: may run user code and call the scheduler.
@@ -114,7 +115,8 @@ class RetryScheduler {
     do {
       attempts = 0;
       for (const auto& deliverable : ListActive()) {
-        if (!deliverable->is_for_callers()) attempts += deliverable->DeliverDue();
+        if (deliverable->is_for_callers() || deliverable->NextDue() > clock_.NowNanos()) continue;
+        attempts += deliverable->DeliverDue();
       }
       RemoveIdle();
     } while (attempts != 0);  // retries without a delay
@@ -132,7 +134,7 @@ class RetryScheduler {
   void Run() ABSL_LOCKS_EXCLUDED(mutex_) {
     for (;;) {
       EventCount::Waiter waiter(changed_);
-      Deliver();
+      DeliverByTime();
       const std::int64_t next = NextDue();
       if (next == kForever && finishing_.load(std::memory_order_acquire)) return;  // pairs with Finish()
       waiter.Sleep(clock_, next);
@@ -145,6 +147,18 @@ class RetryScheduler {
   }
 
  private:
+  // Same as Deliver(), but by NextDue(): an executor that loses its tasks is not offered them without a pause.
+  void DeliverByTime() ABSL_LOCKS_EXCLUDED(mutex_) {
+    std::size_t attempts = 0;
+    do {
+      attempts = 0;
+      for (const auto& deliverable : ListActive()) {
+        if (deliverable->NextDue() <= clock_.NowNanos()) attempts += deliverable->DeliverDue();
+      }
+      RemoveIdle();
+    } while (attempts != 0);
+  }
+
   // A copy, so that DeliverDue() is called without the mutex.
   std::vector<std::shared_ptr<Deliverable>> ListActive() const ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);

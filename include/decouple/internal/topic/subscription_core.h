@@ -21,17 +21,22 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
+#include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
+#include "decouple/delivery_policy.h"
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/condition_variable.h"
 #include "decouple/internal/base/counter_array.h"
 #include "decouple/internal/base/mutex.h"
+#include "decouple/internal/base/task_handoff.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/base/token_bucket.h"
 #include "decouple/internal/message/shared_body.h"
@@ -45,7 +50,9 @@
 
 namespace decouple::inline v0_1::internal {
 
-class SubscriptionCore final : public Deliverable, public std::enable_shared_from_this<SubscriptionCore> {
+class SubscriptionCore final : public Deliverable,
+                               public TaskOwner,
+                               public std::enable_shared_from_this<SubscriptionCore> {
  public:
   SubscriptionCore(std::uint64_t number, std::uint64_t topic, std::shared_ptr<RetryScheduler> retry_scheduler,
                    std::unique_ptr<Endpoint> endpoint, std::unique_ptr<RetryQueue> retry_queue,
@@ -54,18 +61,22 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
         topic_(topic),
         retry_scheduler_(std::move(retry_scheduler)),
         endpoint_(std::move(endpoint)),
-        config_(std::move(config)),
+        name_(std::move(config.name)),
+        created_at_(retry_scheduler_->clock().NowNanos()),
         state_(endpoint_->is_function() ? kFunction : 0),
         counter_number_(retry_scheduler_->counter_numbers().Take()),
         counter_(counter_number_),
         delivered_before_(retry_scheduler_->DeliveredTo(counter_)),
+        handoff_(std::move(config.executor)),
+        settings_(std::move(config.settings)),
+        last_modified_at_(created_at_),
         retry_queue_(std::move(retry_queue)) {}
   ~SubscriptionCore() override { retry_scheduler_->counter_numbers().GiveBack(counter_number_); }
 
   std::uint64_t number() const override { return number_; }
   // The counter of its deliveries in LocalTopicCounts::delivered_to.
   const CounterArray::Place& counter() const { return counter_; }
-  const SubscriptionConfig& config() const { return config_; }
+  const std::string& name() const { return name_; }
   Endpoint& endpoint() const { return *endpoint_; }
 
   // ---- from the publisher -------------------------------------------------------------------------------------------
@@ -89,7 +100,8 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
         is_attempted = true;
         const Outcome outcome = endpoint_->Attempt(delivery, 1);
         if (outcome == Outcome::kDelivered) return true;
-        is_pending = outcome == Outcome::kFailed && config_.delivery.retries > 0 && config_.max_waiting > 0;
+        is_pending =
+            outcome == Outcome::kFailed && settings_.effective_delivery().retries > 0 && settings_.max_waiting > 0;
         if (is_pending) retry_queue_->Add({BodyReference::On(*delivery.body), 1}, RetryAt(1, delivery.now));
       }
     }
@@ -109,7 +121,7 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
     } else if (IsEnded()) {
       retry_scheduler_->local().abandoned.Add(1);
     } else {
-      HandleFailure(std::move(delivery), Outcome::kRefused, due);  // too many are pending
+      HandleOverflow(std::move(delivery), due);
     }
   }
 
@@ -118,6 +130,8 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
     std::vector<PendingDelivery> too_many;
     {
       const MutexLock lock(mutex_);
+      has_replayed_ = true;
+      replayed_ += static_cast<std::int64_t>(bodies.size());
       for (BodyReference& body : bodies) {
         PendingDelivery delivery{std::move(body), 0, true};
         if (!TryAddLocked(delivery, due)) too_many.push_back(std::move(delivery));
@@ -129,17 +143,32 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
 
   // ---- from the retry scheduler -------------------------------------------------------------------------------------
 
-  bool is_for_callers() const override { return endpoint_->is_function() && !config_.executor; }
+  bool is_for_callers() const override { return endpoint_->is_function() && !handoff_.has_executor(); }
 
   std::int64_t NextDue() const override ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
-    return is_running_ || is_submitted_ ? kForever : NextDueLocked();
+    return is_running_ || handoff_.is_claimed() ? kForever : std::max(NextDueLocked(), hand_over_at_);
   }
 
   std::size_t DeliverDue() override ABSL_LOCKS_EXCLUDED(mutex_) {
-    if (!config_.executor) return AttemptDue();
-    SubmitToExecutor();
+    if (!handoff_.has_executor()) return AttemptDue();
+    HandOver();
     return 0;
+  }
+
+  // ---- from the executor --------------------------------------------------------------------------------------------
+
+  void RunTask() override ABSL_LOCKS_EXCLUDED(mutex_) {
+    while (AttemptDue() > 0) continue;
+  }
+  void AfterTask() override ABSL_LOCKS_EXCLUDED(mutex_) { Schedule(); }
+  void AfterLostTask() override ABSL_LOCKS_EXCLUDED(mutex_) {
+    {
+      const MutexLock lock(mutex_);
+      hand_over_at_ = SaturatingAdd(retry_scheduler_->clock().NowNanos(), TaskHandoff::kRetryAfterLoss);
+    }
+    const std::int64_t due = NextDue();
+    if (due != kForever) retry_scheduler_->Activate(shared_from_this(), due);
   }
 
   // ---- from the handles ---------------------------------------------------------------------------------------------
@@ -164,6 +193,53 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
     }
     retry_scheduler_->local().abandoned.Add(abandoned.size());
     retry_scheduler_->Deactivate(number_);
+  }
+
+  void Change(SettingsChange change) ABSL_LOCKS_EXCLUDED(mutex_) {
+    std::shared_ptr<Endpoint> former;  // perhaps the last reference to a queue: it is dropped after the mutex
+    {
+      const MutexLock lock(mutex_);
+      if (change.delivery) settings_.delivery = *change.delivery;
+      if (change.max_receives_per_second) settings_.max_receives_per_second = *change.max_receives_per_second;
+      if (change.max_waiting) settings_.max_waiting = *change.max_waiting;
+      if (change.dead_letters) former = std::exchange(settings_.dead_letters, *std::move(change.dead_letters));
+      last_modified_at_ = std::max(last_modified_at_, retry_scheduler_->clock().NowNanos());
+    }
+    Schedule();  // without the throttle, something may be due earlier
+  }
+  // Whether a queue that is subscribed with these settings has the same subscription.
+  bool HasSettings(const SubscriptionSettings& settings) const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const auto queue = [](const SubscriptionSettings& of) {
+      return of.dead_letters == nullptr ? nullptr : of.dead_letters->queue();
+    };
+    const MutexLock lock(mutex_);
+    return settings_.delivery == settings.delivery && settings_.max_waiting == settings.max_waiting &&
+           queue(settings_) == queue(settings);
+  }
+  // For a subscription without a policy of its own.
+  void SetDefaultDelivery(const DeliveryPolicy& policy) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    settings_.default_delivery = policy;
+  }
+  SubscriptionSettings settings() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    return settings_;
+  }
+  std::int64_t created_at() const { return created_at_; }
+  std::int64_t last_modified_at() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    return last_modified_at_;
+  }
+
+  // How many messages were replayed to it, and how many of these are still pending.
+  struct Replayed {
+    std::int64_t all = 0;
+    std::int64_t pending = 0;
+    bool has_begun = false;
+  };
+  Replayed replayed() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    return {replayed_, retry_queue_->replayed() + (is_running_ && running_.is_replayed ? 1 : 0), has_replayed_};
   }
 
   SubscriptionStatistics Statistics() const ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -219,40 +295,91 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
   // Whether one more delivery may be pending.
   bool HasRoom() const ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
-    return static_cast<std::int64_t>(retry_queue_->size()) < config_.max_waiting;
+    return static_cast<std::int64_t>(retry_queue_->size()) < settings_.max_waiting;
   }
 
-  std::int64_t RetryAt(int retry, std::int64_t now) const {
-    return SaturatingAdd(now, absl::ToInt64Nanoseconds(config_.delivery.DelayBefore(retry)));
+  std::int64_t RetryAt(int retry, std::int64_t now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return SaturatingAdd(now, absl::ToInt64Nanoseconds(settings_.effective_delivery().DelayBefore(retry)));
   }
+
+  // The time during which a thread is the runner. It also ends when a function of the user's leaves by forced unwinding.
+  class Turn {
+   public:
+    explicit Turn(SubscriptionCore& core) : core_(core) {
+      const MutexLock lock(core_.mutex_);
+      if (core_.is_running_) return;
+      core_.is_running_ = has_begun_ = true;
+      core_.runner_ = std::this_thread::get_id();
+      pending_ = core_.retry_queue_->size();
+    }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+    ~Turn() {
+      if (!has_begun_) return;
+      End();
+      // A lost task is noticed by itself; without an executor this thread may have been the only one to know.
+      if (!core_.handoff_.has_executor()) core_.Schedule();
+    }
+
+    bool has_begun() const { return has_begun_; }
+    // How many deliveries were pending when it began.
+    std::size_t pending() const { return pending_; }
+
+    void End() {
+      {
+        const MutexLock lock(core_.mutex_);
+        DECOUPLE_ASSERT(core_.is_running_ && core_.runner_ == std::this_thread::get_id());
+        core_.is_running_ = has_begun_ = false;
+        core_.runner_ = {};
+        core_.running_ = {};
+      }
+      core_.idle_.NotifyAll();
+    }
+
+   private:
+    SubscriptionCore& core_;
+    bool has_begun_ = false;
+    std::size_t pending_ = 0;
+  };
 
   // Attempts what is due, unless another thread does: no more deliveries than are pending at the call, so that retries
   // without a delay come to an end. Returns the number of attempts.
   std::size_t AttemptDue() ABSL_LOCKS_EXCLUDED(mutex_) {
-    mutex_.lock();
-    if (is_running_) {
-      mutex_.unlock();
-      return 0;
-    }
-    is_running_ = true;
-    runner_ = std::this_thread::get_id();
+    Turn turn(*this);
+    if (!turn.has_begun()) return 0;
     const std::int64_t now = retry_scheduler_->clock().NowNanos();
     std::size_t attempts = 0;
-    for (std::size_t most = retry_queue_->size(); attempts < most && NextDueLocked() <= now; ++attempts) {
-      if (config_.max_receives_per_second) bucket_.TryTake(now, *config_.max_receives_per_second);
-      PendingDelivery delivery = retry_queue_->Take();
-      mutex_.unlock();
-      Attempt(std::move(delivery), now);
-      mutex_.lock();
+    for (; attempts < turn.pending(); ++attempts) {
+      std::optional<PendingDelivery> delivery = TakeDue(now);
+      if (!delivery) break;
+      Attempt(*std::move(delivery), now);
     }
-    DECOUPLE_ASSERT(is_running_ && runner_ == std::this_thread::get_id());
-    is_running_ = false;
-    runner_ = {};
-    mutex_.unlock();
-    idle_.NotifyAll();
+    turn.End();
     if (attempts > 0) Schedule();
     return attempts;
   }
+
+  // None: nothing is due. Requires: the caller is the runner.
+  std::optional<PendingDelivery> TakeDue(std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    if (NextDueLocked() > now) return std::nullopt;
+    if (settings_.max_receives_per_second) bucket_.TryTake(now, *settings_.max_receives_per_second);
+    PendingDelivery delivery = retry_queue_->Take();
+    running_ = {delivery.is_replayed, delivery.is_dead_letter};
+    return delivery;
+  }
+
+  // A function that leaves by forced unwinding has failed, too: its delivery is not lost.
+  struct FailureAtUnwinding {
+    ~FailureAtUnwinding() {
+      if (core != nullptr) {
+        core->HandleFailure(std::move(delivery), Outcome::kFailed, core->retry_scheduler_->clock().NowNanos());
+      }
+    }
+
+    SubscriptionCore* core;
+    PendingDelivery& delivery;
+  };
 
   // Requires: the caller is the runner.
   void Attempt(PendingDelivery delivery, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -262,7 +389,9 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
       retry_scheduler_->local().retried.Add(1);
     }
     ++delivery.attempts;
+    FailureAtUnwinding failure{this, delivery};
     const Outcome outcome = endpoint_->Attempt(TopicDeliveryOf(delivery, now), delivery.attempts);
+    failure.core = nullptr;
     if (outcome == Outcome::kDelivered) {
       static_cast<void>(delivery.body.Release());  // the endpoint has consumed this reference
       LocalTopicCounts& local = retry_scheduler_->local();
@@ -276,27 +405,69 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
   // After a failed attempt: the delivery is retried, or has failed for good and goes to the dead-letter queue. In a
   // FIFO topic only the runner calls it with kFailed: a retry goes back to the front, where the runner took it from.
   void HandleFailure(PendingDelivery delivery, Outcome outcome, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
-    if (outcome == Outcome::kFailed && delivery.attempts <= config_.delivery.retries) {
-      const std::int64_t due = RetryAt(delivery.attempts, now);
-      return PutBack(std::move(delivery), due);
+    if (outcome == Outcome::kFailed) {
+      if (const std::optional<std::int64_t> due = NextRetry(delivery.attempts, now)) {
+        return PutBack(std::move(delivery), *due);
+      }
     }
-    failed_.fetch_add(1, std::memory_order_relaxed);
-    retry_scheduler_->local().failed.Add(1);
-    if (config_.dead_letters == nullptr) return;
+    if (!CountFailed()) return;
     delivery.is_dead_letter = true;
     SendToDeadLetters(std::move(delivery), now);
   }
 
+  // A delivery for which there is no room fails for good. In a FIFO topic dead letters keep their order, so that it
+  // waits behind those that the dead-letter queue did not take yet.
+  void HandleOverflow(PendingDelivery delivery, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
+    if (!CountFailed()) return;
+    delivery.is_dead_letter = true;
+    if (!TryAddBehindDeadLetters(delivery, now)) return SendToDeadLetters(std::move(delivery), now, true);
+    Schedule();
+  }
+
+  // False: no dead letter is pending whose order matters, or the subscription has ended; `delivery` has not been moved
+  // from.
+  bool TryAddBehindDeadLetters(PendingDelivery& delivery, std::int64_t due) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    const bool is_one_pending = retry_queue_->dead_letters() > 0 || (is_running_ && running_.is_dead_letter);
+    if (!retry_queue_->is_ordered() || !is_one_pending || IsEnded()) return false;
+    retry_queue_->Add(std::move(delivery), due);
+    return true;
+  }
+
+  // When a delivery that has failed `attempts` times is tried again; none: never.
+  std::optional<std::int64_t> NextRetry(int attempts, std::int64_t now) const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    if (attempts > settings_.effective_delivery().retries) return std::nullopt;
+    return RetryAt(attempts, now);
+  }
+
+  // Counts a delivery that has failed for good. Returns whether there is a dead-letter queue for it.
+  bool CountFailed() ABSL_LOCKS_EXCLUDED(mutex_) {
+    failed_.fetch_add(1, std::memory_order_relaxed);
+    retry_scheduler_->local().failed.Add(1);
+    return DeadLetters() != nullptr;
+  }
+
+  // The caller drops the reference with no lock held.
+  std::shared_ptr<Endpoint> DeadLetters() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    return settings_.dead_letters;
+  }
+
   // While the dead-letter queue does not take the message, this is tried again each second, until the queue is closed.
-  void SendToDeadLetters(PendingDelivery delivery, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
-    switch (config_.dead_letters->Attempt(TopicDeliveryOf(delivery, now), 1)) {
+  // `is_last`: the message is younger than all that are pending, so it waits behind them, not before.
+  void SendToDeadLetters(PendingDelivery delivery, std::int64_t now, bool is_last = false) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const std::shared_ptr<Endpoint> dead_letters = DeadLetters();
+    const Outcome outcome = dead_letters == nullptr ? Outcome::kRefused  // it was taken away meanwhile
+                                                    : dead_letters->Attempt(TopicDeliveryOf(delivery, now), 1);
+    switch (outcome) {
       case Outcome::kDelivered:
         static_cast<void>(delivery.body.Release());
         redriven_.fetch_add(1, std::memory_order_relaxed);
         retry_scheduler_->local().redriven.Add(1);
         return;
       case Outcome::kFailed:
-        return PutBack(std::move(delivery), SaturatingAdd(now, absl::ToInt64Nanoseconds(kRedriveRetry)));
+        return PutBack(std::move(delivery), SaturatingAdd(now, absl::ToInt64Nanoseconds(kRedriveRetry)), is_last);
       case Outcome::kRefused:
         failed_to_redrive_.fetch_add(1, std::memory_order_relaxed);
         retry_scheduler_->local().failed_to_redrive.Add(1);
@@ -311,21 +482,25 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
   }
 
   bool TryAddLocked(PendingDelivery& delivery, std::int64_t due) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (IsEnded() || static_cast<std::int64_t>(retry_queue_->size()) >= config_.max_waiting) return false;
+    if (IsEnded() || static_cast<std::int64_t>(retry_queue_->size()) >= settings_.max_waiting) return false;
     retry_queue_->Add(std::move(delivery), due);
     return true;
   }
 
   // False: the subscription has ended; `delivery` has not been moved from.
-  bool TryPutBack(PendingDelivery& delivery, std::int64_t due) ABSL_LOCKS_EXCLUDED(mutex_) {
+  bool TryPutBack(PendingDelivery& delivery, std::int64_t due, bool is_last) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     if (IsEnded()) return false;
-    retry_queue_->PutBack(std::move(delivery), due);
+    if (is_last) {
+      retry_queue_->Add(std::move(delivery), due);
+    } else {
+      retry_queue_->PutBack(std::move(delivery), due);
+    }
     return true;
   }
 
-  void PutBack(PendingDelivery delivery, std::int64_t due) ABSL_LOCKS_EXCLUDED(mutex_) {
-    if (TryPutBack(delivery, due)) {
+  void PutBack(PendingDelivery delivery, std::int64_t due, bool is_last = false) ABSL_LOCKS_EXCLUDED(mutex_) {
+    if (TryPutBack(delivery, due, is_last)) {
       Schedule();
     } else {
       retry_scheduler_->local().abandoned.Add(1);
@@ -334,44 +509,42 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
 
   // Has what is due next attempted: by the executor at once, or by the threads that serve the retry scheduler.
   void Schedule() ABSL_LOCKS_EXCLUDED(mutex_) {
-    const std::int64_t due = NextDue();
+    std::int64_t due = kForever;
+    {
+      const MutexLock lock(mutex_);
+      if (!is_running_ && !handoff_.is_claimed()) due = NextDueLocked();
+    }
     if (due == kForever) return;
-    if (config_.executor && due <= retry_scheduler_->clock().NowNanos()) {
-      SubmitToExecutor();
+    if (handoff_.has_executor() && due <= retry_scheduler_->clock().NowNanos()) {
+      HandOver();
     } else {
       retry_scheduler_->Activate(shared_from_this(), due);
     }
   }
 
   // Gives the executor a task that attempts what is due, unless it has one already.
-  void SubmitToExecutor() ABSL_LOCKS_EXCLUDED(mutex_) {
+  void HandOver() ABSL_LOCKS_EXCLUDED(mutex_) {
     {
       const MutexLock lock(mutex_);
-      if (is_submitted_ || is_running_ || NextDueLocked() > retry_scheduler_->clock().NowNanos()) return;
-      is_submitted_ = true;
+      if (handoff_.is_claimed() || is_running_ || NextDueLocked() > retry_scheduler_->clock().NowNanos()) return;
+      handoff_.Claim();
     }
-    config_.executor([self = shared_from_this()] {
-      while (self->AttemptDue() > 0) continue;
-      {
-        const MutexLock lock(self->mutex_);
-        self->is_submitted_ = false;
-      }
-      self->Schedule();  // what came since
-    });
+    handoff_.HandOver(shared_from_this());
   }
 
   std::int64_t NextDueLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (is_paused() || IsEnded()) return kForever;
     const std::int64_t due = retry_queue_->NextDue();
-    if (due == kForever || !config_.max_receives_per_second) return due;
-    return std::max(due, bucket_.NextAt(*config_.max_receives_per_second));
+    if (due == kForever || !settings_.max_receives_per_second) return due;
+    return std::max(due, bucket_.NextAt(*settings_.max_receives_per_second));
   }
 
   const std::uint64_t number_;
   const std::uint64_t topic_;
   const std::shared_ptr<RetryScheduler> retry_scheduler_;
   const std::unique_ptr<Endpoint> endpoint_;
-  const SubscriptionConfig config_;
+  const std::string name_;
+  const std::int64_t created_at_;
 
   std::atomic<std::uint32_t> state_;
   std::int64_t owners_ = 0;
@@ -386,13 +559,25 @@ class SubscriptionCore final : public Deliverable, public std::enable_shared_fro
   std::atomic<std::uint64_t> failed_to_redrive_{0};
   std::atomic<std::uint64_t> retried_{0};
 
+  TaskHandoff handoff_;
+
   mutable Mutex mutex_ ABSL_ACQUIRED_AFTER(retry_scheduler_->mutex());
+  SubscriptionSettings settings_ ABSL_GUARDED_BY(mutex_);
+  std::int64_t last_modified_at_ ABSL_GUARDED_BY(mutex_);
   ConditionVariable idle_;  // !is_running_
   const std::unique_ptr<RetryQueue> retry_queue_ ABSL_PT_GUARDED_BY(mutex_);
   TokenBucket bucket_ ABSL_GUARDED_BY(mutex_);
   bool is_running_ ABSL_GUARDED_BY(mutex_) = false;  // a thread, runner_, attempts what is due
   std::thread::id runner_ ABSL_GUARDED_BY(mutex_);
-  bool is_submitted_ ABSL_GUARDED_BY(mutex_) = false;  // the executor has a task
+  struct Running {
+    bool is_replayed = false;
+    bool is_dead_letter = false;
+  };
+  Running running_ ABSL_GUARDED_BY(mutex_);  // which delivery that is; of no meaning otherwise
+  // A task was lost: only a message that comes, or Deliver(), has another handed over before this.
+  std::int64_t hand_over_at_ ABSL_GUARDED_BY(mutex_) = std::numeric_limits<std::int64_t>::min();
+  std::int64_t replayed_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool has_replayed_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace decouple::inline v0_1::internal

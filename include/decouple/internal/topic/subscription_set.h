@@ -229,25 +229,42 @@ class SubscriptionSet {
     SubscriptionSnapshot* snapshot_ = nullptr;
   };
 
-  // One thread at a time may change the set.
-  void Add(SubscriptionEntry entry) {
-    Replace([&](SubscriptionSnapshot& next) { next.Add(std::move(entry)); });
+  // What a change replaced. Its end may destroy ended subscriptions, and with these functions and queues of the user's:
+  // it must not be destroyed under a lock.
+  class Former {
+   public:
+    Former() = default;
+    Former(const Former&) = delete;
+    Former& operator=(const Former&) = delete;
+    ~Former() {
+      if (snapshot_ != nullptr) ReleaseReference(snapshot_);
+    }
+
+   private:
+    friend class SubscriptionSet;
+
+    SubscriptionSnapshot* snapshot_ = nullptr;
+  };
+
+  // One thread at a time may change the set. Each change needs a `former` of its own.
+  void Add(SubscriptionEntry entry, Former& former) {
+    Replace(former, [&](SubscriptionSnapshot& next) { next.Add(std::move(entry)); });
   }
 
   // None: there is no subscription with that number.
-  std::optional<SubscriptionEntry> Remove(std::uint64_t number) {
+  std::optional<SubscriptionEntry> Remove(std::uint64_t number, Former& former) {
     std::optional<SubscriptionEntry> removed;
-    Replace([&](SubscriptionSnapshot& next) { removed = next.Remove(number); });
+    Replace(former, [&](SubscriptionSnapshot& next) { removed = next.Remove(number); });
     return removed;
   }
 
   // False: there is no subscription with that number.
-  bool SetFilter(std::uint64_t number, FilterPolicy filter) {
+  bool SetFilter(std::uint64_t number, FilterPolicy filter, Former& former) {
     bool found = false;
-    Replace([&](SubscriptionSnapshot& next) {
-      if (std::optional<SubscriptionEntry> former = next.Remove(number)) {
+    Replace(former, [&](SubscriptionSnapshot& next) {
+      if (std::optional<SubscriptionEntry> entry = next.Remove(number)) {
         found = true;
-        next.Add({std::move(former->core), std::move(filter)});
+        next.Add({std::move(entry->core), std::move(filter)});
       }
     });
     return found;
@@ -255,16 +272,17 @@ class SubscriptionSet {
 
  private:
   template <typename Change>
-  void Replace(Change change) {
-    SubscriptionSnapshot* const former = current_.load(std::memory_order_relaxed);  // only this thread changes it
+  void Replace(Former& former, Change change) {
+    DECOUPLE_ASSERT(former.snapshot_ == nullptr);
+    SubscriptionSnapshot* const replaced = current_.load(std::memory_order_relaxed);  // only this thread changes it
     auto* const next = new SubscriptionSnapshot;
-    next->parts_ = former->parts_;
-    next->filters_ = former->filters_;
+    next->parts_ = replaced->parts_;
+    next->filters_ = replaced->filters_;
     change(*next);
-    DECOUPLE_ASSERT(current_.load(std::memory_order_relaxed) == former);
+    DECOUPLE_ASSERT(current_.load(std::memory_order_relaxed) == replaced);
     current_.store(next, std::memory_order_release);  // pairs with Reader::Look()
     RcuSynchronize();
-    ReleaseReference(former);
+    former.snapshot_ = replaced;
   }
 
   // Acquire and release: what other readers did with the snapshot happens before its deletion.

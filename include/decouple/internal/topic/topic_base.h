@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "decouple/clock.h"
+#include "decouple/delivery_policy.h"
 #include "decouple/error.h"
 #include "decouple/filter_policy.h"
 #include "decouple/internal/base/assert.h"
@@ -32,6 +33,7 @@
 #include "decouple/internal/topic/subscription_core.h"
 #include "decouple/internal/topic/subscription_set.h"
 #include "decouple/limits.h"
+#include "decouple/topic_options.h"
 
 namespace decouple::inline v0_1::internal {
 
@@ -85,11 +87,13 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
   absl::StatusOr<std::shared_ptr<SubscriptionCore>> Subscribe(std::unique_ptr<Endpoint> endpoint, FilterPolicy filter,
                                                               SubscriptionConfig config)
       ABSL_LOCKS_EXCLUDED(subscriptions_mutex_) {
+    SubscriptionSet::Former former;  // destroyed after the mutex is released
     const MutexLock lock(subscriptions_mutex_);
     if (absl::Status status = CheckEndpoint(*endpoint); !status.ok()) return status;
     if (endpoint->queue() != nullptr) {
       if (const std::optional<SubscriptionEntry> same = FindQueue(*endpoint->queue())) {
-        if (!(same->filter == filter) || !IsSame(same->core->config(), config)) {
+        if (!(same->filter == filter) || same->core->name() != config.name ||
+            !same->core->HasSettings(config.settings)) {
           return MakeError(Error::kInvalidParameter, absl::StrCat("the queue \"", endpoint->queue()->name(),
                                                                   "\" is subscribed already, with other options"));
         }
@@ -98,10 +102,11 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
       }
     }
     const QueueBase* const queue = endpoint->queue();
+    config.settings.default_delivery = endpoint->is_function() ? default_delivery_ : DeliveryPolicy::OfQueues();
     auto core = std::make_shared<SubscriptionCore>(++last_number_, identity_, retry_scheduler_, std::move(endpoint),
                                                    NewRetryQueue(), std::move(config));
     core->AddOwner();
-    set_.Add({core, std::move(filter)});
+    set_.Add({core, std::move(filter)}, former);
     if (queue != nullptr) number_of_queue_.emplace(queue, core->number());
     return core;
   }
@@ -116,10 +121,19 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
     RemoveIf(core.number(), [&] { return core.RemoveOwner(); });
   }
 
-  // False: the subscription has ended.
-  bool SetFilter(std::uint64_t number, FilterPolicy filter) ABSL_LOCKS_EXCLUDED(subscriptions_mutex_) {
-    const MutexLock lock(subscriptions_mutex_);
-    return set_.SetFilter(number, std::move(filter));
+  // Changes the filter, if one is given, and the settings. False: the subscription has ended.
+  bool Change(std::uint64_t number, std::optional<FilterPolicy> filter, SettingsChange change)
+      ABSL_LOCKS_EXCLUDED(subscriptions_mutex_) {
+    std::optional<SubscriptionEntry> entry;  // these two are destroyed after the mutex is released
+    SubscriptionSet::Former former;
+    {
+      const MutexLock lock(subscriptions_mutex_);
+      entry = FindSubscription(number);
+      if (!entry) return false;
+      if (filter) set_.SetFilter(number, *std::move(filter), former);
+    }
+    entry->core->Change(std::move(change));  // may call an executor, so without the mutex
+    return true;
   }
 
   // All subscriptions, in the order in which they were made.
@@ -141,6 +155,35 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
 
   // ---- the topic as a whole -----------------------------------------------------------------------------------------
 
+  // On an error nothing changes.
+  absl::Status SetAttributes(const TopicAttributes& attributes) ABSL_LOCKS_EXCLUDED(subscriptions_mutex_) {
+    if (absl::Status status = CheckTopicAttributes(attributes); !status.ok()) return status;
+    ApplyOwnAttributes(attributes);
+    std::vector<SubscriptionEntry> all;  // destroyed after the mutex is released
+    const MutexLock lock(subscriptions_mutex_);
+    if (attributes.delivery) {
+      default_delivery_ = *attributes.delivery;
+      all = Subscriptions();
+      for (const SubscriptionEntry& entry : all) {
+        if (entry.core->endpoint().is_function()) entry.core->SetDefaultDelivery(default_delivery_);
+      }
+    }
+    last_modified_at_ = std::max(last_modified_at_, Now());
+    return absl::OkStatus();
+  }
+
+  // All that SetAttributes() can set.
+  virtual TopicAttributes attributes() const = 0;
+
+  std::int64_t created_at() const { return created_at_; }
+  std::int64_t last_modified_at() const ABSL_LOCKS_EXCLUDED(subscriptions_mutex_) {
+    const MutexLock lock(subscriptions_mutex_);
+    return last_modified_at_;
+  }
+
+  // The earliest time from which Replay() can find everything; none: there is no archive.
+  virtual std::optional<std::int64_t> ArchiveBegin() const = 0;
+
   // Delivers to one subscription once more what was published in a span of time. Returns the number of messages.
   virtual absl::StatusOr<std::int64_t> Replay(std::uint64_t number, absl::Time from, absl::Time to) = 0;
 
@@ -151,14 +194,18 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
   bool closed() const { return closed_.load(std::memory_order_acquire); }
 
  protected:
-  TopicBase(QueueKind kind, const Limits& limits, const std::string& name, std::uint64_t identity, Clock* clock)
+  TopicBase(QueueKind kind, const Limits& limits, const std::string& name, std::uint64_t identity, Clock* clock,
+            const DeliveryPolicy& default_delivery)
       : kind_(kind),
         limits_(limits),
         name_(std::make_shared<const std::string>(name)),
         identity_(identity),
         clock_(clock != nullptr ? *clock : SystemClock::Instance()),
         clock_or_null_(ClockOrNull(clock)),
-        retry_scheduler_(std::make_shared<RetryScheduler>(clock_)) {}
+        retry_scheduler_(std::make_shared<RetryScheduler>(clock_)),
+        created_at_(Now()),
+        last_modified_at_(created_at_),
+        default_delivery_(default_delivery) {}
 
   // Pending deliveries are abandoned with the topic.
   virtual ~TopicBase() {
@@ -166,6 +213,11 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
   }
 
   std::int64_t Now() const { return NowNanos(clock_or_null_); }
+
+  DeliveryPolicy default_delivery() const ABSL_LOCKS_EXCLUDED(subscriptions_mutex_) {
+    const MutexLock lock(subscriptions_mutex_);
+    return default_delivery_;
+  }
 
   // None: the subscription has ended.
   std::optional<SubscriptionEntry> FindSubscription(std::uint64_t number) const {
@@ -208,6 +260,9 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
   const std::shared_ptr<RetryScheduler> retry_scheduler_;
 
  private:
+  virtual absl::Status CheckTopicAttributes(const TopicAttributes& attributes) const = 0;
+  // Sets what only this kind of topic has. Requires: CheckTopicAttributes() found nothing wrong with them.
+  virtual void ApplyOwnAttributes(const TopicAttributes& attributes) = 0;
   // Makes the retry queue of a new subscription; its type depends on the topic's kind.
   virtual std::unique_ptr<RetryQueue> NewRetryQueue() const = 0;
   virtual absl::Status CheckEndpointKind(const Endpoint& endpoint) const = 0;
@@ -225,10 +280,11 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
   template <typename Condition>
   bool RemoveIf(std::uint64_t number, Condition condition) ABSL_LOCKS_EXCLUDED(subscriptions_mutex_) {
     std::optional<SubscriptionEntry> removed;
+    SubscriptionSet::Former former;
     {
       const MutexLock lock(subscriptions_mutex_);
       if (!condition()) return false;
-      removed = set_.Remove(number);
+      removed = set_.Remove(number, former);
       if (removed) number_of_queue_.erase(removed->core->endpoint().queue());
     }
     if (removed) removed->core->End();
@@ -241,14 +297,6 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
     const auto found = number_of_queue_.find(&queue);
     if (found == number_of_queue_.end()) return std::nullopt;
     return FindSubscription(found->second);
-  }
-
-  static bool IsSame(const SubscriptionConfig& a, const SubscriptionConfig& b) {
-    const auto queue = [](const std::shared_ptr<Endpoint>& endpoint) {
-      return endpoint == nullptr ? nullptr : endpoint->queue();
-    };
-    return a.name == b.name && a.delivery == b.delivery && a.max_waiting == b.max_waiting &&
-           queue(a.dead_letters) == queue(b.dead_letters);
   }
 
   static void CountFilteredOut(LocalTopicCounts& local, const FilterCounts& all, const FilterCounts& through,
@@ -270,7 +318,11 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
   }
 
   SubscriptionSet set_;  // read without a lock, changed under the mutex
-  Mutex subscriptions_mutex_;
+  const std::int64_t created_at_;
+  mutable Mutex subscriptions_mutex_;
+  std::int64_t last_modified_at_ ABSL_GUARDED_BY(subscriptions_mutex_);
+  // The delivery policy of functions that have none of their own.
+  DeliveryPolicy default_delivery_ ABSL_GUARDED_BY(subscriptions_mutex_);
   std::uint64_t last_number_ ABSL_GUARDED_BY(subscriptions_mutex_) = 0;
   // The numbers of the queues' subscriptions.
   absl::flat_hash_map<const QueueBase*, std::uint64_t> number_of_queue_ ABSL_GUARDED_BY(subscriptions_mutex_);

@@ -20,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "decouple/clock.h"
+#include "decouple/delivery_policy.h"
 #include "decouple/error.h"
 #include "decouple/internal/base/access.h"
 #include "decouple/internal/base/identity.h"
@@ -50,13 +51,18 @@ class TopicCore : public TopicBase {
  public:
   virtual absl::StatusOr<PublishResult> Publish(T&& body, PublishOptions&& options) = 0;
 
+  // What Publish() checks, and the rest of it. For batches, whose entries are all checked before the first is published.
+  virtual absl::Status Check(const T& body, const PublishOptions& options) const = 0;
+  virtual PublishResult PublishChecked(T&& body, PublishOptions&& options) = 0;
+
   static std::size_t SizeOf(const T& body, const PublishOptions& options) {
     return MessageSize(body) + options.attributes.bytes();
   }
 
  protected:
-  TopicCore(QueueKind kind, const Limits& limits, const std::string& name, std::uint64_t seed, Clock* clock)
-      : TopicBase(kind, limits, name, IdentityOf(seed, absl::StrCat("topic ", name)), clock) {}
+  TopicCore(QueueKind kind, const Limits& limits, const std::string& name, std::uint64_t seed, Clock* clock,
+            const DeliveryPolicy& default_delivery = {})
+      : TopicBase(kind, limits, name, IdentityOf(seed, absl::StrCat("topic ", name)), clock, default_delivery) {}
 
   absl::Status CheckPublish(const T& body, const PublishOptions& options) const {
     if (this->closed()) return MakeError(Error::kTopicClosed, "the topic is closed; nothing can be published any more");
@@ -118,10 +124,16 @@ class StandardTopicCore final : public TopicCore<T> {
   using Base = TopicCore<T>;
 
  public:
+  // Requires: `options` have been checked.
   explicit StandardTopicCore(const TopicOptions& options)
-      : Base(QueueKind::kStandard, options.limits, options.name, options.seed, options.clock) {}
+      : Base(QueueKind::kStandard, options.limits, options.name, options.seed, options.clock, options.delivery) {}
 
   absl::StatusOr<PublishResult> Publish(T&& body, PublishOptions&& options) override {
+    if (absl::Status status = Check(body, options); !status.ok()) return status;
+    return PublishChecked(std::move(body), std::move(options));
+  }
+
+  absl::Status Check(const T& body, const PublishOptions& options) const override {
     absl::Status status = this->CheckPublish(body, options);
     if (!options.deduplication_id.empty()) {
       status.Update(
@@ -129,7 +141,10 @@ class StandardTopicCore final : public TopicCore<T> {
                                                            "\" for a standard topic; only FIFO topics take "
                                                            "one")));
     }
-    if (!status.ok()) return status;
+    return status;
+  }
+
+  PublishResult PublishChecked(T&& body, PublishOptions&& options) override {
     const std::size_t size = Base::SizeOf(body, options);
     const std::int64_t now = this->Now();
     Publication publication = this->PublicationOf(std::move(options));
@@ -153,7 +168,19 @@ class StandardTopicCore final : public TopicCore<T> {
     return MakeError(Error::kInvalidParameter, "replay of a standard topic; only FIFO topics have an archive");
   }
 
+  TopicAttributes attributes() const override { return {.delivery = this->default_delivery()}; }
+  std::optional<std::int64_t> ArchiveBegin() const override { return std::nullopt; }
+
  private:
+  absl::Status CheckTopicAttributes(const TopicAttributes& attributes) const override {
+    if (attributes.content_based_deduplication || attributes.deduplication_scope || attributes.archive_retention) {
+      return MakeError(Error::kInvalidParameter,
+                       "deduplication or an archive for a standard topic; only FIFO topics have these");
+    }
+    return attributes.delivery ? CheckDeliveryPolicy(*attributes.delivery) : absl::OkStatus();
+  }
+  void ApplyOwnAttributes(const TopicAttributes&) override {}
+
   std::unique_ptr<RetryQueue> NewRetryQueue() const override { return std::make_unique<UnorderedRetryQueue>(); }
 
   absl::Status CheckEndpointKind(const Endpoint& endpoint) const override {

@@ -1,0 +1,208 @@
+// Delivery to functions that executors run, also by executors that lose tasks.
+
+#include <functional>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "catch.h"
+#include "decouple/topic.h"
+#include "topic_testing.h"
+
+namespace {
+
+using decouple::ManualClock;
+using decouple::Topic;
+using namespace decouple::testing;  // NOLINT: all of them
+
+// A pool that loses the next tasks it is offered, as many as `losing` says: it drops them, or throws.
+struct LossyPool {
+  std::vector<std::function<void()>> tasks = {};
+  int losing = 1;
+  bool throws = false;
+  int offered = 0;
+
+  decouple::Executor Executor() {
+    return [this](std::function<void()> task) {
+      ++offered;
+      if (losing == 0) return tasks.push_back(std::move(task));
+      --losing;
+      if (throws) throw std::runtime_error("the pool is full");
+    };
+  }
+  void RunAll() {
+    for (const auto& task : std::exchange(tasks, {})) task();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("an executor runs the function, one call at a time, also for messages published meanwhile") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  std::vector<std::function<void()>> tasks;
+  Script script;
+  SubscribeForGood(topic, script.Function(clock),
+                   {.executor = [&](std::function<void()> task) { tasks.push_back(std::move(task)); }});
+  PublishAll(topic, 1, 2);
+  CHECK(tasks.size() == 1);
+  CHECK(topic.Deliver() == 0);
+  CHECK(script.bodies.empty());
+  PublishAll(topic, 3);
+  std::exchange(tasks, {}).front()();
+  CHECK(script.bodies == std::vector{1, 2, 3});
+  CHECK(tasks.empty());
+  script.answer = absl::UnavailableError("down");
+  PublishAll(topic, 4);
+  std::exchange(tasks, {}).front()();
+  CHECK(script.bodies.size() == 4);
+  CHECK(tasks.empty());
+  clock.Advance(Seconds(20));
+  topic.Deliver();  // submits the retry to the executor
+  REQUIRE(tasks.size() == 1);
+  script.answer = absl::OkStatus();
+  std::exchange(tasks, {}).front()();
+  CHECK(script.attempts.back() == 2);
+  clock.Advance(Seconds(100));
+  topic.Deliver();
+  CHECK(tasks.empty());
+}
+
+TEST_CASE("a publisher submits retries to executors, but calls no function itself") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  int calls_of_executor = 0;
+  Script by_executor{.answer = absl::UnavailableError("down")};
+  Script by_callers;
+  SubscribeForGood(topic, by_executor.Function(clock), {.executor = [&](const std::function<void()>& task) {
+                     ++calls_of_executor;
+                     task();
+                   }});
+  SubscribeForGood(topic, by_callers.Function(clock));
+  PublishAll(topic, 1);
+  CHECK(by_executor.bodies == std::vector{1});
+  clock.Advance(Seconds(20));
+  PublishAll(topic, 2);
+  CHECK(by_executor.bodies.size() == 3);
+  CHECK(by_callers.bodies.empty());
+}
+
+TEST_CASE("an executor that runs a task after the end of its subscription or topic does nothing") {
+  ManualClock clock;
+  std::vector<std::function<void()>> tasks;
+  Script script;
+  {
+    auto topic = MakeTopic<int>(clock);
+    const auto keep = [&](std::function<void()> task) { tasks.push_back(std::move(task)); };
+    auto subscription = topic.Subscribe(script.Function(clock), {.executor = keep}).value();
+    SubscribeForGood(topic, script.Function(clock), {.executor = keep});
+    PublishAll(topic, 1);
+    CHECK(subscription.Unsubscribe().ok());
+  }
+  CHECK(tasks.size() == 2);
+  for (const auto& task : tasks) task();
+  CHECK(script.bodies.empty());
+}
+
+TEST_CASE("an executor that loses a task is offered another with the next message") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  LossyPool pool{.throws = GENERATE(false, true)};
+  Script script;
+  const auto subscription = SubscribeForGood(topic, script.Function(clock), {.executor = pool.Executor()});
+  PublishAll(topic, 1);
+  CHECK(pool.tasks.empty());
+  CHECK(subscription.Statistics().number_of_notifications_waiting == 1);
+  PublishAll(topic, 2);
+  pool.RunAll();
+  CHECK(script.bodies == std::vector{1, 2});
+  PublishAll(topic, 3);
+  pool.RunAll();
+  CHECK(script.bodies == std::vector{1, 2, 3});
+  CHECK(subscription.Statistics().number_of_notifications_waiting == 0);
+}
+
+TEST_CASE("an executor that lost a task is offered another by Deliver at once") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  LossyPool pool{.losing = 2, .throws = GENERATE(false, true)};
+  Script script;
+  SubscribeForGood(topic, script.Function(clock), {.executor = pool.Executor()});
+  PublishAll(topic, 1);
+  CHECK(topic.Deliver() == 0);
+  CHECK(pool.offered == 2);
+  CHECK(topic.Deliver() == 0);
+  pool.RunAll();
+  CHECK(script.bodies == std::vector{1});
+}
+
+TEST_CASE("an executor that lost a task is offered another by publishers and RunDeliveries after a second") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  LossyPool pool;
+  Script script;
+  const auto subscription = SubscribeForGood(topic, script.Function(clock),
+                                             {.filter = decouple::Attribute("a") == 1, .executor = pool.Executor()});
+  REQUIRE(topic.Publish(1, {.attributes = {{"a", 1}}}).ok());
+  CHECK(topic.NextDelivery() == clock.Now() + Seconds(1));
+  clock.Advance(Seconds(1) - kOneNanosecond);
+  PublishAll(topic, 2);  // to nobody
+  CHECK(pool.offered == 1);
+  clock.Advance(kOneNanosecond);
+  PublishAll(topic, 3);
+  CHECK(pool.offered == 2);
+  CHECK(topic.NextDelivery() == absl::InfiniteFuture());  // the executor has it
+  pool.RunAll();
+  CHECK(script.bodies == std::vector{1});
+}
+
+TEST_CASE("RunDeliveries does not offer tasks to an executor that loses them without a pause") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  LossyPool pool{.losing = 3};
+  Script script;
+  SubscribeForGood(topic, script.Function(clock), {.executor = pool.Executor()});
+  PublishAll(topic, 1);
+  topic.Close();
+  std::thread thread([&] { topic.RunDeliveries(); });
+  for (int i = 0; i < 3; ++i) {
+    clock.AwaitSleepers(1);
+    clock.Advance(Seconds(1));
+  }
+  thread.join();  // the fourth task was taken, so that nothing is left to do
+  CHECK(pool.offered == 4);
+  pool.RunAll();
+  CHECK(script.bodies == std::vector{1});
+}
+
+TEST_CASE("a task that is dropped late, by another thread, is noticed as well") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  LossyPool pool{.losing = 0};
+  Script script;
+  SubscribeForGood(topic, script.Function(clock), {.executor = pool.Executor()});
+  PublishAll(topic, 1);
+  CHECK(topic.NextDelivery() == absl::InfiniteFuture());
+  std::thread([&] { pool.tasks.clear(); }).join();
+  CHECK(topic.NextDelivery() == clock.Now() + Seconds(1));
+  topic.Deliver();
+  pool.RunAll();
+  CHECK(script.bodies == std::vector{1});
+}
+
+TEST_CASE("a task that an executor runs twice delivers each message once") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  LossyPool pool{.losing = 0};
+  Script script;
+  SubscribeForGood(topic, script.Function(clock), {.executor = pool.Executor()});
+  PublishAll(topic, 1);
+  const auto task = pool.tasks.front();
+  task();
+  PublishAll(topic, 2);
+  task();
+  CHECK(script.bodies == std::vector{1});
+  CHECK(pool.offered == 2);
+}

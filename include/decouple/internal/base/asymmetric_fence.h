@@ -33,7 +33,7 @@ namespace decouple::inline v0_1::internal {
 // Whether the kernel makes heavy fences, so that light ones need not be full fences.
 class Membarrier {
  public:
-  // Called once, before any thread has a record (thread_registry.h).
+  // Called once in the process, before any thread has a record, and in the child of a fork (process.h).
   static void Register() {
 #if defined(__linux__) && defined(SYS_membarrier)
     if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0) {
@@ -42,7 +42,11 @@ class Membarrier {
 #endif
   }
 
-  // Relaxed: a thread with a record comes after Register().
+  // Called by a module that was not the first in the process, before any thread has a record there.
+  static void Adopt(bool is_available) { is_available_.store(is_available, std::memory_order_relaxed); }
+
+  // Whether light fences of this module need be none to the processor. Relaxed: a thread with a record comes after
+  // Register() or Adopt(). False is always safe.
   static bool IsAvailable() { return is_available_.load(std::memory_order_relaxed); }
 
  private:
@@ -61,7 +65,8 @@ class Membarrier {
 inline void HeavyFence() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
 #if defined(__linux__) && defined(SYS_membarrier)
-  if (Membarrier::IsAvailable()) syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+  // Whether or not it is known to this module that light fences are free: other modules have theirs.
+  syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
 #endif
   std::atomic_thread_fence(std::memory_order_seq_cst);
 }

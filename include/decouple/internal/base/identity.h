@@ -7,30 +7,11 @@
 #include <cstdint>
 #include <string_view>
 
-#if defined(__linux__)
-#include <unistd.h>
-#else
-#include <random>
-#endif
-
 #include "decouple/internal/base/mix.h"
+#include "decouple/internal/base/process.h"
 #include "decouple/message.h"
 
 namespace decouple::inline v0_1::internal {
-
-// A random number, drawn anew at each call. Where there is another way it does not use std::random_device, as <random>
-// is 9 000 lines in every file that includes a queue.
-inline std::uint64_t DrawRandomNumber() {
-#if defined(__linux__)
-  std::uint64_t random = 0;
-  // Where a sandbox forbids the call, the address of this variable, which the system randomises, and the id of the
-  // process have to do.
-  if (getentropy(&random, sizeof(random)) == 0) return random;
-  return Mix(reinterpret_cast<std::uintptr_t>(&random)) ^ Mix(static_cast<std::uint64_t>(getpid()));
-#else
-  return std::uint64_t{std::random_device{}()} << 32 | std::random_device{}();
-#endif
-}
 
 // Returns an identity. With a seed it is the same for the same name in every run; with seed 0 it differs from call to
 // call.
@@ -41,9 +22,9 @@ inline std::uint64_t IdentityOf(std::uint64_t seed, std::string_view name) {
       identity = Mix(identity ^ static_cast<unsigned char>(c));  // not std::hash, which may differ from run to run
     return identity;
   }
-  static const std::uint64_t process = DrawRandomNumber();
-  static constinit std::atomic<std::uint64_t> calls{0};
-  return Mix(process ^ Mix(calls.fetch_add(1, std::memory_order_relaxed)));  // relaxed: it has only to be unique
+  ProcessState& process = Process();
+  const std::uint64_t origin = process.identity_origin.load(std::memory_order_relaxed);
+  return Mix(origin ^ Mix(process.identities.fetch_add(1, std::memory_order_relaxed)));
 }
 
 }  // namespace decouple::inline v0_1::internal

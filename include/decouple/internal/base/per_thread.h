@@ -14,14 +14,14 @@
 
 #include "decouple/internal/base/asymmetric_fence.h"
 #include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/process.h"
 #include "decouple/internal/base/thread_registry.h"
 
 namespace decouple::inline v0_1::internal {
 
-// No id is given twice, whatever the type of the value, so a cached id never stands for another object.
+// No id is given twice in a process, whatever the type of the value and the module, so a cached id never stands for another object.
 inline std::uint64_t NextOwnerId() {
-  static constinit std::atomic<std::uint64_t> last{0};
-  return last.fetch_add(1, std::memory_order_relaxed) + 1;  // relaxed: it has only to be unique
+  return Process().last_owner_id.fetch_add(1, std::memory_order_relaxed) + 1;  // relaxed: it has only to be unique
 }
 
 template <typename Value>
@@ -84,8 +84,11 @@ class PerThread {
     Node* next = nullptr;
   };
 
-  // The object of this type that the thread used last. Filled only where membarrier is available.
-  struct Cached : ThreadCacheEntry {
+  // The object of this type that the thread used last; none while owner_id is 0. Filled only where membarrier is
+  // available. It stays valid to the end of the thread, as long as the object lives: until then nobody else takes over
+  // the thread's record, and with it the value.
+  struct Cached {
+    std::uint64_t owner_id = 0;
     Value* value = nullptr;
   };
 
@@ -98,7 +101,6 @@ class PerThread {
     ThreadRecord::Shortcut& shortcut = ShortcutIn(record);
     Value& value = shortcut.owner_id == id_ ? static_cast<Node*>(shortcut.kept)->value : FindOrCreate(record, shortcut);
     if (Membarrier::IsAvailable()) {
-      ThreadRegistry::EmptyAtThreadExit(cached_);
       cached_.owner_id = id_;
       cached_.value = &value;
     }

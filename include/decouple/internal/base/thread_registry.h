@@ -1,111 +1,97 @@
-// A record for each thread that uses the library: whether the thread is inside an RCU read section (rcu.h), where it
-// sleeps (parker.h), and which values of which objects are its own (per_thread.h).
+// The records of threads (thread_record.h): Current() is the calling thread's.
 //
-// Memory. Records are pooled and never freed: a thread that ends passes its record, and with it all that is kept by
-// record, to a thread that begins. So there are as many records as there were threads at the same time.
+// A thread takes its record at its first use of the library: one whose thread has ended, if there is one, else a new
+// one. The process keeps it under a pthread key; each module keeps a thread_local copy of the pointer, so that the hot
+// paths find it in one load. The key's destructor puts it at the end of the list of those that come back, and whoever
+// wants one looks at the first of the list: O(1), whatever the number of threads. The record is free only once the
+// thread is gone (thread_life.h); until then the thread may go on to use it, in destructors that run yet later.
 
 #ifndef DECOUPLE_INTERNAL_BASE_THREAD_REGISTRY_H_
 #define DECOUPLE_INTERNAL_BASE_THREAD_REGISTRY_H_
 
-#include <array>
-#include <atomic>
-#include <cstdint>
+#include <pthread.h>
 
-#include "decouple/internal/base/assert.h"
-#include "decouple/internal/base/asymmetric_fence.h"
-#include "decouple/internal/base/cache_line.h"
-#include "decouple/internal/base/parker.h"
+#include <atomic>
+
+#include "absl/base/thread_annotations.h"
+#include "decouple/internal/base/mutex.h"
+#include "decouple/internal/base/process.h"
+#include "decouple/internal/base/process_state.h"
+#include "decouple/internal/base/thread_record.h"
 
 namespace decouple::inline v0_1::internal {
-
-struct alignas(kCacheLine) ThreadRecord {
-  // 0 outside of an RCU read section, else a number that differs from section to section. Written by the owner alone.
-  std::atomic<std::uint64_t> section{0};
-  std::uint64_t last_section = 0;
-
-  // The owner's direct-mapped cache from an object's id to what the object keeps for this record (see PerThread).
-  struct Shortcut {
-    std::uint64_t owner_id = 0;
-    void* kept = nullptr;
-  };
-  std::array<Shortcut, 64> shortcuts;
-
-  Parker parker;
-
-  std::atomic<bool> taken{true};
-  ThreadRecord* next = nullptr;  // immutable once linked
-};
-
-// A thread_local cache entry that is valid only while the thread has its record; it is empty while owner_id is 0.
-struct ThreadCacheEntry {
-  std::uint64_t owner_id = 0;
-  bool is_registered = false;
-  ThreadCacheEntry* next = nullptr;
-};
 
 class ThreadRegistry {
  public:
   // The calling thread's record.
   [[gnu::always_inline]] static ThreadRecord& Current() {
-    if (current_ != nullptr) [[likely]]
-      return *current_;
+    if (ThreadRecord::current != nullptr) [[likely]]
+      return *ThreadRecord::current;
     return RegisterSlow();
   }
 
-  // The head of the list of all records. Acquire: pairs with the exchange in RegisterSlow().
-  static ThreadRecord* First() { return first_.load(std::memory_order_acquire); }
+  // The head of the list of all records. Acquire: pairs with the release in New().
+  static ThreadRecord* First() { return Process().first_record.load(std::memory_order_acquire); }
 
   // Whether the calling thread is inside an RcuReadGuard.
   static bool IsInReadSection() {
-    return current_ != nullptr && current_->section.load(std::memory_order_relaxed) != 0;
-  }
-
-  // Has the entry emptied when the calling thread gives its record back: from then on another thread owns what the
-  // entry points to.
-  static void EmptyAtThreadExit(ThreadCacheEntry& entry) {
-    if (entry.is_registered) return;
-    entry.is_registered = true;
-    entry.next = cache_entries_;
-    cache_entries_ = &entry;
+    return ThreadRecord::current != nullptr && ThreadRecord::current->section.load(std::memory_order_relaxed) != 0;
   }
 
  private:
-  // Gives the record back when its thread ends.
-  struct RecordReturn {
-    bool armed = false;
-    ~RecordReturn() {
-      if (!armed || current_ == nullptr) return;
-      DECOUPLE_ASSERT(!IsInReadSection());
-      for (ThreadCacheEntry* entry = cache_entries_; entry != nullptr; entry = entry->next) entry->owner_id = 0;
-      ThreadRecord* const record = current_;
-      current_ = nullptr;
-      // Release: pairs with the exchange in RegisterSlow(), which takes over the record's data.
-      record->taken.store(false, std::memory_order_release);
-    }
-  };
-
-  // Slow path: the thread's first use of the library. Takes over a free record or adds one.
+  // Slow path: the thread's first use of the library in this module.
   [[gnu::noinline]] static ThreadRecord& RegisterSlow() {
-    [[maybe_unused]] static const bool registered = (Membarrier::Register(), true);
-    ThreadRecord* record = First();
-    while (record != nullptr && record->taken.exchange(true, std::memory_order_acquire)) record = record->next;
-    if (record == nullptr) {
-      record = new ThreadRecord;
-      record->next = first_.load(std::memory_order_relaxed);
-      // Release: publishes the record to First().
-      while (!first_.compare_exchange_weak(record->next, record, std::memory_order_acq_rel)) {
-      }
+    ProcessState& process = Process();
+    if (process.has_thread_key)
+      ThreadRecord::current = static_cast<ThreadRecord*>(pthread_getspecific(process.thread_key));
+    if (ThreadRecord::current == nullptr) {
+      ThreadRecord::current = &Take(process);
+      if (process.has_thread_key) pthread_setspecific(process.thread_key, ThreadRecord::current);
     }
-    current_ = record;
-    // In a thread whose thread_local objects are being destroyed this is a no-op, and the record stays taken.
-    thread_local RecordReturn give_back;
-    give_back.armed = true;
-    return *record;
+    return *ThreadRecord::current;
   }
 
-  static inline constinit thread_local ThreadRecord* current_ = nullptr;
-  static inline constinit thread_local ThreadCacheEntry* cache_entries_ = nullptr;
-  static inline constinit std::atomic<ThreadRecord*> first_{nullptr};
+  static ThreadRecord& Take(ProcessState& process) ABSL_LOCKS_EXCLUDED(process.records_mutex) {
+    const MutexLock lock(process.records_mutex);
+    if (ThreadRecord* const ended = TakeEnded(process)) return *ended;
+    if (ThreadRecord* const lost = TakeLost(process)) return *lost;
+    return New(process);
+  }
+
+  // A record whose thread is gone; null if the first few have threads that are still about to end.
+  static ThreadRecord* TakeEnded(ProcessState& process) ABSL_EXCLUSIVE_LOCKS_REQUIRED(process.records_mutex) {
+    for (int tries = 4; tries > 0 && process.first_ended != nullptr; --tries) {
+      ThreadRecord& record = *process.first_ended;
+      process.first_ended = record.next_ended;
+      if (process.first_ended == nullptr) process.last_ended = nullptr;
+      record.is_ended = false;
+      if (record.life.TryTake()) return &record;
+      AddEnded(process, record);
+    }
+    return nullptr;
+  }
+
+  // A record that did not come back although its thread is gone: it was taken in the last round of destructors, or the
+  // process has no key left. Looks at the next two at each call, so such records are never more than those in use.
+  static ThreadRecord* TakeLost(ProcessState& process) ABSL_EXCLUSIVE_LOCKS_REQUIRED(process.records_mutex) {
+    for (int tries = 2; tries > 0; --tries) {
+      if (process.next_to_check == nullptr)
+        process.next_to_check = process.first_record.load(std::memory_order_relaxed);
+      ThreadRecord* const record = process.next_to_check;
+      if (record == nullptr) return nullptr;
+      process.next_to_check = record->next;
+      if (!record->is_ended && !record->is_abandoned && record->life.TryTake()) return record;
+    }
+    return nullptr;
+  }
+
+  static ThreadRecord& New(ProcessState& process) ABSL_EXCLUSIVE_LOCKS_REQUIRED(process.records_mutex) {
+    auto* const record = new ThreadRecord;
+    record->life.TryTake();
+    record->next = process.first_record.load(std::memory_order_relaxed);
+    process.first_record.store(record, std::memory_order_release);  // publishes the record to First()
+    return *record;
+  }
 };
 
 }  // namespace decouple::inline v0_1::internal

@@ -37,6 +37,8 @@
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/cache_line.h"
 #include "decouple/internal/base/mutex.h"
+#include "decouple/internal/base/process.h"
+#include "decouple/internal/base/process_state.h"
 
 namespace decouple::inline v0_1::internal {
 
@@ -56,6 +58,7 @@ struct LinearFit {
   }
 };
 
+// There is one in the process, as the timelines of two would differ by all that the wall clock was set meanwhile.
 class TscClock {
  public:
   // Nanoseconds since the Unix epoch.
@@ -71,6 +74,7 @@ class TscClock {
 
  private:
   TscClock() {
+    Process().HoldDuringFork(mutex_);
     const std::int64_t wall =
         std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
             .count();
@@ -78,9 +82,10 @@ class TscClock {
     if (TicksAreTrusted()) Calibrate();
   }
 
+  friend struct ProcessState;
   static TscClock& Instance() {
-    static TscClock clock;
-    return clock;
+    ProcessState& process = Process();
+    return process.GetOrCreate(process.tsc_clock);
   }
 
 #if defined(__x86_64__)

@@ -30,6 +30,7 @@
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/cache_line.h"
 #include "decouple/internal/base/mutex.h"
+#include "decouple/internal/base/process.h"
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/base/thread_registry.h"
 #include "decouple/internal/base/time_math.h"
@@ -44,10 +45,7 @@ inline constexpr std::uint32_t kSlotsPerSegment = 64;
 
 // Process-wide cap on cached free chunks; beyond it chunks are unmapped immediately.
 inline constexpr std::int64_t kWarmBytes = std::int64_t{32} << 20;
-inline std::atomic<std::int64_t>& WarmBytesKept() {
-  static constinit std::atomic<std::int64_t> kept{0};
-  return kept;
-}
+inline std::atomic<std::int64_t>& WarmBytesKept() { return Process().warm_bytes; }
 
 template <typename Slot>
 class SegmentPool {

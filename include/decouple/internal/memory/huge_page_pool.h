@@ -24,6 +24,8 @@
 #include "absl/base/thread_annotations.h"
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/mutex.h"
+#include "decouple/internal/base/process.h"
+#include "decouple/internal/base/process_state.h"
 #include "decouple/internal/memory/page_allocator.h"
 
 namespace decouple::inline v0_1::internal {
@@ -36,15 +38,12 @@ class HugePagePool {
  public:
   // The pool for spans of that size. It is never destroyed, as queues may still be used when the process ends. Null:
   // the size is too small or too large, or the platform maps no pages.
-  static HugePagePool* Of(std::size_t bytes, std::size_t alignment) {
-    if (!IsMapped(bytes, alignment) || CountOf(bytes) < kFewest) return nullptr;
-    static auto& mutex = *new Mutex;
-    static auto& by_size = *new std::map<std::size_t, HugePagePool>;
-    const MutexLock lock(mutex);
-    return &by_size.try_emplace(bytes, bytes).first->second;
-  }
+  static inline HugePagePool* Of(std::size_t bytes, std::size_t alignment);
 
-  explicit HugePagePool(std::size_t bytes) : size_(RoundUp(bytes)), count_(CountOf(bytes)) {}
+  // It is never destroyed.
+  explicit HugePagePool(std::size_t bytes) : size_(RoundUp(bytes)), count_(CountOf(bytes)) {
+    Process().HoldDuringFork(mutex_);
+  }
   HugePagePool(const HugePagePool&) = delete;
   HugePagePool& operator=(const HugePagePool&) = delete;
 
@@ -127,6 +126,22 @@ class HugePagePool {
   Page* with_free_ ABSL_GUARDED_BY(mutex_) = nullptr;                      // list of the pages that have a free span
   Page* spare_ ABSL_GUARDED_BY(mutex_) = nullptr;                          // a page whose spans are all free
 };
+
+// All pools of the process.
+struct HugePagePools {
+  HugePagePools() { Process().HoldDuringFork(mutex); }
+
+  Mutex mutex;
+  std::map<std::size_t, HugePagePool> by_size ABSL_GUARDED_BY(mutex);
+};
+
+inline HugePagePool* HugePagePool::Of(std::size_t bytes, std::size_t alignment) {
+  if (!IsMapped(bytes, alignment) || CountOf(bytes) < kFewest) return nullptr;
+  ProcessState& process = Process();
+  HugePagePools& pools = process.GetOrCreate(process.huge_page_pools);
+  const MutexLock lock(pools.mutex);
+  return &pools.by_size.try_emplace(bytes, bytes).first->second;
+}
 
 // A span of pages and the way to free it. Copies name the same span; one of them has to be freed.
 class PageSpan {

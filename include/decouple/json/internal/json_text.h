@@ -146,7 +146,7 @@ class ParsedJson final : public JsonDocument {
 };
 
 // Sets the hook before main() in every program that includes this.
-inline const bool kJsonHookIsSet = (json_hook.store(&ParsedJson::Parse, std::memory_order_relaxed), true);
+inline const bool kJsonHookIsSet = SetJsonHook(&ParsedJson::Parse);
 
 }  // namespace decouple::inline v0_1::internal
 

@@ -20,6 +20,7 @@
 #include "decouple/internal/base/access.h"
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/mutex.h"
+#include "decouple/internal/base/process.h"
 #include "decouple/internal/base/range_checks.h"
 #include "decouple/internal/queue/queue_base.h"
 #include "decouple/redrive_policy.h"
@@ -62,8 +63,7 @@ inline absl::Status LinkDeadLetters(QueueBase& queue, const Redrive& redrive, st
     status.Update(CheckSameKindAndBodyType(kError, "the dead-letter queue", queue, *target));
     if (!status.ok()) return status;
   }
-  static constinit Mutex linking;
-  const MutexLock lock(linking);
+  const MutexLock lock(Process().linking);
   if (LeadsTo(target, queue)) {
     return MakeError(kError, absl::StrCat("\"", queue.name(), "\" would be its own dead-letter queue",
                                           target.get() == &queue ? "" : ", by way of others"));

@@ -50,7 +50,7 @@ class Queue {
   // The queue that `reference` refers to, if its bodies are of type T.
   static std::optional<Queue> From(const QueueReference& reference) {
     const std::shared_ptr<internal::QueueBase>& core = internal::Access::Core(reference);
-    if (core == nullptr || core->body_type() != &internal::kBodyType<T>) return std::nullopt;
+    if (core == nullptr || core->body_type() != internal::kTypeIdentity<T>) return std::nullopt;
     return Queue(std::static_pointer_cast<internal::QueueCore<T>>(core));
   }
 

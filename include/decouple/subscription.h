@@ -82,7 +82,7 @@ absl::StatusOr<std::shared_ptr<Endpoint>> DeadLettersOf(const QueueReference& qu
                                                         const Endpoint& endpoint) {
   QueueBase& to = *Access::Core(queue);
   const QueueKind kind = endpoint.queue() == nullptr ? topic.kind() : endpoint.queue()->kind();
-  if (to.kind() != kind || to.body_type() != &kBodyType<T>) {
+  if (to.kind() != kind || to.body_type() != kTypeIdentity<T>) {
     return MakeError(Error::kInvalidParameter,
                      absl::StrCat("the dead-letter queue \"", to.name(), "\"; allowed is a ", NameOf(kind),
                                   " queue, as the ", endpoint.queue() == nullptr ? "topic" : "subscribed queue",

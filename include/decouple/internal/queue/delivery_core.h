@@ -122,7 +122,7 @@ class DeliveryCore : public QueueBase {
   // `groups`: as for MessageStore.
   DeliveryCore(const QueueRules& rules, std::unique_ptr<MessageGroups> groups, const Limits& limits, std::string name,
                std::uint64_t seed, Clock* clock)
-      : QueueBase(rules.kind, &kBodyType<T>, name, IdentityOf(seed, name)),
+      : QueueBase(rules.kind, kTypeIdentity<T>, name, IdentityOf(seed, name)),
         rules_(rules),
         clock_(clock != nullptr ? *clock : SystemClock::Instance()),
         config_(limits),

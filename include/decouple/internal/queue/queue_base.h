@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "decouple/clock.h"
+#include "decouple/internal/base/type_identity.h"
 #include "decouple/internal/queue/access_policy.h"
 #include "decouple/internal/queue/redrive/dead_letter_links.h"
 
@@ -17,10 +18,6 @@ namespace decouple::inline v0_1::internal {
 enum class QueueKind { kStandard, kFifo };
 
 constexpr const char* NameOf(QueueKind kind) { return kind == QueueKind::kStandard ? "standard" : "FIFO"; }
-
-// Its address identifies the type T, without RTTI.
-template <typename T>
-inline constexpr char kBodyType = 0;
 
 // The outcome of moving one message to another queue. kNothing: no message was visible. kNoSource: the message does not
 // say which queue it came from, or that queue is gone.
@@ -37,7 +34,7 @@ class QueueBase : public std::enable_shared_from_this<QueueBase> {
   std::uint64_t identity() const { return identity_; }
   QueueKind kind() const { return kind_; }
   // Queues of one kind and body type can take over each other's messages (CheckSameKindAndBodyType).
-  const char* body_type() const { return body_type_; }
+  const TypeIdentity& body_type() const { return body_type_; }
 
   virtual Clock& clock() const = 0;
   virtual bool closed() const = 0;
@@ -54,13 +51,13 @@ class QueueBase : public std::enable_shared_from_this<QueueBase> {
   const DeadLetterLinks& dead_letters() const { return dead_letters_; }
 
  protected:
-  QueueBase(QueueKind kind, const char* body_type, std::string name, std::uint64_t identity)
+  QueueBase(QueueKind kind, const TypeIdentity& body_type, std::string name, std::uint64_t identity)
       : kind_(kind), body_type_(body_type), name_(std::move(name)), identity_(identity) {}
   virtual ~QueueBase() = default;
 
  private:
   const QueueKind kind_;
-  const char* const body_type_;
+  const TypeIdentity& body_type_;
   const std::string name_;
   const std::uint64_t identity_;
   DeadLetterLinks dead_letters_;

@@ -40,7 +40,7 @@ class MoveToDeadLetters {
     DECOUPLE_ASSERT(IsLocked(*message.slot));
     const std::shared_ptr<QueueBase> target = core_.dead_letters().target();
     // Checked when the queues were linked: see LinkDeadLetters().
-    DECOUPLE_ASSERT(target == nullptr || (target->body_type() == &kBodyType<T> && target.get() != &core_));
+    DECOUPLE_ASSERT(target == nullptr || (target->body_type() == kTypeIdentity<T> && target.get() != &core_));
     auto* const dead_letters = static_cast<QueueCore<T>*>(target.get());
     Transfer<T> transfer;  // if it is not taken over, it must be destroyed after the message is unlocked
     if (dead_letters != nullptr && dead_letters->dead_letters().Allows(core_.identity())) {

@@ -43,7 +43,7 @@ class MoveToQueue {
     }
     // Checked when the task began, or when the source was linked to its dead-letter queue: see
     // CheckSameKindAndBodyType().
-    DECOUPLE_ASSERT(to->body_type() == &kBodyType<T>);
+    DECOUPLE_ASSERT(to->body_type() == kTypeIdentity<T>);
     Transfer<T> transfer = source_.Prepare(local, message, before, before.Has(SlotState::kMoreReferences));
     if (static_cast<QueueCore<T>*>(to)->EnqueueTransfer(transfer)) {
       source_.Finish(local, message, before, transfer, &LocalQueueCounts::moved);

@@ -21,6 +21,8 @@
 #include <atomic>
 #include <cstdint>
 #include <limits>
+#include <new>
+#include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "decouple/clock.h"
@@ -28,6 +30,7 @@
 #include "decouple/internal/base/asymmetric_fence.h"
 #include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/parker.h"
+#include "decouple/internal/base/process.h"
 #include "decouple/internal/base/thread_registry.h"
 
 namespace decouple::inline v0_1::internal {
@@ -36,7 +39,7 @@ class EventCount {
  public:
   static constexpr std::uint32_t kAll = std::numeric_limits<std::uint32_t>::max();
 
-  EventCount() = default;
+  EventCount() : forks_(Process().forks.load(std::memory_order_relaxed)) {}
   EventCount(const EventCount&) = delete;
   EventCount& operator=(const EventCount&) = delete;
 
@@ -88,24 +91,31 @@ class EventCount {
       is_waiting_ = true;
       parker_.Prepare();
       {
-        const MutexLock lock(event_.mutex_);
+        const MutexLock lock(event_.mutex());
         event_.Link(*this);
       }
       HeavyFence();  // before the checks; pairs with the light fence in HasWaiters()
     }
 
     bool IsQueued() const {
-      const MutexLock lock(event_.mutex_);
-      return queued_;
+      const MutexLock lock(event_.mutex());
+      return queued_ && !IsForgotten();
     }
 
     // Returns false if it has been notified.
     bool Leave() {
-      const MutexLock lock(event_.mutex_);
+      const MutexLock lock(event_.mutex());
       if (!queued_) return false;
-      event_.Unlink(*this);
+      if (IsForgotten()) {
+        queued_ = false;
+      } else {
+        event_.Unlink(*this);
+      }
       return true;
     }
+
+    // Whether the thread forked while it waited, and this is the child: the event has dropped all who waited before.
+    bool IsForgotten() const { return forks_ != event_.forks_.load(std::memory_order_relaxed); }
 
     EventCount& event_;
     Parker& parker_;
@@ -114,9 +124,32 @@ class EventCount {
     Waiter* previous_ = nullptr;
     Waiter* next_ = nullptr;
     bool queued_ = false;
+    std::uint32_t forks_ = 0;  // the event's when it was queued
   };
 
  private:
+  // The mutex; in the child of a fork first rids the event of those who waited in the parent. They lie on the stacks of
+  // threads that do not exist there, and one of them may have held the mutex.
+  Mutex& mutex() ABSL_LOCK_RETURNED(mutex_) {
+    const std::uint32_t forks = Process().forks.load(std::memory_order_relaxed);
+    // Acquire: pairs with the release in ForgetParent().
+    if (forks_.load(std::memory_order_acquire) != forks) [[unlikely]]
+      ForgetParent(forks);
+    return mutex_;
+  }
+
+  [[gnu::noinline, gnu::cold]] void ForgetParent(std::uint32_t forks) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    std::uint32_t seen = forks_.load(std::memory_order_acquire);
+    if (seen != kForgetting && forks_.compare_exchange_strong(seen, kForgetting, std::memory_order_acquire)) {
+      ::new (&mutex_) Mutex;
+      first_ = nullptr;
+      last_ = nullptr;
+      waiters_.store(0, std::memory_order_relaxed);
+      forks_.store(forks, std::memory_order_release);
+    }
+    while (forks_.load(std::memory_order_acquire) != forks) std::this_thread::yield();  // another thread does it
+  }
+
   // Wakes waiters that wait at the time of the call, none that come meanwhile.
   [[gnu::noinline]] void NotifySome(std::uint32_t n) {
     n = std::min(n, waiters_.load(std::memory_order_relaxed));
@@ -128,8 +161,8 @@ class EventCount {
   }
 
   // Removes the first waiter; null if there is none. The parker stays valid, as parkers are never freed.
-  Parker* PopFirst() ABSL_LOCKS_EXCLUDED(mutex_) {
-    const MutexLock lock(mutex_);
+  Parker* PopFirst() {
+    const MutexLock lock(mutex());
     if (first_ == nullptr) return nullptr;
     Parker& parker = first_->parker_;
     Unlink(*first_);
@@ -142,6 +175,7 @@ class EventCount {
     (waiter.previous_ != nullptr ? waiter.previous_->next_ : first_) = &waiter;
     last_ = &waiter;
     waiter.queued_ = true;
+    waiter.forks_ = forks_.load(std::memory_order_relaxed);
     waiters_.fetch_add(1, std::memory_order_relaxed);  // ordered by the fence in Enter()
   }
 
@@ -154,7 +188,10 @@ class EventCount {
         1, std::memory_order_relaxed);  // relaxed: a count that is too high for a moment costs a call in vain
   }
 
+  static constexpr std::uint32_t kForgetting = std::numeric_limits<std::uint32_t>::max();
+
   std::atomic<std::uint32_t> waiters_{0};  // written under the mutex; read by notifiers without it
+  std::atomic<std::uint32_t> forks_;       // ProcessState::forks of the process in which the list was made
   Mutex mutex_;
   Waiter* first_ ABSL_GUARDED_BY(mutex_) = nullptr;
   Waiter* last_ ABSL_GUARDED_BY(mutex_) = nullptr;

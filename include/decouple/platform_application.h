@@ -71,7 +71,9 @@ class PlatformPayloads {
   PlatformPayloads(std::initializer_list<std::pair<const std::string, std::string>> payloads) : payloads_(payloads) {}
   explicit PlatformPayloads(std::map<std::string, std::string> payloads) : payloads_(std::move(payloads)) {}
 
-  // Reads {"default": "…", "APNS": "…"}. kInvalidParameter: it is not a JSON object of strings, or has no "default".
+  // Reads {"default": "…", "APNS": "…"}. As with the service, a payload that is no string is passed over, so that its
+  // platform gets the default one, and of a key that is given twice the last counts. kInvalidParameter: it is no JSON
+  // object, or has no string under "default".
   static inline absl::StatusOr<PlatformPayloads> Parse(std::string_view json);
 
   // The payload for the platform, else the default; null if there is neither.
@@ -156,25 +158,13 @@ inline absl::Status CheckEndpointOptions(const PlatformEndpointOptions& options)
 class PlatformEndpoint {
  public:
   // Passes the payload to the transport now, without retries. When the transport fails, its status is returned.
-  // kInvalidParameter: the payload is empty, larger than 256 KB, or missing for this platform. kEndpointDisabled,
-  // kPlatformApplicationDisabled. kNotFound: the endpoint was deleted.
+  // kNotFound: the endpoint was deleted. kPlatformApplicationDisabled, kEndpointDisabled. kInvalidParameter: the payload
+  // is empty, larger than 256 KB, or missing for this platform. Of several errors the first of these is returned.
   absl::StatusOr<PublishResult> Publish(const std::string& payload, const PublishOptions& options = {}) const {
-    std::string token;
-    if (absl::Status status = CheckPublish(payload, token); !status.ok()) return status;
-    const MessageId id = core_->NextId();
-    const PlatformApplicationOptions& application = core_->options();
-    const absl::Status status = application.transport(
-        {application.platform, application.name, token, payload, id, options.subject, options.attributes});
-    CountResult(status, token);
-    if (!status.ok()) return status;
-    return PublishResult{id};
+    return PublishPayload(&payload, options);
   }
   absl::StatusOr<PublishResult> Publish(const PlatformPayloads& payloads, const PublishOptions& options = {}) const {
-    const std::string* const payload = payloads.For(core_->options().platform);
-    if (payload != nullptr) return Publish(*payload, options);
-    return internal::MakeError(Error::kInvalidParameter,
-                               absl::StrCat("a message without a payload for the platform \"",
-                                            core_->options().platform, "\" and without a default one"));
+    return PublishPayload(payloads.For(core_->options().platform), options);
   }
 
   std::string token() const {
@@ -190,16 +180,19 @@ class PlatformEndpoint {
     return state_->options.enabled;
   }
 
-  void SetEnabled(bool enabled) const {
-    const internal::MutexLock lock(core_->mutex);
-    state_->options.enabled = enabled;
-  }
-  // Gives the endpoint the device's new token, and enables it. kInvalidParameter: the token is empty, or another
-  // endpoint has it. kNotFound: the endpoint was deleted.
-  absl::Status SetToken(const std::string& token) const {
-    if (absl::Status status = internal::CheckDeviceToken(token); !status.ok()) return status;
+  // kNotFound: the endpoint was deleted.
+  absl::Status SetEnabled(bool enabled) const {
     const internal::MutexLock lock(core_->mutex);
     if (!state_->exists) return Deleted();
+    state_->options.enabled = enabled;
+    return absl::OkStatus();
+  }
+  // Gives the endpoint the device's new token, and enables it. kNotFound: the endpoint was deleted. kInvalidParameter:
+  // the token is empty, or another endpoint has it.
+  absl::Status SetToken(const std::string& token) const {
+    const internal::MutexLock lock(core_->mutex);
+    if (!state_->exists) return Deleted();
+    if (absl::Status status = internal::CheckDeviceToken(token); !status.ok()) return status;
     const auto holder = core_->endpoints.find(token);
     if (holder != core_->endpoints.end() && holder->second != state_) {
       return internal::MakeError(Error::kInvalidParameter,
@@ -211,10 +204,11 @@ class PlatformEndpoint {
     core_->endpoints.emplace(token, state_);
     return absl::OkStatus();
   }
-  // kInvalidParameter: the user data is larger than 2 048 bytes.
+  // kNotFound: the endpoint was deleted. kInvalidParameter: the user data is larger than 2 048 bytes.
   absl::Status SetUserData(const std::string& user_data) const {
-    if (absl::Status status = internal::CheckEndpointOptions({.user_data = user_data}); !status.ok()) return status;
     const internal::MutexLock lock(core_->mutex);
+    if (!state_->exists) return Deleted();
+    if (absl::Status status = internal::CheckEndpointOptions({.user_data = user_data}); !status.ok()) return status;
     state_->options.user_data = user_data;
     return absl::OkStatus();
   }
@@ -237,12 +231,21 @@ class PlatformEndpoint {
     return internal::MakeError(Error::kNotFound, "the endpoint was deleted");
   }
 
-  absl::Status CheckPublish(const std::string& payload, std::string& token) const {
-    const std::size_t most = core_->options().limits.max_published_message_size;
-    if (payload.empty() || payload.size() > most) {
-      return internal::MakeError(Error::kInvalidParameter,
-                                 absl::StrCat("a payload of ", payload.size(), " bytes; allowed are 1 to ", most));
-    }
+  // Null: there is no payload for this platform.
+  absl::StatusOr<PublishResult> PublishPayload(const std::string* payload, const PublishOptions& options) const {
+    std::string token;
+    if (absl::Status status = BeginPublish(payload, token); !status.ok()) return status;
+    const MessageId id = core_->NextId();
+    const PlatformApplicationOptions& application = core_->options();
+    const absl::Status status = application.transport(
+        {application.platform, application.name, token, *payload, id, options.subject, options.attributes});
+    CountResult(status, token);
+    if (!status.ok()) return status;
+    return PublishResult{id};
+  }
+
+  // Checks and counts a publish, and sets `token` to the device's present one.
+  absl::Status BeginPublish(const std::string* payload, std::string& token) const {
     const internal::MutexLock lock(core_->mutex);
     if (!state_->exists) return Deleted();
     if (!core_->enabled) {
@@ -253,9 +256,22 @@ class PlatformEndpoint {
       return internal::MakeError(Error::kEndpointDisabled,
                                  absl::StrCat("the endpoint of the token \"", state_->token, "\" is disabled"));
     }
+    if (absl::Status status = CheckPayload(payload); !status.ok()) return status;
     ++core_->statistics.number_of_messages_published;
     token = state_->token;
     return absl::OkStatus();
+  }
+
+  absl::Status CheckPayload(const std::string* payload) const {
+    if (payload == nullptr) {
+      return internal::MakeError(Error::kInvalidParameter,
+                                 absl::StrCat("a message without a payload for the platform \"",
+                                              core_->options().platform, "\" and without a default one"));
+    }
+    const std::size_t most = core_->options().limits.max_published_message_size;
+    if (!payload->empty() && payload->size() <= most) return absl::OkStatus();
+    return internal::MakeError(Error::kInvalidParameter,
+                               absl::StrCat("a payload of ", payload->size(), " bytes; allowed are 1 to ", most));
   }
 
   // Counts the transport's result, and disables the endpoint if the platform no longer knows the token.

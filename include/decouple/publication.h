@@ -60,8 +60,12 @@ struct Publication {
   std::string group;
   std::string deduplication_id;
 
-  // The name of the topic (the service's TopicArn).
-  const std::string& topic() const { return *topic_name_; }
+  // The name of the topic (the service's TopicArn); empty for a publication that is of none, as a default-constructed
+  // one.
+  const std::string& topic() const {
+    static const std::string none;
+    return topic_name_ == nullptr ? none : *topic_name_;
+  }
 
  private:
   friend struct internal::Access;

@@ -73,26 +73,62 @@ TEST_CASE("each platform gets its own payload, or the default one") {
 TEST_CASE("payloads are read from JSON") {
   CHECK(PlatformPayloads::Parse(R"({"default": "all", "GCM": "google"})").value() ==
         PlatformPayloads{{"default", "all"}, {"GCM", "google"}});
-  for (const char* malformed : {"", "{", "[]", R"("default")", R"({"GCM": "x"})", R"({"default": 5})",
-                                R"({"default": "x", "GCM": {}})", R"({"default": "x", "default": "y"})"}) {
+  for (const char* malformed : {"", "{", "[]", R"("default")", "null", "{}", R"({"GCM": "x"})", R"({"default": 5})",
+                                R"({"default": "x", "default": 5})"}) {
     INFO(malformed);
     CHECK(ErrorIn(PlatformPayloads::Parse(malformed)) == Error::kInvalidParameter);
   }
+}
+
+TEST_CASE("a payload in JSON that is no string is passed over, for the default one") {
+  for (const char* payload : {"5", "{}", "null", R"(["x"])"}) {
+    INFO(payload);
+    CHECK(PlatformPayloads::Parse(R"({"default": "all", "ADM": "a", "GCM": )" + std::string(payload) + "}").value() ==
+          PlatformPayloads{{"default", "all"}, {"ADM", "a"}});
+  }
+}
+
+TEST_CASE("of a key that payloads in JSON have twice the last counts") {
+  CHECK(PlatformPayloads::Parse(R"({"default": "x", "GCM": "g", "default": "y", "GCM": "h"})").value() ==
+        PlatformPayloads{{"default", "y"}, {"GCM", "h"}});
+  CHECK(PlatformPayloads::Parse(R"({"default": 5, "default": "y", "GCM": "g", "GCM": 5})").value() ==
+        PlatformPayloads{{"default", "y"}});
 }
 
 TEST_CASE("a disabled endpoint or application refuses messages") {
   Platform platform;
   const auto application = platform.Application();
   const auto phone = application.CreateEndpoint("phone").value();
-  phone.SetEnabled(false);
+  REQUIRE(phone.SetEnabled(false).ok());
   CHECK(ErrorIn(phone.Publish("x")) == Error::kEndpointDisabled);
-  phone.SetEnabled(true);
+  REQUIRE(phone.SetEnabled(true).ok());
   application.SetEnabled(false);
   CHECK(ErrorIn(phone.Publish("x")) == Error::kPlatformApplicationDisabled);
   application.SetEnabled(true);
   CHECK(phone.Publish("x").ok());
   CHECK(platform.sent.size() == 1);
   CHECK(ErrorIn(application.CreateEndpoint("off", {.enabled = false})->Publish("x")) == Error::kEndpointDisabled);
+}
+
+TEST_CASE("the state of an endpoint and its application comes before faults of the payload") {
+  Platform platform;
+  const auto application = platform.Application();
+  const auto phone = application.CreateEndpoint("phone").value();
+  const PlatformPayloads none{{"GCM", "google"}};
+  const std::string too_long(262'145, 'x');
+  const auto all_fail_with = [&](Error error) {
+    CHECK(ErrorIn(phone.Publish(none)) == error);
+    CHECK(ErrorIn(phone.Publish("")) == error);
+    CHECK(ErrorIn(phone.Publish(too_long)) == error);
+  };
+  all_fail_with(Error::kInvalidParameter);
+  REQUIRE(phone.SetEnabled(false).ok());
+  all_fail_with(Error::kEndpointDisabled);
+  application.SetEnabled(false);
+  all_fail_with(Error::kPlatformApplicationDisabled);
+  phone.Delete();
+  all_fail_with(Error::kNotFound);
+  CHECK(application.Statistics().number_of_messages_published == 0);
 }
 
 TEST_CASE("an endpoint whose token the platform no longer knows is disabled until it has a new one") {
@@ -136,7 +172,16 @@ TEST_CASE("a deleted endpoint is gone") {
   phone.Delete();
   CHECK(application.ListEndpoints().empty());
   CHECK(ErrorIn(phone.Publish("x")) == Error::kNotFound);
+  CHECK(ErrorIn(phone.Publish("")) == Error::kNotFound);
+  CHECK(ErrorIn(phone.Publish(PlatformPayloads{{"GCM", "google"}})) == Error::kNotFound);
   CHECK(ErrorIn(phone.SetToken("other")) == Error::kNotFound);
+  CHECK(ErrorIn(phone.SetToken("")) == Error::kNotFound);
+  CHECK(ErrorIn(phone.SetEnabled(false)) == Error::kNotFound);
+  CHECK(ErrorIn(phone.SetUserData("customer-8")) == Error::kNotFound);
+  CHECK(ErrorIn(phone.SetUserData(std::string(2'049, 'x'))) == Error::kNotFound);
+  CHECK(phone.enabled());
+  CHECK(phone.user_data().empty());
+  CHECK(platform.sent.empty());
   CHECK_FALSE(application.CreateEndpoint("phone").value() == phone);
 }
 

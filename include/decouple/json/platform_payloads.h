@@ -26,17 +26,14 @@ inline absl::StatusOr<PlatformPayloads> PlatformPayloads::Parse(std::string_view
   const auto refuse = [](const std::string& what) {
     return internal::MakeError(Error::kInvalidParameter, absl::StrCat("message structure: ", what));
   };
-  std::string repeated;
-  const std::optional<nlohmann::json> payloads = internal::ParseJson(json, &repeated);
+  const std::optional<nlohmann::json> payloads = internal::ParseJson(json);
   if (!payloads) return refuse(absl::StrCat("no JSON, ", internal::JsonErrorSearch::In(json)));
-  if (!repeated.empty()) return refuse(absl::StrCat("the key \"", repeated, "\" is given twice"));
-  if (!payloads->is_object() || !payloads->contains("default")) {
-    return refuse("it is an object of a payload for each platform, with the key \"default\"");
+  if (!payloads->is_object() || !payloads->contains("default") || !(*payloads)["default"].is_string()) {
+    return refuse("it is an object of a payload for each platform, with a string under the key \"default\"");
   }
   std::map<std::string, std::string> by_platform;
   for (const auto& [platform, payload] : payloads->items()) {
-    if (!payload.is_string()) return refuse(absl::StrCat("the payload for \"", platform, "\" is not a string"));
-    by_platform.emplace(platform, payload.get<std::string>());
+    if (payload.is_string()) by_platform.emplace(platform, payload.get<std::string>());  // else it gets the default one
   }
   return PlatformPayloads(std::move(by_platform));
 }

@@ -10,7 +10,8 @@
 // Policies use these names: FilterPolicy::Parse(R"({"price":[{"numeric":[">",100]}]})", …); Where(&Order::price) > 100
 // finds the name by the member. A field can be a number or an enumeration (read as a number), a bool, anything that
 // converts to a std::string_view, a described struct (an object), a range of these (an array), or a std::optional of
-// one, which counts as absent when it is empty. A floating-point number that is not finite reads as null.
+// one, which counts as absent when it is empty. A floating-point number that is not finite reads as null. A dot in a
+// name separates the names of a path: "address.city" is city in address.
 
 #ifndef DECOUPLE_BODY_FIELDS_H_
 #define DECOUPLE_BODY_FIELDS_H_
@@ -160,6 +161,9 @@ requires OptionalOf<T>::value class FieldTypeOf<T> final : public FieldType {
     return Held(value).AnyElement(visit);
   }
   FieldValue member(const void* value, std::string_view name) const override { return Held(value).member(name); }
+  bool HasMemberBelow(const void* value, std::string_view prefix) const override {
+    return Held(value).HasMemberBelow(prefix);
+  }
 
  private:
   static FieldValue Held(const void* value) {
@@ -176,6 +180,9 @@ class FieldTypeOf<T> final : public FieldType {
     std::apply([&](const auto&... field) { (... || Read(field, As<T>(value), name, found)); }, kFields);
     return found;
   }
+  bool HasMemberBelow(const void*, std::string_view prefix) const override {
+    return std::apply([&](const auto&... field) { return (... || field.name.starts_with(prefix)); }, kFields);
+  }
 
  private:
   static constexpr auto kFields = DecoupleFields(static_cast<const T*>(nullptr));
@@ -187,6 +194,30 @@ class FieldTypeOf<T> final : public FieldType {
     return true;
   }
 };
+
+// Whether T is or holds a described struct with a name that has a dot. `Outer` are the types on the way to it, as a
+// struct may hold others of its own type.
+template <typename T, typename... Outer>
+consteval bool HasDottedNames() {
+  if constexpr ((... || std::same_as<T, Outer>)) {
+    return false;
+  } else if constexpr (OptionalOf<T>::value) {
+    return HasDottedNames<typename OptionalOf<T>::Value, T, Outer...>();
+  } else if constexpr (HasFields<T>) {
+    const auto has_dot = []<typename Struct, typename Member>(const Field<Struct, Member>& field) {
+      return field.name.find('.') != std::string_view::npos || HasDottedNames<std::remove_cv_t<Member>, T, Outer...>();
+    };
+    return std::apply([&](const auto&... field) { return (... || has_dot(field)); },
+                      DecoupleFields(static_cast<const T*>(nullptr)));
+  } else if constexpr (ArrayField<T>) {
+    return HasDottedNames<std::remove_cvref_t<range::Reference<T>>, T, Outer...>();
+  } else {
+    return false;
+  }
+}
+
+template <typename T>
+inline constexpr bool kNamesHaveDots = HasDottedNames<T>();
 
 }  // namespace internal
 

@@ -36,11 +36,10 @@ enum class Error {
   kBatchEntryIdsNotDistinct,      // two entries with the same id
   kInvalidBatchEntryId,           // an id that is empty, too long or has a character that is not allowed
   kRequestThrottled,              // more calls in a second than the queue's options allow
-  kInvalidParameter,           // an argument to a topic, a subscription, a filter policy or an endpoint is not allowed
-  kFilterPolicyLimitExceeded,  // a filter policy with too many keys or combinations, or too long
-  kAccessDenied,               // the queue does not allow the topic to send to it
-  kNotFound,                   // the subscription or endpoint is gone
-  kEndpointDisabled,           // the endpoint is disabled
+  kInvalidParameter,  // an argument to a topic, a subscription, a filter policy or an endpoint is not allowed
+  kAccessDenied,      // the queue does not allow the topic to send to it
+  kNotFound,          // the subscription or endpoint is gone
+  kEndpointDisabled,  // the endpoint is disabled
   kPlatformApplicationDisabled,    // the endpoint's application is disabled
   kInvalidArgument,                // an argument to a stream, a shard or a consumer is not allowed
   kProvisionedThroughputExceeded,  // more than the stream's capacity mode allows at present
@@ -65,7 +64,7 @@ struct ErrorEntry {
 };
 
 // In the order of the enumerators.
-inline constexpr std::array<ErrorEntry, 30> kErrors = {{
+inline constexpr std::array<ErrorEntry, 29> kErrors = {{
     {"InvalidParameterValue", absl::StatusCode::kInvalidArgument},
     {"InvalidAttributeValue", absl::StatusCode::kInvalidArgument},
     {"MissingParameter", absl::StatusCode::kInvalidArgument},
@@ -80,7 +79,6 @@ inline constexpr std::array<ErrorEntry, 30> kErrors = {{
     {"InvalidBatchEntryId", absl::StatusCode::kInvalidArgument},
     {"RequestThrottled", absl::StatusCode::kResourceExhausted},
     {"InvalidParameter", absl::StatusCode::kInvalidArgument},
-    {"FilterPolicyLimitExceeded", absl::StatusCode::kResourceExhausted},
     {"AccessDenied", absl::StatusCode::kPermissionDenied},
     {"NotFound", absl::StatusCode::kNotFound},
     {"EndpointDisabled", absl::StatusCode::kFailedPrecondition},

@@ -10,6 +10,10 @@
 // text, a number with a number. Attribute() names an attribute; it takes the type of what it is compared with. Arrays
 // are searched, and conditions joined by && on fields below the same array must hold for the same element.
 //
+// Beside what JSON policies of SNS's can say there are Not() and the wildcards, negated suffixes and matches without
+// regard to case that EventBridge has. Where a field has no value, or another one of an array, Not(field == "x") holds
+// when no value is "x", and field != "x" when there is a value and one is not "x".
+//
 // An expression is a plain value and converts to a FilterPolicy where one is needed. What the compiler cannot check (an
 // empty list, a malformed network, the limits of policies) is refused where the policy is used.
 
@@ -40,6 +44,7 @@
 #include "decouple/internal/base/decimal.h"
 #include "decouple/internal/filter/filter_pattern.h"
 #include "decouple/internal/filter/filter_tree.h"
+#include "decouple/internal/filter/text_pattern.h"
 #include "decouple/limits.h"
 
 namespace decouple::inline v0_1 {
@@ -73,7 +78,7 @@ class FilterExpression {
   FilterExpression(internal::FilterGroup root, absl::Status status)
       : root_(std::move(root)), status_(std::move(status)) {}
 
-  // kInvalidParameter: the expression has a fault that the compiler could not see. kFilterPolicyLimitExceeded.
+  // kInvalidParameter: the expression has a fault that the compiler could not see, or exceeds the limits.
   absl::StatusOr<FilterPolicy> Policy(const Limits& limits = Limits::Service()) const {
     if (!status_.ok()) return status_;
     return internal::Access::PolicyOf<FilterPolicy>(root_, limits);
@@ -90,13 +95,19 @@ class FilterExpression {
   auto Or(FilterExpression<Other> other) && {
     status_.Update(other.status_);
     internal::FilterGroup either;
-    if (root_.leaves.empty() && root_.groups.empty() && root_.ors.size() == 1) {
+    if (root_.groups.empty() && root_.nots.empty() && root_.ors.size() == 1) {
       either = std::move(root_);  // a || b || c: three alternatives
     } else {
       either.ors.emplace_back().push_back(std::move(root_));
     }
     either.ors.front().push_back(std::move(other.root_));
     return FilterExpression<typename internal::JoinedBody<Body, Other>::Type>(std::move(either), std::move(status_));
+  }
+
+  FilterExpression Negation() && {
+    internal::FilterGroup negation;
+    negation.nots.push_back(std::move(root_));
+    return FilterExpression(std::move(negation), std::move(status_));
   }
 
  private:
@@ -114,6 +125,14 @@ auto operator&&(FilterExpression<A> a, FilterExpression<B> b) {
 template <typename A, typename B>
 auto operator||(FilterExpression<A> a, FilterExpression<B> b) {
   return std::move(a).Or(std::move(b));
+}
+
+// Holds for a message exactly if the condition does not: Not(Where(&Order::items, &Item::sku) == "x") if no item has
+// that one. A body that cannot be read, or an attribute of type String.Array that is no JSON array, fulfils neither a
+// condition nor its negation.
+template <typename Body>
+FilterExpression<Body> Not(FilterExpression<Body> condition) {
+  return std::move(condition).Negation();
 }
 
 namespace internal {
@@ -232,17 +251,42 @@ class FilterField {
     return field.Above(bound, true);
   }
 
+  // Text that begins or ends so, which all text does if `text` is empty.
   Result StartsWith(std::string_view text) const requires kIsText {
-    return MakeOfText(internal::Prefix{std::string(text)}, text, "a prefix");
+    return Make({internal::Prefix{std::string(text)}});
   }
-  Result DoesNotStartWith(std::string_view text) const requires kIsText {
-    return MakeOfText(internal::AnythingBut{internal::Prefix{std::string(text)}}, text, "a prefix");
-  }
-  Result EndsWith(std::string_view text) const requires kIsText {
-    return MakeOfText(internal::Suffix{std::string(text)}, text, "a suffix");
-  }
+  Result EndsWith(std::string_view text) const requires kIsText { return Make({internal::Suffix{std::string(text)}}); }
+  // Without regard to letter case, in any script: see filter_policy.h.
   Result EqualsIgnoreCase(std::string_view text) const requires kIsText {
-    return Make({internal::EqualsIgnoreCase{std::string(text)}});
+    return Make({internal::EqualsIgnoreCase::Of(text)});
+  }
+  Result StartsWithIgnoreCase(std::string_view text) const requires kIsText {
+    return Make({internal::PrefixIgnoreCase::Of(text)});
+  }
+  Result EndsWithIgnoreCase(std::string_view text) const requires kIsText {
+    return Make({internal::SuffixIgnoreCase::Of(text)});
+  }
+  // Text of this form, where * stands for any text, \* for a star and \\ for a backslash: "img-*.png".
+  Result MatchesWildcard(std::string_view pattern) const requires kIsText {
+    const std::optional<internal::Wildcard> wildcard = internal::Wildcard::Parse(pattern);
+    if (wildcard) return Make({*wildcard});
+    return Make({}, RefuseWildcard(pattern));
+  }
+
+  // The value is present and no such text (anything-but).
+  Result DoesNotStartWith(std::string_view text) const requires kIsText {
+    return MakeRefused(internal::Prefix{std::string(text)}, text, "a prefix");
+  }
+  Result DoesNotEndWith(std::string_view text) const requires kIsText {
+    return MakeRefused(internal::Suffix{std::string(text)}, text, "a suffix");
+  }
+  Result DoesNotEqualIgnoreCase(std::string_view text) const requires kIsText {
+    return Make({AnythingButText(internal::EqualsIgnoreCase::Of(text))});
+  }
+  Result DoesNotMatchWildcard(std::string_view pattern) const requires kIsText {
+    const std::optional<internal::Wildcard> wildcard = internal::Wildcard::Parse(pattern);
+    if (wildcard) return Make({AnythingButText(*wildcard)});
+    return Make({}, RefuseWildcard(pattern));
   }
   // The value is an address of this IPv4 or IPv6 network: "10.0.0.0/8".
   Result InNetwork(std::string_view cidr) const requires kIsText {
@@ -291,9 +335,20 @@ class FilterField {
     return values;
   }
 
-  Result MakeOfText(internal::Pattern pattern, std::string_view text, const char* what) const {
-    if (!text.empty()) return Make({std::move(pattern)});
-    return Make({}, Refuse(absl::StrCat(what, " that is empty; it must have at least one character")));
+  static internal::Pattern AnythingButText(internal::TextPattern pattern) {
+    return internal::AnythingBut{std::vector<internal::TextPattern>{std::move(pattern)}};
+  }
+
+  Result MakeRefused(internal::TextPattern pattern, std::string_view text, const char* what) const {
+    if (!text.empty()) return Make({AnythingButText(std::move(pattern))});
+    return Make({}, Refuse(absl::StrCat(what,
+                                        " to refuse that is empty, as all text has it; it must have at least one "
+                                        "character")));
+  }
+
+  absl::Status RefuseWildcard(std::string_view pattern) const {
+    return Refuse(
+        absl::StrCat("\"", absl::string_view(pattern.data(), pattern.size()), "\"; ", internal::Wildcard::kShape));
   }
 
   absl::Status Refuse(const std::string& what) const {

@@ -113,6 +113,7 @@ struct DeliveryPolicy;
 
 // filter_policy.h, filter_expression.h
 enum class FilterScope;
+enum class FilterDialect;
 class FilterPolicy;
 template <typename Body>
 class FilterExpression;

@@ -103,13 +103,13 @@ template <typename T>
 class SubscriptionReference {
  public:
   // Replaces the filter for later publishes; a concurrent publish uses either the old filter or the new.
-  // kInvalidParameter, kFilterPolicyLimitExceeded: as for Topic::Subscribe(). kNotFound: the subscription has ended.
+  // A policy parsed from {} removes it. kInvalidParameter: as for Topic::Subscribe(). kNotFound: the subscription has
+  // ended.
   absl::Status SetFilter(const SubscriptionFilter<T>& filter) const { return SetAttributes({.filter = filter}); }
 
   // Changes the options that are given; see SubscriptionAttributes. On an error nothing changes. Takes a mutex; with a
   // filter as Topic::Subscribe() does.
-  // kInvalidParameter, kFilterPolicyLimitExceeded, kAccessDenied: as for Topic::Subscribe(). kNotFound: the
-  // subscription has ended.
+  // kInvalidParameter, kAccessDenied: as for Topic::Subscribe(). kNotFound: the subscription has ended.
   absl::Status SetAttributes(const SubscriptionAttributes<T>& attributes) const {
     const std::shared_ptr<internal::TopicBase> topic = topic_.lock();
     if (topic == nullptr) return Ended();

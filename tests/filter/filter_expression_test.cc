@@ -163,10 +163,92 @@ TEST_CASE("policies in JSON read described structs") {
   CHECK(JsonMatches(R"({"unknown": [{"exists": false}]})", order));
 }
 
+TEST_CASE("text is compared without regard to case, by wildcards, and by what it must not be") {
+  const auto store = Where(&Order::store);
+  CHECK(Matches(store.StartsWithIgnoreCase("ÅNG"), {.store = "ångström"}));
+  CHECK_FALSE(Matches(store.StartsWithIgnoreCase("ANG"), {.store = "ångström"}));
+  CHECK(Matches(store.EndsWithIgnoreCase("STRÖM"), {.store = "ångström"}));
+  CHECK(Matches(store.EqualsIgnoreCase("ÅNGSTRÖM"), {.store = "ångström"}));
+  CHECK_FALSE(Matches(store.DoesNotEqualIgnoreCase("ÅNGSTRÖM"), {.store = "ångström"}));
+  CHECK(Matches(store.DoesNotEqualIgnoreCase("ÅNGSTRÖM"), {.store = "oslo"}));
+  CHECK(Matches(store.MatchesWildcard("o*l*"), {.store = "oslo"}));
+  CHECK_FALSE(Matches(store.MatchesWildcard("o*l"), {.store = "oslo"}));
+  CHECK(Matches(store.DoesNotMatchWildcard("o*l"), {.store = "oslo"}));
+  CHECK_FALSE(Matches(store.DoesNotEndWith("lo"), {.store = "oslo"}));
+  CHECK(Matches(store.DoesNotEndWith("lo"), {.store = "bergen"}));
+  CHECK(Matches(store.StartsWith("") && store.EndsWith(""), {.store = ""}));
+  CHECK(Matches(Attribute("s").MatchesWildcard("a*") && Attribute("s").DoesNotEndWith("z"), {}, {{"s", "ab"}}));
+  CHECK_FALSE(Matches(Attribute("s").DoesNotEndWith("z"), {}, {}));  // it needs a value
+}
+
+TEST_CASE("Not holds exactly where the condition does not") {
+  CHECK(Matches(Not(Where(&Order::price) > 100), {.price = 100}));
+  CHECK_FALSE(Matches(Not(Where(&Order::price) > 100), {.price = 101}));
+  CHECK(Matches(Not(Attribute("store") == "oslo"), {}, {}));  // where != needs a value
+  CHECK_FALSE(Matches(Attribute("store") != "oslo", {}, {}));
+  CHECK_FALSE(Matches(Not(Attribute("store") == "oslo"), {}, {{"store", "oslo"}}));
+  CHECK(Matches(Not(Not(Where(&Order::paid) == true)), {.paid = true}));
+  CHECK_FALSE(Matches(Not(Not(Where(&Order::paid) == true)), {.paid = false}));
+}
+
+TEST_CASE("Not of a condition on an array holds if no element fulfils it") {
+  const Order two{.items = {{"x", 1}, {"y", 9}}};
+  CHECK_FALSE(Matches(Not(Where(&Order::items, &Item::sku) == "x"), two));
+  CHECK(Matches(Where(&Order::items, &Item::sku) != "x", two));
+  CHECK(Matches(Not(Where(&Order::items, &Item::sku) == "z"), two));
+  CHECK(Matches(Not(Where(&Order::items, &Item::sku) == "x" && Where(&Order::items, &Item::count) == 9), two));
+  CHECK(Matches(Not(Where(&Order::items, &Item::sku) == "x"), {}));
+  CHECK_FALSE(Matches(Where(&Order::items, &Item::count) == 9 && Not(Where(&Order::items, &Item::sku) == "x"), two));
+}
+
+TEST_CASE("Not goes together with && and ||, and follows De Morgan's laws") {
+  const auto dear = Where(&Order::price) > 100;
+  const auto paid = Where(&Order::paid) == true;
+  const auto urgent = Attribute("urgent").Exists();
+  for (const double price : {100.0, 101.0}) {
+    for (const bool is_paid : {false, true}) {
+      for (const MessageAttributes& attributes : {MessageAttributes(), MessageAttributes{{"urgent", "yes"}}}) {
+        const Order order{.price = price, .paid = is_paid};
+        const bool is_dear = price > 100;
+        const bool is_urgent = !attributes.empty();
+        CHECK(Matches(Not(dear && paid), order, attributes) == !(is_dear && is_paid));
+        CHECK(Matches(Not(dear || paid), order, attributes) == !(is_dear || is_paid));
+        CHECK(Matches(Not(dear || urgent) && paid, order, attributes) == (!(is_dear || is_urgent) && is_paid));
+        CHECK(Matches(Not(dear) || Not(urgent) || paid, order, attributes) == (!is_dear || !is_urgent || is_paid));
+        CHECK(Matches(Not(dear) && Not(urgent && paid), order, attributes) == (!is_dear && !(is_urgent && is_paid)));
+        CHECK(Matches((dear || paid) && Not(urgent), order, attributes) == ((is_dear || is_paid) && !is_urgent));
+        CHECK(Matches(((dear || paid) && Not(urgent)) || urgent, order, attributes) ==
+              (is_dear || is_paid || is_urgent));
+      }
+    }
+  }
+}
+
+TEST_CASE("what cannot be read fulfils neither a condition nor its negation") {
+  const FilterPolicy cheap = Not(Where(&Order::price) > 100).Policy().value();
+  CHECK(cheap.Matches({}, std::string(R"({"price": 5})")));
+  CHECK(cheap.Matches({}, std::string("{}")));
+  CHECK(cheap.looks_at_body());
+  for (const char* body : {"no json", "5", "[]"}) CHECK_FALSE(cheap.Matches({}, std::string(body)));
+  CHECK_FALSE(cheap.Matches({}));
+  const FilterPolicy other = Not(Attribute("a") == "x").Policy().value();
+  CHECK(other.looks_at_attributes());
+  CHECK_FALSE(other.looks_at_body());
+  CHECK(other.Matches({{"a", decouple::AttributeValue("[\"y\"]").WithSuffix("Array")}}));
+  CHECK_FALSE(other.Matches({{"a", decouple::AttributeValue("[\"x\", \"y\"]").WithSuffix("Array")}}));
+  CHECK_FALSE(other.Matches({{"a", decouple::AttributeValue("no array").WithSuffix("Array")}}));
+}
+
 TEST_CASE("errors that the compiler cannot find are refused with the field's name") {
   const std::vector<decouple::internal::Operand<decouple::internal::Comparable::kText>> none;
   CHECK(ErrorIn(Where(&Order::store).In(none)) == Error::kInvalidParameter);
-  CHECK(ErrorIn(Where(&Order::store).StartsWith("")) == Error::kInvalidParameter);
+  CHECK(ErrorIn(Where(&Order::store).DoesNotStartWith("")) == Error::kInvalidParameter);
+  CHECK(ErrorIn(Where(&Order::store).DoesNotEndWith("")) == Error::kInvalidParameter);
+  for (const char* wildcard : {"a**", "a\\", "\\a"}) {
+    CHECK(ErrorIn(Where(&Order::store).MatchesWildcard(wildcard)) == Error::kInvalidParameter);
+    CHECK(ErrorIn(Where(&Order::store).DoesNotMatchWildcard(wildcard)) == Error::kInvalidParameter);
+    CHECK(ErrorIn(Not(Where(&Order::store).MatchesWildcard(wildcard))) == Error::kInvalidParameter);
+  }
   CHECK(ErrorIn(Where(&Order::price) > std::numeric_limits<double>::quiet_NaN()) == Error::kInvalidParameter);
   CHECK(ErrorIn(Attribute("n") > "five") == Error::kInvalidParameter);
   const auto network = Where(&Order::address, &Address::ip).InNetwork("10.0.0.0").Policy();
@@ -174,5 +256,8 @@ TEST_CASE("errors that the compiler cannot find are refused with the field's nam
   CHECK(std::string(network.status().message()).find("MessageBody.address.ip: \"10.0.0.0\"") != std::string::npos);
   CHECK(ErrorIn(Attribute("a").Exists() && Attribute("b").Exists() && Attribute("c").Exists() &&
                 Attribute("d").Exists() && Attribute("e").Exists() && Attribute("f").Exists()) ==
-        Error::kFilterPolicyLimitExceeded);
+        Error::kInvalidParameter);
+  CHECK(ErrorIn(Attribute("a").Exists() && Attribute("b").Exists() && Attribute("c").Exists() &&
+                Attribute("d").Exists() && Attribute("e").Exists() && Not(Attribute("f").Exists())) ==
+        Error::kInvalidParameter);
 }

@@ -26,6 +26,7 @@
 
 namespace {
 
+using decouple::FilterDialect;
 using decouple::FilterPolicy;
 using decouple::FilterScope;
 using decouple::Limits;
@@ -34,23 +35,43 @@ void Require(bool holds) {
   if (!holds) std::abort();
 }
 
+// Whether it matches.
+bool TryTree(const decouple::internal::FilterGroup* tree, const decouple::MessageAttributes& attributes,
+             const std::string& body) {
+  const decouple::internal::FilterInput filter_input(attributes, body);
+  const bool matches = decouple::internal::Matches(*tree, filter_input.root());
+  const decouple::internal::FilterIndex index({tree, tree});
+  std::vector<std::uint32_t> found;
+  index.ForEachMatch(filter_input.root(), [&](std::uint32_t policy_index) { found.push_back(policy_index); });
+  Require(found == (matches ? std::vector<std::uint32_t>{0, 1} : std::vector<std::uint32_t>{}));
+  return matches;
+}
+
 void TryPolicy(std::string_view text, FilterScope scope, const decouple::MessageAttributes& attributes,
                const std::string& body) {
+  constexpr auto kEventBridge = FilterDialect::kEventBridge;
   const absl::StatusOr<FilterPolicy> policy = FilterPolicy::Parse(text, scope, Limits::Unlimited());
+  const absl::StatusOr<FilterPolicy> in_event_bridge =
+      FilterPolicy::Parse(text, scope, Limits::Unlimited(), kEventBridge);
+  if (in_event_bridge.ok() && !in_event_bridge->lets_all_through()) {
+    const auto* const tree = decouple::internal::Access::Tree(*in_event_bridge);
+    const bool matches = TryTree(tree, attributes, body);
+    decouple::internal::FilterGroup negation;
+    negation.nots.push_back(*tree);
+    Require(!(TryTree(&negation, attributes, body) && matches));
+  }
   if (!policy.ok()) {
     Require(decouple::ErrorOf(policy.status()) == decouple::Error::kInvalidParameter);
     Require(!policy.status().message().empty());
     Require(!FilterPolicy::Parse(text, scope).ok());
     return;
   }
+  Require(in_event_bridge.ok() && *in_event_bridge == *policy);
   Require(FilterPolicy::Parse(text, scope, Limits::Unlimited()).value() == *policy);
-  const bool matches = policy->Matches(attributes, body);
   const auto* const tree = decouple::internal::Access::Tree(*policy);
-  const decouple::internal::FilterIndex index({tree, tree});
-  const decouple::internal::FilterInput filter_input(attributes, body);
-  std::vector<std::uint32_t> found;
-  index.ForEachMatch(filter_input.root(), [&](std::uint32_t policy_index) { found.push_back(policy_index); });
-  Require(found == (matches ? std::vector<std::uint32_t>{0, 1} : std::vector<std::uint32_t>{}));
+  const bool matches = policy->Matches(attributes, body);
+  Require(tree == nullptr ? matches : TryTree(tree, attributes, body) == matches);
+  static_cast<void>(policy->Matches(attributes));
 }
 
 }  // namespace

@@ -168,7 +168,7 @@ TEST_CASE("options of a subscription that do not go together are refused") {
   CHECK(ErrorIn(topic.Subscribe(function, {.dead_letters = text})) == kInvalid);
   CHECK(ErrorIn(topic.Subscribe(function, {.max_waiting = -1})) == kInvalid);
   CHECK(ErrorIn(topic.Subscribe(queue, {.executor = [](const auto& run) { run(); }})) == kInvalid);
-  CHECK(ErrorIn(topic.Subscribe(function, {.filter = Attribute("a").StartsWith("")})) == kInvalid);
+  CHECK(ErrorIn(topic.Subscribe(function, {.filter = Attribute("a").DoesNotStartWith("")})) == kInvalid);
   CHECK(topic.Subscriptions().empty());
 }
 

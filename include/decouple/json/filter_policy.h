@@ -27,27 +27,29 @@
 
 namespace decouple::inline v0_1 {
 
-inline absl::StatusOr<FilterPolicy> FilterPolicy::Parse(std::string_view json, FilterScope scope,
-                                                        const Limits& limits) {
+inline absl::StatusOr<FilterPolicy> FilterPolicy::Parse(std::string_view json, FilterScope scope, const Limits& limits,
+                                                        FilterDialect dialect) {
   if (json.size() > limits.max_filter_bytes) {
     return internal::MakeError(
-        Error::kFilterPolicyLimitExceeded,
+        Error::kInvalidParameter,
         absl::StrCat("a filter policy of ", json.size(), " bytes; allowed are at most ", limits.max_filter_bytes));
   }
-  std::string repeated;
-  const std::optional<nlohmann::json> policy = internal::ParseJson(json, &repeated);
+  internal::JsonKeys keys{.find_repeated = true};
+  const std::optional<nlohmann::json> policy = internal::ParseJson(json, keys);
   if (!policy) {
     return internal::MakeError(Error::kInvalidParameter,
                                absl::StrCat("a filter policy that is no JSON, nested at most ", internal::kDeepestJson,
                                             " deep: ", internal::JsonErrorSearch::In(json)));
   }
-  if (!repeated.empty()) {
-    return internal::MakeError(Error::kInvalidParameter,
-                               absl::StrCat("filter policy: the key \"", repeated, "\" is given twice in one object"));
+  if (keys.repeated_key) {
+    return internal::MakeError(Error::kInvalidParameter, absl::StrCat("filter policy: the key \"", *keys.repeated_key,
+                                                                      "\" is given twice in one object"));
   }
+  if (policy->is_object() && policy->empty()) return FilterPolicy();
   internal::FilterGroup inner;
   const bool is_body = scope == FilterScope::kMessageBody;
-  if (absl::Status status = internal::FilterParser(is_body).ParsePolicy(*policy, inner); !status.ok()) return status;
+  internal::FilterParser parser(is_body, dialect);
+  if (absl::Status status = parser.ParsePolicy(*policy, inner); !status.ok()) return status;
   inner.key = std::string(is_body ? internal::kBodyScope : internal::kAttributesScope);
   internal::FilterGroup root;
   root.groups.push_back(std::move(inner));

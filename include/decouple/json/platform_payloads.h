@@ -26,7 +26,8 @@ inline absl::StatusOr<PlatformPayloads> PlatformPayloads::Parse(std::string_view
   const auto refuse = [](const std::string& what) {
     return internal::MakeError(Error::kInvalidParameter, absl::StrCat("message structure: ", what));
   };
-  const std::optional<nlohmann::json> payloads = internal::ParseJson(json);
+  internal::JsonKeys keys;
+  const std::optional<nlohmann::json> payloads = internal::ParseJson(json, keys);
   if (!payloads) return refuse(absl::StrCat("no JSON, ", internal::JsonErrorSearch::In(json)));
   if (!payloads->is_object() || !payloads->contains("default") || !(*payloads)["default"].is_string()) {
     return refuse("it is an object of a payload for each platform, with a string under the key \"default\"");

@@ -91,7 +91,7 @@ struct Access {
   // Whether a FilterPolicy's tree is within `limits`.
   template <typename Policy, typename Limits>
   static auto CheckSize(const Policy& policy, const Limits& limits) {
-    return Policy::CheckSize(*policy.tree(), limits);
+    return policy.CheckSize(limits);
   }
 };
 

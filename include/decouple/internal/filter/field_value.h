@@ -32,6 +32,8 @@ struct FieldValue {
   bool AnyElement(absl::FunctionRef<bool(FieldValue)> visit) const;
   // kAbsent if the value is no object or has no member of that name.
   FieldValue member(std::string_view name) const;
+  // Whether it is an object with a member whose name begins with `prefix`.
+  bool HasMemberBelow(std::string_view prefix) const;
 };
 
 // How values of one C++ type are read; there is one instance for each type. A type overrides only the readers of the
@@ -48,6 +50,7 @@ class FieldType {
   virtual std::string_view text(const void*) const { return {}; }
   virtual bool AnyElement(const void*, absl::FunctionRef<bool(FieldValue)>) const { return false; }
   virtual FieldValue member(const void*, std::string_view) const { return {}; }
+  virtual bool HasMemberBelow(const void*, std::string_view) const { return false; }
 
  protected:
   // Not virtual, so that it does nothing: the instances are statics, and serve whoever publishes when the program ends.
@@ -82,6 +85,9 @@ inline bool FieldValue::AnyElement(absl::FunctionRef<bool(FieldValue)> visit) co
 }
 inline FieldValue FieldValue::member(std::string_view name) const {
   return kind() == FieldKind::kObject ? type->member(value, name) : FieldValue();
+}
+inline bool FieldValue::HasMemberBelow(std::string_view prefix) const {
+  return kind() == FieldKind::kObject && type->HasMemberBelow(value, prefix);
 }
 
 }  // namespace decouple::inline v0_1::internal

@@ -17,6 +17,7 @@
 #include "decouple/internal/filter/field_value.h"
 #include "decouple/internal/filter/filter_tree.h"
 #include "decouple/internal/filter/json_hook.h"
+#include "decouple/internal/filter/nested_view.h"
 #include "decouple/message_attributes.h"
 
 namespace decouple::inline v0_1::internal {
@@ -32,10 +33,13 @@ class FilterInput {
   FilterInput(const MessageAttributes& attributes, const T& body) : attributes_(attributes) {
     if constexpr (HasFields<T>) {
       body_ = FieldValueOf(body);
+      has_dotted_names_ = kNamesHaveDots<T>;
     } else if constexpr (std::convertible_to<const T&, std::string_view>) {
       text_ = std::string_view(body);
     }
   }
+  // A message whose body is not there to be read: no policy on the body matches.
+  explicit FilterInput(const MessageAttributes& attributes) : attributes_(attributes) {}
   FilterInput(const FilterInput&) = delete;
   FilterInput& operator=(const FilterInput&) = delete;
 
@@ -115,16 +119,37 @@ class FilterInput {
     return value.kind() == FieldKind::kArray ? value : MalformedField::Value();
   }
 
+  // An object; or malformed, which matches no policy on the body (SNS).
   FieldValue Body() const {
-    if (!text_) return body_;
-    if (!parsed_body_) parsed_body_ = ParseByHook(*text_);
-    return *parsed_body_ == nullptr ? MalformedField::Value() : (*parsed_body_)->value();
+    if (body_.type != nullptr && !has_dotted_names_) [[likely]]
+      return body_;
+    return BodySlow();
+  }
+
+  // The body is not parsed yet, is no object, or has dotted names.
+  [[gnu::noinline]] FieldValue BodySlow() const {
+    if (text_ && !parsed_body_) ParseBody();
+    if (body_.type == nullptr) return MalformedField::Value();
+    if (!has_dotted_names_) return body_;
+    if (nested_view_ == nullptr) nested_view_ = std::make_unique<NestedView>(body_);
+    return nested_view_->root();
+  }
+
+  void ParseBody() const {
+    parsed_body_ = ParseByHook(*text_);
+    if (*parsed_body_ != nullptr && (*parsed_body_)->value().kind() != FieldKind::kObject) *parsed_body_ = nullptr;
+    if (*parsed_body_ == nullptr) return;
+    body_ = (*parsed_body_)->value();
+    has_dotted_names_ = (*parsed_body_)->has_dotted_names();
   }
 
   const MessageAttributes& attributes_;
-  FieldValue body_;
   std::optional<std::string_view> text_;  // the body, if it is text
-  // Filled when a policy first reads the body or the attribute; a null document is malformed.
+  mutable FieldValue body_;               // an object; without a type if there is none, or none yet
+  mutable bool has_dotted_names_ = false;
+  mutable std::unique_ptr<NestedView> nested_view_;  // of a body with dotted names, once a policy has read it
+  // Filled when a policy first reads the body or the attribute; a null document is malformed, or a body that is no
+  // object.
   mutable std::optional<std::unique_ptr<const JsonDocument>> parsed_body_;
   mutable absl::InlinedVector<std::pair<const AttributeValue*, std::unique_ptr<const JsonDocument>>, 1>
       parsed_attributes_;

@@ -18,9 +18,9 @@
 #include <variant>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "decouple/internal/base/decimal.h"
 #include "decouple/internal/filter/field_value.h"
+#include "decouple/internal/filter/text_pattern.h"
 
 namespace decouple::inline v0_1::internal {
 
@@ -33,22 +33,6 @@ struct Literal {
 
 // Matches that value alone.
 using Exactly = std::variant<std::string, Decimal, Literal>;
-
-struct Prefix {
-  std::string text;
-  friend bool operator==(const Prefix&, const Prefix&) = default;
-};
-
-struct Suffix {
-  std::string text;
-  friend bool operator==(const Suffix&, const Suffix&) = default;
-};
-
-// ASCII letters match in either case.
-struct EqualsIgnoreCase {
-  std::string text;
-  friend bool operator==(const EqualsIgnoreCase&, const EqualsIgnoreCase&) = default;
-};
 
 // An address of IPv4 or IPv6, in network byte order.
 struct IpAddress {
@@ -117,13 +101,15 @@ struct Exists {
   friend bool operator==(const Exists&, const Exists&) = default;
 };
 
-// Any value but these, or any but text with that prefix.
+// Any value but these, or any but text that fits one of these patterns.
 struct AnythingBut {
-  std::variant<std::vector<Exactly>, Prefix> refused;
+  std::variant<std::vector<Exactly>, std::vector<TextPattern>> refused;
   friend bool operator==(const AnythingBut&, const AnythingBut&) = default;
 };
 
-using Pattern = std::variant<Exactly, Prefix, Suffix, EqualsIgnoreCase, Cidr, NumericRange, Exists, AnythingBut>;
+// At most 11: up to there std::visit is a switch.
+using Pattern = std::variant<Exactly, Prefix, Suffix, EqualsIgnoreCase, Cidr, NumericRange, Exists, AnythingBut,
+                             PrefixIgnoreCase, SuffixIgnoreCase, Wildcard>;
 
 // Whether a scalar matches a pattern. A value of another type does not match, which is no error.
 class PatternMatch {
@@ -133,19 +119,9 @@ class PatternMatch {
   bool operator()(const Exactly& wanted) const {
     return std::visit([this](const auto& one) { return Is(one); }, wanted);
   }
-  bool operator()(const Prefix& wanted) const {
-    return kind_ == FieldKind::kText && value_.text().substr(0, wanted.text.size()) == wanted.text;
-  }
-  bool operator()(const Suffix& wanted) const {
-    if (kind_ != FieldKind::kText) return false;
-    const std::string_view text = value_.text();
-    return text.size() >= wanted.text.size() && text.substr(text.size() - wanted.text.size()) == wanted.text;
-  }
-  bool operator()(const EqualsIgnoreCase& wanted) const {
-    if (kind_ != FieldKind::kText) return false;
-    const std::string_view text = value_.text();
-    return absl::EqualsIgnoreCase(absl::string_view(text.data(), text.size()), wanted.text);
-  }
+  template <typename Text>
+  requires requires(const Text& wanted, std::string_view text) { wanted.Fits(text); }
+  bool operator()(const Text& wanted) const { return kind_ == FieldKind::kText && wanted.Fits(value_.text()); }
   bool operator()(const Cidr& wanted) const {
     if (kind_ != FieldKind::kText) return false;
     const std::optional<IpAddress> address = IpAddress::Parse(std::string(value_.text()));
@@ -161,9 +137,12 @@ class PatternMatch {
   }
   bool operator()(const Exists& wanted) const { return wanted.wanted; }
   bool operator()(const AnythingBut& wanted) const {
-    if (const auto* const prefix = std::get_if<Prefix>(&wanted.refused)) return !(*this)(*prefix);
-    const auto& refused = std::get<std::vector<Exactly>>(wanted.refused);
-    return std::none_of(refused.begin(), refused.end(), *this);
+    if (const auto* const refused = std::get_if<std::vector<Exactly>>(&wanted.refused)) {
+      return std::none_of(refused->begin(), refused->end(), *this);
+    }
+    const auto& refused = std::get<std::vector<TextPattern>>(wanted.refused);
+    return std::none_of(refused.begin(), refused.end(),
+                        [this](const TextPattern& pattern) { return std::visit(*this, pattern); });
   }
 
  private:

@@ -7,9 +7,6 @@
 #define DECOUPLE_INTERNAL_FILTER_FILTER_TREE_H_
 
 #include <algorithm>
-#include <cstddef>
-#include <limits>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -31,14 +28,15 @@ struct FilterLeaf {
   friend bool operator==(const FilterLeaf&, const FilterLeaf&) = default;
 };
 
-// A group matches if all its leaves, groups and ors match.
+// A group matches if all its leaves, groups and ors match, and none of its nots does.
 struct FilterGroup {
   std::string key;
   std::vector<FilterLeaf> leaves;
   std::vector<FilterGroup> groups;
   std::vector<std::vector<FilterGroup>> ors;  // of each one, an alternative must match the same object
+  // Only the root and the roots within its ors and nots have these: what is negated is a condition on the message.
+  std::vector<FilterGroup> nots;
 
-  bool empty() const { return leaves.empty() && groups.empty() && ors.empty(); }
   friend bool operator==(const FilterGroup&, const FilterGroup&) = default;
 
   // Afterwards this group requires what `other` requires, too. Groups of one key are merged: they must match within the
@@ -46,6 +44,7 @@ struct FilterGroup {
   void Add(FilterGroup other) {
     std::move(other.leaves.begin(), other.leaves.end(), std::back_inserter(leaves));
     std::move(other.ors.begin(), other.ors.end(), std::back_inserter(ors));
+    std::move(other.nots.begin(), other.nots.end(), std::back_inserter(nots));
     for (FilterGroup& theirs : other.groups) {
       const auto ours =
           std::find_if(groups.begin(), groups.end(), [&](const FilterGroup& group) { return group.key == theirs.key; });
@@ -90,6 +89,8 @@ inline bool Matches(const FilterLeaf& leaf, FieldValue value) {
   return may_be_absent && !AnyScalar(value, [](FieldValue) { return true; });
 }
 
+bool RefutesAll(FieldValue value, const std::vector<FilterGroup>& groups);
+
 inline bool Matches(const FilterGroup& group, FieldValue value) {
   if (value.kind() == FieldKind::kMalformed) return false;
   if (value.kind() == FieldKind::kArray) {
@@ -107,68 +108,52 @@ inline bool Matches(const FilterGroup& group, FieldValue value) {
                      [&](const FilterLeaf& leaf) { return Matches(leaf, value.member(leaf.key)); }) &&
          std::all_of(group.groups.begin(), group.groups.end(),
                      [&](const FilterGroup& inner) { return Matches(inner, value.member(inner.key)); }) &&
-         std::all_of(group.ors.begin(), group.ors.end(), [&](const std::vector<FilterGroup>& alternatives) {
-           return std::any_of(alternatives.begin(), alternatives.end(),
-                              [&](const FilterGroup& alternative) { return Matches(alternative, value); });
-         });
+         std::all_of(group.ors.begin(), group.ors.end(),
+                     [&](const std::vector<FilterGroup>& alternatives) {
+                       return std::any_of(alternatives.begin(), alternatives.end(),
+                                          [&](const FilterGroup& alternative) { return Matches(alternative, value); });
+                     }) &&
+         (group.nots.empty() || RefutesAll(value, group.nots));
 }
 
-// ---- how large a policy is (SNS's limits) ---------------------------------------------------------------------------
+// Whether a message that can be read shows the condition to be false. What is malformed shows nothing, so it matches
+// neither a condition nor its negation.
+inline bool Refutes(FieldValue value, const FilterLeaf& leaf) {
+  return value.kind() != FieldKind::kMalformed && !Matches(leaf, value);
+}
 
-// The product of the lengths of a policy's lists. In the body each list counts times the depth of its key; alternatives
-// add up. Saturates.
-class FilterCombinations {
- public:
-  static std::size_t Of(const FilterGroup& root) { return Count(root, 0); }
+inline bool Refutes(FieldValue value, const FilterGroup& group) {
+  if (value.kind() == FieldKind::kMalformed) return false;
+  if (value.kind() == FieldKind::kArray) return !Matches(group, value);  // nothing in an array is malformed
+  const auto refutes = [&](const FilterGroup& inner) { return Refutes(value, inner); };
+  return std::any_of(group.leaves.begin(), group.leaves.end(),
+                     [&](const FilterLeaf& leaf) { return Refutes(value.member(leaf.key), leaf); }) ||
+         std::any_of(group.groups.begin(), group.groups.end(),
+                     [&](const FilterGroup& inner) { return Refutes(value.member(inner.key), inner); }) ||
+         std::any_of(group.ors.begin(), group.ors.end(),
+                     [&](const std::vector<FilterGroup>& alternatives) {
+                       return std::all_of(alternatives.begin(), alternatives.end(), refutes);
+                     }) ||
+         std::any_of(group.nots.begin(), group.nots.end(),
+                     [&](const FilterGroup& inner) { return Matches(inner, value); });
+}
 
- private:
-  // `depth`: that of the keys of this group; 0 for the scopes.
-  static std::size_t Count(const FilterGroup& group, std::size_t depth) {
-    std::size_t product = 1;
-    for (const FilterLeaf& leaf : group.leaves) {
-      product = Times(product, Times(leaf.any_of.size(), std::max<std::size_t>(1, depth)));
-    }
-    for (const FilterGroup& inner : group.groups) product = Times(product, Count(inner, depth + 1));
-    for (const auto& alternatives : group.ors) {
-      std::size_t sum = 0;
-      for (const FilterGroup& alternative : alternatives) sum = Plus(sum, Count(alternative, depth));
-      product = Times(product, sum);
-    }
-    return product;
-  }
+[[gnu::noinline]] inline bool RefutesAll(FieldValue value, const std::vector<FilterGroup>& groups) {
+  return std::all_of(groups.begin(), groups.end(), [&](const FilterGroup& group) { return Refutes(value, group); });
+}
 
-  static constexpr std::size_t kMax = std::numeric_limits<std::size_t>::max();
-  static std::size_t Times(std::size_t a, std::size_t b) { return b != 0 && a > kMax / b ? kMax : a * b; }
-  static std::size_t Plus(std::size_t a, std::size_t b) { return a > kMax - b ? kMax : a + b; }
-};
-
-// The number of different keys of a policy that have a list of patterns.
-class FilterKeys {
- public:
-  static std::size_t Of(const FilterGroup& root) {
-    std::set<std::string> keys;
-    Collect(root, "", keys);
-    return keys.size();
-  }
-
- private:
-  static void Collect(const FilterGroup& group, const std::string& path, std::set<std::string>& keys) {
-    for (const FilterLeaf& leaf : group.leaves) keys.insert(path + leaf.key);
-    for (const FilterGroup& inner : group.groups) Collect(inner, path + inner.key + '\0', keys);
-    for (const auto& alternatives : group.ors) {
-      for (const FilterGroup& alternative : alternatives) Collect(alternative, path, keys);
-    }
-  }
-};
+// ---- the scopes of a policy ------------------------------------------------------------------------------------------
 
 // Whether a policy looks at that member of the root.
 inline bool LooksAt(const FilterGroup& root, std::string_view scope) {
   return std::any_of(root.groups.begin(), root.groups.end(),
                      [&](const FilterGroup& group) { return group.key == scope; }) ||
-         std::any_of(root.ors.begin(), root.ors.end(), [&](const std::vector<FilterGroup>& alternatives) {
-           return std::any_of(alternatives.begin(), alternatives.end(),
-                              [&](const FilterGroup& alternative) { return LooksAt(alternative, scope); });
-         });
+         std::any_of(root.ors.begin(), root.ors.end(),
+                     [&](const std::vector<FilterGroup>& alternatives) {
+                       return std::any_of(alternatives.begin(), alternatives.end(),
+                                          [&](const FilterGroup& alternative) { return LooksAt(alternative, scope); });
+                     }) ||
+         std::any_of(root.nots.begin(), root.nots.end(), [&](const FilterGroup& no) { return LooksAt(no, scope); });
 }
 
 }  // namespace decouple::inline v0_1::internal

@@ -23,6 +23,8 @@ class JsonDocument {
   virtual ~JsonDocument() = default;
   // Its root; valid as long as the document.
   virtual FieldValue value() const = 0;
+  // Whether an object in it has a member whose name has a dot.
+  virtual bool has_dotted_names() const = 0;
 };
 
 // Parses JSON text; null if it is malformed. Called from any thread.

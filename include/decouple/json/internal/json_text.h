@@ -25,20 +25,29 @@ namespace decouple::inline v0_1::internal {
 // Deeper nesting is refused, as the code that walks through the values is recursive.
 inline constexpr int kDeepestJson = 128;
 
-// None: malformed, or nested too deep. `repeated`, if it is given, is set to the first key that an object has twice, if
-// there is one.
-inline std::optional<nlohmann::json> ParseJson(std::string_view text, std::string* repeated = nullptr) {
+// What else is told of the keys in a text.
+struct JsonKeys {
+  bool find_repeated = false;                              // asked for, as it takes a set of the keys of each object
+  std::optional<std::string> repeated_key = std::nullopt;  // the first that an object has twice
+  bool have_dots = false;
+};
+
+// None: malformed, or nested too deep. Of a key that an object has twice the last counts.
+inline std::optional<nlohmann::json> ParseJson(std::string_view text, JsonKeys& found) {
   bool is_too_deep = false;
   std::vector<std::set<std::string>> keys;
   const nlohmann::json::parser_callback_t check = [&](int depth, nlohmann::json::parse_event_t event,
                                                       nlohmann::json& parsed) {
     using Event = nlohmann::json::parse_event_t;
     is_too_deep = is_too_deep || depth > kDeepestJson;
-    if (repeated != nullptr && event == Event::object_start) keys.emplace_back();
-    if (repeated != nullptr && event == Event::object_end) keys.pop_back();
-    if (repeated != nullptr && event == Event::key && repeated->empty()) {
+    if (event == Event::key && !found.have_dots) {
+      found.have_dots = parsed.get_ref<const std::string&>().find('.') != std::string::npos;
+    }
+    if (found.find_repeated && event == Event::object_start) keys.emplace_back();
+    if (found.find_repeated && event == Event::object_end) keys.pop_back();
+    if (found.find_repeated && event == Event::key && !found.repeated_key) {
       auto name = parsed.get<std::string>();
-      if (!keys.back().insert(name).second) *repeated = std::move(name);
+      if (!keys.back().insert(name).second) found.repeated_key = std::move(name);
     }
     return !is_too_deep;  // false: the parser discards the value
   };
@@ -117,6 +126,11 @@ class JsonField final : public FieldType {
     const auto found = Json(value).find(std::string(name));
     return found == Json(value).end() ? FieldValue() : ValueOf(*found);
   }
+  bool HasMemberBelow(const void* value, std::string_view prefix) const override {
+    const auto& members = Json(value).get_ref<const nlohmann::json::object_t&>();
+    const auto first = members.lower_bound(std::string(prefix));
+    return first != members.end() && first->first.starts_with(prefix);
+  }
 
   // Requires: `value` is a number. It is finite, as all numbers of JSON are.
   static Decimal NumberIn(const nlohmann::json& value) {
@@ -131,18 +145,22 @@ class JsonField final : public FieldType {
 
 class ParsedJson final : public JsonDocument {
  public:
-  explicit ParsedJson(nlohmann::json json) : json_(std::move(json)) {}
+  ParsedJson(nlohmann::json json, bool has_dotted_names)
+      : json_(std::move(json)), has_dotted_names_(has_dotted_names) {}
   FieldValue value() const override { return JsonField::ValueOf(json_); }
+  bool has_dotted_names() const override { return has_dotted_names_; }
 
   // The JsonHook of programs that include this.
   static std::unique_ptr<const JsonDocument> Parse(std::string_view text) {
-    std::optional<nlohmann::json> json = ParseJson(text);
+    JsonKeys keys;
+    std::optional<nlohmann::json> json = ParseJson(text, keys);
     if (!json) return nullptr;
-    return std::make_unique<const ParsedJson>(*std::move(json));
+    return std::make_unique<const ParsedJson>(*std::move(json), keys.have_dots);
   }
 
  private:
   const nlohmann::json json_;
+  const bool has_dotted_names_;
 };
 
 // Sets the hook before main() in every program that includes this.

@@ -11,8 +11,8 @@
 // are searched, and conditions joined by && on fields below the same array must hold for the same element.
 //
 // Beside what JSON policies of SNS's can say there are Not() and the wildcards, negated suffixes and matches without
-// regard to case that EventBridge has. Where a field has no value, or another one of an array, Not(field == "x") holds
-// when no value is "x", and field != "x" when there is a value and one is not "x".
+// regard to case that EventBridge has. Not(field == "x") holds if no value of the field is "x", also if it has none;
+// field != "x" holds if it has a value that is not "x".
 //
 // An expression is a plain value and converts to a FilterPolicy where one is needed. What the compiler cannot check (an
 // empty list, a malformed network, the limits of policies) is refused where the policy is used.

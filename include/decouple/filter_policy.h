@@ -3,13 +3,14 @@
 //   FilterPolicy::Parse(R"({"store": ["oslo", {"prefix": "lon"}], "price": [{"numeric": [">", 100]}]})")   // JSON
 //   Where(&Order::price) > 100 && Attribute("store").In({"oslo", "bergen"})                 // filter_expression.h
 //
-// Both forms are equivalent. In the JSON form each key names an attribute or, with FilterScope::kMessageBody, a field
-// of the body, nested as the body is. The value of a key is a list, one of which must match; all keys must match. A
-// list holds values (strings, numbers, true, false, null) and objects of one operator each: prefix, suffix,
-// equals-ignore-case, cidr, numeric, exists, anything-but. "$or" takes a list of at least two objects, one of which
-// must match; as with the service, it is an ordinary key if one of these objects has a reserved word as a key: the name
-// of an operator of SNS's or EventBridge's, a comparison such as "<", or a word as "regex" that is kept for later ones.
-// {} lets every message through, so it takes the filter from a subscription.
+// What both forms can say matches alike; expressions can say more, such as Not(). In the JSON form each key names an
+// attribute or, with FilterScope::kMessageBody, a field of the body, nested as the body is. The value of a key is a
+// list, one of which must match; all keys must match. A list holds values (strings, numbers, true, false, null) and
+// objects of one operator each: prefix, suffix, equals-ignore-case, cidr, numeric, exists, anything-but. "$or" takes a
+// list of at least two objects, one of which must match; as with the service, it is an ordinary key if one of these
+// objects has a reserved word as a key: the name of an operator of SNS's or EventBridge's, a comparison such as "<", or
+// a word as "regex" that is kept for later ones. {} lets every message through, so it takes the filter from a
+// subscription.
 //
 // A policy on the body needs a struct whose fields are described (body_fields.h), or text that holds a JSON object; any
 // other text matches no such policy, not even {"exists": false}. Dots in the keys of a body are levels of it, in the

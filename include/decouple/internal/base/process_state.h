@@ -9,7 +9,8 @@
 // What is here, and why:
 //   - records of threads, with the key by which they come back (thread_registry.h): RcuSynchronize() waits for all;
 //   - the last id of an object with values per thread: caches compare nothing else (per_thread.h);
-//   - the origin of identities: drawn again in the child of a fork, where the parent goes on from the same (identity.h);
+//   - the origin of identities: drawn again in the child of a fork, where the parent goes on from the same (identity.h); and
+//     the number of streams so far (stream_incarnation.h);
 //   - whether the kernel makes heavy fences: the light ones of one module pair with the heavy ones of another;
 //   - the clock's calibration: two would differ by all that the wall clock was set meanwhile (tsc_clock.h);
 //   - what serialises changes of dead-letter links, as these lead from queue to queue (redrive_attributes.h);
@@ -96,6 +97,7 @@ struct ProcessState {
   std::atomic<std::uint64_t> last_owner_id{0};
   std::atomic<std::uint64_t> identity_origin{0};
   std::atomic<std::uint64_t> identities{0};
+  std::atomic<std::uint64_t> streams{0};
   std::atomic<std::uint32_t> forks{0};  // between the process that made this and the one that reads it
   std::atomic<std::int64_t> warm_bytes{0};
 

@@ -10,6 +10,7 @@
 #include "decouple/clock.h"
 #include "decouple/internal/base/identity.h"
 #include "decouple/internal/base/mix.h"
+#include "decouple/internal/base/process.h"
 
 namespace decouple::inline v0_1::internal {
 
@@ -20,8 +21,8 @@ inline constexpr std::uint64_t kIncarnations = std::uint64_t{1} << 40;
 // the clock's time, the name and how many streams the process has created so far: so a program that is run again on a
 // manual clock gets the same numbers.
 inline std::uint64_t NextIncarnation(Clock* clock_or_null, std::string_view name) {
-  static constinit std::atomic<std::uint64_t> streams{0};
-  const std::uint64_t stream = streams.fetch_add(1, std::memory_order_relaxed);  // relaxed: it has only to be unique
+  const std::uint64_t stream =
+      Process().streams.fetch_add(1, std::memory_order_relaxed);  // relaxed: it has only to be unique
   std::uint64_t seed = 0;
   if (clock_or_null != nullptr) seed = Mix(Mix(static_cast<std::uint64_t>(clock_or_null->NowNanos())) ^ stream) | 1;
   return IdentityOf(seed, name) % (kIncarnations - 1) + 1;

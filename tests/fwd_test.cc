@@ -34,6 +34,9 @@ using Plain =
           decouple::PreparedCheckpoint, decouple::DiscardCondition, decouple::ShardEnd, decouple::Checkpoint,
           decouple::CheckpointKey, decouple::CheckpointStore, decouple::InMemoryCheckpointStore>;
 
+using OfStreams = Names<decouple::AfterShardId, decouple::AtTrimHorizon, decouple::FromTrimHorizon, decouple::AtLatest,
+                        decouple::FromTimestamp, decouple::StreamAttributes>;
+
 using OfBodies =
     Names<decouple::Result<int>, decouple::Queue<int>, decouple::StandardQueue<int>, decouple::FifoQueue<int>,
           decouple::Delivery<int>, decouple::Deliveries<int>, decouple::SendBatchEntry<int>, decouple::Topic<int>,

@@ -45,7 +45,7 @@ enum class Error {
   kProvisionedThroughputExceeded,  // more than the stream's capacity mode allows at present
   kExpiredIterator,                // the shard iterator was not used for five minutes
   kResourceNotFound,               // the shard or the registered consumer does not exist, or no longer
-  kResourceInUse,                  // the name is taken, or the shard is closed already
+  kResourceInUse,                  // the name is taken, or the shard is subscribed to
   kLimitExceeded,                  // more registered consumers than a stream may have
   kShutdown,                       // the worker no longer holds the shard's lease
   kQueueClosed,                    // ours: sending into a closed queue, receiving from one that is closed and drained

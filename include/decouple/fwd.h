@@ -149,6 +149,14 @@ class RecordBatch;
 struct HashKeyRange;
 enum class PartitionHash;
 
+// shard_filter.h, stream_attributes.h
+struct AfterShardId;
+struct AtTrimHorizon;
+struct FromTrimHorizon;
+struct AtLatest;
+struct FromTimestamp;
+struct StreamAttributes;
+
 // stream_options.h, stream_statistics.h, stream_consumer.h
 enum class CapacityMode;
 struct StreamOptions;

@@ -185,7 +185,7 @@ class RecordBatch {
   // The size of all records together.
   std::size_t bytes() const { return bytes_; }
   ShardId shard_id() const { return shard_id_; }
-  // How long the next record of the shard has been waiting; 0 if there is none: the reader is at the tip.
+  // How long the next record of the shard has been waiting, at least 1; 0 if there is none: the reader is at the tip.
   std::int64_t millis_behind_latest() const { return millis_behind_latest_; }
   // Whether these were the last records: the shard is closed and has been read to its end.
   bool shard_ended() const { return shard_ended_; }

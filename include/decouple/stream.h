@@ -44,7 +44,9 @@
 #include "decouple/iterator_position.h"
 #include "decouple/record_batch.h"
 #include "decouple/shard.h"
+#include "decouple/shard_filter.h"
 #include "decouple/shard_iterator.h"
+#include "decouple/stream_attributes.h"
 #include "decouple/stream_options.h"
 #include "decouple/stream_statistics.h"
 
@@ -78,7 +80,7 @@ class Stream {
   }
 
   // Puts up to 500 records, together of at most 10 MiB, in order. Fails as a whole without effect (kInvalidArgument:
-  // too many, or too large together), or returns one result per record. The bodies of records that were put are moved
+  // too many, too large together, or a record whose key or size is out of its range), or returns one result per record. The bodies of records that were put are moved
   // from.
   absl::StatusOr<PutBatchResults> PutBatch(std::span<PutBatchEntry<T>> entries) noexcept {
     return core_->PutBatch(entries);
@@ -92,8 +94,8 @@ class Stream {
   // ---- reads --------------------------------------------------------------------------------------------------------
 
   // An iterator from a position in a shard on. O(1); for a time O(log records).
-  // kResourceNotFound: there is no such shard. kInvalidArgument: the shard has not issued the sequence number, or the
-  // time is ahead of the clock.
+  // kResourceNotFound: there is no such shard. kInvalidArgument: this shard, of this stream, has not given the
+  // sequence number, or the time is ahead of the clock.
   absl::StatusOr<ShardIterator<T>> Iterate(ShardId shard_id, const IteratorPosition& position) const {
     auto shard = core_->shards().Find(shard_id);
     if (!shard.ok()) return shard.status();
@@ -108,18 +110,29 @@ class Stream {
     core_->Trim();
     return core_->shards().Descriptions();
   }
+  // Same, of the shards that the filter lets through. kInvalidArgument: its time is ahead of the clock.
+  absl::StatusOr<std::vector<Shard>> Shards(const ShardFilter& filter) const {
+    core_->Trim();
+    return core_->Shards(filter);
+  }
+
+  // The shard to which a put of this key, or with this hash key, goes at present; on a closed stream the one to which
+  // it went last. O(log shards). kInvalidArgument: the key is out of its range.
+  absl::StatusOr<ShardId> ShardOf(std::string_view partition_key) const { return core_->ShardOf(partition_key); }
+  ShardId ShardOf(HashKey hash_key) const { return core_->ShardOf(hash_key); }
 
   // ---- resharding ---------------------------------------------------------------------------------------------------
   // These calls take a mutex for some microseconds per shard, during which puts to these shards wait.
 
   // Closes the shard and opens two children that share its range; the upper begins with `new_starting_hash_key`, by
-  // default in the middle. kResourceNotFound. kResourceInUse: the shard is closed. kInvalidArgument: the key is not
-  // inside the range, or leaves a child with fewer than two hash keys. kStreamClosed.
+  // default in the middle. kResourceNotFound. kInvalidArgument: the shard is closed, or the key is not inside its range
+  // or leaves a child with fewer than two hash keys. kStreamClosed.
   absl::Status SplitShard(ShardId shard_id, std::optional<HashKey> new_starting_hash_key = std::nullopt) {
     return AfterResharding(core_->shards().Split(shard_id, new_starting_hash_key, core_->Now()));
   }
 
-  // Closes both shards and opens one with both ranges, which must be adjacent. Errors as for SplitShard().
+  // Closes both shards and opens one with both ranges. kInvalidArgument: a shard is closed, or the second one's range
+  // does not follow that of the first. Other errors as for SplitShard().
   absl::Status MergeShards(ShardId shard_id, ShardId adjacent_shard_id) {
     return AfterResharding(core_->shards().Merge(shard_id, adjacent_shard_id, core_->Now()));
   }
@@ -144,6 +157,10 @@ class Stream {
     core_->NotifyWatchers();
   }
   bool closed() const noexcept { return core_->shards().closed(); }
+
+  // The stream's options, state and limits as they are now. O(registered consumers).
+  StreamAttributes attributes() const { return core_->Attributes(); }
+  absl::Time created_at() const { return absl::FromUnixNanos(core_->shards().created_at()); }
 
   // Releases expired records first. O(threads + shards).
   StreamStatistics Statistics() const { return core_->Statistics(); }

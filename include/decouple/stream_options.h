@@ -32,7 +32,9 @@ enum class CapacityMode {
   // Each shard accepts 1 MiB and 1 000 records, and returns 2 MiB in 5 reads, for all its readers together.
   kProvisioned,
   // The stream accepts 4 MiB and 4 000 records, or twice the most of any minute of the last 30 days if that is more,
-  // and returns twice the bytes that it accepts; each shard allows 5 reads.
+  // and returns twice the bytes that it accepts; each shard allows 5 reads. As that moves, a put, Shards() or
+  // Statistics() splits or merges the shards, so that each 4 MiB and 4 000 records have as many as the stream had at
+  // first: with 4, as on the service, each has 1 MiB and 1 000 records.
   kOnDemand,
 };
 

@@ -190,7 +190,9 @@ class StreamModel {
     }
     const std::size_t next = from + batch.size();
     const std::int64_t behind =
-        next < retained.size() ? absl::ToInt64Milliseconds(clock_.Now() - retained[next].arrived_at) : 0;
+        next < retained.size()
+            ? std::max<std::int64_t>(absl::ToInt64Milliseconds(clock_.Now() - retained[next].arrived_at), 1)
+            : 0;
     CHECK(batch.millis_behind_latest() == behind);
   }
 

@@ -62,8 +62,10 @@ TEST_CASE("only an open shard can be split or merged") {
   auto stream = MakeStream<int>(clock);
   CHECK(ErrorIn(stream.SplitShard(Number(1))) == Error::kResourceNotFound);
   REQUIRE(stream.SplitShard(Number(0)).ok());
-  CHECK(ErrorIn(stream.SplitShard(Number(0))) == Error::kResourceInUse);
-  CHECK(ErrorIn(stream.MergeShards(Number(0), Number(1))) == Error::kResourceInUse);
+  CHECK(ErrorIn(stream.SplitShard(Number(0))) == Error::kInvalidArgument);
+  CHECK(ErrorIn(stream.MergeShards(Number(0), Number(1))) == Error::kInvalidArgument);
+  CHECK(ErrorIn(stream.MergeShards(Number(1), Number(0))) == Error::kInvalidArgument);
+  CHECK(stream.Shards().size() == 3);
   CHECK(ErrorIn(stream.MergeShards(Number(1), Number(9))) == Error::kResourceNotFound);
 }
 
@@ -73,7 +75,7 @@ TEST_CASE("a merge closes both parents and opens a child whose numbers follow th
   const SequenceNumber low = Put(stream, "low", 1, {.explicit_hash_key = HashKey(0)}).sequence_number;
   Put(stream, "high", 2, {.explicit_hash_key = kLargestHashKey});
   const SequenceNumber high = Put(stream, "high", 3, {.explicit_hash_key = kLargestHashKey}).sequence_number;
-  REQUIRE(stream.MergeShards(Number(1), Number(0)).ok());
+  REQUIRE(stream.MergeShards(Number(0), Number(1)).ok());
   const auto open = OpenShards(stream);
   REQUIRE(open.size() == 1);
   CHECK(open[0].hash_key_range == HashKeyRange());
@@ -91,9 +93,11 @@ TEST_CASE("a merge closes both parents and opens a child whose numbers follow th
   CHECK(ReadAll(stream) == std::vector{1, 2, 3, 4});
 }
 
-TEST_CASE("only shards with adjacent ranges are merged") {
+TEST_CASE("only shards with adjacent ranges are merged, the lower one first") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock, {.shards = 3});
+  CHECK(ErrorIn(stream.MergeShards(Number(1), Number(0))) == Error::kInvalidArgument);
+  CHECK(ErrorIn(stream.MergeShards(Number(2), Number(0))) == Error::kInvalidArgument);
   CHECK(ErrorIn(stream.MergeShards(Number(0), Number(2))) == Error::kInvalidArgument);
   CHECK(ErrorIn(stream.MergeShards(Number(0), Number(0))) == Error::kInvalidArgument);
   CHECK(stream.Shards().size() == 3);
@@ -136,6 +140,66 @@ TEST_CASE("scaling makes uneven shards even, and a shard that has a new range al
   REQUIRE(open.size() == 2);
   CHECK(open[0].id == Number(1));
   CHECK(open[1].hash_key_range.ending == (HashKey(1) << 127) - 1);
+}
+
+TEST_CASE("ShardOf() names the shard that a put of the key goes to, before and after resharding") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 3});
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 30; ++i) {
+      const std::string key = "key-" + std::to_string(i);
+      const auto shard = stream.ShardOf(key);
+      REQUIRE(shard.ok());
+      CHECK(Put(stream, key, i).shard_id == *shard);
+      CHECK(stream.ShardOf(HashKeyOf(key)) == *shard);
+    }
+    REQUIRE(stream.UpdateShardCount(round == 0 ? 5 : 4).ok());
+  }
+  CHECK(ErrorIn(stream.ShardOf("")) == Error::kInvalidArgument);
+  const ShardId last = *stream.ShardOf("key-1");
+  stream.Close();
+  CHECK(*stream.ShardOf("key-1") == last);
+}
+
+std::vector<std::uint64_t> Numbers(const absl::StatusOr<std::vector<Shard>>& shards) {
+  INFO(shards.status());
+  REQUIRE(shards.ok());
+  std::vector<std::uint64_t> numbers;
+  for (const Shard& shard : *shards) numbers.push_back(shard.id.number());
+  return numbers;
+}
+
+TEST_CASE("shards are listed by the service's filters: at a time, since then, open ones, and after an id") {
+  using Expected = std::vector<std::uint64_t>;
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 2});
+  const absl::Time created = clock.Now();
+  clock.Advance(Hours(1));
+  const absl::Time split = clock.Now();
+  REQUIRE(stream.SplitShard(Number(0)).ok());  // into 2 and 3
+  Put(stream, "k", 1);
+  clock.Advance(Hours(1));
+  const absl::Time merged = clock.Now();
+  REQUIRE(stream.MergeShards(Number(3), Number(1)).ok());  // into 4
+  CHECK(Numbers(stream.Shards(FromTrimHorizon{})) == Expected{0, 1, 2, 3, 4});
+  CHECK(Numbers(stream.Shards(AtTrimHorizon{})) == Expected{0, 1});
+  CHECK(Numbers(stream.Shards(AtLatest{})) == Expected{2, 4});
+  CHECK(Numbers(stream.Shards(AtTimestamp{absl::InfinitePast()})) == Expected{0, 1});
+  CHECK(Numbers(stream.Shards(AtTimestamp{created})) == Expected{0, 1});
+  CHECK(Numbers(stream.Shards(AtTimestamp{split - kOneNanosecond})) == Expected{0, 1});
+  CHECK(Numbers(stream.Shards(AtTimestamp{split})) == Expected{0, 1, 2, 3});
+  CHECK(Numbers(stream.Shards(AtTimestamp{split + kOneNanosecond})) == Expected{1, 2, 3});
+  CHECK(Numbers(stream.Shards(FromTimestamp{split + kOneNanosecond})) == Expected{1, 2, 3, 4});
+  CHECK(Numbers(stream.Shards(FromTimestamp{merged + kOneNanosecond - kOneNanosecond})) == Expected{1, 2, 3, 4});
+  CHECK(Numbers(stream.Shards(AfterShardId{Number(2)})) == Expected{3, 4});
+  CHECK(Numbers(stream.Shards(AfterShardId{Number(4)})) == Expected{});
+  clock.Advance(Hours(1));
+  CHECK(Numbers(stream.Shards(FromTimestamp{merged + kOneNanosecond})) == Expected{2, 4});
+  CHECK(Numbers(stream.Shards(AtTimestamp{clock.Now()})) == Expected{2, 4});
+  CHECK(ErrorIn(stream.Shards(AtTimestamp{clock.Now() + Hours(1)})) == Error::kInvalidArgument);
+  CHECK(ErrorIn(stream.Shards(FromTimestamp{clock.Now() + Hours(1)})) == Error::kInvalidArgument);
+  clock.AdvanceTo(split + Hours(24));
+  CHECK(Numbers(stream.Shards(AtTrimHorizon{})) == Expected{1, 2, 3});
 }
 
 TEST_CASE("a key's records stay in order through splits, merges and scaling") {

@@ -201,6 +201,10 @@ TEST_CASE("a batch says how long the next record has been in the shard") {
   CHECK(Read(iterator, 1).millis_behind_latest() == 250);
   CHECK(Read(iterator, 1).millis_behind_latest() == 0);
   CHECK(Read(iterator, 1).millis_behind_latest() == 0);
+  Put(stream, "k", 3);
+  Put(stream, "k", 4);
+  CHECK(Read(iterator, 1).millis_behind_latest() == 1);  // one is left, if only for less than a millisecond
+  CHECK(Read(iterator, 1).millis_behind_latest() == 0);
 }
 
 TEST_CASE("a read at the tip waits for a record, at most as long as asked") {

@@ -160,7 +160,8 @@ TEST_CASE("two streams are of different incarnations, which their records' numbe
 
 TEST_CASE("a batch is put in its order, each record with a result of its own") {
   Stream<std::string> stream;
-  std::array entries = {PutBatchEntry<std::string>{"a", "1"}, PutBatchEntry<std::string>{"", "refused"},
+  const PutOptions ahead{.sequence_number_for_ordering = SequenceNumber(1)};
+  std::array entries = {PutBatchEntry<std::string>{"a", "1"}, PutBatchEntry<std::string>{"a", "refused", ahead},
                         PutBatchEntry<std::string>{"a", "2"}};
   const auto results = stream.PutBatch(entries);
   REQUIRE(results.ok());
@@ -170,6 +171,56 @@ TEST_CASE("a batch is put in its order, each record with a result of its own") {
   CHECK((*results)[2]->sequence_number > (*results)[0]->sequence_number);
   CHECK(entries[1].body == "refused");
   CHECK(BodiesFrom(stream, Number(0)) == std::vector<std::string>{"1", "2"});
+}
+
+TEST_CASE("a batch with an invalid record is refused whole, and keeps its bodies") {
+  ManualClock clock;
+  auto stream = MakeStream<std::string>(clock, {.max_record_size = 100});
+  const std::vector<PutBatchEntry<std::string>> invalid = {
+      {"", "x"}, {std::string(257, 'k'), "x"}, {"k", std::string(100, 'x')}};
+  for (const auto& one : invalid) {
+    std::vector<PutBatchEntry<std::string>> entries = {{"k", "first"}, one, {"k", "last"}};
+    const auto results = stream.PutBatch(entries);
+    CHECK(ErrorIn(results) == Error::kInvalidArgument);
+    CHECK(results.status().message().find("record 1 of the batch") != absl::string_view::npos);
+    CHECK(entries[0].body == "first");
+    CHECK(entries[1].body == one.body);
+  }
+  CHECK(ReadAll(stream).empty());
+  CHECK(stream.Statistics().incoming_records == 0);
+}
+
+TEST_CASE("a stream's attributes show its options, its state and its limits") {
+  ManualClock clock;
+  const absl::Time created = clock.Now();
+  auto stream = MakeStream<int>(clock, {.shards = 3,
+                                        .retention = Hours(30),
+                                        .max_record_size = 1'000,
+                                        .capacity_mode = CapacityMode::kProvisioned,
+                                        .partition_hash = PartitionHash::kFast,
+                                        .name = "clicks"});
+  clock.Advance(Hours(1));
+  REQUIRE(stream.SetRetention(Hours(48)).ok());
+  REQUIRE(stream.SplitShard(Number(0)).ok());
+  StreamAttributes now = stream.attributes();
+  CHECK(now.name == "clicks");
+  CHECK(now.incarnation == stream.incarnation());
+  CHECK(now.created_at == created);
+  CHECK(stream.created_at() == created);
+  CHECK_FALSE(now.closed);
+  CHECK(now.open_shards == 4);
+  CHECK(now.registered_consumers == 0);
+  CHECK(now.retention == Hours(48));
+  CHECK(now.capacity_mode == CapacityMode::kProvisioned);
+  CHECK(now.write_bytes_per_second == 4 * 1'048'576);
+  CHECK(now.write_records_per_second == 4'000);
+  CHECK(now.max_record_size == 1'000);
+  CHECK(now.partition_hash == PartitionHash::kFast);
+  stream.Close();
+  now = stream.attributes();
+  CHECK(now.closed);
+  CHECK(now.open_shards == 0);
+  CHECK_FALSE(MakeStream<int>(clock).attributes().write_bytes_per_second.has_value());
 }
 
 TEST_CASE("a batch has 1 to 500 records, and at most 10 MiB") {
@@ -242,7 +293,8 @@ TEST_CASE("statistics count what was put and read, under the service's names") {
   ManualClock clock;
   auto stream = MakeStream<std::string>(clock, {.shards = 2});
   Put(stream, "a", "12345");
-  std::array entries = {PutBatchEntry<std::string>{"a", "1"}, PutBatchEntry<std::string>{"", "refused"}};
+  const PutOptions not_given{.sequence_number_for_ordering = SequenceNumber(1)};
+  std::array entries = {PutBatchEntry<std::string>{"a", "1"}, PutBatchEntry<std::string>{"a", "refused", not_given}};
   CHECK(stream.PutBatch(entries).ok());
   clock.Advance(Seconds(3));
   auto iterator = Iterate(stream, Number(0));

@@ -129,6 +129,17 @@ TEST_CASE("an on-demand stream takes 4 MiB and 4 000 records a second at first, 
   CHECK(ErrorIn(stream.Put("k", "x")) == Error::kProvisionedThroughputExceeded);
 }
 
+TEST_CASE("a thread that comes late with a time of the minute before does not end a minute again") {
+  internal::OnDemandThroughput throughput;
+  constexpr std::int64_t kMinute = 60'000'000'000;
+  constexpr std::int64_t kTen = 10 * std::int64_t{kMebibyte};
+  CHECK(throughput.TryTake(10 * kMinute, 60 * kTen));  // a full bucket gives any number
+  CHECK(throughput.Rate(11 * kMinute).bytes == 2 * kTen);
+  CHECK(throughput.TryTake(20 * kMinute, 600 * kTen));
+  CHECK(throughput.Rate(20 * kMinute - 1).bytes == 2 * kTen);  // minute 20 has not ended
+  CHECK(throughput.Rate(21 * kMinute).bytes == 20 * kTen);
+}
+
 // How many records of one mebibyte the stream takes at once.
 std::size_t MebibytesAtOnce(Stream<std::string>& stream) {
   std::size_t taken = 0;
@@ -162,6 +173,52 @@ TEST_CASE("an on-demand stream takes double the rate of its busiest minute of th
   CHECK(MebibytesAtOnce(stream) == 16);
   clock.Advance(Seconds(1));
   CHECK(MebibytesAtOnce(stream) == 4);
+}
+
+TEST_CASE("an on-demand stream splits and merges its shards as its limit moves, and keeps each key's order") {
+  ManualClock clock;
+  auto stream = MakeStream<std::string>(clock, {.shards = 4, .capacity_mode = CapacityMode::kOnDemand});
+  clock.AdvanceTo(absl::FromUnixSeconds((absl::ToUnixSeconds(clock.Now()) / 60 + 1) * 60));
+  const absl::Time begin = clock.Now();
+  int put = 0;
+  const auto fill_a_minute = [&] {
+    for (int i = 0; i < 60; ++i) {
+      while (stream.Put("key-" + std::to_string(put % 7), std::to_string(put)).ok()) ++put;
+      clock.Advance(Seconds(1));
+    }
+  };
+  CHECK(OpenShards(stream).size() == 4);
+  fill_a_minute();
+  CHECK(OpenShards(stream).size() == 8);
+  CHECK(stream.attributes().write_records_per_second == 8'000);
+  // The put that finds the minute ended splits the shards.
+  fill_a_minute();
+  Put(stream, "k", "x");
+  CHECK(stream.attributes().open_shards == 16);
+  for (const Shard& shard : OpenShards(stream)) {
+    CHECK(shard.hash_key_range.ending - shard.hash_key_range.starting == kLargestHashKey / 16);
+  }
+  std::map<int, int> last;
+  std::size_t read = 0;
+  bool is_in_order = true;
+  for (const Shard& shard : stream.Shards()) {
+    auto iterator = Iterate(stream, shard.id);
+    for (auto batch = Read(iterator); !batch.empty(); batch = Read(iterator)) {
+      for (const auto& record : batch) {
+        if (record.body() == "x") continue;
+        const int number = std::stoi(record.body());
+        is_in_order = is_in_order && last[number % 7] <= number;
+        last[number % 7] = number;
+        ++read;
+      }
+      clock.Advance(Seconds(10));
+    }
+    clock.Advance(Seconds(10));
+  }
+  CHECK(is_in_order);
+  CHECK(read == static_cast<std::size_t>(put));
+  clock.AdvanceTo(begin + Hours(24) * 31);
+  CHECK(OpenShards(stream).size() == 4);
 }
 
 }  // namespace

@@ -69,10 +69,11 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
 
   // The first record's number follows `start`, the shard's starting number.
   ShardCore(ShardId id, std::vector<ShardId> parents, const HashKeyRange& range, std::uint64_t incarnation,
-            std::uint64_t start)
+            std::uint64_t start, std::int64_t opened_at)
       : id_(id),
         parents_(std::move(parents)),
         range_(range),
+        opened_at_(opened_at),
         base_(Access::Make<SequenceNumber>(start + 1, Access::OriginOf<SequenceNumber>(incarnation, id.number()))) {}
   ShardCore(const ShardCore&) = delete;
   ShardCore& operator=(const ShardCore&) = delete;
@@ -123,15 +124,15 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
   }
 
   // Watchers are notified of records and of the shard's end. A put publishes its record, passes a light fence and loads
-  // watching_; Watch() adds to watching_, passes a heavy fence, and the watcher then looks for records. At least one of
-  // them sees the other.
+  // watching_; Watch() raises it, under the mutex, so that it is never less than the number of watchers that a put may
+  // find; passes a heavy fence; and the watcher then looks for records. At least one of them sees the other.
   bool is_watched() const { return watching_.load(std::memory_order_relaxed) != 0; }
   void Watch(std::shared_ptr<ShardWatcher> watcher) ABSL_LOCKS_EXCLUDED(watchers_mutex_) {
     {
       const MutexLock lock(watchers_mutex_);
       watchers_.push_back(std::move(watcher));
+      SetWatching();
     }
-    watching_.fetch_add(1, std::memory_order_relaxed);
     HeavyFence();  // before the watcher's first look
   }
   void Unwatch(const ShardWatcher& watcher) ABSL_LOCKS_EXCLUDED(watchers_mutex_) {
@@ -142,7 +143,7 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
     if (found == watchers_.end()) return;
     removed = std::move(*found);
     watchers_.erase(found);
-    watching_.fetch_sub(1, std::memory_order_relaxed);  // a count that is too high for a moment only costs a lock
+    SetWatching();
   }
   // Requires: the caller is in no read section.
   void NotifyWatchers() ABSL_LOCKS_EXCLUDED(watchers_mutex_) {
@@ -176,6 +177,9 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
   // One past the last record that it will ever have; kUnbounded until it has ended.
   std::uint64_t end() const { return end_.load(std::memory_order_acquire); }
   bool IsEnded() const { return end() != kUnbounded; }
+  // Whether it was open at `time`, or at that time or later. Of the moment in which it is closed both are true.
+  bool WasOpenAt(std::int64_t time) const { return opened_at_ <= time && WasOpenFrom(time); }
+  bool WasOpenFrom(std::int64_t time) const { return !IsEnded() || closed_at_ >= time; }
   // Whether it was closed at `cutoff` or before and has no records left.
   bool IsExpired(std::int64_t cutoff) const { return IsEnded() && closed_at_ <= cutoff && log_.first() == end(); }
 
@@ -208,7 +212,10 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
     const auto extent = log_.Read(position, bounds.records, bounds.bytes, bounds.now - bounds.retention, batch.runs_);
     batch.size_ = extent.end - extent.begin;
     batch.bytes_ = extent.bytes;
-    if (extent.has_next) batch.millis_behind_latest_ = MillisSince(extent.next_arrival, bounds.now);
+    // Less than a millisecond counts as one: 0 says that there was nothing left.
+    if (extent.has_next) {
+      batch.millis_behind_latest_ = std::max<std::int64_t>(MillisSince(extent.next_arrival, bounds.now), 1);
+    }
     if (!batch.empty()) {
       const RecordRun<T>& last = batch.runs_.back();
       NoteAge(MillisSince(last.segment->arrival(last.end - 1), bounds.now));
@@ -242,6 +249,10 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
   std::int64_t iterator_age() const { return age_.load(std::memory_order_relaxed); }
 
  private:
+  void SetWatching() ABSL_EXCLUSIVE_LOCKS_REQUIRED(watchers_mutex_) {
+    watching_.store(static_cast<std::uint32_t>(watchers_.size()), std::memory_order_relaxed);
+  }
+
   static constexpr std::int64_t kMillisecond = 1'000'000;
 
   // `then` may be after `now`: readers and appenders read the clock before they look at the log.
@@ -273,6 +284,7 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
   const ShardId id_;
   const std::vector<ShardId> parents_;
   const HashKeyRange range_;
+  const std::int64_t opened_at_;
   const SequenceNumber base_;  // of the first record
   std::atomic<bool> closed_{false};
   std::atomic<std::uint32_t> watching_{0};

@@ -46,8 +46,9 @@ class ShardMap {
  public:
   using Pointer = std::shared_ptr<ShardCore<T>>;
 
-  ShardMap(std::size_t shards, std::uint64_t incarnation) : incarnation_(incarnation) {
-    for (std::size_t i = 0; i < shards; ++i) Open(EvenRange(i, shards), {}, 1);
+  ShardMap(std::size_t shards, std::uint64_t incarnation, std::int64_t now)
+      : incarnation_(incarnation), created_at_(now) {
+    for (std::size_t i = 0; i < shards; ++i) Open(EvenRange(i, shards), {}, 1, now);
     PublishTable();
   }
   ShardMap(const ShardMap&) = delete;
@@ -70,6 +71,7 @@ class ShardMap {
   void AwaitChange() const ABSL_LOCKS_EXCLUDED(mutex_) { const MutexLock lock(mutex_); }
 
   std::uint64_t incarnation() const { return incarnation_; }
+  std::int64_t created_at() const { return created_at_; }
   bool closed() const { return closed_.load(std::memory_order_acquire); }
 
   // kResourceNotFound.
@@ -87,11 +89,23 @@ class ShardMap {
   }
 
   // Same, as they are at one moment between two reshardings.
-  std::vector<Shard> Descriptions() const ABSL_LOCKS_EXCLUDED(mutex_) {
+  std::vector<Shard> Descriptions() const {
+    return Descriptions([](const ShardCore<T>&) { return true; });
+  }
+  // Only those for which `is_listed(shard)` is true.
+  template <typename Predicate>
+  std::vector<Shard> Descriptions(Predicate is_listed) const ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     std::vector<Shard> all;
-    for (const auto& [id, shard] : shards_) all.push_back(shard->Description());
+    for (const auto& [id, shard] : shards_) {
+      if (is_listed(*shard)) all.push_back(shard->Description());
+    }
     return all;
+  }
+
+  std::size_t CountOpen() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    return closed() ? 0 : open_.size();
   }
 
   // How many reshardings there have been, and the event count on which threads wait for the next one.
@@ -140,25 +154,25 @@ class ShardMap {
     return absl::OkStatus();
   }
 
+  // `first` is the one with the lower keys.
   absl::Status Merge(ShardId first, ShardId second, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     absl::StatusOr<Pointer> a = FindOpen(first);
     if (!a.ok()) return a.status();
     absl::StatusOr<Pointer> b = FindOpen(second);
     if (!b.ok()) return b.status();
-    if ((*a)->range().starting > (*b)->range().starting) std::swap(*a, *b);
-    if (*a == *b || (*a)->range().ending + 1 != (*b)->range().starting) {
-      return MakeError(Error::kInvalidArgument,
-                       absl::StrCat("merging ", first.ToString(), " and ", second.ToString(),
-                                    "; allowed are two shards whose hash key ranges are adjacent"));
+    if ((*a)->range().ending == kLargestHashKey || (*a)->range().ending + 1 != (*b)->range().starting) {
+      return MakeError(
+          Error::kInvalidArgument,
+          absl::StrCat("merging ", first.ToString(), " and ", second.ToString(),
+                       "; allowed are two shards of adjacent hash keys, the one with the lower ones first"));
     }
     MergeBoth(**a, **b, now);
     PublishTable();
     return absl::OkStatus();
   }
 
-  // Makes `shards` open shards of equal ranges. Their number grows or shrinks at most by `factor`. Splits at the new
-  // bounds, then merges what lies between them; intermediate shards, which never have a record, are closed at once.
+  // Makes `shards` open shards of equal ranges. Their number grows or shrinks at most by `factor`.
   absl::Status Scale(std::size_t shards, std::size_t factor, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     if (closed()) return Closed();
@@ -172,18 +186,14 @@ class ShardMap {
                        absl::StrCat("scaling from ", before, " shards to ", shards, "; allowed are ",
                                     std::max<std::size_t>(min_shards, 1), " to ", max_shards));
     }
-    for (std::size_t i = 0; i < shards; ++i) {
-      ShardCore<T>& holder = *OpenAt(EvenRange(i, shards).starting);
-      if (holder.range().starting != EvenRange(i, shards).starting) SplitAt(holder, EvenRange(i, shards).starting, now);
-    }
-    for (std::size_t i = 0; i < shards; ++i) {
-      const HashKeyRange range = EvenRange(i, shards);
-      for (Pointer shard = OpenAt(range.starting); shard->range().ending != range.ending;
-           shard = OpenAt(range.starting)) {
-        MergeBoth(*shard, *OpenAt(shard->range().ending + 1), now);
-      }
-    }
-    PublishTable();
+    ScaleLocked(shards, now);
+    return absl::OkStatus();
+  }
+  // Same, however many there are now.
+  absl::Status ScaleTo(std::size_t shards, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    if (closed()) return Closed();
+    ScaleLocked(shards, now);
     return absl::OkStatus();
   }
 
@@ -227,7 +237,7 @@ class ShardMap {
     if (closed()) return Closed();
     absl::StatusOr<Pointer> shard = FindLocked(id);
     if (!shard.ok() || !(*shard)->IsClosed()) return shard;
-    return MakeError(Error::kResourceInUse,
+    return MakeError(Error::kInvalidArgument,
                      absl::StrCat(id.ToString(), " has been split or merged already; only open shards can be"));
   }
 
@@ -235,10 +245,10 @@ class ShardMap {
     return std::prev(open_.upper_bound(key))->second;
   }
 
-  const ShardCore<T>& Open(const HashKeyRange& range, std::vector<ShardId> parents, std::uint64_t start)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+  const ShardCore<T>& Open(const HashKeyRange& range, std::vector<ShardId> parents, std::uint64_t start,
+                           std::int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const ShardId id(opened_++);
-    const auto shard = std::make_shared<ShardCore<T>>(id, std::move(parents), range, incarnation_, start);
+    const auto shard = std::make_shared<ShardCore<T>>(id, std::move(parents), range, incarnation_, start, now);
     shards_.emplace(id, shard);
     open_.insert_or_assign(range.starting, shard);
     return *shard;
@@ -250,8 +260,8 @@ class ShardMap {
     parent->Close(now);
     const std::uint64_t start = parent->next_number();
     const HashKeyRange range = parent->range();
-    const Shard lower = Open({range.starting, key - 1}, {parent->id()}, start).Description();
-    const Shard upper = Open({key, range.ending}, {parent->id()}, start).Description();
+    const Shard lower = Open({range.starting, key - 1}, {parent->id()}, start, now).Description();
+    const Shard upper = Open({key, range.ending}, {parent->id()}, start, now).Description();
     parent->End({lower, upper});
   }
 
@@ -263,9 +273,26 @@ class ShardMap {
     b->Close(now);
     const std::uint64_t start = std::max(a->next_number(), b->next_number());
     open_.erase(b->range().starting);
-    const Shard child = Open({a->range().starting, b->range().ending}, {a->id(), b->id()}, start).Description();
+    const Shard child = Open({a->range().starting, b->range().ending}, {a->id(), b->id()}, start, now).Description();
     a->End({child});
     b->End({child});
+  }
+
+  // Splits at the new bounds, then merges what lies between them; intermediate shards, which never have a record, are
+  // closed at once.
+  void ScaleLocked(std::size_t shards, std::int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    for (std::size_t i = 0; i < shards; ++i) {
+      ShardCore<T>& holder = *OpenAt(EvenRange(i, shards).starting);
+      if (holder.range().starting != EvenRange(i, shards).starting) SplitAt(holder, EvenRange(i, shards).starting, now);
+    }
+    for (std::size_t i = 0; i < shards; ++i) {
+      const HashKeyRange range = EvenRange(i, shards);
+      for (Pointer shard = OpenAt(range.starting); shard->range().ending != range.ending;
+           shard = OpenAt(range.starting)) {
+        MergeBoth(*shard, *OpenAt(shard->range().ending + 1), now);
+      }
+    }
+    PublishTable();
   }
 
   // Replaces the table by one of the shards that are open now.
@@ -296,6 +323,7 @@ class ShardMap {
   }
 
   const std::uint64_t incarnation_;
+  const std::int64_t created_at_;
   std::atomic<const Table*> table_{nullptr};
   std::atomic<bool> closed_{false};
   std::atomic<std::uint64_t> changes_{0};

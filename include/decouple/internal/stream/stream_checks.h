@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -64,7 +65,14 @@ class StreamChecks {
                        absl::StrCat("a batch of ", entries.size(), " records; allowed are 1 to ", most));
     }
     std::size_t bytes = 0;
-    for (const auto& entry : entries) bytes += MessageSize(entry.body) + entry.partition_key.size();
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      const std::size_t size = MessageSize(std::as_const(entries[i].body)) + entries[i].partition_key.size();
+      if (const absl::Status status = CheckRecord(entries[i].partition_key, size); !status.ok()) {
+        return MakeError(Error::kInvalidArgument,
+                         absl::StrCat("record ", i, " of the batch, counted from 0: ", std::string(status.message())));
+      }
+      bytes += size;
+    }
     if (bytes <= options_.limits.max_bytes_per_put) return absl::OkStatus();
     return MakeError(Error::kInvalidArgument, absl::StrCat("a batch of ", bytes, " bytes; allowed are at most ",
                                                            options_.limits.max_bytes_per_put, ", keys included"));

@@ -20,6 +20,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -45,11 +46,14 @@
 #include "decouple/internal/stream/stream_counters.h"
 #include "decouple/internal/stream/stream_incarnation.h"
 #include "decouple/internal/stream/stream_throughput.h"
+#include "decouple/iterator_position.h"
 #include "decouple/message.h"
 #include "decouple/record_batch.h"
 #include "decouple/result.h"
 #include "decouple/sequence_number.h"
 #include "decouple/shard.h"
+#include "decouple/shard_filter.h"
+#include "decouple/stream_attributes.h"
 #include "decouple/stream_options.h"
 #include "decouple/stream_statistics.h"
 
@@ -69,7 +73,7 @@ class StreamCore {
         clock_(options.clock == nullptr ? SystemClock::Instance() : *options.clock),
         clock_or_null_(ClockOrNull(options.clock)),
         retention_(absl::ToInt64Nanoseconds(options.retention)),
-        shards_(options.shards, NextIncarnation(clock_or_null_, options.name)),
+        shards_(options.shards, NextIncarnation(clock_or_null_, options.name), Now()),
         on_demand_(options.capacity_mode == CapacityMode::kOnDemand ? std::make_unique<OnDemandThroughput>()
                                                                     : nullptr) {}
 
@@ -92,7 +96,7 @@ class StreamCore {
     return result;
   }
 
-  // Puts each entry by itself, and moves from those that were put.
+  // Puts each entry by itself, and moves from those that were put; none if one of them is invalid.
   absl::StatusOr<PutBatchResults> PutBatch(std::span<PutBatchEntry<T>> entries) {
     if (absl::Status status = checks_.CheckPutBatch(entries); !status.ok()) return status;
     LocalStreamCounts& local = counts_.Local();
@@ -101,7 +105,8 @@ class StreamCore {
     std::size_t failed = 0;
     for (auto& entry : entries) {
       const std::uint64_t throttled = local.throttled_puts.value();
-      results.push_back(Put(local, entry.partition_key, std::move(entry.body), entry.options, now));
+      const std::size_t bytes = MessageSize(std::as_const(entry.body)) + entry.partition_key.size();
+      results.push_back(PutChecked(local, entry.partition_key, std::move(entry.body), bytes, entry.options, now));
       if (!results.back().ok()) ++failed;
       local.throttled_in_batch.Add(local.throttled_puts.value() - throttled);
     }
@@ -155,6 +160,53 @@ class StreamCore {
     return {.records = limit, .bytes = options_.limits.max_bytes_per_read, .now = now, .retention = retention()};
   }
 
+  // ---- shards -------------------------------------------------------------------------------------------------------
+
+  // The shard to which a put of this key goes now; on a closed stream, went last. kInvalidArgument: the key.
+  absl::StatusOr<ShardId> ShardOf(std::string_view key) const {
+    if (absl::Status status = checks_.CheckRecord(key, 1); !status.ok()) return status;
+    return ShardOf(HashKeyOf(key, options_.partition_hash));
+  }
+  ShardId ShardOf(HashKey hash) const {
+    for (;;) {
+      {
+        const RcuReadGuard section;
+        const Shard& shard = shards_.Route(hash);
+        if (!shard.IsClosed() || shards_.closed()) return shard.id();
+      }
+      shards_.AwaitChange();
+    }
+  }
+
+  // kInvalidArgument: the filter's time is ahead of the clock.
+  absl::StatusOr<std::vector<decouple::Shard>> Shards(const ShardFilter& filter) const {
+    const std::int64_t now = Now();
+    const auto find_from = [&](absl::Time time) -> absl::StatusOr<std::int64_t> {
+      if (time == absl::InfinitePast()) return std::numeric_limits<std::int64_t>::min();
+      if (time <= absl::FromUnixNanos(now)) return absl::ToUnixNanos(time);
+      return MakeError(Error::kInvalidArgument, absl::StrCat("a shard filter's timestamp ", absl::FormatTime(time),
+                                                             "; allowed are times that are not ahead of the clock, ",
+                                                             absl::FormatTime(absl::FromUnixNanos(now))));
+    };
+    if (const auto* const after = std::get_if<AfterShardId>(&filter)) {
+      return shards_.Descriptions([&](const Shard& shard) { return shard.id() > after->shard_id; });
+    }
+    if (std::holds_alternative<AtLatest>(filter)) {
+      return shards_.Descriptions([](const Shard& shard) { return !shard.IsEnded(); });
+    }
+    if (const auto* const from = std::get_if<FromTimestamp>(&filter)) {
+      const auto time = find_from(from->timestamp);
+      if (!time.ok()) return time.status();
+      return shards_.Descriptions([&](const Shard& shard) { return shard.WasOpenFrom(*time); });
+    }
+    if (std::holds_alternative<FromTrimHorizon>(filter)) return shards_.Descriptions();
+    absl::StatusOr<std::int64_t> time = now - retention();
+    if (const auto* const at = std::get_if<AtTimestamp>(&filter)) time = find_from(at->timestamp);
+    if (!time.ok()) return time.status();
+    time = std::max(*time, shards_.created_at());
+    return shards_.Descriptions([&](const Shard& shard) { return shard.WasOpenAt(*time); });
+  }
+
   // ---- the stream as a whole ----------------------------------------------------------------------------------------
 
   std::int64_t retention() const { return retention_.load(std::memory_order_relaxed); }
@@ -167,9 +219,11 @@ class StreamCore {
     return absl::OkStatus();
   }
 
-  // Trims all records that have expired, and removes the shards that have expired with them.
+  // Trims all records that have expired, and removes the shards that have expired with them. A stream on demand also
+  // merges shards, if its limit has gone down meanwhile. Requires: the caller is in no read section.
   void Trim() {
     const std::int64_t now = Now();
+    if (on_demand_ != nullptr && on_demand_->HasNewRate(now)) AdaptShards(now);
     for (const auto& shard : shards_.All()) Trim(*shard, now);
     trimmed_with_shards_.fetch_add(shards_.RemoveExpired(now - retention()), std::memory_order_relaxed);
   }
@@ -179,6 +233,25 @@ class StreamCore {
     for (const auto& shard : shards_.All()) {
       if (shard->is_watched()) shard->NotifyWatchers();
     }
+  }
+
+  StreamAttributes Attributes() const {
+    StreamAttributes attributes{.name = options_.name,
+                                .incarnation = incarnation(),
+                                .created_at = absl::FromUnixNanos(shards_.created_at()),
+                                .closed = shards_.closed(),
+                                .open_shards = shards_.CountOpen(),
+                                .registered_consumers = Consumers().size(),
+                                .retention = absl::Nanoseconds(retention()),
+                                .capacity_mode = options_.capacity_mode,
+                                .max_record_size = options_.max_record_size,
+                                .retained_bytes_per_shard = options_.retained_bytes_per_shard,
+                                .partition_hash = options_.partition_hash};
+    if (const std::optional<WriteRate> rate = WriteRateAt(Now(), attributes.open_shards)) {
+      attributes.write_bytes_per_second = rate->bytes;
+      attributes.write_records_per_second = rate->records;
+    }
+    return attributes;
   }
 
   StreamStatistics Statistics() {
@@ -228,6 +301,11 @@ class StreamCore {
     const std::size_t bytes = MessageSize(std::as_const(body)) + key.size();
     if (absl::Status status = checks_.CheckRecord(key, bytes); !status.ok()) [[unlikely]]
       return status;
+    return PutChecked(local, key, std::move(body), bytes, options, now);
+  }
+  [[gnu::always_inline]] absl::StatusOr<PutResult> PutChecked(LocalStreamCounts& local, std::string_view key, T&& body,
+                                                              std::size_t bytes, const PutOptions& options,
+                                                              std::int64_t now) {
     const HashKey hash =
         options.explicit_hash_key ? *options.explicit_hash_key : HashKeyOf(key, options_.partition_hash);
     return Append(local, hash, options.sequence_number_for_ordering, bytes, now,
@@ -235,12 +313,13 @@ class StreamCore {
   }
 
   // Whether a put got a ticket, or why not.
-  enum class Reserved { kYes, kShardClosed, kTooMuch, kNumberNotGiven };
+  enum class Reserved { kYes, kShardClosed, kTooMuch, kNumberNotGiven, kNeedsStreamThroughput };
 
   template <typename Write>
   absl::StatusOr<PutResult> Append(LocalStreamCounts& local, HashKey hash, const std::optional<SequenceNumber>& after,
                                    std::size_t bytes, std::int64_t now, Write write) {
     ThreadRecord& thread = ThreadRegistry::Current();
+    bool has_throughput = options_.capacity_mode == CapacityMode::kUnlimited;
     for (;;) {
       Reserved reserved = Reserved::kYes;
       Shard* shard = nullptr;
@@ -253,11 +332,13 @@ class StreamCore {
           reserved = Reserved::kShardClosed;
         } else if (after && !IsGiven(*after, *shard)) [[unlikely]] {
           reserved = Reserved::kNumberNotGiven;
-        } else if (!TryTakeWriteThroughput(*shard, now, bytes)) [[unlikely]] {
-          reserved = Reserved::kTooMuch;
         } else {
-          record = shard->log().TakeTicket();
-          segment = shard->log().FindSegment(record);
+          if (!has_throughput) [[unlikely]]
+            reserved = TakeShardThroughput(*shard, now, bytes);
+          if (reserved == Reserved::kYes) [[likely]] {
+            record = shard->log().TakeTicket();
+            segment = shard->log().FindSegment(record);
+          }
         }
       }
       if (reserved == Reserved::kYes) [[likely]] {
@@ -271,6 +352,11 @@ class StreamCore {
         }
         shards_.AwaitChange();
         continue;
+      }
+      if (reserved == Reserved::kNeedsStreamThroughput) {
+        has_throughput = TakeStreamThroughput(now, bytes);
+        if (has_throughput) continue;
+        reserved = Reserved::kTooMuch;
       }
       if (reserved == Reserved::kTooMuch) local.throttled_puts.Add(1);
       return Refusal(reserved, hash, after, bytes);
@@ -339,15 +425,35 @@ class StreamCore {
     return number.stream_incarnation() == incarnation();
   }
 
-  bool TryTakeWriteThroughput(Shard& shard, std::int64_t now, std::size_t bytes) {
-    if (options_.capacity_mode == CapacityMode::kUnlimited) [[likely]]
-      return true;
-    return TryTakeWriteThroughputSlow(shard, now, bytes);
+  // Whether there is throughput for the put. kNeedsStreamThroughput: that is the whole stream's, which is taken outside
+  // of a section, as it has a mutex. Requires: the mode is not kUnlimited.
+  [[gnu::noinline]] Reserved TakeShardThroughput(Shard& shard, std::int64_t now, std::size_t bytes) {
+    if (options_.capacity_mode == CapacityMode::kOnDemand) return Reserved::kNeedsStreamThroughput;
+    const bool is_taken = shard.writes().TryTake(now, kShardWriteRate, static_cast<std::int64_t>(bytes));
+    return is_taken ? Reserved::kYes : Reserved::kTooMuch;
   }
-  [[gnu::noinline]] bool TryTakeWriteThroughputSlow(Shard& shard, std::int64_t now, std::size_t bytes) {
-    return options_.capacity_mode == CapacityMode::kOnDemand
-               ? on_demand_->TryTake(now, static_cast<std::int64_t>(bytes))
-               : shard.writes().TryTake(now, kShardWriteRate, static_cast<std::int64_t>(bytes));
+  // Requires: the mode is kOnDemand, and the caller is in no read section.
+  [[gnu::noinline]] bool TakeStreamThroughput(std::int64_t now, std::size_t bytes) {
+    const bool is_taken = on_demand_->TryTake(now, static_cast<std::int64_t>(bytes));
+    if (on_demand_->has_new_rate()) AdaptShards(now);
+    return is_taken;
+  }
+
+  // Splits or merges the shards of a stream on demand after its rate has changed. One thread does it for all.
+  void AdaptShards(std::int64_t now) {
+    const std::optional<WriteRate> rate = on_demand_->TakeNewRate();
+    if (!rate.has_value()) return;
+    const std::size_t shards = ShardsFor(*rate, options_.shards);
+    if (shards == shards_.CountOpen()) return;
+    if (shards_.ScaleTo(shards, now).ok()) NotifyWatchers();  // fails if the stream has been closed
+  }
+
+  // What all shards together take in a second; none: any amount.
+  std::optional<WriteRate> WriteRateAt(std::int64_t now, std::size_t open_shards) const {
+    if (options_.capacity_mode == CapacityMode::kUnlimited) return std::nullopt;
+    if (options_.capacity_mode == CapacityMode::kOnDemand) return on_demand_->Rate(now);
+    const auto shards = static_cast<std::int64_t>(open_shards);
+    return WriteRate{shards * kShardWriteRate.bytes, shards * kShardWriteRate.records};
   }
 
   ReadThroughput& ReadThroughputOf(Shard& shard) {

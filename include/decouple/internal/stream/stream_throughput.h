@@ -6,9 +6,12 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/numeric/int128.h"
 #include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/token_bucket.h"
 
@@ -25,6 +28,16 @@ struct WriteRate {
 // The limits of Kinesis.
 inline constexpr WriteRate kShardWriteRate = {std::int64_t{1} << 20, 1'000};
 inline constexpr WriteRate kOnDemandWriteRate = {std::int64_t{4} << 20, 4'000};
+// How many shards a stream on demand has when it takes so much, if it began with `shards`: so many for each
+// kOnDemandWriteRate. With 4, as on the service, each shard has kShardWriteRate.
+inline std::size_t ShardsFor(const WriteRate& rate, std::size_t shards) {
+  const auto times = [&](std::int64_t now, std::int64_t beginning) {
+    return static_cast<std::size_t>(
+        (absl::uint128(shards) * static_cast<std::uint64_t>(now) + static_cast<std::uint64_t>(beginning - 1)) /
+        static_cast<std::uint64_t>(beginning));
+  };
+  return std::max(times(rate.bytes, kOnDemandWriteRate.bytes), times(rate.records, kOnDemandWriteRate.records));
+}
 inline constexpr std::int64_t kShardReadBytesPerSecond = std::int64_t{2} << 20;
 inline constexpr std::int64_t kShardReadsPerSecond = 5;
 
@@ -79,6 +92,19 @@ class OnDemandThroughput {
     return true;
   }
 
+  // Whether the rate has changed since TakeNewRate() was called last. Relaxed: it is only a hint; TakeNewRate() decides,
+  // under the mutex.
+  bool has_new_rate() const { return has_new_rate_.load(std::memory_order_relaxed); }
+  bool HasNewRate(std::int64_t now) {
+    Rate(now);
+    return has_new_rate();
+  }
+  std::optional<WriteRate> TakeNewRate() ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    if (!has_new_rate_.exchange(false, std::memory_order_relaxed)) return std::nullopt;
+    return rate_;
+  }
+
   WriteRate Rate(std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     EndMinute(now);
@@ -98,21 +124,25 @@ class OnDemandThroughput {
 
   // If a minute has ended, adds it to its day and computes the rate anew.
   void EndMinute(std::int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (now / kMinute == minute_) return;
+    if (now / kMinute <= minute_) return;  // a thread that read the clock before the minute ended may come late
     Day& day = days_[static_cast<std::size_t>(minute_ * kMinute / kDay % kDays)];
     if (day.number != minute_ * kMinute / kDay) day = {minute_ * kMinute / kDay, {0, 0}};
     day.peak.bytes = std::max(day.peak.bytes, this_minute_.bytes / 60);
     day.peak.records = std::max(day.peak.records, this_minute_.records / 60);
     this_minute_ = {0, 0};
     minute_ = now / kMinute;
-    rate_ = kOnDemandWriteRate;
+    WriteRate rate = kOnDemandWriteRate;
     for (const Day& past : days_) {
       if (past.number + kDays <= now / kDay) continue;
-      rate_.bytes = std::max(rate_.bytes, 2 * past.peak.bytes);
-      rate_.records = std::max(rate_.records, 2 * past.peak.records);
+      rate.bytes = std::max(rate.bytes, 2 * past.peak.bytes);
+      rate.records = std::max(rate.records, 2 * past.peak.records);
     }
+    if (rate == rate_) return;
+    rate_ = rate;
+    has_new_rate_.store(true, std::memory_order_relaxed);
   }
 
+  std::atomic<bool> has_new_rate_{false};
   Mutex mutex_;
   WriteThroughput throughput_ ABSL_GUARDED_BY(mutex_);
   WriteRate rate_ ABSL_GUARDED_BY(mutex_) = kOnDemandWriteRate;

@@ -35,7 +35,8 @@ using Plain =
           decouple::CheckpointKey, decouple::CheckpointStore, decouple::InMemoryCheckpointStore>;
 
 using OfStreams = Names<decouple::AfterShardId, decouple::AtTrimHorizon, decouple::FromTrimHorizon, decouple::AtLatest,
-                        decouple::FromTimestamp, decouple::StreamAttributes>;
+                        decouple::FromTimestamp, decouple::StreamAttributes, decouple::KeyIterator<int>,
+                        decouple::MergedRecord<int>, decouple::MergedBatch<int>, decouple::MergedIterator<int>>;
 
 using OfBodies =
     Names<decouple::Result<int>, decouple::Queue<int>, decouple::StandardQueue<int>, decouple::FifoQueue<int>,

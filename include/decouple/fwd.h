@@ -157,6 +157,16 @@ struct AtLatest;
 struct FromTimestamp;
 struct StreamAttributes;
 
+// key_iterator.h, merged_iterator.h
+template <typename T>
+class KeyIterator;
+template <typename T>
+struct MergedRecord;
+template <typename T>
+class MergedBatch;
+template <typename T>
+class MergedIterator;
+
 // stream_options.h, stream_statistics.h, stream_consumer.h
 enum class CapacityMode;
 struct StreamOptions;

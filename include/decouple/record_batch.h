@@ -38,6 +38,8 @@ class ShardCore;
 
 template <typename T>
 class RecordBatch;
+template <typename T>
+class KeyIterator;
 
 // A view of one record. Valid as long as its batch.
 template <typename T>
@@ -194,6 +196,7 @@ class RecordBatch {
 
  private:
   friend class internal::ShardCore<T>;
+  friend class KeyIterator<T>;
 
   internal::RecordRuns<T> runs_;
   std::size_t size_ = 0;

@@ -1,0 +1,119 @@
+#include "decouple/merged_iterator.h"
+
+#include <string>
+#include <thread>
+
+#include "stream_testing.h"
+
+namespace decouple::testing {
+namespace {
+
+template <typename T>
+MergedIterator<T> IterateAll(const Stream<T>& stream, const IteratorPosition& position = TrimHorizon()) {
+  auto iterator = MergedIterator<T>::Create(stream, position);
+  INFO(iterator.status());
+  REQUIRE(iterator.ok());
+  return *std::move(iterator);
+}
+
+// Everything that the iterator has at present.
+template <typename T>
+std::vector<T> BodiesLeft(MergedIterator<T>& iterator, std::size_t limit = 10'000) {
+  std::vector<T> bodies;
+  for (;;) {
+    auto batch = iterator.Next(limit);
+    INFO(batch.status());
+    REQUIRE(batch.ok());
+    if (batch->empty()) return bodies;
+    CHECK(batch->size() <= limit);
+    for (const auto& [shard, record] : *batch) {
+      CHECK(record.sequence_number().shard_number() == shard.number());
+      bodies.push_back(record.body());
+    }
+  }
+}
+
+TEST_CASE("the records of all shards are read in the order of arrival, through splits and merges") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 3});
+  std::vector<int> expected;
+  std::vector<absl::Time> times;
+  const auto put_some = [&] {
+    for (int i = 0; i < 200; ++i) {
+      times.push_back(clock.Now());
+      const int next = static_cast<int>(expected.size());
+      Put(stream, "key-" + std::to_string(next % 17), next);
+      expected.push_back(next);
+      clock.Advance(absl::Milliseconds(1));
+    }
+  };
+  auto latest = IterateAll(stream, Latest{});
+  put_some();
+  REQUIRE(stream.UpdateShardCount(6).ok());
+  put_some();
+  REQUIRE(stream.UpdateShardCount(3).ok());
+  put_some();
+  for (const std::size_t limit : {1, 50, 10'000}) {
+    auto all = IterateAll(stream);
+    CHECK(BodiesLeft(all, limit) == expected);
+  }
+  CHECK(BodiesLeft(latest) == expected);
+  for (const std::size_t from : {0, 1, 199, 200, 201, 399, 400, 599}) {
+    INFO(from);
+    auto since = IterateAll(stream, AtTimestamp{times[from]});
+    CHECK(BodiesLeft(since) == std::vector<int>(expected.begin() + static_cast<std::ptrdiff_t>(from), expected.end()));
+  }
+  put_some();
+  CHECK(BodiesLeft(latest) == std::vector<int>(expected.begin() + 600, expected.end()));
+  CHECK_FALSE(latest.Next()->stream_ended());
+  stream.Close();
+  CHECK(latest.Next()->stream_ended());
+}
+
+TEST_CASE("a merged iterator does not begin at a sequence number") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  const SequenceNumber number = Put(stream, "k", 1).sequence_number;
+  CHECK(ErrorIn(MergedIterator<int>::Create(stream, AtSequenceNumber{number})) == Error::kInvalidArgument);
+  CHECK(ErrorIn(MergedIterator<int>::Create(stream, AfterSequenceNumber{number})) == Error::kInvalidArgument);
+  CHECK(ErrorIn(MergedIterator<int>::Create(stream, AtTimestamp{clock.Now() + Hours(1)})) == Error::kInvalidArgument);
+}
+
+TEST_CASE("a shard that may not be read at present delays a merged read, and no record comes out of order") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 2, .capacity_mode = CapacityMode::kProvisioned});
+  for (int i = 0; i < 10; ++i) {
+    Put(stream, "k", i, {.explicit_hash_key = i % 2 == 0 ? HashKey(0) : kLargestHashKey});
+    clock.Advance(absl::Milliseconds(1));
+  }
+  auto greedy = Iterate(stream, Number(0));
+  for (int i = 0; i < 5; ++i) Read(greedy, 1);
+  auto all = IterateAll(stream);
+  CHECK(ErrorIn(all.Next()) == Error::kProvisionedThroughputExceeded);
+  clock.Advance(Seconds(1));
+  CHECK(BodiesLeft(all) == std::vector{0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
+}
+
+TEST_CASE("a merged read at the tip waits for a record in any shard") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 3});
+  auto all = IterateAll(stream);
+  Result<MergedBatch<int>> batch;
+  for (const HashKey key : {HashKey(0), kLargestHashKey}) {
+    std::thread reader([&] { batch = all.Next(10, {.wait = Seconds(20)}); });
+    clock.AwaitSleepers(1);
+    Put(stream, "k", 7, {.explicit_hash_key = key});
+    reader.join();
+    REQUIRE(batch.ok());
+    REQUIRE(batch->size() == 1);
+    CHECK(batch->front().record.body() == 7);
+  }
+  std::thread in_vain([&] { batch = all.Next(10, {.wait = Seconds(20)}); });
+  clock.AwaitSleepers(1);
+  clock.Advance(Seconds(20));
+  in_vain.join();
+  CHECK(batch->empty());
+}
+
+}  // namespace
+}  // namespace decouple::testing

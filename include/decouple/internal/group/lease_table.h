@@ -36,39 +36,12 @@
 #include "decouple/internal/base/event_count.h"
 #include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/time_math.h"
+#include "decouple/internal/group/lease.h"
 #include "decouple/internal/group/shard_progress.h"
 #include "decouple/sequence_number.h"
 #include "decouple/shard.h"
 
 namespace decouple::inline v0_1::internal {
-
-// A lease as its owner knows it. It is held no longer than the row has this owner and this counter.
-struct HeldLease {
-  ShardId shard;
-  std::uint64_t worker = 0;
-  std::uint64_t counter = 0;
-};
-
-// A row of the table, for users.
-struct LeaseView {
-  ShardId shard;
-  std::string owner;  // empty: free
-  std::int64_t expires_at = 0;
-  Checkpoint checkpoint;
-};
-
-struct LeaseCounts {
-  std::uint64_t taken = 0;
-  std::uint64_t stolen = 0;  // how many of these were another worker's, taken for balance
-  std::uint64_t lost = 0;
-};
-
-// What the table keeps checkpoints for.
-struct GroupIdentity {
-  std::uint64_t stream_incarnation = 0;
-  std::string stream = {};
-  std::string group = {};
-};
 
 // All members may be called from any thread.
 class LeaseTable {
@@ -155,8 +128,8 @@ class LeaseTable {
     }
   }
 
-  // Takes leases for the worker: free ones up to its share; if there is none, one of the worker that has most, if that
-  // has at least two more than this worker. Only leases of pending shards are taken.
+  // Takes leases for the worker: free ones up to its share; if there is none, one of a worker that has at least two
+  // more than this one, of the one with most if it can be. Only leases of pending shards are taken.
   std::vector<HeldLease> Take(std::uint64_t worker, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
     std::vector<HeldLease> taken;
     const MutexLock lock(mutex_);
@@ -169,18 +142,22 @@ class LeaseTable {
       ++held;
     }
     if (!taken.empty() || held >= balance.share) return taken;
-    const auto most = std::max_element(balance.held_by.begin(), balance.held_by.end(),
-                                       [](const auto& a, const auto& b) { return a.second < b.second; });
-    if (most->second < held + 2) return taken;
-    for (auto& [id, row] : rows_) {
-      if (!IsOwnedBy(row, most->first, now) || !CanBalance(id, row, worker, now)) continue;
+    std::size_t most = held + 1;
+    auto best = rows_.end();
+    for (auto entry = rows_.begin(); entry != rows_.end(); ++entry) {
+      auto& [id, row] = *entry;
+      const std::size_t count = CountToBalance(id, row, worker, now, balance);
+      if (count <= most) continue;
       if (row.is_saving || row.is_processing) {
         row.is_wanted = true;
         continue;
       }
-      taken.push_back(Grant(id, row, worker, now));
+      most = count;
+      best = entry;
+    }
+    if (best != rows_.end()) {
+      taken.push_back(Grant(best->first, best->second, worker, now));
       ++counts_.stolen;
-      break;
     }
     return taken;
   }
@@ -260,9 +237,7 @@ class LeaseTable {
       mutex_.AssertHeld();
       const auto& [id, row] = entry;
       if (IsFree(id, row, worker, now)) return true;
-      const auto owner = balance.held_by.find(row.owner);
-      return owner != balance.held_by.end() && owner->second >= held + 2 && IsOwned(row, now) &&
-             CanBalance(id, row, worker, now) && !row.is_saving && !row.is_processing;
+      return CountToBalance(id, row, worker, now, balance) >= held + 2 && !row.is_saving && !row.is_processing;
     });
   }
 
@@ -511,10 +486,13 @@ class LeaseTable {
     return IsPending(row) && !IsOwned(row, now) && !row.is_saving && now >= PutOffUntil(id, worker);
   }
 
-  // Whether the worker may take it from another worker, unless a batch or checkpoint of it is under way.
-  bool CanBalance(ShardId id, const Row& row, std::uint64_t worker, std::int64_t now) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return IsPending(row) && now >= PutOffUntil(id, worker);
+  // How many leases the worker has from which this one may be taken for balance, unless a batch or checkpoint of it is
+  // under way; 0: it may not be.
+  std::size_t CountToBalance(ShardId id, const Row& row, std::uint64_t worker, std::int64_t now,
+                             const Balance& balance) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (!IsPending(row) || !IsOwned(row, now) || now < PutOffUntil(id, worker)) return 0;
+    const auto owner = balance.held_by.find(row.owner);
+    return owner == balance.held_by.end() ? 0 : owner->second;
   }
 
   std::int64_t PutOffUntil(ShardId id, std::uint64_t worker) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {

@@ -85,8 +85,10 @@ class MessageMoveTask {
   std::int64_t moved() const { return move_->moved(); }
   std::int64_t to_move() const { return move_->to_move(); }
   absl::Time started_at() const { return move_->started_at(); }
-  // None: the messages go back to their sources; there is no limit on the rate.
+  // The destination. It refers to no queue, and has an empty name, if the messages go back to their sources, or if the
+  // destination is gone.
   QueueReference to() const { return internal::Access::Make<QueueReference>(move_->to()); }
+  // None: there is no limit on the rate.
   std::optional<int> max_messages_per_second() const { return move_->max_messages_per_second(); }
 
   // Whether both are handles of one task.

@@ -43,8 +43,11 @@ class QueueReference {
   template <typename T>
   QueueReference(const Queue<T>& queue) : core_(internal::Access::Core(queue)) {}  // NOLINT: any queue is one
 
-  // The queue's name. The reference must refer to a queue.
-  const std::string& name() const { return core_->name(); }
+  // The queue's name; empty if the reference refers to no queue.
+  const std::string& name() const {
+    static const std::string& none = *new std::string();  // never destroyed: statics may ask as the program ends
+    return core_ == nullptr ? none : core_->name();
+  }
 
   explicit operator bool() const { return core_ != nullptr; }
   friend bool operator==(const QueueReference&, const QueueReference&) = default;
@@ -57,9 +60,10 @@ class QueueReference {
   std::shared_ptr<internal::QueueBase> core_;
 };
 
-// SQS's redrive policy.
+// SQS's redrive policy. Without a queue it takes the dead-letter queue away, and then has nothing else to say: a maximum
+// of receives without a queue is refused.
 struct Redrive {
-  QueueReference to;
+  QueueReference to = {};
   // maxReceiveCount: 1 … 1 000.
   int max_receives = 10;
 

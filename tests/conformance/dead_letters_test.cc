@@ -231,6 +231,25 @@ CONFORMANCE_TEST("a message may be received 1 to 1 000 times") {
   CHECK(live.redrive()->max_receives == 1);
 }
 
+CONFORMANCE_TEST("a redrive policy with a maximum of receives, but without a queue, is refused") {
+  Pair<TestType> queues(3);
+  CHECK(ErrorIn(TestType::Create({.redrive = Redrive{.max_receives = 42}})) == Error::kInvalidAttributeValue);
+  for (const int receives : {42, 9, 11, 0, -1}) {
+    CHECK(ErrorIn(queues.live.SetAttributes({.redrive = Redrive{.max_receives = receives}})) ==
+          Error::kInvalidAttributeValue);
+    CHECK(queues.live.redrive()->to == QueueReference(queues.dead));
+    CHECK(queues.live.redrive()->max_receives == 3);
+  }
+  CHECK(queues.live.SetAttributes({.redrive = Redrive{}}).ok());
+  CHECK_FALSE(queues.live.redrive().has_value());
+}
+
+CONFORMANCE_TEST("a reference to no queue has an empty name") {
+  CHECK(QueueReference().name().empty());
+  CHECK(QueueReference(TestType::Create({.name = "orders"}).value()).name() == "orders");
+  CHECK_FALSE(Queue<int>::From(QueueReference()).has_value());
+}
+
 CONFORMANCE_TEST("a dead-letter queue is of the same kind and has the same bodies") {
   ManualClock clock;
   auto live = Make<TestType>(clock);

@@ -55,6 +55,24 @@ CONFORMANCE_TEST("messages go back to the queues that they came from") {
   CHECK(task.Step() == MessageMoveStatus::kCompleted);
 }
 
+CONFORMANCE_TEST("a task whose messages go back to their sources has no destination, and can say so") {
+  DeadLetters<TestType> queues({1}, {});
+  const auto task = queues.Start();
+  CHECK_FALSE(task.to());
+  CHECK(task.to().name().empty());
+}
+
+CONFORMANCE_TEST("a task outlives its destination, and then has none") {
+  DeadLetters<TestType> queues({1}, {});
+  auto other = std::make_optional(Make<TestType>(queues.clock, {.name = "other"}));
+  auto task = queues.Start({.to = *other});
+  CHECK(task.to().name() == "other");
+  other.reset();
+  CHECK_FALSE(task.to());
+  CHECK(task.to().name().empty());
+  CHECK(task.Step() == MessageMoveStatus::kFailed);
+}
+
 CONFORMANCE_TEST("messages go to one destination if there is one") {
   DeadLetters<TestType> queues({1}, {11});
   auto other = Make<TestType>(queues.clock);

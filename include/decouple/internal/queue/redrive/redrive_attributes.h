@@ -62,6 +62,10 @@ inline absl::Status LinkDeadLetters(QueueBase& queue, const Redrive& redrive, st
     absl::Status status = CheckNumber(kError, "maximum of receives", redrive.max_receives, 1, kLargestMaxReceives);
     status.Update(CheckSameKindAndBodyType(kError, "the dead-letter queue", queue, *target));
     if (!status.ok()) return status;
+  } else if (redrive.max_receives != Redrive().max_receives) {
+    return MakeError(kError, absl::StrCat("a redrive policy with a maximum of ", redrive.max_receives,
+                                          " receives, but without a dead-letter queue; `to` must name one, or, to take "
+                                          "the dead-letter queue away, nothing else is to be set"));
   }
   const MutexLock lock(Process().linking);
   if (LeadsTo(target, queue)) {

@@ -5,8 +5,10 @@
 //   const AttributeValue* price = delivery.attributes().Find("price");   // price->type() == "Number"
 //
 // Names are 1 … 256 of A-Z a-z 0-9 _ . -, with no leading, trailing or doubled dot, and not starting with "AWS." or
-// "Amazon." (in any case). Types are String, Number or Binary, each with an optional suffix after a dot ("Number.int").
-// A value must not be empty. Plain values.
+// "Amazon." (in any case). Types are String, Number or Binary, each with an optional suffix after a dot ("Number.int"),
+// 256 characters in all; a suffix may have blanks. A value must not be empty. A String has no control characters but
+// tab, newline and return. A Number has at most 38 significant digits, and is 0 or between 10^-128 and 10^126, or the
+// negative of that. A Binary holds any bytes. Plain values.
 
 #ifndef DECOUPLE_MESSAGE_ATTRIBUTES_H_
 #define DECOUPLE_MESSAGE_ATTRIBUTES_H_
@@ -18,6 +20,7 @@
 #include <concepts>
 #include <cstddef>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,9 +29,9 @@
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "decouple/error.h"
+#include "decouple/internal/base/decimal.h"
 
 namespace decouple::inline v0_1 {
 
@@ -57,7 +60,7 @@ class AttributeValue {
   }
   // NOLINTEND(google-explicit-constructor)
 
-  // A number in decimal, of any length: "12.50", "-1e9".
+  // A number in decimal: "12.50", "-1e9".
   static AttributeValue Number(std::string_view text) { return {"Number", std::string(text)}; }
   static AttributeValue Binary(std::string_view bytes) { return {"Binary", std::string(bytes)}; }
 
@@ -209,28 +212,53 @@ inline absl::Status CheckAttributeName(const std::string& name) {
   return absl::OkStatus();
 }
 
+// Tab, newline and return are the only control characters that a String may have: those which XML 1.0 allows (SQS, SNS).
+inline absl::Status CheckAttributeString(const std::string& name, const std::string& value) {
+  const auto is_forbidden = [](char c) {
+    return static_cast<unsigned char>(c) < ' ' && c != '\t' && c != '\n' && c != '\r';
+  };
+  const auto found = std::find_if(value.begin(), value.end(), is_forbidden);
+  if (found == value.end()) return absl::OkStatus();
+  return MakeError(Error::kInvalidParameterValue,
+                   absl::StrCat("attribute \"", name, "\" has the control character U+",
+                                absl::Hex(static_cast<unsigned char>(*found), absl::kZeroPad4), " at ",
+                                found - value.begin(), "; a String may have tab, newline and return, a Binary any"));
+}
+
+inline absl::Status CheckAttributeNumber(const std::string& name, const std::string& value) {
+  constexpr std::size_t kMaxDigits = 38;  // SQS
+  const auto refuse = [&](const char* what) {
+    return MakeError(Error::kInvalidParameterValue,
+                     absl::StrCat("attribute \"", name, "\" has the value \"", value, "\", which ", what,
+                                  "; allowed are decimal numbers of up to 38 digits, from 10^-128 to 10^126"));
+  };
+  const std::optional<Decimal> number = Decimal::Parse(value);
+  if (!number) return refuse("is not a decimal number");
+  if (number->significant_digits() > kMaxDigits) return refuse("has too many digits");
+  if (number->Absolute() > *Decimal::Parse("1e126")) return refuse("is too large");
+  if (*number != Decimal() && number->Absolute() < *Decimal::Parse("1e-128")) return refuse("is too small");
+  return absl::OkStatus();
+}
+
 inline absl::Status CheckAttributeValue(const std::string& name, const AttributeValue& value) {
   const std::string& type = value.type();
   const std::string base = type.substr(0, type.find('.'));
   const bool has_suffix = base.size() != type.size();
+  const auto is_allowed = [](char c) { return IsAttributeCharacter(c) || c == ' '; };
   if ((base != "String" && base != "Number" && base != "Binary") || (has_suffix && base.size() + 1 == type.size()) ||
-      type.size() > kMaxAttributeNameLength || !std::all_of(type.begin(), type.end(), IsAttributeCharacter)) {
-    return MakeError(Error::kInvalidParameterValue,
-                     absl::StrCat("attribute \"", name, "\" has the type \"", type,
-                                  "\"; allowed are String, Number and Binary, each with an optional .suffix"));
+      type.size() > kMaxAttributeNameLength || !std::all_of(type.begin(), type.end(), is_allowed)) {
+    return MakeError(
+        Error::kInvalidParameterValue,
+        absl::StrCat("attribute \"", name, "\" has the type \"", type,
+                     "\"; allowed are String, Number and Binary, each with an optional .suffix of letters, "
+                     "digits, _ - . and blanks"));
   }
   if (value.value().empty()) {
     return MakeError(Error::kInvalidParameterValue,
                      absl::StrCat("attribute \"", name, "\" has an empty value; a value must not be empty"));
   }
-  if (base == "Number") {
-    double parsed = 0;
-    const bool is_decimal = value.value().find_first_not_of("+-.0123456789eE") == std::string::npos;
-    if (!is_decimal || !absl::SimpleAtod(value.value(), &parsed)) {
-      return MakeError(Error::kInvalidParameterValue, absl::StrCat("attribute \"", name, "\" has the value \"",
-                                                                   value.value(), "\", which is not a decimal number"));
-    }
-  }
+  if (base == "String") return CheckAttributeString(name, value.value());
+  if (base == "Number") return CheckAttributeNumber(name, value.value());
   return absl::OkStatus();
 }
 

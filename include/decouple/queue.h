@@ -4,10 +4,11 @@
 //   void DrainInto(decouple::Queue<T> from, decouple::Queue<T> to);  // takes queues of both kinds
 //
 // T is any type that can be moved and destroyed without throwing; it need not be copyable. A body is never copied and
-// is immutable once sent. It is destroyed on the last thread that needs it. So its destructor may use the queue, but a
-// thread that uses the queue must not wait for it. A body is moved when it is sent, when it becomes a dead letter or is
-// moved back, and when the queue moves the few messages that outlasted their neighbours together; the move must not use
-// any queue.
+// is immutable once sent. It may hold any bytes: nothing is encoded on its way, so the characters that the service
+// refuses in a text (control characters, zeros, what is no UTF-8) are allowed. It is destroyed on the last thread that
+// needs it. So its destructor may use the queue, but a thread that uses the queue must not wait for it. A body is moved
+// when it is sent, when it becomes a dead letter or is moved back, and when the queue moves the few messages that
+// outlasted their neighbours together; the move must not use any queue.
 //
 // A queue is a handle, as a std::shared_ptr is: copies refer to the same queue, which lives as long as one of them. All
 // members may be called from any thread at the same time. Nothing throws: when memory runs out, the process ends.

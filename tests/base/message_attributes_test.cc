@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "catch.h"
 
 namespace decouple::testing {
@@ -54,8 +55,67 @@ TEST_CASE("an attribute's type is String, Number or Binary, with an optional suf
   CHECK(IsValid({{"a", AttributeValue(1).WithSuffix("int")}}));
   CHECK(AttributeValue(1).WithSuffix("int").type() == "Number.int");
   CHECK_FALSE(IsValid({{"a", AttributeValue("x").WithSuffix("")}}));
-  CHECK_FALSE(IsValid({{"a", AttributeValue("x").WithSuffix("a b")}}));
+  CHECK_FALSE(IsValid({{"a", AttributeValue("x").WithSuffix("a/b")}}));
+  CHECK(IsValid({{"a", AttributeValue("x").WithSuffix(std::string(249, 'a'))}}));
   CHECK_FALSE(IsValid({{"a", AttributeValue("x").WithSuffix(std::string(250, 'a'))}}));
+}
+
+TEST_CASE("the suffix of an attribute's type may have blanks, and end with a dot") {
+  CHECK(IsValid({{"a", AttributeValue("x").WithSuffix("  prefixed.")}}));
+  CHECK(IsValid({{"a", AttributeValue(1).WithSuffix(" ")}}));
+  CHECK(IsValid({{"a", AttributeValue::Binary("x").WithSuffix("a b")}}));
+  CHECK_FALSE(IsValid({{"a", AttributeValue("x").WithSuffix("a\tb")}}));
+  CHECK_FALSE(IsValid({{"a", AttributeValue::Number("x").WithSuffix(" ")}}));  // the suffix does not make it a text
+}
+
+TEST_CASE("a String has no control characters but tab, newline and return; a Binary has any") {
+  for (int c = 0; c < 256; ++c) {
+    const std::string value{'a', static_cast<char>(c), 'b'};
+    const bool is_allowed = c >= 0x20 || c == '\t' || c == '\n' || c == '\r';
+    CHECK(IsValid({{"a", value}}) == is_allowed);
+    CHECK(IsValid({{"a", AttributeValue(value).WithSuffix("json")}}) == is_allowed);
+    CHECK(IsValid({{"a", AttributeValue::Binary(value)}}));
+  }
+  const absl::Status status = internal::CheckAttributes({{"name", std::string("ab\x1F", 3)}}, 10);
+  CHECK(absl::StrContains(status.message(), "attribute \"name\" has the control character U+001f at 2"));
+}
+
+TEST_CASE("a Number has at most 38 significant digits") {
+  const auto is_number = [](const std::string& text) { return IsValid({{"a", AttributeValue::Number(text)}}); };
+  const std::string digits = "12345678901234567890123456789012345678";
+  REQUIRE(digits.size() == 38);
+  CHECK(is_number(digits));
+  CHECK(is_number("-" + digits));
+  CHECK(is_number("000" + digits + "000.000"));
+  CHECK(is_number("0.0000" + digits));
+  CHECK(is_number("1.2345678901234567890123456789012345678e9"));
+  CHECK_FALSE(is_number(digits + "9"));
+  CHECK_FALSE(is_number(digits + ".9"));
+  CHECK_FALSE(is_number("0.0000" + digits + "9"));
+  CHECK_FALSE(is_number("1" + std::string(37, '0') + "1"));  // 39 from the first to the last
+  CHECK(is_number("1" + std::string(36, '0') + "1"));
+}
+
+TEST_CASE("a Number is 0, or between 10^-128 and 10^126") {
+  const auto is_number = [](const std::string& text) { return IsValid({{"a", AttributeValue::Number(text)}}); };
+  for (const std::string sign : {"", "+", "-"}) {
+    CHECK(is_number(sign + "0"));
+    CHECK(is_number(sign + "0e999"));
+    CHECK(is_number(sign + "1e126"));
+    CHECK(is_number(sign + "1" + std::string(126, '0')));
+    CHECK(is_number(sign + "9.99e125"));
+    CHECK_FALSE(is_number(sign + "1.0000000001e126"));
+    CHECK_FALSE(is_number(sign + "1" + std::string(125, '0') + "1"));
+    CHECK_FALSE(is_number(sign + "1e127"));
+    CHECK_FALSE(is_number(sign + "1e99999999999999999999"));
+    CHECK(is_number(sign + "1e-128"));
+    CHECK_FALSE(is_number(sign + "9.99e-129"));
+  }
+  CHECK_FALSE(IsValid({{"a", std::numeric_limits<double>::max()}}));
+  CHECK_FALSE(IsValid({{"a", std::numeric_limits<double>::quiet_NaN()}}));
+  CHECK(IsValid({{"a", 1e126}}));
+  for (const char* text : {"1e", "e1", ".", "+", "1.2.3", " 1", "1 ", "--1", "1e1.5"}) CHECK_FALSE(is_number(text));
+  for (const char* text : {".5", "5.", "5.e1", "+.5E-1"}) CHECK(is_number(text));
 }
 
 TEST_CASE("an attribute's value must not be empty, and a Number must be a number") {

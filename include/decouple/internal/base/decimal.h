@@ -74,6 +74,16 @@ class Decimal {
     return Parse({text.data(), static_cast<std::size_t>(end - text.data())});
   }
 
+  // The number of digits from the first to the last that is not a 0; none for zero.
+  std::size_t significant_digits() const { return digits_.size(); }
+
+  // The same number without its sign.
+  Decimal Absolute() const {
+    Decimal number = *this;
+    number.sign_ = sign_ == 0 ? 0 : 1;
+    return number;
+  }
+
   friend bool operator==(const Decimal&, const Decimal&) = default;
 
   friend std::strong_ordering operator<=>(const Decimal& a, const Decimal& b) {

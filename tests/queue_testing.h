@@ -42,8 +42,8 @@ struct QueueKind<FifoQueue<T>> {
   static SendOptions Complete(SendOptions options) {
     static std::atomic<int> sent{0};
     const std::string number = std::to_string(sent++);
-    if (options.group.empty()) options.group = "group-" + number;
-    if (options.deduplication_id.empty()) options.deduplication_id = "id-" + number;
+    if (!options.group) options.group = "group-" + number;
+    if (!options.deduplication_id) options.deduplication_id = "id-" + number;
     return options;
   }
 };

@@ -32,11 +32,12 @@ struct PublishOptions {
   // 1 … 100 printable ASCII characters, not beginning with a space. Empty: no subject.
   std::string subject = {};
   MessageAttributes attributes = {};
-  // MessageGroupId: 1 … 128 letters, digits and punctuation. A FIFO topic keeps the order within a group and requires a
-  // group; standard queues take it as the message's tenant. Empty: no group.
-  std::string group = {};
-  // MessageDeduplicationId, for FIFO topics only: 1 … 128 letters, digits and punctuation. Empty: no id.
-  std::string deduplication_id = {};
+  // MessageGroupId: 1 … 128 letters, digits and punctuation; an empty text is an error. A FIFO topic keeps the order
+  // within a group and requires a group; standard queues take it as the message's tenant. By default there is no group.
+  std::optional<std::string> group = std::nullopt;
+  // MessageDeduplicationId, for FIFO topics only: 1 … 128 letters, digits and punctuation; an empty text is an error.
+  // By default there is none, which a FIFO topic takes only with content-based deduplication.
+  std::optional<std::string> deduplication_id = std::nullopt;
 };
 
 struct PublishResult {
@@ -57,6 +58,7 @@ struct Publication {
   // Empty if none was given.
   std::string subject;
   MessageAttributes attributes;
+  // Each is empty if there is none.
   std::string group;
   std::string deduplication_id;
 
@@ -73,8 +75,8 @@ struct Publication {
   Publication(PublishOptions&& options, std::shared_ptr<const std::string> topic_name)
       : subject(std::move(options.subject)),
         attributes(std::move(options.attributes)),
-        group(std::move(options.group)),
-        deduplication_id(std::move(options.deduplication_id)),
+        group(std::move(options.group).value_or(std::string())),
+        deduplication_id(std::move(options.deduplication_id).value_or(std::string())),
         topic_name_(std::move(topic_name)) {}
 
   std::shared_ptr<const std::string> topic_name_;  // shared by all publications of a topic

@@ -141,11 +141,12 @@ struct SendOptions {
   // Overrides the queue's delay, also with 0. A FIFO queue accepts only 0, which there means the queue's delay.
   std::optional<absl::Duration> delay = std::nullopt;
   MessageAttributes attributes = {};
-  // MessageGroupId: 1 … 128 letters, digits and punctuation. A FIFO queue keeps the order within a group and requires a
-  // group; in a standard queue it names a tenant. Empty: no group.
-  std::string group = {};
-  // MessageDeduplicationId, for FIFO queues only: 1 … 128 letters, digits and punctuation. Empty: no id.
-  std::string deduplication_id = {};
+  // MessageGroupId: 1 … 128 letters, digits and punctuation; an empty text is an error. A FIFO queue keeps the order
+  // within a group and requires a group; in a standard queue it names a tenant. By default there is no group.
+  std::optional<std::string> group = std::nullopt;
+  // MessageDeduplicationId, for FIFO queues only: 1 … 128 letters, digits and punctuation; an empty text is an error.
+  // By default there is none, which a FIFO queue takes only with content-based deduplication.
+  std::optional<std::string> deduplication_id = std::nullopt;
 };
 
 struct ReceiveOptions {
@@ -154,9 +155,9 @@ struct ReceiveOptions {
   // Both override the queue's options, also with 0.
   std::optional<absl::Duration> visibility_timeout = std::nullopt;
   std::optional<absl::Duration> wait = std::nullopt;
-  // ReceiveRequestAttemptId, for FIFO queues only: 1 … 128 letters, digits and punctuation. A receive with the same id
-  // within five minutes returns the same messages. Empty: no id. The text need not outlive the call.
-  std::string_view attempt_id = {};
+  // ReceiveRequestAttemptId, for FIFO queues only: 1 … 128 letters, digits and punctuation; an empty text is an error.
+  // A receive with the same id within five minutes returns the same messages. The text need not outlive the call.
+  std::optional<std::string_view> attempt_id = std::nullopt;
 };
 
 }  // namespace decouple::inline v0_1

@@ -1,5 +1,6 @@
 // Message attributes on their way through a queue.
 
+#include <optional>
 #include <string>
 
 #include "queue_testing.h"
@@ -48,7 +49,32 @@ CONFORMANCE_TEST("a message with an invalid attribute is refused") {
   ManualClock clock;
   auto queue = Make<TestType>(clock);
   CHECK(ErrorIn(Send(queue, 1, {.attributes = {{"AWS.x", "y"}}})) == Error::kInvalidParameterValue);
+  CHECK(ErrorIn(Send(queue, 1, {.attributes = {{"x", "\x01"}}})) == Error::kInvalidParameterValue);
+  CHECK(ErrorIn(Send(queue, 1, {.attributes = {{"x", 1e127}}})) == Error::kInvalidParameterValue);
   CHECK(queue.Counts().total() == 0);
+  CHECK(Send(queue, 1, {.attributes = {{"x", AttributeValue("y").WithSuffix("  prefixed.")}}}).ok());
+  CHECK(ReceiveOne(queue).attributes().Find("x")->type() == "String.  prefixed.");
+}
+
+CONFORMANCE_TEST("a body may hold any bytes") {
+  ManualClock clock;
+  using Strings = typename QueueKind<TestType>::template Of<std::string>;
+  auto queue = Make<Strings>(clock);
+  std::string bytes;
+  for (int c = 0; c < 256; ++c) bytes.push_back(static_cast<char>(c));
+  REQUIRE(Send(queue, bytes).ok());
+  CHECK(ReceiveOne(queue).body() == bytes);
+}
+
+CONFORMANCE_TEST("a group, a deduplication id or an attempt id that is given is not empty") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock);
+  CHECK(ErrorIn(Send(queue, 1, {.group = ""})) == Error::kInvalidParameterValue);
+  CHECK(ErrorIn(Send(queue, 1, {.deduplication_id = ""})) == Error::kInvalidParameterValue);
+  CHECK(ErrorIn(queue.Receive({.attempt_id = ""})) == Error::kInvalidParameterValue);
+  CHECK(queue.Counts().total() == 0);
+  CHECK(Send(queue, 1, {.group = std::nullopt, .deduplication_id = std::nullopt}).ok());
+  CHECK(queue.Receive({.attempt_id = std::nullopt})->size() == 1);
 }
 
 }  // namespace decouple::testing

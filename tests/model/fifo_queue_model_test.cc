@@ -207,14 +207,15 @@ class FifoComparison {
     const absl::Time now = clock_.Now();
     const std::size_t most = static_cast<std::size_t>(chance_.Pick(10)) + 1;
     const absl::Duration timeout = chance_.PickTimeout();
-    const std::string attempt_id = chance_.Pick(4) == 0 ? "attempt-" + std::to_string(chance_.Pick(3)) : "";
+    std::optional<std::string> attempt_id;
+    if (chance_.Pick(4) == 0) attempt_id = "attempt-" + std::to_string(chance_.Pick(3));
     auto received = queue_.Receive({.max_messages = most, .visibility_timeout = timeout, .attempt_id = attempt_id});
     Require(received.ok(), "receive");
-    if (!attempt_id.empty() && IsRepeatable(attempt_id, now)) {
-      CheckRepeated(attempts_.at(attempt_id), now + timeout, *received);
+    if (attempt_id && IsRepeatable(*attempt_id, now)) {
+      CheckRepeated(attempts_.at(*attempt_id), now + timeout, *received);
     } else {
       CheckReceived(most, timeout, *received);
-      if (!attempt_id.empty() && !received->empty()) Remember(attempt_id, now, now + timeout, *received);
+      if (attempt_id && !received->empty()) Remember(*attempt_id, now, now + timeout, *received);
     }
     for (auto& delivery : *received) held_.Add(std::move(delivery));
   }

@@ -29,6 +29,7 @@
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/fifo/deduplication.h"
 #include "decouple/internal/fifo/fifo_receiver.h"
+#include "decouple/internal/fifo/ordering_keys.h"
 #include "decouple/internal/fifo/receive_attempts.h"
 #include "decouple/internal/message/message_groups.h"
 #include "decouple/internal/message/message_metadata.h"
@@ -58,14 +59,16 @@ class FifoQueueCore final : public QueueCore<T> {
   absl::StatusOr<SendResult> Send(T&& body, SendOptions&& options) override {
     const Keys keys = Prefetch(options);
     absl::Status status = checks_.CheckBody(body, Base::SizeOf(body, options));
-    status.Update(CheckOptions(options));
-    if (status.ok()) status = TakeSend(options.group);
+    status.Update(CheckOptions(options, NeedsIds()));
+    if (status.ok()) status = TakeSend(*options.group);
     if (!status.ok()) return status;
     return SendChecked(keys, std::move(body), std::move(options));
   }
 
   absl::StatusOr<SendOutcomes> SendBatch(std::span<SendBatchEntry<T>> entries) override {
-    auto results = this->CheckSendBatch(entries, [this](const SendOptions& options) { return CheckOptions(options); });
+    const bool needs_ids = NeedsIds();
+    auto results =
+        this->CheckSendBatch(entries, [&](const SendOptions& options) { return CheckOptions(options, needs_ids); });
     if (!results.ok()) return results;
     if (this->quota_->counted() == FifoThroughputLimit::kPerQueue) {
       if (absl::Status status = TakeSend({}); !status.ok()) return status;
@@ -76,7 +79,7 @@ class FifoQueueCore final : public QueueCore<T> {
       auto& result = (*results)[i];
       if (!result.ok()) continue;
       if (this->quota_->counted() == FifoThroughputLimit::kPerMessageGroupId) {
-        if (absl::Status status = TakeSend(entries[i].options.group); !status.ok()) {
+        if (absl::Status status = TakeSend(*entries[i].options.group); !status.ok()) {
           result = std::move(status);
           continue;
         }
@@ -152,7 +155,7 @@ class FifoQueueCore final : public QueueCore<T> {
     if (status.ok()) status = this->quota_->TakeReceive([now] { return now; });
     if (!status.ok()) return ReceiveResult<T>(std::move(status));
     deduplication_.DropSome(now);
-    if (!options.attempt_id.empty()) return ReceiveAttempt(options, now);
+    if (options.attempt_id) return ReceiveAttempt(options, now);
     ReceiveResult<T> result;
     Base::Receive(receiver_, options, now, result);
     return result;
@@ -180,32 +183,42 @@ class FifoQueueCore final : public QueueCore<T> {
     const std::uint32_t group_hash = store_.groups()->Prefetch(group);
     return {group_hash, deduplication_.Prefetch(group, id)};
   }
-  Keys Prefetch(const SendOptions& options) { return Prefetch(options.group, options.deduplication_id); }
+  Keys Prefetch(const SendOptions& options) {
+    const auto text = [](const std::optional<std::string>& key) {
+      return key ? std::string_view(*key) : std::string_view();
+    };
+    return Prefetch(text(options.group), text(options.deduplication_id));
+  }
 
   absl::Status TakeSend(std::string_view group) {
     return this->quota_->TakeSend(group, [this] { return store_.Now(); });
   }
 
-  absl::Status CheckOptions(const SendOptions& options) const {
-    return checks_.CheckFifoSendOptions(options, !is_content_based_.load(std::memory_order_relaxed));
+  // Whether messages need a deduplication id, as the queue does not compute one from the body.
+  bool NeedsIds() const { return !is_content_based_.load(std::memory_order_relaxed); }
+
+  absl::Status CheckOptions(const SendOptions& options, bool needs_id) const {
+    absl::Status status = CheckOrderingKeys(options, needs_id, kOrderingKeysOfQueue);
+    if (status.ok()) status = checks_.CheckFifoSendOptions(options);
+    return status;
   }
 
   absl::StatusOr<SendResult> SendChecked(Keys keys, T&& body, SendOptions&& options) {
-    if (options.deduplication_id.empty()) {
+    if (!options.deduplication_id) {
       if constexpr (HasContent<T>) options.deduplication_id = ContentHashOf(std::as_const(body));
       keys = Prefetch(options);
     }
     const std::size_t bytes = Base::SizeOf(body, options);
     const auto describe = [&](MessageMetadata& metadata) {
       metadata.attributes = std::move(options.attributes);
-      metadata.group = std::move(options.group);
-      metadata.deduplication_id = std::move(options.deduplication_id);
+      metadata.group = *std::move(options.group);
+      metadata.deduplication_id = *std::move(options.deduplication_id);
     };
     const auto construct = [&](Slot& slot) { return slot.Construct(std::move(body)); };
     LocalState& local = store_.local();
     std::uint64_t ticket = 0;
     const auto attempt = [&] {
-      return TrySend(local, keys, options.group, options.deduplication_id, bytes, describe, construct, ticket);
+      return TrySend(local, keys, *options.group, *options.deduplication_id, bytes, describe, construct, ticket);
     };
     if (!attempt()) {
       absl::Status status = capacity_gate_.Admit(
@@ -267,9 +280,9 @@ class FifoQueueCore final : public QueueCore<T> {
   ReceiveResult<T> ReceiveAttempt(const ReceiveOptions& options, std::int64_t now) {
     ReceiveResult<T> result;
     const std::int64_t visible_at = SaturatingAdd(now, this->VisibilityTimeoutOf(options));
-    if (!attempts_.Repeat(store_.local(), options.attempt_id, now, visible_at, this->SinkTo(*result))) {
+    if (!attempts_.Repeat(store_.local(), *options.attempt_id, now, visible_at, this->SinkTo(*result))) {
       result = Base::Receive(receiver_, options);
-      if (result.ok() && !result->empty()) attempts_.Remember(options.attempt_id, store_.Now(), *result);
+      if (result.ok() && !result->empty()) attempts_.Remember(*options.attempt_id, store_.Now(), *result);
     }
     return result;
   }

@@ -114,7 +114,7 @@ inline bool IsGraphic(std::string_view text) {
 
 // Checks an id that a user gives: of a group, a message's deduplication or a receive attempt. `what` names it.
 inline absl::Status CheckToken(const char* what, std::string_view token) {
-  if (token.size() <= kMaxTokenLength && IsGraphic(token)) [[likely]]
+  if (!token.empty() && token.size() <= kMaxTokenLength && IsGraphic(token)) [[likely]]
     return absl::OkStatus();
   return MakeError(Error::kInvalidParameterValue,
                    absl::StrCat(what, " \"", std::string(token),

@@ -60,19 +60,16 @@ class RequestChecks {
                                   config_.limits().max_delay));
     }
     status.Update(CheckAttributesAndGroup(options));
-    if (!options.deduplication_id.empty()) {
-      status.Update(
-          MakeError(Error::kInvalidParameterValue, absl::StrCat("message deduplication id \"", options.deduplication_id,
-                                                                "\" for a standard queue; only FIFO queues take one")));
+    if (options.deduplication_id) {
+      status.Update(MakeError(Error::kInvalidParameterValue,
+                              absl::StrCat("message deduplication id \"", *options.deduplication_id,
+                                           "\" for a standard queue; only FIFO queues take one")));
     }
     return status;
   }
 
-  // `needs_id`: the queue does not compute deduplication ids from bodies.
-  absl::Status CheckFifoSendOptions(const SendOptions& options, bool needs_id) const {
-    if (options.group.empty()) {
-      return MakeError(Error::kMissingParameter, "a message without a group; in a FIFO queue each must have one");
-    }
+  // Without what CheckOrderingKeys() checks (ordering_keys.h).
+  absl::Status CheckFifoSendOptions(const SendOptions& options) const {
     absl::Status status;
     if (options.delay && *options.delay != absl::ZeroDuration()) {
       status.Update(MakeError(Error::kInvalidParameterValue,
@@ -80,20 +77,14 @@ class RequestChecks {
                                            " for one message; in a FIFO queue only the queue itself has a delay")));
     }
     status.Update(CheckAttributesAndGroup(options));
-    if (!options.deduplication_id.empty()) {
-      status.Update(CheckToken("message deduplication id", options.deduplication_id));
-    } else if (needs_id) {
-      status.Update(MakeError(Error::kInvalidParameterValue,
-                              "a message without a deduplication id; it must have one unless content-based "
-                              "deduplication is on"));
-    }
+    if (options.deduplication_id) status.Update(CheckToken("message deduplication id", *options.deduplication_id));
     return status;
   }
 
   // Whether CheckReceiveOptions() finds nothing wrong, and no option but the number of messages is given.
   bool IsPlain(const ReceiveOptions& options) const {
     return options.max_messages - 1 < config_.limits().max_messages_per_receive && !options.visibility_timeout &&
-           !options.wait && options.attempt_id.empty();
+           !options.wait && !options.attempt_id;
   }
 
   absl::Status CheckReceiveOptions(const ReceiveOptions& options) const {
@@ -112,7 +103,7 @@ class RequestChecks {
         return status;
       }
     }
-    if (!options.attempt_id.empty()) return CheckToken("receive request attempt id", options.attempt_id);
+    if (options.attempt_id) return CheckToken("receive request attempt id", *options.attempt_id);
     return absl::OkStatus();
   }
 
@@ -127,7 +118,7 @@ class RequestChecks {
     if (!options.attributes.empty()) {
       status.Update(CheckAttributes(options.attributes, config_.limits().max_message_attributes));
     }
-    if (!options.group.empty()) status.Update(CheckToken("message group", options.group));
+    if (options.group) status.Update(CheckToken("message group", *options.group));
     return status;
   }
 

@@ -176,7 +176,7 @@ class StandardQueueCore final : public StandardSender<T> {
   // The general path: adds what is visible now to what `result` has, or else waits as the options say.
   [[gnu::noinline]] void ReceiveMore(const ReceiveOptions& options, ReceiveResult<T>& result) {
     absl::Status status = checks_.CheckReceiveOptions(options);
-    if (status.ok() && !options.attempt_id.empty()) {
+    if (status.ok() && options.attempt_id) {
       status = MakeError(Error::kInvalidParameterValue,
                          "a receive request attempt id for a standard queue; only FIFO queues take one");
     }

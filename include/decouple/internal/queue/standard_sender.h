@@ -260,10 +260,10 @@ class StandardSender : public QueueCore<T> {
   void Publish(LocalState& local, std::uint64_t ticket, T&& body, SendOptions&& options, std::int64_t now) {
     const std::int64_t delay = options.delay ? absl::ToInt64Nanoseconds(*options.delay) : config_.delay();
     std::unique_ptr<MessageMetadata> metadata;
-    if (!options.attributes.empty() || !options.group.empty()) {
+    if (!options.attributes.empty() || options.group) {
       metadata = std::make_unique<MessageMetadata>();
       metadata->attributes = std::move(options.attributes);
-      metadata->group = std::move(options.group);
+      if (options.group) metadata->group = *std::move(options.group);
     }
     writer_.PublishMessage(local, ticket, std::move(metadata), now, SaturatingAdd(now, delay), ConstructFrom(body));
   }

@@ -30,6 +30,7 @@
 #include "decouple/internal/base/range_checks.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/fifo/deduplication.h"
+#include "decouple/internal/fifo/ordering_keys.h"
 #include "decouple/internal/message/shared_body.h"
 #include "decouple/internal/message/topic_delivery.h"
 #include "decouple/internal/queue/queue_base.h"
@@ -66,19 +67,11 @@ class FifoTopicCore final : public TopicCore<T> {
 
   absl::Status Check(const T& body, const PublishOptions& options) const override {
     if (absl::Status status = this->CheckPublish(body, options); !status.ok()) return status;
-    if (options.group.empty()) {
-      return MakeError(Error::kInvalidParameter, "a message without a group; in a FIFO topic each must have one");
-    }
-    if (options.deduplication_id.empty() && !is_content_based_.load(std::memory_order_relaxed)) {
-      return MakeError(Error::kInvalidParameter,
-                       "a message without a deduplication id; it must have one unless content-based deduplication is "
-                       "on");
-    }
-    return absl::OkStatus();
+    return CheckOrderingKeys(options, !is_content_based_.load(std::memory_order_relaxed), kOrderingKeysOfTopic);
   }
 
   PublishResult PublishChecked(T&& body, PublishOptions&& options) override {
-    if (options.deduplication_id.empty()) {
+    if (!options.deduplication_id) {
       if constexpr (HasContent<T>) options.deduplication_id = ContentHashOf(std::as_const(body));
     }
     const std::size_t size = Base::SizeOf(body, options);

@@ -82,10 +82,8 @@ class TopicCore : public TopicBase {
     if (!options.attributes.empty()) {
       status.Update(CheckAttributes(options.attributes, this->limits_.max_message_attributes));
     }
-    if (!options.group.empty()) status.Update(CheckToken("message group", options.group));
-    if (!options.deduplication_id.empty()) {
-      status.Update(CheckToken("message deduplication id", options.deduplication_id));
-    }
+    if (options.group) status.Update(CheckToken("message group", *options.group));
+    if (options.deduplication_id) status.Update(CheckToken("message deduplication id", *options.deduplication_id));
     return status;
   }
 
@@ -135,9 +133,9 @@ class StandardTopicCore final : public TopicCore<T> {
 
   absl::Status Check(const T& body, const PublishOptions& options) const override {
     absl::Status status = this->CheckPublish(body, options);
-    if (!options.deduplication_id.empty()) {
+    if (options.deduplication_id) {
       status.Update(
-          MakeError(Error::kInvalidParameter, absl::StrCat("message deduplication id \"", options.deduplication_id,
+          MakeError(Error::kInvalidParameter, absl::StrCat("message deduplication id \"", *options.deduplication_id,
                                                            "\" for a standard topic; only FIFO topics take "
                                                            "one")));
     }

@@ -185,12 +185,55 @@ TEST_CASE("duplicates in a batch are accepted one by one") {
   std::vector<SendBatchEntry<std::string>> entries;
   entries.push_back({"one", "x", {.group = "a", .deduplication_id = "1"}});
   entries.push_back({"two", "y", {.group = "a", .deduplication_id = "1"}});
-  entries.push_back({"three", "z", {.deduplication_id = "3"}});
+  entries.push_back({"three", "z", {.attributes = {{"", "no name"}}, .group = "a", .deduplication_id = "3"}});
   const auto results = queue.SendBatch(entries);
   REQUIRE(results.ok());
   CHECK((*results)[1]->message_id == (*results)[0]->message_id);
-  CHECK(ErrorIn((*results)[2]) == Error::kMissingParameter);
+  CHECK(ErrorIn((*results)[2]) == Error::kInvalidParameterValue);
   CHECK(queue.Counts().ready == 1);
+}
+
+TEST_CASE("a batch in which an entry lacks its group or its id fails as a whole, and nothing is sent") {
+  ManualClock clock;
+  auto queue = Make<TextFifo>(clock);
+  struct Lacking {
+    SendOptions options;
+    Error error;
+  };
+  const std::vector<Lacking> kinds = {{{.deduplication_id = "3"}, Error::kMissingParameter},
+                                      {{.group = "", .deduplication_id = "3"}, Error::kInvalidParameterValue},
+                                      {{.group = "a"}, Error::kInvalidParameterValue},
+                                      {{.group = "a", .deduplication_id = ""}, Error::kInvalidParameterValue}};
+  for (const Lacking& kind : kinds) {
+    for (std::size_t at = 0; at < 3; ++at) {
+      std::vector<SendBatchEntry<std::string>> entries;
+      entries.push_back({"one", "x", {.group = "a", .deduplication_id = "1"}});
+      entries.push_back({"two", "y", {.group = "a", .deduplication_id = "2"}});
+      entries.insert(entries.begin() + static_cast<std::ptrdiff_t>(at), {"lacking", "z", kind.options});
+      const auto results = queue.SendBatch(entries);
+      CHECK(ErrorIn(results) == kind.error);
+      CHECK(absl::StrContains(results.status().message(), "\"lacking\""));
+      CHECK(queue.Counts().total() == 0);
+      for (const auto& entry : entries) CHECK_FALSE(entry.body.empty());  // nothing was moved from
+    }
+  }
+  // None of the ids was remembered.
+  CHECK(SendId(queue, "x", "a", "1").ok());
+  CHECK(SendId(queue, "x", "a", "2").ok());
+  CHECK(queue.Counts().ready == 2);
+}
+
+TEST_CASE("with content-based deduplication a batch fails for a missing group, not for a missing id") {
+  ManualClock clock;
+  auto queue = Make<TextFifo>(clock, {.content_based_deduplication = true});
+  std::vector<SendBatchEntry<std::string>> entries;
+  entries.push_back({"one", "x", {.group = "a"}});
+  entries.push_back({"two", "y", {}});
+  CHECK(ErrorIn(queue.SendBatch(entries)) == Error::kMissingParameter);
+  CHECK(queue.Counts().total() == 0);
+  entries[1].options.group = "a";
+  CHECK(queue.SendBatch(entries).ok());
+  CHECK(queue.Counts().ready == 2);
 }
 
 // ---- content-based -------------------------------------------------------------------------------------------------

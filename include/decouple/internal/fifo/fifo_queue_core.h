@@ -70,6 +70,9 @@ class FifoQueueCore final : public QueueCore<T> {
     auto results =
         this->CheckSendBatch(entries, [&](const SendOptions& options) { return CheckOptions(options, needs_ids); });
     if (!results.ok()) return results;
+    if (absl::Status status = CheckOrderingKeysOfBatch(entries, needs_ids, kOrderingKeysOfQueue); !status.ok()) {
+      return status;
+    }
     if (this->quota_->counted() == FifoThroughputLimit::kPerQueue) {
       if (absl::Status status = TakeSend({}); !status.ok()) return status;
     }

@@ -66,12 +66,16 @@ class Delivery {
   MessageId id() const { return core_->receipts().IdOf(message_); }
   const T& body() const { return internal::MessageStore<T>::BodyOf(message_, received_); }
   const MessageAttributes& attributes() const;
-  // How often the message was received, this receive included. SQS's ApproximateReceiveCount; here it is exact.
-  std::uint32_t receive_count() const { return received_.receive_count(); }
+  // How often the message was received, this receive included. SQS's ApproximateReceiveCount; here it is exact. That of
+  // a dead letter goes on: it includes the receives in the queues that it came from.
+  std::uint32_t receive_count() const { return internal::MessageStore<T>::ReceivesOf(message_, received_); }
   absl::Time sent_at() const {
     return absl::FromUnixNanos(message_.slot->sent_at.load(std::memory_order_relaxed));  // set before it was received
   }
-  absl::Time first_received_at() const { return absl::FromUnixNanos(message_.times().first_received_at()); }
+  // Of a dead letter: when it was received first in the queues that it came from.
+  absl::Time first_received_at() const {
+    return absl::FromUnixNanos(internal::MessageStore<T>::FirstReceivedAt(message_, received_));
+  }
   // When its visibility timeout ends, as set last: by a later receiver, if the message was received again since.
   absl::Time visible_at() const { return absl::FromUnixNanos(message_.times().visible_at()); }
   // Empty if the message was sent without a group.
@@ -85,7 +89,7 @@ class Delivery {
   const Publication* publication() const;
   // Whether a FIFO topic delivered it again from its archive (SNS's Replayed).
   bool replayed() const;
-  ReceiptHandle receipt() const { return core_->receipts().ReceiptOf(message_, receive_count()); }
+  ReceiptHandle receipt() const { return core_->receipts().ReceiptOf(message_, received_.receive_count()); }
 
   // Deletes the message. Succeeds without effect when it is gone already. After its visibility timeout has ended, a
   // standard queue deletes it, or does nothing if it was received again since; a FIFO queue returns
@@ -96,10 +100,10 @@ class Delivery {
 
   // Hides the message for `visibility_timeout` from now on, 0 … 12 h. In a standard queue this works also after its
   // timeout has ended. kMessageNotInflight: it was received again since or, in a FIFO queue, its timeout has ended.
-  // kInvalidParameterValue: the timeout is out of range or ends more than 12 h after the first receive, or the message
-  // is gone.
+  // kInvalidParameterValue: the timeout is out of range or ends more than 12 h after the first receive from this queue,
+  // or the message is gone.
   absl::Status ChangeVisibility(absl::Duration visibility_timeout) noexcept {
-    return core_->receipts().ChangeVisibility(message_, receive_count(), visibility_timeout);
+    return core_->receipts().ChangeVisibility(message_, received_.receive_count(), visibility_timeout);
   }
 
   // Makes the message visible at once. Same as ChangeVisibility(absl::ZeroDuration()).

@@ -9,11 +9,12 @@
 //   task->RunOn([&](auto job) { pool.Schedule(std::move(job)); });              // on an executor of yours
 //
 // A task moves as many messages as were visible when it started, in the order in which a receive would return them. A
-// moved message is a new one at its destination: it has a new id and sending time, keeps its body, attributes, group
-// and deduplication id, and stays in the order of its group. It is accepted even if its deduplication id was seen
-// before. If the source has a dead-letter queue of its own, messages that were received too often go there instead, as
-// at any receive. When a destination is full, the task continues later. When a destination is closed, or a message has
-// no recorded source, the task fails: that message and all after it stay where they are.
+// moved message is a new one at its destination: it has a new id and sending time, its receives count from zero, it
+// keeps its body, attributes, group and deduplication id (which is the message id that it had as a dead letter), and it
+// stays in the order of its group. It is accepted even if its deduplication id was seen before. If the source has a
+// dead-letter queue of its own, messages that were received too often go there instead, as at any receive. When a
+// destination is full, the task continues later. When a destination is closed, or a message has no recorded source, the
+// task fails: that message and all after it stay where they are.
 //
 // The library runs no thread for a task: messages move only while a thread is in Step() or Run(). A task is a handle,
 // as a std::shared_ptr is, but keeps no queue alive: it fails when its source has gone. All members may be called from

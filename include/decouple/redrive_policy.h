@@ -6,9 +6,12 @@
 //   for (auto& m : failed.Receive({.max_messages = 10}).value()) Report(m.body(), m.dead_letter_source());
 //
 // A message that has been received `max_receives` times and is visible again is not received once more: the receive
-// that meets it moves it and continues with the next message. The message keeps its id, body, attributes and group. In
-// a standard queue it also keeps its sending time, so its retention continues; in a FIFO queue its retention starts
-// anew. It is visible in the dead-letter queue at once, and its receives count from zero.
+// that meets it moves it and continues with the next message. The message keeps its id, body, attributes, group and
+// the time of its first receive, and its receive count goes on: a redrive policy of the dead-letter queue counts from
+// there, and one with a maximum that is reached already moves the message on at the next receive. In a standard queue
+// it also keeps its sending time, so its retention continues; in a FIFO queue its retention starts anew, and its
+// deduplication id becomes its message id, so that it can be sent to its source again under that id. It is visible in
+// the dead-letter queue at once.
 //
 // A dead-letter queue has the kind and body type of its sources. It may have a dead-letter queue of its own, but must
 // not be its own, not even indirectly. Its sources keep it alive. When it is closed or full, or no longer allows the

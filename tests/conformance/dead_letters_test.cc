@@ -71,8 +71,88 @@ CONFORMANCE_TEST("a dead letter keeps its id, body, attributes and group, and sa
   CHECK(dead.body() == 5);
   CHECK(dead.attributes() == MessageAttributes{{"store", "oslo"}});
   CHECK(dead.group() == "g");
-  CHECK(dead.receive_count() == 1);  // in this queue
+  CHECK(dead.receive_count() == 2);  // once in each queue
   CHECK(dead.dead_letter_source() == "live");
+}
+
+CONFORMANCE_TEST("a dead letter's receive count goes on, and the time of its first receive stays") {
+  Pair<TestType> queues(3);
+  queues.clock.Advance(Seconds(5));
+  SendAll(queues.live, 1);
+  const absl::Time first = queues.clock.Now();
+  for (int i = 0; i < 3; ++i) {
+    CHECK(ReceiveOne(queues.live).first_received_at() == first);
+    queues.clock.Advance(Seconds(30));
+  }
+  CHECK(ReceivesNothing(queues.live));
+  queues.clock.Advance(Hours(1));
+  for (std::uint32_t receive = 4; receive <= 6; ++receive) {
+    const auto letter = ReceiveOne(queues.dead);
+    CHECK(letter.receive_count() == receive);
+    CHECK(letter.first_received_at() == first);
+    queues.clock.Advance(Seconds(30));
+  }
+  SendAll(queues.dead, 2);  // a message that is sent there begins from nothing
+  const auto received = *queues.dead.Receive({.max_messages = 10});
+  REQUIRE(received.size() == 2);
+  for (const auto& delivery : received) {
+    CHECK(delivery.receive_count() == (delivery.body() == 1 ? 7 : 1));
+    CHECK(delivery.first_received_at() == (delivery.body() == 1 ? first : queues.clock.Now()));
+  }
+}
+
+CONFORMANCE_TEST("a redrive policy of a dead-letter queue counts on from the receives in its sources") {
+  ManualClock clock;
+  auto last = Make<TestType>(clock, {.name = "last"});
+  auto middle = Make<TestType>(clock, {.redrive = Redrive{.to = last, .max_receives = 5}, .name = "middle"});
+  auto first = Make<TestType>(clock, {.redrive = Redrive{.to = middle, .max_receives = 3}, .name = "first"});
+  SendAll(first, 9);
+  const absl::Time first_receive = clock.Now();
+  ReceiveAndRelease(first, 3);
+  CHECK(ReceivesNothing(first));
+  clock.Advance(Minutes(1));
+  ReceiveAndRelease(middle, 1);
+  CHECK(ReceiveOne(middle).receive_count() == 5);
+  clock.Advance(Seconds(30));
+  CHECK(ReceivesNothing(middle));
+  const auto dead = ReceiveOne(last);
+  CHECK(dead.receive_count() == 6);
+  CHECK(dead.first_received_at() == first_receive);
+}
+
+CONFORMANCE_TEST("a dead letter whose receives are as many as its dead-letter queue allows goes on at once") {
+  ManualClock clock;
+  auto last = Make<TestType>(clock, {.name = "last"});
+  auto middle = Make<TestType>(clock, {.redrive = Redrive{.to = last, .max_receives = 2}, .name = "middle"});
+  auto first = Make<TestType>(clock, {.redrive = Redrive{.to = middle, .max_receives = 2}, .name = "first"});
+  SendAll(first, 9);
+  ReceiveAndRelease(first, 2);
+  CHECK(ReceivesNothing(first));
+  SendAll(middle, 1);
+  CHECK(ReceiveAll(middle) == std::vector<int>{1});
+  const auto dead = ReceiveOne(last);
+  CHECK(dead.body() == 9);
+  CHECK(dead.receive_count() == 3);
+  CHECK(dead.dead_letter_source() == "middle");
+}
+
+CONFORMANCE_TEST("receipts of a dead letter name the receives of its dead-letter queue") {
+  Pair<TestType> queues(2);
+  SendAll(queues.live, 1);
+  ReceiveAndRelease(queues.live, 2);
+  CHECK(ReceivesNothing(queues.live));
+  queues.clock.Advance(Hours(13));
+  auto letter = ReceiveOne(queues.dead);
+  // The 12 hours of a visibility timeout count from the first receive from this queue.
+  CHECK(letter.ChangeVisibility(Hours(12)).ok());
+  CHECK(queues.dead.ChangeVisibility(letter.receipt(), Minutes(5)).ok());
+  queues.clock.Advance(Minutes(5));
+  auto again = ReceiveOne(queues.dead);
+  CHECK(again.receive_count() == 4);
+  CHECK(ErrorIn(letter.ChangeVisibility(Minutes(1))) == Error::kMessageNotInflight);
+  CHECK(queues.dead.Counts() == MessageCounts{.in_flight = 1});
+  CHECK(again.Delete().ok());
+  CHECK(queues.dead.Counts().total() == 0);
 }
 
 CONFORMANCE_TEST("a body that an old delivery still shows is shared with the dead-letter queue, not copied") {
@@ -198,7 +278,7 @@ CONFORMANCE_TEST("dead-letter queues may have dead-letter queues") {
   const auto sent = Send(first, 9);
   ReceiveAndRelease(first, 1);
   CHECK(ReceivesNothing(first));
-  ReceiveAndRelease(middle, 2);
+  ReceiveAndRelease(middle, 1);  // its second receive
   CHECK(ReceivesNothing(middle));
   const auto dead = ReceiveOne(last);
   CHECK(dead.id() == sent->message_id);

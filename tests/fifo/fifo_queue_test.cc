@@ -293,7 +293,53 @@ TEST_CASE("the order of a group is kept into its dead-letter queue, whose retent
   auto letters = *dead.Receive({.max_messages = 10});
   CHECK(BodiesOf(letters) == std::vector<int>{1, 2, 3, 11});
   CHECK(letters.front().sent_at() == clock.Now());
-  CHECK(letters.front().deduplication_id() == "1");
+}
+
+TEST_CASE("a FIFO dead letter's deduplication id is its message id, so it can be sent to its source again under that") {
+  ManualClock clock;
+  auto last = Make<Fifo>(clock);
+  auto dead = Make<Fifo>(clock, {.redrive = Redrive{.to = last, .max_receives = 2}});
+  auto live = Make<Fifo>(clock, {.redrive = Redrive{.to = dead, .max_receives = 1}});
+  const auto sent = live.Send(1, {.group = "a", .deduplication_id = "mine"});
+  REQUIRE(ReceiveOne(live).Release().ok());
+  CHECK(Next(live) == kNone);
+  const std::string id = sent->message_id.ToString();
+  {
+    auto letter = ReceiveOne(dead);
+    CHECK(letter.id() == sent->message_id);
+    CHECK(letter.deduplication_id() == id);
+    CHECK(letter.group() == "a");
+    REQUIRE(letter.Release().ok());
+  }
+  CHECK(Next(dead) == kNone);
+  auto letter = ReceiveOne(last);  // a second dead-letter queue changes neither
+  CHECK(letter.id() == sent->message_id);
+  CHECK(letter.deduplication_id() == id);
+  const std::string again(letter.deduplication_id());
+  const auto resent = live.Send(letter.body(), {.group = std::string(letter.group()), .deduplication_id = again});
+  CHECK(resent->message_id != sent->message_id);
+  CHECK(Next(live) == std::vector<int>{1});
+  CHECK(live.Send(1, {.group = "a", .deduplication_id = "mine"})->message_id == sent->message_id);
+}
+
+TEST_CASE("a dead letter that a task moves back keeps the id by which it was a dead letter as its deduplication id") {
+  ManualClock clock;
+  auto dead = Make<Fifo>(clock);
+  auto live = Make<Fifo>(clock, {.redrive = Redrive{.to = dead, .max_receives = 1}});
+  const auto sent = live.Send(1, {.group = "a", .deduplication_id = "mine"});
+  REQUIRE(ReceiveOne(live).Release().ok());
+  CHECK(Next(live) == kNone);
+  REQUIRE(dead.StartMessageMoveTask()->Run() == MessageMoveStatus::kCompleted);
+  {
+    auto moved = ReceiveOne(live);
+    CHECK(moved.id() != sent->message_id);
+    CHECK(moved.deduplication_id() == sent->message_id.ToString());
+    CHECK(moved.receive_count() == 1);
+    REQUIRE(moved.Release().ok());
+  }
+  CHECK(Next(live) == kNone);
+  const auto letter = ReceiveOne(dead);
+  CHECK(letter.deduplication_id() == letter.id().ToString());
 }
 
 TEST_CASE("a group waits for a first message that its dead-letter queue does not take") {

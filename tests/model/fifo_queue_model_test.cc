@@ -284,6 +284,9 @@ class FifoComparison {
     const auto found = attempts_.find(id);
     if (found == attempts_.end() || now >= found->second.made_at + Minutes(5)) return false;
     const Attempt& attempt = found->second;
+        Require(letter.receive_count() == messages.front().receive_count + 1, "their receives go on");
+        Require(letter.first_received_at() == messages.front().first_received_at, "their first receive stays");
+        Require(letter.deduplication_id() == letter.id().ToString(), "their id is their deduplication id");
     return attempt.visible_at > now && std::all_of(attempt.receives.begin(), attempt.receives.end(), [&](auto receive) {
              const FifoModel::Message* const message = model_.Find(receive.first);
              return message != nullptr && message->receive_count == receive.second &&

@@ -227,7 +227,10 @@ class StandardQueueComparison {
       if (letters.empty()) return;
       for (auto& letter : letters) {
         Require(model_.IsDeadLetter(letter.body(), clock_.Now()), "only what was received too often");
-        Require(letter.sent_at() == model_.at(letter.body()).sent_at, "the time of sending stays");
+        const auto& message = model_.at(letter.body());
+        Require(letter.sent_at() == message.sent_at, "the time of sending stays");
+        Require(letter.receive_count() == message.receive_count + 1, "the receives go on");
+        Require(letter.first_received_at() == message.first_received_at, "the first receive stays");
         model_.Remove(letter.body());
         Require(letter.Delete().ok(), "delete a dead letter");
       }

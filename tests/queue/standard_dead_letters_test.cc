@@ -54,6 +54,29 @@ TEST_CASE("a message received three times goes to the back with a redrive policy
   CHECK(ReceiveAll(live) == std::vector<int>{2, 3, 1});
 }
 
+TEST_CASE("a dead letter keeps its place, and counts in the age of the oldest, however often its source had given it") {
+  ManualClock clock;
+  auto dead = Make<StandardQueue<int>>(clock);
+  auto live = Make<StandardQueue<int>>(clock, {.redrive = Redrive{.to = dead, .max_receives = 4}});
+  SendAll(live, 1, 2);
+  for (int i = 0; i < 4; ++i) {
+    REQUIRE(ReceiveAll(live).size() == 2);
+    clock.Advance(Seconds(30));
+  }
+  REQUIRE(ReceivesNothing(live));
+  SendAll(dead, 3);
+  CHECK(dead.Statistics().approximate_age_of_oldest_message == Minutes(2));
+  // The receives in this queue alone send it to the back.
+  for (int i = 0; i < 2; ++i) {
+    for (const int body : {1, 2}) {
+      auto letter = ReceiveOne(dead);
+      CHECK(letter.body() == body);
+      REQUIRE(letter.Release().ok());
+    }
+  }
+  CHECK(ReceiveAll(dead) == std::vector<int>{1, 2, 3});
+}
+
 TEST_CASE("dead letters of a fair queue keep their tenants in the dead-letter queue") {
   ManualClock clock;
   auto dead = Make<StandardQueue<int>>(clock);

@@ -95,6 +95,8 @@ class FifoQueueCore final : public QueueCore<T> {
   // Disregards the deduplication id: a message that is transferred here must not be lost because it was sent here
   // before.
   bool EnqueueTransfer(Transfer<T>& transfer) override {
+  // A dead letter's own id becomes its deduplication id (SQS), so that two that were sent with one id in different
+  // groups or times can be told apart, and one that is sent to its source again by that id is no duplicate there.
     LocalState& local = store_.local();
     std::optional<Message> to_requeue;
     {

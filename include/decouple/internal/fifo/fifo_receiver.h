@@ -176,12 +176,12 @@ class FifoReceiver {
     return leased;
   }
 
-  // Whether a message behind the first one seems to be visible, or due to be. A message that is past its retention, or
-  // was received too often, ends the run: it is dealt with when it is the first.
+  // Called in a locked group. Whether a message behind the first one seems to be visible, or due to be. A message that
+  // is past its retention, or was received too often, ends the run: it is dealt with when it is the first.
   bool MayFollow(std::int64_t now, Message message) const {
     const SlotState word(message.slot->word.load(std::memory_order_acquire));
     return IsVisible(now, message, word) && store_.RetentionEnd(*message.slot) > now &&
-           !grant_.IsReceivedTooOften(word);
+           !grant_.IsReceivedTooOften(message, word);
   }
 
   // Called in a locked group. If another thread has locked the slot, this does not wait for it (message_groups.h), and

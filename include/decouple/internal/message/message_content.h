@@ -7,6 +7,7 @@
 #ifndef DECOUPLE_INTERNAL_MESSAGE_MESSAGE_CONTENT_H_
 #define DECOUPLE_INTERNAL_MESSAGE_MESSAGE_CONTENT_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -52,6 +53,24 @@ class MessageContent {
   static const MessageMetadata* MetadataOf(Message message) {
     const SlotState word(message.slot->word.load(std::memory_order_acquire));
     return word.Has(SlotState::kHasMetadata) ? &MetadataAt(message) : nullptr;
+  }
+
+  // How often the message was received: as a dead letter also in the queues that it came from. The word itself counts
+  // the receives in this queue, which is what a receipt names, and what sends a message to the back. In a FIFO queue
+  // the lock of the message's group will do, too.
+  static std::uint32_t ReceivesOf(Message message, SlotState word) {
+    const Origin* const origin = OriginOf(message, word);
+    if (origin == nullptr) [[likely]]
+      return word.receive_count();
+    const std::uint64_t receives = std::uint64_t{origin->receives} + word.receive_count();
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(receives, UINT32_MAX));
+  }
+
+  // When it was received first, in nanoseconds since the epoch. Requires: ReceivesOf() is not 0.
+  static std::int64_t FirstReceivedAt(Message message, SlotState word) {
+    const Origin* const origin = OriginOf(message, word);
+    if (origin != nullptr && origin->receives != 0) return origin->first_received_at;
+    return message.times().first_received_at();
   }
 
   // The body that the message shares with others; null if it has a body of its own.
@@ -124,6 +143,15 @@ class MessageContent {
  protected:
   // For assertions about a slot that no other thread may change now.
   static SlotState WordOf(const Slot& slot) { return SlotState(slot.word.load(std::memory_order_relaxed)); }
+
+ private:
+  // Null if the message was sent to this queue.
+  static const Origin* OriginOf(Message message, SlotState word) {
+    if (!word.Has(SlotState::kHasMetadata)) [[likely]]
+      return nullptr;
+    const MessageMetadata& metadata = MetadataAt(message);
+    return metadata.has_origin ? metadata.origin.get() : nullptr;
+  }
 };
 
 }  // namespace decouple::inline v0_1::internal

@@ -35,6 +35,10 @@ struct Origin {
   std::optional<MessageId> id;      // the id that it had there, if it keeps it
   std::string source_name;          // the name of the queue whose dead letter it is
   std::weak_ptr<QueueBase> source;  // that queue
+  // How often a dead letter was received before it came here, and when first, in nanoseconds since the epoch. No other
+  // message has receives of another queue.
+  std::uint32_t receives = 0;
+  std::int64_t first_received_at = 0;
 };
 
 // Names a slot for code that does not know the body's type.

@@ -214,7 +214,7 @@ class DeliveryCore : public QueueBase {
       if (local != nullptr && TryDeletePlain(*local, first->message_, first->received_)) {
         store_.CountPlainRemovals(*local, 1, Store::PlainBytesOf(first->message_, first->received_));
       } else {
-        status.Update(receipts_.Delete(first->message_, first->receive_count()));
+        status.Update(receipts_.Delete(first->message_, first->received_.receive_count()));
       }
     }
     return status;

@@ -46,7 +46,7 @@ class ReceiveGrant {
     DECOUPLE_ASSERT(IsLocked(*message.slot));
     if (store_.RetentionEnd(*message.slot) <= now) {
       RemoveExpired(local, message, before);
-    } else if (move_to_dead_letters_.IsReceivedTooOften(before)) [[unlikely]] {
+    } else if (move_to_dead_letters_.IsReceivedTooOften(message, before)) [[unlikely]] {
       local.counts.not_leased.Add(1);
       move_to_dead_letters_.MoveOrHide(local, message, before, now);
     } else {
@@ -55,9 +55,11 @@ class ReceiveGrant {
     return true;
   }
 
-  // Whether a visible message with this word would be moved instead of given. Needs no lock, so a caller may look
-  // ahead.
-  bool IsReceivedTooOften(SlotState word) const { return move_to_dead_letters_.IsReceivedTooOften(word); }
+  // Whether a visible message with this word would be moved instead of given. A FIFO queue may look ahead: there the
+  // lock of the message's group will do.
+  bool IsReceivedTooOften(Message message, SlotState word) const {
+    return move_to_dead_letters_.IsReceivedTooOften(message, word);
+  }
 
   // The second half of Grant().
   template <typename Sink>

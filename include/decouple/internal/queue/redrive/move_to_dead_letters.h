@@ -10,9 +10,11 @@
 #include "absl/time/time.h"
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/time_math.h"
+#include "decouple/internal/message/message_metadata.h"
 #include "decouple/internal/message/message_slot.h"
 #include "decouple/internal/message/message_store.h"
 #include "decouple/internal/queue/queue_base.h"
+#include "decouple/internal/queue/redrive/dead_letter_links.h"
 #include "decouple/internal/queue/redrive/message_transfer.h"
 #include "decouple/redrive_policy.h"
 
@@ -30,12 +32,13 @@ class MoveToDeadLetters {
 
   MoveToDeadLetters(QueueCore<T>& core, Store& store) : core_(core), store_(store), source_(core, store) {}
 
-  // Whether a visible message is not to be received a further time.
-  bool IsReceivedTooOften(SlotState before) const {
-    return before.receive_count() >= core_.dead_letters().max_receives();
+  // Whether a visible message is not to be received a further time. Requires: as MessageContent.
+  bool IsReceivedTooOften(Message message, SlotState before) const {
+    const std::uint32_t most = core_.dead_letters().max_receives();
+    return most != DeadLetterLinks::kAnyNumber && Store::ReceivesOf(message, before) >= most;
   }
 
-  // Requires: IsReceivedTooOften(before), and the caller has locked the slot. Unlocks it.
+  // Requires: IsReceivedTooOften(message, before), and the caller has locked the slot. Unlocks it.
   void MoveOrHide(LocalState& local, Message message, SlotState before, std::int64_t now) {
     DECOUPLE_ASSERT(IsLocked(*message.slot));
     const std::shared_ptr<QueueBase> target = core_.dead_letters().target();
@@ -46,9 +49,12 @@ class MoveToDeadLetters {
     if (dead_letters != nullptr && dead_letters->dead_letters().Allows(core_.identity())) {
       transfer = source_.Prepare(local, message, before, before.Has(SlotState::kReferenced));
       transfer.is_dead_letter = true;
-      transfer.metadata->origin->id = core_.receipts().IdOf(message);
-      transfer.metadata->origin->source_name = core_.name();
-      transfer.metadata->origin->source = core_.weak_from_this();
+      Origin& origin = *transfer.metadata->origin;
+      origin.id = core_.receipts().IdOf(message);
+      origin.source_name = core_.name();
+      origin.source = core_.weak_from_this();
+      origin.receives = Store::ReceivesOf(message, before);
+      origin.first_received_at = Store::FirstReceivedAt(message, before);
       if (dead_letters->EnqueueTransfer(transfer)) {
         source_.Finish(local, message, before, transfer, &LocalQueueCounts::redriven);
         return;

@@ -115,9 +115,10 @@ struct QueueOptions {
 //   QueueAttributes now = jobs.attributes();                 // *now.visibility_timeout, now.redrive->to, …
 //   others.SetAttributes(now).IgnoreError();                 // the same for another queue
 //
-// A new visibility timeout, delay or wait applies to later calls; a new retention applies at once to the messages in
-// the queue, too. In what is read, an absent capacity or dead-letter queue is Capacity{} or Redrive{}, and sources of
-// `redrive_allow` that are gone are left out.
+// A new visibility timeout or wait applies to later calls, and so does a standard queue's new delay. A new retention
+// applies at once to the messages in the queue, too, and a FIFO queue's new delay to those that wait for theirs to end,
+// counted from their sending; a message that has become visible stays so. In what is read, an absent capacity or
+// dead-letter queue is Capacity{} or Redrive{}, and sources of `redrive_allow` that are gone are left out.
 struct QueueAttributes {
   std::optional<absl::Duration> visibility_timeout = std::nullopt;
   std::optional<absl::Duration> retention = std::nullopt;

@@ -45,6 +45,16 @@ class FifoModel {
     groups_[group].push_back({body, group, now, now + delay, {}, 0});
   }
 
+  // A changed delay counts for the messages whose delay has not ended yet, from their sending.
+  void SetDelay(absl::Duration new_delay, absl::Time now) {
+    delay = new_delay;
+    for (auto& [name, messages] : groups_) {
+      for (Message& message : messages) {
+        if (message.receive_count == 0 && message.visible_at > now) message.visible_at = message.sent_at + delay;
+      }
+    }
+  }
+
   // Null if the message is gone.
   Message* Find(int body) {
     for (auto& [name, messages] : groups_) {
@@ -274,6 +284,9 @@ class FifoComparison {
         Require(!messages.empty() && messages.front().body == letter.body(), "dead letters keep their order");
         Require(model_.IsDeadLetter(messages.front(), clock_.Now()), "only what was received too often");
         Require(letter.sent_at() == clock_.Now(), "their retention starts anew");
+        Require(letter.receive_count() == messages.front().receive_count + 1, "their receives go on");
+        Require(letter.first_received_at() == messages.front().first_received_at, "their first receive stays");
+        Require(letter.deduplication_id() == letter.id().ToString(), "their id is their deduplication id");
         model_.Remove(letter.body());
         Require(letter.Delete().ok(), "delete a dead letter");
       }
@@ -284,9 +297,6 @@ class FifoComparison {
     const auto found = attempts_.find(id);
     if (found == attempts_.end() || now >= found->second.made_at + Minutes(5)) return false;
     const Attempt& attempt = found->second;
-        Require(letter.receive_count() == messages.front().receive_count + 1, "their receives go on");
-        Require(letter.first_received_at() == messages.front().first_received_at, "their first receive stays");
-        Require(letter.deduplication_id() == letter.id().ToString(), "their id is their deduplication id");
     return attempt.visible_at > now && std::all_of(attempt.receives.begin(), attempt.receives.end(), [&](auto receive) {
              const FifoModel::Message* const message = model_.Find(receive.first);
              return message != nullptr && message->receive_count == receive.second &&
@@ -358,7 +368,8 @@ class FifoComparison {
         attributes.max_in_flight = model_.max_in_flight = chance_.Pick(2) == 0 ? 120'000 : chance_.Pick(20) + 1;
         break;
       case 2:
-        attributes.delay = model_.delay = Seconds(chance_.Pick(2) == 0 ? 0 : chance_.Pick(900));
+        attributes.delay = Seconds(chance_.Pick(2) == 0 ? 0 : chance_.Pick(900));
+        model_.SetDelay(*attributes.delay, clock_.Now());
         break;
       default:
         model_.max_receives = static_cast<std::uint32_t>(chance_.Pick(6)) + 1;

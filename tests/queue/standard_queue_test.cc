@@ -364,4 +364,33 @@ TEST_CASE("many leases that end at once all come back") {
   CHECK(received == kMessages - 1);
 }
 
+TEST_CASE("a changed delay of a standard queue counts for later messages only") {
+  ManualClock clock;
+  auto queue = Make<StandardQueue<int>>(clock, {.delay = Minutes(1)});
+  SendAll(queue, 1);
+  REQUIRE(queue.SetAttributes({.delay = absl::ZeroDuration()}).ok());
+  SendAll(queue, 2);
+  CHECK(queue.Counts() == MessageCounts{.ready = 1, .delayed = 1});
+  auto second = ReceiveOne(queue);
+  CHECK(second.body() == 2);
+  REQUIRE(second.Delete().ok());
+  REQUIRE(queue.SetAttributes({.delay = Minutes(15)}).ok());
+  clock.Advance(Minutes(1) - kOneNanosecond);
+  CHECK(ReceivesNothing(queue));
+  clock.Advance(kOneNanosecond);
+  CHECK(ReceiveOne(queue).body() == 1);
+}
+
+TEST_CASE("a delayed message of a standard queue does not hold up those sent after it") {
+  ManualClock clock;
+  auto queue = Make<StandardQueue<int>>(clock, {.delay = Seconds(10)});
+  SendAll(queue, 1);
+  clock.Advance(Seconds(1));
+  REQUIRE(queue.SetAttributes({.delay = absl::ZeroDuration()}).ok());
+  SendAll(queue, 2);
+  CHECK(ReceiveAll(queue) == std::vector{2});
+  clock.Advance(Seconds(9));
+  CHECK(ReceiveAll(queue) == std::vector{1});
+}
+
 }  // namespace decouple::testing

@@ -28,6 +28,7 @@
 #include "decouple/error.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/fifo/deduplication.h"
+#include "decouple/internal/fifo/delay_change.h"
 #include "decouple/internal/fifo/fifo_receiver.h"
 #include "decouple/internal/fifo/ordering_keys.h"
 #include "decouple/internal/fifo/receive_attempts.h"
@@ -330,6 +331,10 @@ class FifoQueueCore final : public QueueCore<T> {
   void ReadOwnAttributes(QueueAttributes& attributes) const override {
     attributes.content_based_deduplication = is_content_based_.load(std::memory_order_relaxed);
     attributes.deduplication_scope = deduplication_.scope();
+    if (config_.delay() != applied_delay_) {
+      applied_delay_ = config_.delay();
+      delay_change_.Apply(applied_delay_, store_.Now());
+    }
     attributes.fifo_throughput_limit = this->quota_->counted();
     attributes.max_calls_per_second = this->quota_->calls_per_second();
   }
@@ -348,3 +353,5 @@ class FifoQueueCore final : public QueueCore<T> {
 }  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_FIFO_FIFO_QUEUE_CORE_H_
+  std::int64_t applied_delay_ = 0;  // guarded by QueueCore's mutex of SetAttributes()
+  DelayChange<T> delay_change_{store_};

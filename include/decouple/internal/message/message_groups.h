@@ -27,6 +27,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "decouple/internal/base/assert.h"
+#include "decouple/internal/base/asymmetric_fence.h"
 #include "decouple/internal/base/cache_line.h"
 #include "decouple/internal/base/lazy_pointer.h"
 #include "decouple/internal/base/mutex.h"
@@ -96,6 +97,18 @@ class MessageGroups {
     Shard& shard_;
     const MutexLock lock_;
   };
+
+  // Returns once every append guard that a thread held at the call has ended. A thread that takes one afterwards sees
+  // what the caller stored before. O(shards).
+  void AwaitAppends() {
+    HeavyFence();  // pairs with the exchange by which a first sender publishes the shards: if they are not seen here,
+                   // that sender sees what the caller stored
+    Shards* const shards = shards_.load(std::memory_order_acquire);
+    if (shards == nullptr) return;
+    for (Shard& shard : *shards) {
+      const MutexLock lock(shard.mutex);
+    }
+  }
 
   // Holds the mutex of the message's group, so that the group's order does not change.
   class GroupLock {

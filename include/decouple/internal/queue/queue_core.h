@@ -135,6 +135,7 @@ class QueueCore : public QueueUpkeep<T> {
       if (status.ok() && attributes.redrive) status = LinkDeadLetters(*this, *attributes.redrive, former);
       if (!status.ok()) return status;
       ApplyOwnAttributes(attributes);
+      config_.Apply(attributes);
       const std::int64_t now = store_.Now();
       if (created_at_.load(std::memory_order_relaxed) == kNever) created_at_.store(now, std::memory_order_relaxed);
       last_modified_at_.store(now, std::memory_order_relaxed);
@@ -207,7 +208,8 @@ class QueueCore : public QueueUpkeep<T> {
         move_to_queue_(*this, store_) {}
   ~QueueCore() override = default;
 
-  // Check and set the attributes that only one kind of queue has.
+  // Check and set the attributes that only one kind of queue has, or that have another meaning there. The attributes in
+  // `config_` are set before the second.
   virtual absl::Status CheckOwnAttributes(const QueueAttributes& attributes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(setting_) = 0;
   virtual void ApplyOwnAttributes(const QueueAttributes& attributes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(setting_) = 0;
@@ -391,7 +393,6 @@ class QueueCore : public QueueUpkeep<T> {
 
   // The attributes that need no common check; each takes effect by itself.
   void ApplyAttributes(const QueueAttributes& attributes) {
-    config_.Apply(attributes);
     if (attributes.retention) {
       this->RunAllTimeouts(store_.Now());  // messages past the old retention are gone, even if the new one is longer
       store_.set_retention(absl::ToInt64Nanoseconds(*attributes.retention));

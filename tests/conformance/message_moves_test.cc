@@ -1,5 +1,6 @@
 // Moving dead letters back to their sources, or to another queue.
 
+#include <atomic>
 #include <functional>
 #include <optional>
 #include <string>
@@ -218,6 +219,31 @@ CONFORMANCE_TEST("a task fails at a message without a source, or whose source is
   auto to_b = queues.Start({.to = queues.b});
   CHECK(to_b.Step() == MessageMoveStatus::kCompleted);
   CHECK(ReceiveOne(queues.b).body() == 1);
+}
+
+CONFORMANCE_TEST("a move that is undone while the clock makes a jump takes no message out of flight twice") {
+  ManualClock clock;
+  auto dead = Make<TestType>(clock, {.retention = absl::InfiniteDuration(), .limits = Limits::Unlimited()});
+  auto live = Make<TestType>(clock, {.redrive = Redrive{.to = dead}});
+  auto full = Make<TestType>(clock, {.capacity = Capacity{.messages = 1}});
+  SendAll(full, 0);
+  SendAll(dead, 1);
+  auto task = dead.StartMessageMoveTask({.to = full}).value();
+  std::atomic<bool> ends{false};
+  std::thread jumps([&] {
+    while (!ends.load()) {
+      clock.Advance(Seconds(30));  // as long as a message is hidden that is to be moved
+      dead.Counts();               // runs timeouts
+    }
+  });
+  for (int i = 0; i < 20'000; ++i) REQUIRE(task.Step() == MessageMoveStatus::kRunning);
+  ends.store(true);
+  jumps.join();
+  clock.Advance(Seconds(30));
+  CHECK(dead.Counts() == MessageCounts{.ready = 1});
+  const auto letter = ReceiveOne(dead);
+  CHECK(letter.receive_count() == 1);
+  CHECK(dead.Counts() == MessageCounts{.in_flight = 1});  // -1 + 1, had it left from flight twice
 }
 
 CONFORMANCE_TEST("a task whose queue is gone fails") {

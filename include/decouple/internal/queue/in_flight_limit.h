@@ -79,13 +79,14 @@ class InFlightLimit {
     }
     CloseGatesLocked();
     RcuSynchronize();  // from here on no thread claims until the gates open
-    // Ends of leases are summed before their beginnings are read, so the difference is too high at most.
-    const QueueSums sums = store_.Sums();
+    // Ends of leases are summed before their beginnings are read, so the difference is too high at most. In one sum of
+    // all counts, the end of a lease that began in the meantime might come without its beginning.
+    const QueueSums ends = store_.Sums();
+    const std::uint64_t ended = ends.not_leased + ends.removed_in_flight() + ends.returned;
     const auto* redelivery_lane = store_.redelivery_lane();
     const std::uint64_t redelivery_claims = redelivery_lane == nullptr ? 0 : redelivery_lane->head();
-    const std::uint64_t claims =
-        store_.lane().head() + redelivery_claims + single_claims_.load(std::memory_order_relaxed) + sums.hidden_again;
-    const std::uint64_t ended = sums.not_leased + sums.removed_in_flight() + sums.returned;
+    const std::uint64_t claims = store_.lane().head() + redelivery_claims +
+                                 single_claims_.load(std::memory_order_relaxed) + store_.Sums().hidden_again;
     const auto in_flight = static_cast<std::int64_t>(claims - ended);
     if (in_flight >= most_) return false;
     const auto room = static_cast<std::uint64_t>(most_ - in_flight);

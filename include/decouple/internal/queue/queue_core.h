@@ -87,9 +87,10 @@ class QueueCore : public QueueUpkeep<T> {
     if (one->empty()) return MoveOutcome::kNothing;
     const Delivery<T>& delivery = one->front();
     SlotState before;
-    if (receipts_.Find(delivery.message_, delivery.receive_count(), before) != Receipts<T>::Found::kLocked) {
-      return MoveOutcome::kNoRoom;  // the message was purged, or has ended, in between
-    }
+    // Its visibility timeout may have ended in between, if the clock has made a jump: then the receive is undone, too.
+    const auto found = receipts_.Find(delivery.message_, delivery.received_.receive_count(), before, true);
+    // If it is gone, or another receiver has it, the task goes on later.
+    if (found != Receipts<T>::Found::kLocked) return MoveOutcome::kNoRoom;
     return move_to_queue_.Move(store_.local(), delivery.message_, before, to);
   }
 
@@ -134,8 +135,8 @@ class QueueCore : public QueueUpkeep<T> {
       if (status.ok()) status = CheckOwnAttributes(attributes);
       if (status.ok() && attributes.redrive) status = LinkDeadLetters(*this, *attributes.redrive, former);
       if (!status.ok()) return status;
-      ApplyOwnAttributes(attributes);
       config_.Apply(attributes);
+      ApplyOwnAttributes(attributes);
       const std::int64_t now = store_.Now();
       if (created_at_.load(std::memory_order_relaxed) == kNever) created_at_.store(now, std::memory_order_relaxed);
       last_modified_at_.store(now, std::memory_order_relaxed);

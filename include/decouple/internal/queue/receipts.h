@@ -128,10 +128,15 @@ class Receipts {
     }
   }
 
-  // Same as above, for a message that the caller holds a reference to.
+  // Same as above, for a message that the caller holds a reference to. `expired_too`: kLocked also where the visibility
+  // timeout has ended, until the message is received again.
   Found Find(Message message, std::uint32_t receive, SlotState& before) {
+    return Find(message, receive, before, rules_.expired_receipts_work);
+  }
+  Found Find(Message message, std::uint32_t receive, SlotState& before, bool expired_too) {
     for (;;) {
-      const Found found = TryFind(message, message.segment->ordinal.load(std::memory_order_relaxed), receive, before);
+      const Found found =
+          TryFind(message, message.segment->ordinal.load(std::memory_order_relaxed), receive, before, expired_too);
       if (found != Found::kBusy) return found;
       Relax();
     }
@@ -158,6 +163,9 @@ class Receipts {
 
   // One attempt at Find(). Requires: a reference of the caller's, or a read section, keeps the slot in use.
   Found TryFind(Message message, std::uint64_t ordinal, std::uint32_t receive, SlotState& before) {
+    return TryFind(message, ordinal, receive, before, rules_.expired_receipts_work);
+  }
+  Found TryFind(Message message, std::uint64_t ordinal, std::uint32_t receive, SlotState& before, bool expired_too) {
     // Acquire: pairs with the last store of the word, which publishes the rest of the slot.
     before = SlotState(message.slot->word.load(std::memory_order_acquire));
     if (!before.IsOf(ordinal) || before.receive_count() == 0) return Found::kGone;  // 0: it was never received
@@ -169,7 +177,7 @@ class Receipts {
         if (before.receive_count() != receive) {
           return IsPastRetention(message) ? Found::kGone : Found::kReceivedAgain;
         }
-        if (before.phase() == Phase::kVisibleAgain && !rules_.expired_receipts_work) {
+        if (before.phase() == Phase::kVisibleAgain && !expired_too) {
           return IsPastRetention(message) ? Found::kGone : Found::kExpired;
         }
         return Store::TryLock(*message.slot, before) ? Found::kLocked : Found::kBusy;

@@ -55,6 +55,11 @@ class MoveToQueue {
 
  private:
   void UndoReceive(LocalState& local, Message message, SlotState before) {
+    if (before.phase() == Phase::kVisibleAgain) {
+      // Its visibility timeout has ended already, if the clock has made a jump since the receive.
+      store_.Restore(local, message, before.ReceivedOnceLess());
+      return;
+    }
     store_.NoteReturned(local, message, before);
     store_.MakeVisible(local, message, before.ReceivedOnceLess());
     store_.visible().Notify(1);

@@ -52,7 +52,9 @@ struct Limits {
 
   static constexpr Limits Service() { return {}; }
 
-  // No limits, except those without which an option makes no sense: nothing may be negative.
+  // No limits, except those without which an option makes no sense: nothing may be negative. What the library counts in
+  // 32 bits stays below 2^32, also with larger limits of your own: the messages of a receive, the entries of a batch,
+  // and the bytes of a record with its key.
   static Limits Unlimited() {
     return {.max_visibility_timeout = absl::InfiniteDuration(),
             .min_retention = absl::ZeroDuration(),
@@ -63,7 +65,7 @@ struct Limits {
             .smallest_max_message_size = 0,
             .largest_max_message_size = std::numeric_limits<std::size_t>::max(),
             .max_batch_bytes = std::numeric_limits<std::size_t>::max(),
-            .max_batch_entries = std::numeric_limits<std::size_t>::max(),
+            .max_batch_entries = std::numeric_limits<std::uint32_t>::max(),
             .max_messages_per_receive = std::numeric_limits<std::uint32_t>::max(),
             .max_message_attributes = std::numeric_limits<std::size_t>::max(),
             .max_in_flight = std::numeric_limits<std::int64_t>::max(),

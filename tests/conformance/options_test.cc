@@ -1,7 +1,9 @@
 // Options: their ranges and defaults, and changes while the queue lives.
 
+#include <cstddef>
 #include <limits>
 #include <optional>
+#include <span>
 #include <type_traits>
 
 #include "queue_testing.h"
@@ -96,6 +98,20 @@ CONFORMANCE_TEST("unlimited limits allow more than ten messages in a receive, an
   CHECK(queue.Receive({.max_messages = 5000})->size() == 1000);
   CHECK(queue.Purge().ok());
   CHECK(queue.Purge().ok());
+}
+
+CONFORMANCE_TEST("the messages of one call are fewer than 2^32, whatever the limits say") {
+  Limits limits = Limits::Unlimited();
+  limits.max_messages_per_receive = std::numeric_limits<std::size_t>::max();
+  limits.max_batch_entries = std::numeric_limits<std::size_t>::max();
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.limits = limits});
+  SendAll(queue, 1);
+  constexpr std::size_t kTooMany = std::size_t{1} << 32;
+  CHECK(ErrorIn(queue.Receive({.max_messages = kTooMany})) == Error::kInvalidParameterValue);
+  SendBatchEntry<int> entry{};  // the others are not looked at
+  CHECK(ErrorIn(queue.SendBatch(std::span(&entry, kTooMany))) == Error::kTooManyEntriesInBatchRequest);
+  CHECK(queue.Receive({.max_messages = kTooMany - 1})->size() == 1);
 }
 
 CONFORMANCE_TEST("a changed visibility timeout counts for later receives") {

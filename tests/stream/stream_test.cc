@@ -1,6 +1,8 @@
 #include "decouple/stream.h"
 
 #include <array>
+#include <cstddef>
+#include <limits>
 #include <memory>
 #include <string>
 
@@ -28,6 +30,29 @@ TEST_CASE("records are read in the order in which they were put, with their keys
   CHECK(batch.bytes() == 14);
   CHECK(batch.shard_id() == Number(0));
   CHECK_FALSE(batch.shard_ended());
+}
+
+// Says how large it is.
+struct ClaimedSize {
+  std::size_t bytes;
+
+  friend std::size_t DecoupleMessageSize(const ClaimedSize& body) { return body.bytes; }
+};
+
+TEST_CASE("a record has fewer than 2^32 bytes with its key, whatever the limits say") {
+  ManualClock clock;
+  constexpr std::size_t kTooLarge = std::size_t{1} << 32;
+  Limits limits = Limits::Unlimited();
+  limits.largest_max_record_size = std::numeric_limits<std::size_t>::max();
+  CHECK(ErrorIn(Stream<ClaimedSize>::Create({.max_record_size = kTooLarge, .limits = limits})) ==
+        Error::kInvalidArgument);
+  auto stream = MakeStream<ClaimedSize>(clock, {.max_record_size = kTooLarge - 1, .limits = limits});
+  CHECK(ErrorIn(stream.Put("k", ClaimedSize{kTooLarge - 1})) == Error::kInvalidArgument);
+  Put(stream, "k", ClaimedSize{kTooLarge - 2});
+  auto iterator = Iterate(stream, Number(0));
+  const auto batch = Read(iterator);
+  REQUIRE(batch.size() == 1);
+  CHECK(batch[0].bytes() == kTooLarge - 1);
 }
 
 TEST_CASE("reading removes nothing: every reader sees every record") {

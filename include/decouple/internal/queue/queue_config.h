@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -123,7 +124,7 @@ inline absl::Status CheckToken(const char* what, std::string_view token) {
 
 class QueueConfig {
  public:
-  explicit QueueConfig(const Limits& limits) : limits_(limits) {
+  explicit QueueConfig(const Limits& limits) : limits_(Countable(limits)) {
     static_assert(offsetof(QueueConfig, limits_) + 2 * sizeof(std::int64_t) <= kCacheLine,
                   "the fields that calls read share a line with DeliveryCore's");
   }
@@ -145,6 +146,14 @@ class QueueConfig {
   std::size_t max_message_size() const { return max_message_size_.load(std::memory_order_relaxed); }
 
  private:
+  // Messages of one call are counted in 32 bits, whatever the limits say.
+  static Limits Countable(Limits limits) {
+    constexpr std::size_t kMost = std::numeric_limits<std::uint32_t>::max();
+    limits.max_messages_per_receive = std::min(limits.max_messages_per_receive, kMost);
+    limits.max_batch_entries = std::min(limits.max_batch_entries, kMost);
+    return limits;
+  }
+
   static void Store(std::atomic<std::int64_t>& setting, absl::Duration value) {
     setting.store(absl::ToInt64Nanoseconds(value), std::memory_order_relaxed);  // an infinite duration is kForever
   }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <span>
 #include <string>
@@ -32,8 +33,10 @@ inline absl::Status CheckStreamOptions(const StreamOptions& options) {
   constexpr auto kMost = std::numeric_limits<std::size_t>::max();
   absl::Status status = CheckNumber(kError, "number of shards", options.shards, std::size_t{1}, kMost);
   status.Update(CheckStreamRetention(options.retention, options.limits));
-  status.Update(CheckNumber(kError, "maximum record size", options.max_record_size, std::size_t{1},
-                            options.limits.largest_max_record_size));
+  // Whatever the limits say: a record's size is kept in 32 bits (record_segment.h).
+  const std::size_t largest_record =
+      std::min<std::size_t>(options.limits.largest_max_record_size, std::numeric_limits<std::uint32_t>::max());
+  status.Update(CheckNumber(kError, "maximum record size", options.max_record_size, std::size_t{1}, largest_record));
   status.Update(
       CheckNumber(kError, "retained bytes per shard", options.retained_bytes_per_shard, std::size_t{1}, kMost));
   return status;

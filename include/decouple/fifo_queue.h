@@ -21,8 +21,9 @@
 // of its id's stripe and of its group's stripe. Receive takes the lock of each group that it serves and, now and then,
 // that of a stripe of expired ids. Delete, Release and the end of a timeout, a delay or a retention take the lock of
 // the message's group. A receive with an attempt id also takes a lock of the queue. Finding the next group and
-// extending a visibility timeout take no lock. All cost O(messages concerned), independently of the number of groups
-// and messages.
+// extending a visibility timeout take no lock. Send moves the body under its two locks, so a body's move must not use
+// any queue (queue.h): one that sends to this queue would wait for itself. All cost O(messages concerned),
+// independently of the number of groups and messages.
 //
 // Memory. A group takes memory while it has messages; a deduplication id, for five minutes. Later calls free both, a
 // few at a time.

@@ -83,6 +83,22 @@ TEST_CASE("groups that expire or are purged leave as little behind") {
   CHECK(HeapBytes() - before <= kKeptWarm);
 }
 
+TEST_CASE("a queue that gets dead letters alone, and is drained, keeps no memory of what went through it") {
+  ManualClock clock;
+  constexpr int kMessages = 100'000;
+  auto dead = Make<FifoQueue<std::array<char, 1000>>>(clock);
+  auto live = Make<FifoQueue<std::array<char, 1000>>>(clock, {.redrive = Redrive{.to = dead, .max_receives = 1}});
+  std::int64_t before = 0;
+  for (int i = 0; i < kMessages; ++i) {
+    if (i == kMessages / 10) before = ResidentBytes();
+    if (i % 1000 == 0) clock.Advance(Minutes(1));  // deduplication ids go
+    if (!live.Send({}, {.group = "group", .deduplication_id = std::to_string(i)}).ok()) std::abort();
+    if (!ReceiveOne(live).Release().ok() || !live.Receive()->empty()) std::abort();
+    if (!ReceiveOne(dead).Delete().ok()) std::abort();
+  }
+  CHECK(ResidentBytes() - before <= 16 * kMebibyte);  // of the 90 MiB that went through it meanwhile
+}
+
 TEST_CASE("messages of a group behind one in flight do not keep the memory of the many around them that went") {
   ManualClock clock;
   constexpr int kMessages = 200'000;

@@ -95,16 +95,17 @@ class FifoQueueCore final : public QueueCore<T> {
 
   // Disregards the deduplication id: a message that is transferred here must not be lost because it was sent here
   // before.
-  bool EnqueueTransfer(Transfer<T>& transfer) override {
   // A dead letter's own id becomes its deduplication id (SQS), so that two that were sent with one id in different
   // groups or times can be told apart, and one that is sent to its source again by that id is no duplicate there.
+  bool EnqueueTransfer(Transfer<T>& transfer) override {
     LocalState& local = store_.local();
+    if (transfer.is_dead_letter) transfer.metadata->deduplication_id = transfer.metadata->origin->id->ToString();
     std::optional<Message> to_requeue;
+    std::uint64_t ticket = 0;
     {
       MessageGroups::GroupAppendGuard append_guard(*store_.groups(),
                                                    store_.groups()->Prefetch(transfer.metadata->group));
       const auto describe = [&](MessageMetadata& metadata) { metadata = std::move(*transfer.metadata); };
-      std::uint64_t ticket = 0;
       if (!capacity_gate_.TryAdmitOne(local, transfer.bytes, ticket)) return false;
       local.counts.taken_over.Add(1);
       local.counts.taken_over_bytes.Add(transfer.bytes);
@@ -112,6 +113,7 @@ class FifoQueueCore final : public QueueCore<T> {
       writer_.PublishInGroup(local, append_guard, ticket, now, now, describe, transfer.ConstructBody(), to_requeue);
     }
     Requeue(local, to_requeue);
+    AdvanceHeadOncePerSegment(local, ticket);
     return true;
   }
 
@@ -144,6 +146,7 @@ class FifoQueueCore final : public QueueCore<T> {
         if (!Append(local, append_guard, bytes, store_.Now(), describe, share, ticket, to_requeue)) return false;
       }
       Requeue(local, to_requeue);
+      AdvanceHeadOncePerSegment(local, ticket);
       return true;
     };
     if (!attempt()) {
@@ -274,6 +277,15 @@ class FifoQueueCore final : public QueueCore<T> {
     return true;
   }
 
+  // For messages that come in another way than by TrySend(), which runs timeouts now and then: moves the lane's head on,
+  // so that the segments behind it can be freed. No message of a FIFO queue is claimed there, so this runs no user code.
+  // Requires: the message of the ticket is published, and no guard is held.
+  void AdvanceHeadOncePerSegment(LocalState& local, std::uint64_t ticket) {
+    if (ticket % kSlotsPerSegment == 0) {
+      this->retention_.RemoveExpiredAtHead(local, store_.Now(), 2 * kSlotsPerSegment);
+    }
+  }
+
   // Queues the new first message of a group, if there is one, for the receivers.
   void Requeue(LocalState& local, const std::optional<Message>& message) {
     if (!message) return;
@@ -319,6 +331,10 @@ class FifoQueueCore final : public QueueCore<T> {
   }
 
   void ApplyOwnAttributes(const QueueAttributes& attributes) override {
+    if (config_.delay() != applied_delay_) {
+      applied_delay_ = config_.delay();
+      delay_change_.Apply(applied_delay_, store_.Now());
+    }
     // Relaxed: in force for calls that begin later.
     if (attributes.content_based_deduplication) {
       is_content_based_.store(*attributes.content_based_deduplication, std::memory_order_relaxed);
@@ -331,10 +347,6 @@ class FifoQueueCore final : public QueueCore<T> {
   void ReadOwnAttributes(QueueAttributes& attributes) const override {
     attributes.content_based_deduplication = is_content_based_.load(std::memory_order_relaxed);
     attributes.deduplication_scope = deduplication_.scope();
-    if (config_.delay() != applied_delay_) {
-      applied_delay_ = config_.delay();
-      delay_change_.Apply(applied_delay_, store_.Now());
-    }
     attributes.fifo_throughput_limit = this->quota_->counted();
     attributes.max_calls_per_second = this->quota_->calls_per_second();
   }
@@ -344,6 +356,8 @@ class FifoQueueCore final : public QueueCore<T> {
     return this->TryReceive(receiver_, store_.local(), Base::kToMove, store_.Now(), delivery);
   }
 
+  std::int64_t applied_delay_ = 0;  // guarded by QueueCore's mutex of SetAttributes()
+  DelayChange<T> delay_change_{store_};
   std::atomic<bool> is_content_based_{false};
   Deduplication deduplication_;
   FifoReceiver<T> receiver_{store_, this->limit_, this->sweep_, this->grant_, this->compaction_};
@@ -353,5 +367,3 @@ class FifoQueueCore final : public QueueCore<T> {
 }  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_FIFO_FIFO_QUEUE_CORE_H_
-  std::int64_t applied_delay_ = 0;  // guarded by QueueCore's mutex of SetAttributes()
-  DelayChange<T> delay_change_{store_};

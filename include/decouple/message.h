@@ -25,7 +25,8 @@
 
 namespace decouple::inline v0_1 {
 
-// Unique within a queue, and also between queues whose seeds or names differ. The order of ids is not that of sending.
+// Unique among the queues, topics and platform applications that live at the same time; those of an earlier one with
+// the same seed and name come again. The order of ids is not that of sending.
 class MessageId {
  public:
   constexpr MessageId() = default;

@@ -125,10 +125,10 @@ class PlatformCore {
  public:
   explicit PlatformCore(PlatformApplicationOptions options)
       : options_(std::move(options)),
-        identity_(IdentityOf(options_.seed, absl::StrCat("platform ", options_.platform, " ", options_.name))) {}
+        identity_(options_.seed, absl::StrCat("platform ", options_.platform, " ", options_.name)) {}
 
   const PlatformApplicationOptions& options() const { return options_; }
-  MessageId NextId() { return MessageId(identity_, published_.fetch_add(1, std::memory_order_relaxed)); }
+  MessageId NextId() { return MessageId(identity_.value(), published_.fetch_add(1, std::memory_order_relaxed)); }
 
   Mutex mutex;
   bool enabled ABSL_GUARDED_BY(mutex) = true;
@@ -137,7 +137,7 @@ class PlatformCore {
 
  private:
   const PlatformApplicationOptions options_;
-  const std::uint64_t identity_;
+  const Identity identity_;
   std::atomic<std::uint64_t> published_{0};
 };
 

@@ -65,7 +65,7 @@ struct Publication {
   // The name of the topic (the service's TopicArn); empty for a publication that is of none, as a default-constructed
   // one.
   const std::string& topic() const {
-    static const std::string none;
+    static const std::string& none = *new std::string;  // never destroyed: statics may ask when the program ends
     return topic_name_ == nullptr ? none : *topic_name_;
   }
 

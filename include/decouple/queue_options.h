@@ -99,11 +99,10 @@ struct QueueOptions {
 
   Limits limits = Limits::Service();
 
-  // Appears in errors and dead letters, and distinguishes identities: two queues' ids differ if their names or seeds
-  // do.
+  // Appears in errors and dead letters. Need not be unique.
   std::string name = {};
-  // Runs with the same seed have the same ids. 0: a random seed. Two queues with the same seed and name cannot tell
-  // their receipts apart.
+  // Runs that make queues with the same names and seeds, in the same order, have the same ids and receipts; two queues
+  // that live at the same time never have. 0: a random seed.
   std::uint64_t seed = 0;
   // Must outlive the queue and its deliveries. Null: the system clock.
   Clock* clock = nullptr;

@@ -212,7 +212,8 @@ class Topic {
   TopicStatistics Statistics() const { return core_->retry_scheduler().Sums(); }
 
   const std::string& name() const { return core_->name(); }
-  // Distinguishes the topic from all others; a TopicReference compares it.
+  // Distinguishes the topic from all others, also from those of the same name and seed; a TopicReference compares it.
+  // It differs from run to run.
   std::uint64_t identity() const { return core_->identity(); }
 
   // Whether both are handles of one topic.

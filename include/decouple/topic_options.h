@@ -33,9 +33,10 @@ struct TopicOptions {
   DeliveryPolicy delivery = {};
 
   Limits limits = Limits::Service();
-  // Shown to receivers, and distinguishes identities: the ids of two topics differ if their names or seeds do.
+  // Shown to receivers. Need not be unique.
   std::string name = {};
-  // Runs with the same seed have the same ids. 0: a random seed.
+  // Runs that make topics with the same names and seeds, in the same order, have the same message ids; two topics that
+  // live at the same time never have. 0: a random seed.
   std::uint64_t seed = 0;
   // Must outlive the topic. Null: the system clock.
   Clock* clock = nullptr;

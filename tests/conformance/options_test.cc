@@ -160,6 +160,19 @@ CONFORMANCE_TEST("one seed gives one run, and another seed another") {
   CHECK(id_of_first(0, "a") != id_of_first(0, "a"));
 }
 
+CONFORMANCE_TEST("two queues of one name and seed have different ids, and refuse each other's receipts") {
+  ManualClock clock;
+  auto one = Make<TestType>(clock, {.name = "a", .seed = 1});
+  const auto first = Send(one, 1)->message_id;
+  auto other = Make<TestType>(clock, {.name = "a", .seed = 1});
+  CHECK(Send(other, 1)->message_id != first);
+  const auto delivery = ReceiveOne(one);
+  const auto of_other = ReceiveOne(other);
+  CHECK(ErrorIn(other.Delete(delivery.receipt())) == Error::kReceiptHandleIsInvalid);
+  CHECK(other.Counts().in_flight == 1);
+  CHECK(one.Delete(delivery.receipt()).ok());
+}
+
 CONFORMANCE_TEST("a queue has the name that it was given") {
   CHECK(TestType::Create({.name = "orders"})->name() == "orders");
   CHECK(TestType().name().empty());

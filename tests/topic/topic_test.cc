@@ -431,3 +431,29 @@ TEST_CASE("two runs with one seed have the same message ids, two topics have dif
   CHECK_FALSE(first_id("a", 1) == first_id("b", 1));
   CHECK_FALSE(first_id("a", 1) == first_id("a", 2));
 }
+
+TEST_CASE("two topics of one name and seed are not one") {
+  ManualClock clock;
+  auto one = MakeTopic<int>(clock, {.name = "placed", .seed = 1});
+  auto other = MakeTopic<int>(clock, {.name = "placed", .seed = 1});
+  CHECK_FALSE(one.identity() == other.identity());
+  CHECK_FALSE(decouple::TopicReference(one) == decouple::TopicReference(other));
+  CHECK_FALSE(one.Publish(1)->message_id == other.Publish(1)->message_id);
+  auto queue = Make<StandardQueue<int>>(clock, {.senders = decouple::AllowSenders{{one}}});
+  CHECK(ErrorIn(other.Subscribe(queue)) == Error::kAccessDenied);
+  SubscribeForGood(one, queue);
+  PublishAll(other, 1);
+  PublishAll(one, 2);
+  CHECK(ReceiveAll(queue) == std::vector{2});
+}
+
+TEST_CASE("a topic that is gone leaves its permissions to no other one of its name and seed") {
+  ManualClock clock;
+  auto queue = Make<StandardQueue<int>>(clock);
+  {
+    const auto former = MakeTopic<int>(clock, {.name = "placed", .seed = 1});
+    REQUIRE(queue.SetAttributes({.senders = decouple::AllowSenders{{former}}}).ok());
+  }
+  auto topic = MakeTopic<int>(clock, {.name = "placed", .seed = 1});
+  CHECK(ErrorIn(topic.Subscribe(queue)) == Error::kAccessDenied);
+}

@@ -11,6 +11,7 @@
 //   - the last id of an object with values per thread: caches compare nothing else (per_thread.h);
 //   - the origin of identities: drawn again in the child of a fork, where the parent goes on from the same (identity.h); and
 //     the number of streams so far (stream_incarnation.h);
+//   - the numbers that tell queues and topics of one seed and name apart, wherever they are made (identity.h);
 //   - whether the kernel makes heavy fences: the light ones of one module pair with the heavy ones of another;
 //   - the clock's calibration: two would differ by all that the wall clock was set meanwhile (tsc_clock.h);
 //   - what serialises changes of dead-letter links, as these lead from queue to queue (redrive_attributes.h);
@@ -40,14 +41,15 @@
 
 namespace decouple::inline v0_1::internal {
 
+class IdentityNumbers;
 class JsonDocument;
 class TscClock;
 struct HugePagePools;
 
 // Modules share a state only if they agree on its layout, and on that of all it leads to: the same MAJOR.MINOR, the
 // same revision, and the same standard library. The revision goes up with every change of ProcessState, ThreadRecord,
-// TscClock or HugePagePools, or of what their fields mean, that goes out in a release with the same MAJOR.MINOR as the
-// one before.
+// TscClock, HugePagePools or IdentityNumbers, or of what their fields mean, that goes out in a release with the same
+// MAJOR.MINOR as the one before.
 inline constexpr std::uint64_t kProcessStateRevision = 1;
 inline constexpr std::uint64_t kStandardLibrary =
 #if defined(_LIBCPP_VERSION)
@@ -105,6 +107,7 @@ struct ProcessState {
   Mutex creating;  // see GetOrCreate()
   std::atomic<TscClock*> tsc_clock{nullptr};
   std::atomic<HugePagePools*> huge_page_pools{nullptr};
+  std::atomic<IdentityNumbers*> identity_numbers{nullptr};
   std::atomic<std::unique_ptr<const JsonDocument> (*)(std::string_view)> json_hook{nullptr};
 
   Mutex records_mutex;

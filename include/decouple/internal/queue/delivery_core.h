@@ -27,7 +27,6 @@
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/asymmetric_fence.h"
 #include "decouple/internal/base/cache_line.h"
-#include "decouple/internal/base/identity.h"
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/message/message_groups.h"
 #include "decouple/internal/message/message_metadata.h"
@@ -122,7 +121,7 @@ class DeliveryCore : public QueueBase {
   // `groups`: as for MessageStore.
   DeliveryCore(const QueueRules& rules, std::unique_ptr<MessageGroups> groups, const Limits& limits, std::string name,
                std::uint64_t seed, Clock* clock)
-      : QueueBase(rules.kind, kTypeIdentity<T>, name, IdentityOf(seed, name)),
+      : QueueBase(rules.kind, kTypeIdentity<T>, std::move(name), seed),
         rules_(rules),
         clock_(clock != nullptr ? *clock : SystemClock::Instance()),
         config_(limits),

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "decouple/clock.h"
+#include "decouple/internal/base/identity.h"
 #include "decouple/internal/base/type_identity.h"
 #include "decouple/internal/queue/access_policy.h"
 #include "decouple/internal/queue/redrive/dead_letter_links.h"
@@ -31,7 +32,7 @@ class QueueBase : public std::enable_shared_from_this<QueueBase> {
   QueueBase& operator=(const QueueBase&) = delete;
 
   const std::string& name() const { return name_; }
-  std::uint64_t identity() const { return identity_; }
+  std::uint64_t identity() const { return identity_.value(); }
   QueueKind kind() const { return kind_; }
   // Queues of one kind and body type can take over each other's messages (CheckSameKindAndBodyType).
   const TypeIdentity& body_type() const { return body_type_; }
@@ -51,15 +52,15 @@ class QueueBase : public std::enable_shared_from_this<QueueBase> {
   const DeadLetterLinks& dead_letters() const { return dead_letters_; }
 
  protected:
-  QueueBase(QueueKind kind, const TypeIdentity& body_type, std::string name, std::uint64_t identity)
-      : kind_(kind), body_type_(body_type), name_(std::move(name)), identity_(identity) {}
+  QueueBase(QueueKind kind, const TypeIdentity& body_type, std::string name, std::uint64_t seed)
+      : kind_(kind), body_type_(body_type), name_(std::move(name)), identity_(seed, name_) {}
   virtual ~QueueBase() = default;
 
  private:
   const QueueKind kind_;
   const TypeIdentity& body_type_;
   const std::string name_;
-  const std::uint64_t identity_;
+  const Identity identity_;
   DeadLetterLinks dead_letters_;
   AccessPolicy senders_;
 };

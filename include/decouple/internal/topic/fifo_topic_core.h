@@ -97,7 +97,7 @@ class FifoTopicCore final : public TopicCore<T> {
     local.bytes.Add(size);
     if (!is_new) local.duplicates.Add(1);
     this->retry_scheduler_->RunSomeRetries(this->Now());
-    return PublishResult{MessageId(this->identity_, number), SequenceNumberOf(number)};
+    return PublishResult{MessageId(this->message_identity_.value(), number), SequenceNumberOf(number)};
   }
 
   absl::StatusOr<std::int64_t> Replay(std::uint64_t number, absl::Time from, absl::Time to) override {
@@ -179,7 +179,8 @@ class FifoTopicCore final : public TopicCore<T> {
     const MutexLock lock(group_mutexes_[absl::HashOf(published.publication()->group) % kShards]);
     // Relaxed: numbers need only ascend within a group, and its mutex sees to that.
     const std::uint64_t number = published_.fetch_add(1, std::memory_order_relaxed);
-    published.Complete(MessageId(this->identity_, number), SequenceNumberOf(number), absl::FromUnixNanos(now));
+    published.Complete(MessageId(this->message_identity_.value(), number), SequenceNumberOf(number),
+                       absl::FromUnixNanos(now));
     // Archived before the subscriptions are read: a subscription made meanwhile that is replayed afterwards gets the
     // message from the fan-out or from the archive.
     if (archive_.retention() != 0) archive_.Add(BodyReference::On(published), now);

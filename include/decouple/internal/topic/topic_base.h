@@ -22,6 +22,7 @@
 #include "decouple/error.h"
 #include "decouple/filter_policy.h"
 #include "decouple/internal/base/assert.h"
+#include "decouple/internal/base/identity.h"
 #include "decouple/internal/base/mutex.h"
 #include "decouple/internal/filter/filter_input.h"
 #include "decouple/internal/message/shared_body.h"
@@ -194,12 +195,12 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
   bool closed() const { return closed_.load(std::memory_order_acquire); }
 
  protected:
-  TopicBase(QueueKind kind, const Limits& limits, const std::string& name, std::uint64_t identity, Clock* clock,
+  TopicBase(QueueKind kind, const Limits& limits, const std::string& name, std::uint64_t seed, Clock* clock,
             const DeliveryPolicy& default_delivery)
       : kind_(kind),
         limits_(limits),
         name_(std::make_shared<const std::string>(name)),
-        identity_(identity),
+        message_identity_(seed, absl::StrCat("topic ", name)),
         clock_(clock != nullptr ? *clock : SystemClock::Instance()),
         clock_or_null_(ClockOrNull(clock)),
         retry_scheduler_(std::make_shared<RetryScheduler>(clock_)),
@@ -254,7 +255,9 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
   const QueueKind kind_;
   const Limits limits_;
   const std::shared_ptr<const std::string> name_;
-  const std::uint64_t identity_;
+  // By this one others know the topic. Not by the seed, so that no later topic takes the place of this one.
+  const std::uint64_t identity_ = IdentityOf(0, {});
+  const Identity message_identity_;  // that of its message ids
   Clock& clock_;
   Clock* const clock_or_null_;
   const std::shared_ptr<RetryScheduler> retry_scheduler_;

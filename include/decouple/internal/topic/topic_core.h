@@ -23,7 +23,6 @@
 #include "decouple/delivery_policy.h"
 #include "decouple/error.h"
 #include "decouple/internal/base/access.h"
-#include "decouple/internal/base/identity.h"
 #include "decouple/internal/filter/filter_input.h"
 #include "decouple/internal/message/shared_body.h"
 #include "decouple/internal/message/topic_delivery.h"
@@ -62,7 +61,7 @@ class TopicCore : public TopicBase {
  protected:
   TopicCore(QueueKind kind, const Limits& limits, const std::string& name, std::uint64_t seed, Clock* clock,
             const DeliveryPolicy& default_delivery = {})
-      : TopicBase(kind, limits, name, IdentityOf(seed, absl::StrCat("topic ", name)), clock, default_delivery) {}
+      : TopicBase(kind, limits, name, seed, clock, default_delivery) {}
 
   absl::Status CheckPublish(const T& body, const PublishOptions& options) const {
     if (this->closed()) return MakeError(Error::kTopicClosed, "the topic is closed; nothing can be published any more");
@@ -147,7 +146,7 @@ class StandardTopicCore final : public TopicCore<T> {
     const std::int64_t now = this->Now();
     Publication publication = this->PublicationOf(std::move(options));
     // Relaxed: ids need only be unique.
-    publication.id = MessageId(this->identity_, published_.fetch_add(1, std::memory_order_relaxed));
+    publication.id = MessageId(this->message_identity_.value(), published_.fetch_add(1, std::memory_order_relaxed));
     publication.published_at = absl::FromUnixNanos(now);
     const MessageId id = publication.id;
     const BodyReference published(new PublishedBody<T>(std::move(body), std::move(publication), size));

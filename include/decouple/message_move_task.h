@@ -69,7 +69,8 @@ class MessageMoveTask {
   // Steps until the task has ended; sleeps on the queue's clock when it has to wait.
   MessageMoveStatus Run() { return move_->Run(); }
 
-  // Calls `executor` once, with a std::function<void()> that runs the task.
+  // Calls `executor` once, with a std::function<void()> that runs the task. If the executor throws, so does RunOn(). If
+  // the executor drops it, the task stays RUNNING, and no other can start: run it elsewhere, or cancel it.
   template <typename Executor>
   void RunOn(Executor&& executor) const {
     std::forward<Executor>(executor)(std::function<void()>([move = move_] { move->Run(); }));

@@ -1,6 +1,12 @@
 // Delivery to functions that executors run, also by executors that lose tasks.
 
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
 #include <functional>
+#include <mutex>
 #include <stdexcept>
 #include <thread>
 #include <utility>
@@ -35,6 +41,46 @@ struct LossyPool {
   void RunAll() {
     for (const auto& task : std::exchange(tasks, {})) task();
   }
+};
+
+// Threads that run what is posted, until Join().
+class TaskThreads {
+ public:
+  explicit TaskThreads(int n) {
+    for (int i = 0; i < n; ++i) threads_.emplace_back([this] { Run(); });
+  }
+  void Post(std::function<void()> task) {
+    const std::lock_guard lock(mutex_);
+    tasks_.push_back(std::move(task));
+    changed_.notify_one();
+  }
+  void Join() {
+    {
+      const std::lock_guard lock(mutex_);
+      joining_ = true;
+      changed_.notify_all();
+    }
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+ private:
+  void Run() {
+    for (;;) {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [&] { return joining_ || !tasks_.empty(); });
+      if (tasks_.empty()) return;
+      const std::function<void()> task = std::move(tasks_.front());
+      tasks_.pop_front();
+      lock.unlock();
+      task();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::function<void()>> tasks_;
+  bool joining_ = false;
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace
@@ -205,4 +251,36 @@ TEST_CASE("a task that an executor runs twice delivers each message once") {
   task();
   CHECK(script.bodies == std::vector{1});
   CHECK(pool.offered == 2);
+}
+
+TEST_CASE("executors that lose tasks on many threads lose no message, and deliver none twice") {
+  constexpr int kPublishers = 2;
+  constexpr int kMessages = 2'000;
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  std::atomic<unsigned> offered{0};
+  TaskThreads threads(2);
+  std::vector<int> times(kPublishers * kMessages, 0);
+  const auto subscription = SubscribeForGood(
+      topic, [&](const int& body) { ++times[static_cast<std::size_t>(body)]; },  // one thread at a time
+      {.executor = [&](std::function<void()> task) {
+        const unsigned n = offered.fetch_add(1, std::memory_order_relaxed);
+        if (n % 3 == 1) throw std::runtime_error("the pool is full");
+        if (n % 3 == 2) threads.Post([dropped = std::move(task)] { static_cast<void>(dropped); });
+        if (n % 3 == 0) threads.Post(std::move(task));
+      }});
+  std::vector<std::thread> publishers;
+  for (int p = 0; p < kPublishers; ++p) {
+    publishers.emplace_back([&, p] {
+      for (int i = 0; i < kMessages; ++i) topic.Publish(p * kMessages + i).IgnoreError();
+    });
+  }
+  for (std::thread& publisher : publishers) publisher.join();
+  while (subscription.Statistics().number_of_notifications_delivered < times.size()) {
+    topic.Deliver();
+    std::this_thread::yield();
+  }
+  threads.Join();
+  CHECK(std::all_of(times.begin(), times.end(), [](int n) { return n == 1; }));
+  CHECK(subscription.Statistics().number_of_notifications_waiting == 0);
 }

@@ -48,6 +48,9 @@ enum class Error {
   kResourceInUse,                  // the name is taken, or the shard is subscribed to
   kLimitExceeded,                  // more registered consumers than a stream may have
   kShutdown,                       // the worker no longer holds the shard's lease
+  kQueueDoesNotExist,              // the queue was deleted, or a registry has none of that name
+  kQueueNameExists,                // a queue of that name has other attributes, or is of another kind or type
+  kQueueDeletedRecently,           // a queue of that name was deleted less than 60 s ago
   kQueueClosed,                    // ours: sending into a closed queue, receiving from one that is closed and drained
   kQueueFull,                      // ours: the queue's capacity is used up
   kTopicClosed,                    // ours: publishing on a closed topic
@@ -64,7 +67,7 @@ struct ErrorEntry {
 };
 
 // In the order of the enumerators.
-inline constexpr std::array<ErrorEntry, 29> kErrors = {{
+inline constexpr std::array<ErrorEntry, 32> kErrors = {{
     {"InvalidParameterValue", absl::StatusCode::kInvalidArgument},
     {"InvalidAttributeValue", absl::StatusCode::kInvalidArgument},
     {"MissingParameter", absl::StatusCode::kInvalidArgument},
@@ -90,6 +93,9 @@ inline constexpr std::array<ErrorEntry, 29> kErrors = {{
     {"ResourceInUseException", absl::StatusCode::kFailedPrecondition},
     {"LimitExceededException", absl::StatusCode::kResourceExhausted},
     {"ShutdownException", absl::StatusCode::kAborted},
+    {"QueueDoesNotExist", absl::StatusCode::kNotFound},
+    {"QueueNameExists", absl::StatusCode::kAlreadyExists},
+    {"QueueDeletedRecently", absl::StatusCode::kUnavailable},
     {"QueueClosed", absl::StatusCode::kFailedPrecondition},
     {"QueueFull", absl::StatusCode::kResourceExhausted},
     {"TopicClosed", absl::StatusCode::kFailedPrecondition},

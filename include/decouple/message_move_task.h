@@ -13,12 +13,12 @@
 // keeps its body, attributes, group and deduplication id (which is the message id that it had as a dead letter), and it
 // stays in the order of its group. It is accepted even if its deduplication id was seen before. If the source has a
 // dead-letter queue of its own, messages that were received too often go there instead, as at any receive. When a
-// destination is full, the task continues later. When a destination is closed, or a message has no recorded source, the
-// task fails: that message and all after it stay where they are.
+// destination is full, the task continues later. When a destination is closed or was deleted, or a message has no
+// recorded source, the task fails: that message and all after it stay where they are.
 //
 // The library runs no thread for a task: messages move only while a thread is in Step() or Run(). A task is a handle,
-// as a std::shared_ptr is, but keeps no queue alive: it fails when its source has gone. All members may be called from
-// any thread. Steps run one at a time, and must not be made from within the destructor of a body.
+// as a std::shared_ptr is, but keeps no queue alive: it fails when its source has gone or was deleted. All members may
+// be called from any thread. Steps run one at a time, and must not be made from within the destructor of a body.
 
 #ifndef DECOUPLE_MESSAGE_MOVE_TASK_H_
 #define DECOUPLE_MESSAGE_MOVE_TASK_H_
@@ -115,6 +115,8 @@ inline absl::StatusOr<std::shared_ptr<MessageMove>> StartMessageMove(const std::
   constexpr auto kError = Error::kInvalidParameterValue;
   const std::shared_ptr<QueueBase>& to = Access::Core(options.to);
   absl::Status status;
+  if (source->deleted()) status.Update(DoesNotExistError(*source));
+  if (to != nullptr && to->deleted()) status.Update(DoesNotExistError(*to));
   if (source->dead_letters().sources().empty()) {
     status.Update(MakeError(
         kError, absl::StrCat("\"", source->name(), "\" is no dead-letter queue; messages can be moved only from one")));

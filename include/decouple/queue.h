@@ -12,6 +12,10 @@
 //
 // A queue is a handle, as a std::shared_ptr is: copies refer to the same queue, which lives as long as one of them. All
 // members may be called from any thread at the same time. Nothing throws: when memory runs out, the process ends.
+//
+// A queue is open until it is closed, by Close(), or deleted, by DeleteQueue(). A closed queue takes nothing more and
+// gives what it has; a deleted one has nothing and answers every call with kQueueDoesNotExist, which the members below
+// do not repeat. Neither opens again.
 
 #ifndef DECOUPLE_QUEUE_H_
 #define DECOUPLE_QUEUE_H_
@@ -34,6 +38,7 @@
 #include "decouple/error.h"
 #include "decouple/internal/base/access.h"
 #include "decouple/internal/queue/queue_base.h"
+#include "decouple/internal/queue/queue_config.h"
 #include "decouple/internal/queue/queue_core.h"
 #include "decouple/message.h"
 #include "decouple/message_move_task.h"
@@ -129,6 +134,17 @@ class Queue {
   // Whether the queue is closed and every message is gone.
   bool drained() const noexcept { return core_->drained(); }
 
+  // Deletes the queue (SQS's DeleteQueue). All messages go, in whatever state they are, and count as purged. Waiting
+  // receivers and senders return at once. From then on the queue is closed and drained, and every call of every handle
+  // that returns a status fails with kQueueDoesNotExist, as do Delete() and ChangeVisibility() of deliveries, which stay
+  // readable otherwise. Names, attributes, counts and statistics can still be read.
+  //
+  // The queue has no dead-letter queue any more. A queue whose dead-letter queue it is keeps its messages, as when that
+  // is full; a move task out of it or to it fails; what a topic delivers to it fails permanently.
+  // O(messages). kQueueDoesNotExist: it was deleted already.
+  absl::Status DeleteQueue() noexcept { return core_->DeleteQueue(); }
+  bool deleted() const noexcept { return core_->deleted(); }
+
   const std::string& name() const { return core_->name(); }
 
   // The redrive policy; none if there is no dead-letter queue.
@@ -175,22 +191,7 @@ class Queue {
     return std::shared_ptr<Core>(core, [](Core* abandoned) { abandoned->Abandon(); });
   }
 
-  static QueueAttributes AttributesOf(const QueueOptions& options) {
-    return {.visibility_timeout = options.visibility_timeout,
-            .retention = options.retention,
-            .delay = options.delay,
-            .receive_wait = options.receive_wait,
-            .max_message_size = options.max_message_size.value_or(options.limits.largest_max_message_size),
-            .max_in_flight = options.max_in_flight.value_or(options.limits.max_in_flight),
-            .capacity = options.capacity,
-            .redrive = options.redrive,
-            .redrive_allow = options.redrive_allow,
-            .senders = options.senders,
-            .content_based_deduplication = options.content_based_deduplication,
-            .deduplication_scope = options.deduplication_scope,
-            .fifo_throughput_limit = options.fifo_throughput_limit,
-            .max_calls_per_second = options.max_calls_per_second};
-  }
+  static QueueAttributes AttributesOf(const QueueOptions& options) { return internal::AttributesOf(options); }
 
   std::shared_ptr<Core> core_;
 };

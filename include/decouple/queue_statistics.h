@@ -32,7 +32,7 @@ struct QueueStatistics {
   std::uint64_t number_of_empty_receives = 0;
   std::uint64_t number_of_messages_deleted = 0;  // messages, not calls: deleting one twice counts once
   std::uint64_t number_of_messages_expired = 0;  // ours: by retention
-  std::uint64_t number_of_messages_purged = 0;   // ours
+  std::uint64_t number_of_messages_purged = 0;   // ours: by a purge, or with the queue when that was deleted
   // Ours: messages moved to the dead-letter queue; moved to another queue by a move task; taken over from another queue
   // by either. Those taken over are not counted as sent.
   std::uint64_t number_of_messages_redriven = 0;

@@ -14,8 +14,8 @@
 // the dead-letter queue at once.
 //
 // A dead-letter queue has the kind and body type of its sources. It may have a dead-letter queue of its own, but must
-// not be its own, not even indirectly. Its sources keep it alive. When it is closed or full, or no longer allows the
-// source, the message stays where it is: it counts as in flight for a second (kRedriveRetry), is counted in
+// not be its own, not even indirectly. Its sources keep it alive. When it is closed, deleted or full, or no longer
+// allows the source, the message stays where it is: it counts as in flight for a second (kRedriveRetry), is counted in
 // QueueStatistics::number_of_messages_failed_to_redrive, and is tried again at the next receive after that.
 //
 // To move messages back, see message_move_task.h. All of these are plain values.

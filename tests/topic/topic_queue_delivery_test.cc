@@ -40,6 +40,22 @@ TEST_CASE("a publish wakes a receiver that waits at a subscribed queue") {
   }
 }
 
+TEST_CASE("what is published to a deleted queue fails permanently, and such a queue cannot be subscribed") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  auto queue = Make<StandardQueue<int>>(clock);
+  auto dead = Make<StandardQueue<int>>(clock);
+  auto subscription = topic.Subscribe(queue, {.dead_letters = dead});
+  REQUIRE(subscription.ok());
+  PublishAll(topic, 1);
+  REQUIRE(queue.DeleteQueue().ok());
+  PublishAll(topic, 2);
+  CHECK(ReceiveAll(dead) == std::vector{2});
+  CHECK(topic.NextDelivery() == absl::InfiniteFuture());
+  auto other = MakeTopic<int>(clock);
+  CHECK(ErrorIn(other.Subscribe(queue)) == Error::kQueueDoesNotExist);
+}
+
 TEST_CASE("a queue with another clock than the topic stamps published messages by its own") {
   ManualClock clock;
   ManualClock other(clock.Now() + Hours(1));

@@ -33,6 +33,7 @@
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/message/message_store.h"
+#include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/queue/queue_config.h"
 #include "decouple/queue_options.h"
 
@@ -45,7 +46,7 @@ class CapacityGate {
   using Store = MessageStore<T>;
   using LocalState = typename Store::LocalState;
 
-  explicit CapacityGate(Store& store) : store_(store) {}
+  CapacityGate(const QueueBase& queue, Store& store) : queue_(queue), store_(store) {}
 
   // Acquire: pairs with the release in Close().
   bool closed() const { return (state_.load(std::memory_order_acquire) & kClosed) != 0; }
@@ -218,7 +219,8 @@ class CapacityGate {
     }
   }
 
-  static absl::Status ClosedError() {
+  absl::Status ClosedError() const {
+    if (queue_.deleted()) return DoesNotExistError(queue_);
     return MakeError(Error::kQueueClosed, "the queue is closed; nothing can be sent to it any more");
   }
 
@@ -234,6 +236,7 @@ class CapacityGate {
   }
 
   alignas(kCacheLine) std::atomic<std::uint32_t> state_{0};
+  const QueueBase& queue_;
   Store& store_;
   // Relaxed: each of these three is a number of its own, in force for sends that begin later.
   std::atomic<std::int64_t> most_messages_{Capacity::kUnbounded};

@@ -128,7 +128,7 @@ class DeliveryCore : public QueueBase {
         checks_(config_),
         store_(ClockOrNull(clock), std::move(groups)),
         limit_(store_),
-        receipts_(rules_, identity(), store_, limit_, checks_) {}
+        receipts_(rules_, *this, store_, limit_, checks_) {}
   ~DeliveryCore() override = default;
 
   // The last handle is gone: from now on the core is deleted with the last delivery, or here if there is none. To be

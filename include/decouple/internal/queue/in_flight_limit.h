@@ -41,7 +41,15 @@ class InFlightLimit {
   void SetLimit(std::int64_t most) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     DECOUPLE_ASSERT(most >= 1);
+    if (most_ == kClosedForGood) return;
     most_ = most;
+    CloseGatesLocked();
+  }
+
+  // For a queue that is deleted: after the next RcuSynchronize() no message is claimed any more.
+  void CloseForGood() ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    most_ = kClosedForGood;
     CloseGatesLocked();
   }
 
@@ -104,6 +112,8 @@ class InFlightLimit {
   }
 
  private:
+  static constexpr std::int64_t kClosedForGood = 0;
+
   void CloseGatesLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     for (auto* gate : {&lane_gate_, &redelivery_gate_, &single_gate_}) gate->store(0, std::memory_order_relaxed);
   }

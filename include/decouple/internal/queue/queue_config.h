@@ -93,6 +93,24 @@ inline absl::Status CheckQueueAttributes(const QueueAttributes& attributes, cons
   return status;
 }
 
+// The attributes that a new queue gets.
+inline QueueAttributes AttributesOf(const QueueOptions& options) {
+  return {.visibility_timeout = options.visibility_timeout,
+          .retention = options.retention,
+          .delay = options.delay,
+          .receive_wait = options.receive_wait,
+          .max_message_size = options.max_message_size.value_or(options.limits.largest_max_message_size),
+          .max_in_flight = options.max_in_flight.value_or(options.limits.max_in_flight),
+          .capacity = options.capacity,
+          .redrive = options.redrive,
+          .redrive_allow = options.redrive_allow,
+          .senders = options.senders,
+          .content_based_deduplication = options.content_based_deduplication,
+          .deduplication_scope = options.deduplication_scope,
+          .fifo_throughput_limit = options.fifo_throughput_limit,
+          .max_calls_per_second = options.max_calls_per_second};
+}
+
 inline constexpr std::size_t kMaxTokenLength = 128;  // SQS
 
 // Whether all characters are ASCII letters, digits and punctuation: greater than the space and less than 0x7F.

@@ -131,6 +131,7 @@ class QueueCore : public QueueUpkeep<T> {
     std::shared_ptr<QueueBase> former;
     {
       const MutexLock lock(setting_);
+      if (this->deleted()) return DoesNotExistError(*this);
       absl::Status status = CheckQueueAttributes(attributes, config_.limits());
       if (status.ok()) status = CheckOwnAttributes(attributes);
       if (status.ok() && attributes.redrive) status = LinkDeadLetters(*this, *attributes.redrive, former);
@@ -173,6 +174,7 @@ class QueueCore : public QueueUpkeep<T> {
   absl::Status Purge() ABSL_LOCKS_EXCLUDED(purging_) {
     const std::int64_t now = store_.Now();
     const std::int64_t interval = absl::ToInt64Nanoseconds(config_.limits().purge_interval);
+    if (this->deleted()) return DoesNotExistError(*this);
     {
       const MutexLock lock(purging_);
       if (purged_at_ != kNever && now < SaturatingAdd(purged_at_, interval)) {
@@ -184,6 +186,21 @@ class QueueCore : public QueueUpkeep<T> {
       purged_at_ = now;
     }
     purge_.RemoveAll(store_.local());
+    ForgetSends();
+    return absl::OkStatus();
+  }
+
+  absl::Status DeleteQueue() final ABSL_LOCKS_EXCLUDED(setting_) {
+    std::shared_ptr<QueueBase> former;  // as in SetAttributes()
+    {
+      const MutexLock lock(setting_);
+      if (this->deleted()) return DoesNotExistError(*this);
+      this->MarkDeleted(store_.Now());  // before anything by which other threads notice
+      LinkDeadLetters(*this, Redrive{}, former).IgnoreError();
+    }
+    limit_.CloseForGood();  // takes effect by the RcuSynchronize() in Close()
+    this->Close();
+    this->RemoveAllOfDeleted();
     ForgetSends();
     return absl::OkStatus();
   }
@@ -318,9 +335,11 @@ class QueueCore : public QueueUpkeep<T> {
       const std::int64_t wait = WaitOf(options);
       if (wait != 0) {
         AwaitMessage(receiver, local, options, SaturatingAdd(store_.Now(), wait), result);
-      } else if (this->drained()) {
-        result = ReceiveResult<T>(Drained());
+      } else if (this->ended()) {
+        result = this->EndedError();
       }
+    } else if (this->deleted()) {
+      result = this->EndedError();
     } else if (const std::int64_t wait = WaitOf(options); wait != 0) {
       AwaitMessage(receiver, local, options, SaturatingAdd(store_.Now(), wait), result);
     } else if (rules_.over_limit_fails) {
@@ -351,10 +370,6 @@ class QueueCore : public QueueUpkeep<T> {
   static constexpr int kSweepsPerReceive = 100;
   static constexpr std::uint64_t kEmptyReceivesPerCompaction = 64;
 
-  static absl::Status Drained() {
-    return MakeError(Error::kQueueClosed, "the queue is closed and drained; nothing will come any more");
-  }
-
   std::int64_t WaitOf(const ReceiveOptions& options) const {
     return options.wait ? absl::ToInt64Nanoseconds(*options.wait) : config_.receive_wait();
   }
@@ -371,8 +386,8 @@ class QueueCore : public QueueUpkeep<T> {
         const std::int64_t now = store_.Now();
         const bool below_limit = TryReceive(receiver, local, options, now, *result);
         if (!result->empty()) break;
-        if (this->drained()) {
-          result = ReceiveResult<T>(Drained());
+        if (this->ended()) {
+          result = this->EndedError();
           break;
         }
         if (now >= deadline || (this->closed() && !was_closed)) break;

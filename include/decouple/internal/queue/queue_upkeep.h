@@ -1,4 +1,4 @@
-// What happens to a queue as time passes (timeouts and the end of retention), its closing, and the counts and
+// What happens to a queue as time passes (timeouts and the end of retention), its closing and end, and the counts and
 // statistics that depend on both.
 //
 // Design. A queue has no thread of its own, so timeouts that have passed are run by the threads that call it: every
@@ -15,9 +15,13 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <thread>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "decouple/clock.h"
+#include "decouple/error.h"
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/event_count.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/lane/segment_pool.h"
@@ -27,6 +31,7 @@
 #include "decouple/internal/queue/capacity_gate.h"
 #include "decouple/internal/queue/delivery_core.h"
 #include "decouple/internal/queue/purge.h"
+#include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/queue/queue_rules.h"
 #include "decouple/internal/queue/retention.h"
 #include "decouple/internal/queue/timeout_sweep.h"
@@ -46,6 +51,7 @@ class QueueUpkeep : public DeliveryCore<T> {
 
   MessageCounts Counts() {
     RunAllTimeouts(store_.Now());
+    if (this->deleted()) RemoveAllOfDeleted();
     const QueueSums sums = store_.Sums();
     return {.ready = sums.visible(), .in_flight = sums.in_flight(), .delayed = sums.waiting_for_delay()};
   }
@@ -53,6 +59,7 @@ class QueueUpkeep : public DeliveryCore<T> {
   QueueStatistics Statistics() {
     const std::int64_t now = store_.Now();
     RunAllTimeouts(now);
+    if (this->deleted()) RemoveAllOfDeleted();
     const QueueSums sums = store_.Sums();
     QueueStatistics statistics;
     statistics.number_of_messages_sent = sums.sent - sums.taken_over;
@@ -98,6 +105,16 @@ class QueueUpkeep : public DeliveryCore<T> {
     return capacity_gate_.IsDrained();
   }
 
+  // Whether a receiver that found nothing has nothing to wait for; EndedError() says why.
+  bool ended() { return this->closed() && (this->deleted() || drained()); }
+  [[gnu::cold, gnu::noinline]] absl::Status EndedError() {
+    if (!this->deleted()) {
+      return MakeError(Error::kQueueClosed, "the queue is closed and drained; nothing will come any more");
+    }
+    RemoveAllOfDeleted();
+    return DoesNotExistError(*this);
+  }
+
   // ---- running timeouts ---------------------------------------------------------------------------------------------
 
   // For a caller that is not in a call of this queue: its source for dead letters.
@@ -111,8 +128,19 @@ class QueueUpkeep : public DeliveryCore<T> {
         sweep_(store_),
         retention_(store_),
         purge_(store_),
-        capacity_gate_(store_) {}
+        capacity_gate_(*this, store_) {}
   ~QueueUpkeep() override = default;
+
+  // Removes the messages of a deleted queue. Nothing comes any more, but a thread may be in between its ticket and its
+  // message, or its claim and its lease: it is waited for, though not for ever, as it may be the caller that destroys a
+  // body. What is left then is removed by the call that finds it.
+  void RemoveAllOfDeleted() {
+    DECOUPLE_ASSERT(this->deleted() && this->closed());
+    for (int round = 0; round < kRemovalRounds && !capacity_gate_.IsDrained(); ++round) {
+      if (round != 0) std::this_thread::yield();
+      purge_.RemoveAll(store_.local());
+    }
+  }
 
   // Runs every timeout that has passed at `now`.
   void RunAllTimeouts(std::int64_t now) {
@@ -154,6 +182,7 @@ class QueueUpkeep : public DeliveryCore<T> {
   CapacityGate<T> capacity_gate_;
 
  private:
+  static constexpr int kRemovalRounds = 1'000;
   static constexpr int kSweepStepsPerCall = 4;
   static constexpr std::uint32_t kExpiredPerCall = 2 * kSlotsPerSegment;
 

@@ -25,6 +25,7 @@
 #include "decouple/internal/message/message_slot.h"
 #include "decouple/internal/message/message_store.h"
 #include "decouple/internal/queue/in_flight_limit.h"
+#include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/queue/queue_rules.h"
 #include "decouple/internal/queue/request_checks.h"
 #include "decouple/message.h"
@@ -41,9 +42,9 @@ class Receipts {
   using LocalState = typename Store::LocalState;
   using Slot = typename Store::Slot;
 
-  Receipts(const QueueRules& rules, std::uint64_t identity, Store& store, InFlightLimit<T>& limit,
+  Receipts(const QueueRules& rules, const QueueBase& queue, Store& store, InFlightLimit<T>& limit,
            const RequestChecks& checks)
-      : rules_(rules), identity_(identity), store_(store), limit_(limit), checks_(checks) {}
+      : rules_(rules), queue_(queue), identity_(queue.identity()), store_(store), limit_(limit), checks_(checks) {}
 
   MessageId IdOf(Message message) const {
     const MessageMetadata* const metadata = store_.MetadataOf(message);
@@ -60,7 +61,8 @@ class Receipts {
 
   [[gnu::always_inline]] absl::Status Delete(Message message, std::uint32_t receive) {
     if (rules_.expired_receipts_work) [[likely]] {
-      store_.RemoveReferenced(store_.local(), message, receive);
+      if (!store_.RemoveReferenced(store_.local(), message, receive)) [[unlikely]]
+        return NotDeleted();
       return absl::OkStatus();
     }
     return DeleteInFlight(message, receive);
@@ -148,7 +150,11 @@ class Receipts {
                      absl::StrCat("the receipt handle ", receipt.ToString(), " is not of this queue"));
   }
 
-  static absl::Status NotFound(Found found) {
+  // The answer to a delete that has no effect, as the message is gone or was received again.
+  absl::Status NotDeleted() const { return queue_.deleted() ? DoesNotExistError(queue_) : absl::OkStatus(); }
+
+  absl::Status NotFound(Found found) const {
+    if (queue_.deleted()) return DoesNotExistError(queue_);
     if (found == Found::kExpired) {
       return MakeError(Error::kMessageNotInflight,
                        "the receipt's visibility timeout has ended; only that of a message in flight can change");
@@ -197,8 +203,10 @@ class Receipts {
       } else {
         store_.Remove(local, message, before, &LocalQueueCounts::deleted);
         store_.ReleaseReference(message);
+        return absl::OkStatus();
       }
     }
+    if (queue_.deleted()) return DoesNotExistError(queue_);
     const bool is_expired = found == Found::kExpired || found == Found::kReceivedAgain;
     if (is_expired && !rules_.expired_receipts_work) {
       return MakeError(
@@ -262,6 +270,7 @@ class Receipts {
   }
 
   const QueueRules rules_;
+  const QueueBase& queue_;
   const std::uint64_t identity_;
   Store& store_;
   InFlightLimit<T>& limit_;

@@ -272,6 +272,7 @@ class TopicBase : public std::enable_shared_from_this<TopicBase> {
 
   absl::Status CheckEndpoint(const Endpoint& endpoint) const {
     if (absl::Status status = CheckEndpointKind(endpoint); !status.ok()) return status;
+    if (endpoint.queue() != nullptr && endpoint.queue()->deleted()) return DoesNotExistError(*endpoint.queue());
     if (endpoint.queue() == nullptr || endpoint.queue()->senders().Allows(identity_)) return absl::OkStatus();
     return MakeError(Error::kAccessDenied,
                      absl::StrCat("the queue \"", endpoint.queue()->name(), "\" does not allow the topic \"", name(),

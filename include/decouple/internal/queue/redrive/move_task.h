@@ -130,7 +130,14 @@ class MessageMove {
         next_at_.store(bucket_.NextAt(*max_messages_per_second_), std::memory_order_relaxed);
         return MessageMoveStatus::kRunning;
       }
-      switch (source->MoveOne(to.get())) {
+      const MoveOutcome outcome = source->MoveOne(to.get());
+      const bool is_source_deleted = source->deleted();
+      if (outcome != MoveOutcome::kMoved && (is_source_deleted || (to != nullptr && to->deleted()))) {
+        failure = absl::StrCat("QueueDoesNotExist: the ", is_source_deleted ? "source" : "destination", " queue \"",
+                               (is_source_deleted ? source : to)->name(), "\" was deleted");
+        return MessageMoveStatus::kFailed;
+      }
+      switch (outcome) {
         case MoveOutcome::kMoved:
           moved_.fetch_add(1, std::memory_order_relaxed);
           if (max_messages_per_second_) bucket_.TryTake(now, *max_messages_per_second_);

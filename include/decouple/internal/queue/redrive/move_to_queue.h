@@ -34,6 +34,7 @@ class MoveToQueue {
     if (to == nullptr) {
       const MessageMetadata* const metadata = store_.MetadataOf(message);
       if (metadata != nullptr && metadata->origin != nullptr) source = metadata->origin->source.lock();
+      if (source != nullptr && source->deleted()) source.reset();
       to = source.get();
     }
     local.counts.received_to_move.Add(1);

@@ -61,6 +61,9 @@ inline absl::Status LinkDeadLetters(QueueBase& queue, const Redrive& redrive, st
   if (target != nullptr) {
     absl::Status status = CheckNumber(kError, "maximum of receives", redrive.max_receives, 1, kLargestMaxReceives);
     status.Update(CheckSameKindAndBodyType(kError, "the dead-letter queue", queue, *target));
+    if (target->deleted()) {
+      status.Update(MakeError(kError, absl::StrCat("the dead-letter queue \"", target->name(), "\" was deleted")));
+    }
     if (!status.ok()) return status;
   } else if (redrive.max_receives != Redrive().max_receives) {
     return MakeError(kError, absl::StrCat("a redrive policy with a maximum of ", redrive.max_receives,

@@ -33,6 +33,7 @@
 #include "decouple/publication.h"
 #include "decouple/queue.h"
 #include "decouple/queue_options.h"
+#include "decouple/queue_registry.h"
 #include "decouple/queue_statistics.h"
 #include "decouple/record_batch.h"
 #include "decouple/record_processor.h"

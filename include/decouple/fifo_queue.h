@@ -31,13 +31,17 @@
 #ifndef DECOUPLE_FIFO_QUEUE_H_
 #define DECOUPLE_FIFO_QUEUE_H_
 
+#include <optional>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "decouple/internal/base/access.h"
 #include "decouple/internal/fifo/fifo_queue_core.h"
+#include "decouple/internal/queue/queue_base.h"
 #include "decouple/queue.h"
 #include "decouple/queue_options.h"
+#include "decouple/redrive_policy.h"
 
 namespace decouple::inline v0_1 {
 
@@ -55,9 +59,17 @@ class FifoQueue : public Queue<T> {
     return queue;
   }
 
+  // The queue that `reference` refers to, if it is a FIFO queue with bodies of type T.
+  static std::optional<FifoQueue> From(const QueueReference& reference) {
+    std::optional<Queue<T>> queue = Queue<T>::From(reference);
+    if (!queue || internal::Access::Core(*queue)->kind() != internal::QueueKind::kFifo) return std::nullopt;
+    return FifoQueue(*std::move(queue));
+  }
+
  private:
   using Core = internal::FifoQueueCore<T>;
 
+  explicit FifoQueue(Queue<T> queue) : Queue<T>(std::move(queue)) {}
   explicit FifoQueue(QueueOptions options)
       : Queue<T>(Queue<T>::Own(new Core(options.limits, std::move(options.name), options.seed, options.clock))) {}
 };

@@ -61,6 +61,12 @@ template <typename Outcome>
 class BatchResult;
 class SentBatch;
 
+// queue_registry.h
+struct QueueRegistryOptions;
+struct ListQueuesOptions;
+struct ListQueuesResult;
+class QueueRegistry;
+
 // redrive_policy.h, message_move_task.h, access_policy.h
 class QueueReference;
 struct Redrive;

@@ -22,7 +22,9 @@ struct Limits {
   absl::Duration max_retention = absl::Hours(14 * 24);
   absl::Duration max_delay = absl::Minutes(15);
   absl::Duration max_wait = absl::Seconds(20);
-  absl::Duration purge_interval = absl::Seconds(60);  // the least time between two purges
+  absl::Duration purge_interval = absl::Seconds(60);             // the least time between two purges
+  absl::Duration queue_name_reuse_interval = absl::Seconds(60);  // how long the name of a deleted queue stays taken
+  std::size_t max_listed_queues = 1'000;
   std::size_t smallest_max_message_size = 1'024;
   std::size_t largest_max_message_size = 1'048'576;
   std::size_t max_batch_bytes = 1'048'576;  // all entries of a batch together
@@ -62,6 +64,8 @@ struct Limits {
             .max_delay = absl::InfiniteDuration(),
             .max_wait = absl::InfiniteDuration(),
             .purge_interval = absl::ZeroDuration(),
+            .queue_name_reuse_interval = absl::ZeroDuration(),
+            .max_listed_queues = std::numeric_limits<std::size_t>::max(),
             .smallest_max_message_size = 0,
             .largest_max_message_size = std::numeric_limits<std::size_t>::max(),
             .max_batch_bytes = std::numeric_limits<std::size_t>::max(),

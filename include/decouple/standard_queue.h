@@ -19,6 +19,7 @@
 #include <concepts>
 #include <cstddef>
 #include <iterator>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -27,9 +28,12 @@
 #include "absl/status/statusor.h"
 #include "decouple/batch.h"
 #include "decouple/delivery.h"
+#include "decouple/internal/base/access.h"
+#include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/queue/standard_queue_core.h"
 #include "decouple/queue.h"
 #include "decouple/queue_options.h"
+#include "decouple/redrive_policy.h"
 
 namespace decouple::inline v0_1 {
 
@@ -45,6 +49,13 @@ class StandardQueue : public Queue<T> {
     StandardQueue queue(std::move(options));
     if (absl::Status status = queue.SetAttributes(attributes); !status.ok()) return status;
     return queue;
+  }
+
+  // The queue that `reference` refers to, if it is a standard queue with bodies of type T.
+  static std::optional<StandardQueue> From(const QueueReference& reference) {
+    std::optional<Queue<T>> queue = Queue<T>::From(reference);
+    if (!queue || internal::Access::Core(*queue)->kind() != internal::QueueKind::kStandard) return std::nullopt;
+    return StandardQueue(*std::move(queue));
   }
 
   // Same as Queue's Send(), and a short form for a message without options.
@@ -72,6 +83,7 @@ class StandardQueue : public Queue<T> {
  private:
   using Core = internal::StandardQueueCore<T>;
 
+  explicit StandardQueue(Queue<T> queue) : Queue<T>(std::move(queue)) {}
   explicit StandardQueue(QueueOptions options)
       : Queue<T>(Queue<T>::Own(new Core(options.limits, std::move(options.name), options.seed, options.clock))) {}
 

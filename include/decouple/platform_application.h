@@ -237,10 +237,10 @@ class PlatformEndpoint {
     if (absl::Status status = BeginPublish(payload, token); !status.ok()) return status;
     const MessageId id = core_->NextId();
     const PlatformApplicationOptions& application = core_->options();
-    const absl::Status status = application.transport(
+    ResultCount result{*this, token};
+    result.status = application.transport(
         {application.platform, application.name, token, *payload, id, options.subject, options.attributes});
-    CountResult(status, token);
-    if (!status.ok()) return status;
+    if (!result.status.ok()) return result.status;
     return PublishResult{id};
   }
 
@@ -273,6 +273,15 @@ class PlatformEndpoint {
     return internal::MakeError(Error::kInvalidParameter,
                                absl::StrCat("a payload of ", payload->size(), " bytes; allowed are 1 to ", most));
   }
+
+  // Counts the transport's result, also that it did not return: it threw, or ended the thread.
+  struct ResultCount {
+    ~ResultCount() { endpoint.CountResult(status, token); }
+
+    const PlatformEndpoint& endpoint;
+    const std::string& token;
+    absl::Status status = absl::UnknownError("the transport did not return");
+  };
 
   // Counts the transport's result, and disables the endpoint if the platform no longer knows the token.
   void CountResult(const absl::Status& status, const std::string& token) const {

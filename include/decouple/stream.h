@@ -71,7 +71,7 @@ class Stream {
   // Puts a record. The key has 1 … 256 characters (UTF-8). The body is moved from only on success. O(log shards).
   // kInvalidArgument: a key, a size or an option is out of its range. kProvisionedThroughputExceeded: the capacity mode
   // does not allow it at present. kStreamClosed.
-  absl::StatusOr<PutResult> Put(std::string_view partition_key, T&& body, const PutOptions& options = {}) noexcept {
+  absl::StatusOr<PutResult> Put(std::string_view partition_key, T&& body, const PutOptions& options = {}) {
     return core_->Put(partition_key, std::move(body), options);
   }
   absl::StatusOr<PutResult> Put(std::string_view partition_key, const T& body,
@@ -82,12 +82,10 @@ class Stream {
   // Puts up to 500 records, together of at most 10 MiB, in order. Fails as a whole without effect (kInvalidArgument:
   // too many, too large together, or a record whose key or size is out of its range), or returns one result per record. The bodies of records that were put are moved
   // from.
-  absl::StatusOr<PutBatchResults> PutBatch(std::span<PutBatchEntry<T>> entries) noexcept {
-    return core_->PutBatch(entries);
-  }
+  absl::StatusOr<PutBatchResults> PutBatch(std::span<PutBatchEntry<T>> entries) { return core_->PutBatch(entries); }
   // Same as above, for entries in braces: PutBatch({{"user-1", Click{"/"}}, {"user-2", Click{"/cart"}}}).
   template <std::size_t kSize>
-  absl::StatusOr<PutBatchResults> PutBatch(PutBatchEntry<T> (&&entries)[kSize]) noexcept {
+  absl::StatusOr<PutBatchResults> PutBatch(PutBatchEntry<T> (&&entries)[kSize]) {
     return PutBatch(std::span<PutBatchEntry<T>>(entries));
   }
 
@@ -152,7 +150,7 @@ class Stream {
   absl::Duration retention() const { return absl::Nanoseconds(core_->retention()); }
 
   // Ours: all later puts fail with kStreamClosed. Readers find the end of each shard, without children.
-  void Close() noexcept {
+  void Close() {
     core_->shards().Close(core_->Now());
     core_->NotifyWatchers();
   }

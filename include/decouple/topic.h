@@ -21,9 +21,9 @@
 // This is a standard topic. FifoTopic (fifo_topic.h) is the other kind, and can be used wherever a Topic can. A topic
 // is a handle, as a std::shared_ptr is: copies refer to the same topic, which lives as long as one of them; then its
 // subscriptions end. A topic keeps the subscribed queues alive. A function that holds a handle of its own topic keeps
-// that topic alive.
+// that topic alive. For a function that ends its own subscription see subscription.h.
 //
-// All members may be called from any thread. Publish takes no lock as long as all subscriptions that get the message
+// All members may be called from any thread, but not in a signal handler. Publish takes no lock as long as all subscriptions that get the message
 // are queues that take it. It allocates once, for the body and its publication; reading JSON allocates, too.
 // Subscribing does not delay it. O(subscriptions that get the message + filters without an exact condition).
 
@@ -89,7 +89,7 @@ class Topic {
   // Publishes a message to all subscriptions whose filters let it through. The body is moved from only on success.
   // kInvalidParameter: the body is an empty text, the message is too large, the subject is malformed, or a FIFO topic
   // got no group or deduplication id. kInvalidParameterValue: an attribute, group or id is malformed. kTopicClosed.
-  absl::StatusOr<PublishResult> Publish(T&& body, PublishOptions options = {}) noexcept {
+  absl::StatusOr<PublishResult> Publish(T&& body, PublishOptions options = {}) {
     return core_->Publish(std::move(body), std::move(options));
   }
   absl::StatusOr<PublishResult> Publish(const T& body,
@@ -100,7 +100,7 @@ class Topic {
   // Publishes up to ten messages of at most 262 144 bytes together, in their order; see batch.h. A batch with an entry
   // that Publish() would refuse fails as a whole with the error of the first: nothing is published, which would leave a
   // hole in the order of a group, and nothing is moved from. Otherwise every entry is published.
-  absl::StatusOr<PublishBatchResults> PublishBatch(std::span<PublishBatchEntry<T>> entries) noexcept {
+  absl::StatusOr<PublishBatchResults> PublishBatch(std::span<PublishBatchEntry<T>> entries) {
     const Limits& limits = core_->limits();
     if (absl::Status status = internal::CheckBatch(entries, limits); !status.ok()) return status;
     std::size_t bytes = 0;
@@ -122,7 +122,7 @@ class Topic {
   }
   // Same as above, for entries in braces: PublishBatch({{"a", Order{1}}, {"b", Order{2}}}).
   template <std::size_t kSize>
-  absl::StatusOr<PublishBatchResults> PublishBatch(PublishBatchEntry<T> (&&entries)[kSize]) noexcept {
+  absl::StatusOr<PublishBatchResults> PublishBatch(PublishBatchEntry<T> (&&entries)[kSize]) {
     return PublishBatch(std::span<PublishBatchEntry<T>>(entries));
   }
 

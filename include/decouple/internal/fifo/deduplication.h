@@ -73,15 +73,20 @@ class Deduplication {
     }
     DeduplicationGuard(const DeduplicationGuard&) = delete;
     DeduplicationGuard& operator=(const DeduplicationGuard&) = delete;
-    ~DeduplicationGuard() { shard_.mutex.unlock(); }
+    ~DeduplicationGuard() {
+      if (is_undecided_) Fail();
+      shard_.mutex.unlock();
+    }
 
-    // Remembers this send as the first one with its id; the caller then calls Succeed() or Fail(). Returns false if
-    // there was one in the last five minutes, and sets `ticket` to that of the first.
+    // Remembers this send as the first one with its id; the caller then calls Succeed() or Fail(). If it calls neither,
+    // as code of the user's has ended the thread, the send has failed. Returns false if there was one in the last five
+    // minutes, and sets `ticket` to that of the first.
     bool TryRemember(std::int64_t now, std::uint64_t& ticket) {
       shard_.mutex.AssertHeld();
       shard_.DropOld(now, kDropsPerSend);
       const Sent* const earlier = shard_.Remember(group_, id_, now, hash_);
-      if (earlier == nullptr) return true;
+      is_undecided_ = earlier == nullptr;
+      if (is_undecided_) return true;
       ticket = earlier->ticket;
       return false;
     }
@@ -89,9 +94,11 @@ class Deduplication {
     void Succeed(std::uint64_t ticket) {
       shard_.mutex.AssertHeld();
       shard_.sends.back().ticket = ticket;
+      is_undecided_ = false;
     }
     void Fail() {
       shard_.mutex.AssertHeld();
+      is_undecided_ = false;
       shard_.ForgetLast();
     }
 
@@ -100,6 +107,7 @@ class Deduplication {
     const std::string_view id_;
     Shard& shard_;
     const std::uint32_t hash_;
+    bool is_undecided_ = false;  // between TryRemember() and the call that follows it
   };
 
   // Drops some old sends, at each call those of the next shard. For calls that do not send.

@@ -15,18 +15,24 @@
 // thread's store may still be in its store buffer when its load executes.
 //
 // A light fence keeps the compiler from reordering. A heavy fence is membarrier(2), a microsecond or two. Where the
-// kernel has no membarrier, both are full fences.
+// kernel has no membarrier, both are full fences. Where it is forbidden later, light fences stay what they are, and a
+// heavy fence is a tour of all processors (processor_tour.h); if that is forbidden, too, the process ends, as going on
+// without a fence would lose messages.
 
 #ifndef DECOUPLE_INTERNAL_BASE_ASYMMETRIC_FENCE_H_
 #define DECOUPLE_INTERNAL_BASE_ASYMMETRIC_FENCE_H_
 
 #include <atomic>
+#include <cstdio>
+#include <cstdlib>
 
 #if defined(__linux__)
 #include <linux/membarrier.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
+
+#include "decouple/internal/base/processor_tour.h"
 
 namespace decouple::inline v0_1::internal {
 
@@ -61,12 +67,25 @@ class Membarrier {
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
+// A heavy fence whose membarrier has failed, although light fences rely on it.
+[[gnu::cold, gnu::noinline]] inline void FenceWithoutMembarrier() {
+  if (TryVisitEveryProcessor()) return;
+  std::fputs(
+      "decouple: membarrier(2) was forbidden after the process had begun to use the library, and so was "
+      "sched_setaffinity(2), which would stand in for it. A sandbox must allow one of the two, or be closed before the "
+      "first use.\n",
+      stderr);
+  std::abort();
+}
+
 // For the rare side. See the rule above.
 inline void HeavyFence() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
 #if defined(__linux__) && defined(SYS_membarrier)
-  // Whether or not it is known to this module that light fences are free: other modules have theirs.
-  syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+  // Whether or not it is known to this module that light fences are free: other modules have theirs. The result is looked
+  // at each time, as a sandbox may close at any time.
+  if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0 && Membarrier::IsAvailable()) [[unlikely]]
+    FenceWithoutMembarrier();
 #endif
   std::atomic_thread_fence(std::memory_order_seq_cst);
 }

@@ -11,13 +11,12 @@
 // on one thread, and lags behind a time that another thread has passed on by some ten nanoseconds at most, which
 // matters to no timestamp or timeout.
 //
-// Linear fit. Between two calibrations, time is a linear function of the counter:
+// Between two calibrations, time is a linear function of the counter (tick_calibration.h). The first reader past the end
+// of a fit makes the next one, from steady_clock.
 //
-//   nanos = anchor.nanos + (ticks − anchor.ticks) × slope
-//
-// A fit is valid for about a second. The first reader past its end makes the next one, from steady_clock: it starts at
-// the latest time that the old one can have given, so time never runs back, and its slope is the one measured over the
-// last span, less what brings it back to steady_clock within the next. The error stays below a microsecond.
+// What holds. Against steady_clock, the error is below a microsecond while the rates of the two stay what they are.
+// However threads are put aside, it stays within some hundred microseconds, and 1 ms is what is promised. A thread that
+// is put aside while it reads gets the time at which it began, as with any clock.
 //
 // Each thread reads from a copy of the fit, so a read is the counter, one compare and one multiplication, which cost no
 // more than the counter itself. A fit is a function of the ticks of its own span alone, so threads with copies of
@@ -26,37 +25,20 @@
 #ifndef DECOUPLE_INTERNAL_BASE_TSC_CLOCK_H_
 #define DECOUPLE_INTERNAL_BASE_TSC_CLOCK_H_
 
-#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <string_view>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/numeric/int128.h"
-#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/cache_line.h"
 #include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/process.h"
 #include "decouple/internal/base/process_state.h"
+#include "decouple/internal/base/tick_calibration.h"
+#include "decouple/internal/base/time_math.h"
 
 namespace decouple::inline v0_1::internal {
-
-// Valid for ticks from `anchor` to `anchor + span`.
-struct LinearFit {
-  static constexpr int kSlopeBits = 32;  // the slope is in nanoseconds a tick, times 2^32
-
-  std::uint64_t anchor = 0;
-  std::uint64_t span = 0;  // at most a second, which is 2^30 nanoseconds, so products fit; 0: there is no fit
-  std::int64_t nanos = 0;  // at the anchor, since the Unix epoch
-  std::uint64_t slope = 0;
-
-  // The time so many ticks after the anchor.
-  std::int64_t After(std::uint64_t ticks) const {
-    DECOUPLE_ASSERT(ticks <= span);
-    return nanos + static_cast<std::int64_t>((ticks * slope) >> kSlopeBits);
-  }
-};
 
 // There is one in the process, as the timelines of two would differ by all that the wall clock was set meanwhile.
 class TscClock {
@@ -75,11 +57,8 @@ class TscClock {
  private:
   TscClock() {
     Process().HoldDuringFork(mutex_);
-    const std::int64_t wall =
-        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
-            .count();
-    wall_minus_steady_ = wall - SteadyNow();
-    if (TicksAreTrusted()) Calibrate();
+    wall_minus_steady_ = ReadWallMinusSteady();
+    ticks_are_trusted_ = TicksAreTrusted() && BeginCalibration();
   }
 
   friend struct ProcessState;
@@ -112,24 +91,35 @@ class TscClock {
 #endif
   }
 
-  static std::uint64_t Slope(std::int64_t nanos, std::uint64_t ticks) {
-    return absl::Uint128Low64((absl::uint128(nanos) << LinearFit::kSlopeBits) / ticks);
+  static ClockReading ReadClocks() {
+    ClockReading reading;
+    reading.before = OrderedTicks();
+    reading.steady = SteadyNow();
+    reading.after = OrderedTicks();
+    return reading;
   }
 
-  // Measures a first slope for 200 microseconds, good to some 100 ppm, and so used for 2 ms only; spans grow from
-  // there. Called by the constructor alone, which needs no lock.
-  void Calibrate() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    const std::int64_t steady = SteadyNow();
-    const std::uint64_t ticks = Ticks();
-    while (SteadyNow() - steady < 200'000) Relax();
-    const std::int64_t nanos = SteadyNow() - steady;
-    const std::uint64_t passed = Ticks() - ticks;
-    if (passed == 0) return;
-    ticks_are_trusted_ = true;
-    measured_steady_ = steady;
-    measured_ticks_ = ticks;
-    fit_ = {.anchor = ticks, .span = passed * 10, .nanos = steady + wall_minus_steady_, .slope = Slope(nanos, passed)};
+  // Both clocks as of one time: the wall clock is read between two reads of the steady one, until these are close. The
+  // timeline is ahead of the wall clock by their distance rather than behind, so that a time that was read from the wall
+  // clock has passed on it.
+  static std::int64_t ReadWallMinusSteady() {
+    std::int64_t narrowest = kForever;
+    std::int64_t difference = 0;
+    for (int i = 0; i < 8 && narrowest > TickCalibration::kGoodSpread; ++i) {
+      const std::int64_t before = SteadyNow();
+      const std::int64_t wall =
+          std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch())
+              .count();
+      const std::int64_t spread = SteadyNow() - before;
+      if (spread >= narrowest) continue;
+      narrowest = spread;
+      difference = wall - before;
+    }
+    return difference;
   }
+
+  // Called by the constructor alone, which needs no lock.
+  bool BeginCalibration() ABSL_NO_THREAD_SAFETY_ANALYSIS { return calibration_.Begin(&ReadClocks, wall_minus_steady_); }
 
   template <std::uint64_t (*ReadTicks)()>
   [[gnu::always_inline]] static std::int64_t Read() {
@@ -154,34 +144,20 @@ class TscClock {
   std::int64_t ReadSlow(LinearFit& local_fit) ABSL_LOCKS_EXCLUDED(mutex_) {
     if (!ticks_are_trusted_) return SteadyNow() + wall_minus_steady_;
     const MutexLock lock(mutex_);
-    const std::uint64_t ticks = Ticks();
-    // A core may lag a little behind the one that made the fit, and reads the anchor's time then. One that is more than
-    // a span behind shows that the counter was reset.
-    const bool is_before = static_cast<std::int64_t>(ticks - fit_.anchor) < 0;
-    if (is_before ? fit_.anchor - ticks > fit_.span : ticks - fit_.anchor >= fit_.span) MakeNextFit();
-    local_fit = fit_;
-    const std::uint64_t passed = Ticks() - local_fit.anchor;
-    return local_fit.After(passed < local_fit.span ? passed : 0);
+    // The thread may be put aside right after it has made a fit, until this has ended, too.
+    for (int i = 0; i < 16; ++i) {
+      local_fit = calibration_.fit();
+      const std::uint64_t passed = Ticks() - local_fit.anchor;
+      if (passed < local_fit.span) return local_fit.After(passed);
+      // A core may lag a little behind the one that made the fit, and reads the anchor's time then. One that is more
+      // than a span behind shows that the counter was reset.
+      if (static_cast<std::int64_t>(passed) < 0 && -passed <= local_fit.span) break;
+      calibration_.MakeNextFit(&ReadClocks);
+    }
+    return local_fit.nanos;
   }
 
-  void MakeNextFit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    const std::int64_t latest_given = fit_.After(fit_.span);
-    const std::int64_t steady = SteadyNow();
-    const std::uint64_t ticks = Ticks();
-    const std::uint64_t passed = ticks > measured_ticks_ ? ticks - measured_ticks_ : 0;
-    std::uint64_t slope = passed == 0 ? fit_.slope : Slope(steady - measured_steady_, passed);
-    if (ticks < fit_.anchor) slope = fit_.slope;  // the counter was reset: keep the rate, start again from here
-    const std::uint64_t second = Slope(1'000'000'000, 1) / std::max<std::uint64_t>(slope, 1);
-    const std::uint64_t span = std::max<std::uint64_t>(1, std::min(fit_.span * 4, second));
-    const std::int64_t start = std::max(steady + wall_minus_steady_, latest_given);
-    const auto in_span = static_cast<std::int64_t>((span * slope) >> LinearFit::kSlopeBits);
-    const std::int64_t ahead = std::min(start - steady - wall_minus_steady_, in_span / 2);
-    fit_ = {.anchor = ticks, .span = span, .nanos = start, .slope = slope - Slope(ahead, span)};
-    measured_steady_ = steady;
-    measured_ticks_ = ticks;
-  }
-
-  // The calling thread's copy of fit_.
+  // The calling thread's copy of the fit.
   static inline constinit thread_local LinearFit local_fit_{};
 
   // Constant from the constructor on.
@@ -189,10 +165,7 @@ class TscClock {
   std::int64_t wall_minus_steady_ = 0;
 
   Mutex mutex_;
-  LinearFit fit_ ABSL_GUARDED_BY(mutex_);
-  // steady_clock and the counter when the fit was made.
-  std::int64_t measured_steady_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::uint64_t measured_ticks_ ABSL_GUARDED_BY(mutex_) = 0;
+  TickCalibration calibration_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace decouple::inline v0_1::internal

@@ -7,16 +7,21 @@
 //   clock.Advance(absl::Hours(96));                                            // four days pass at once
 //
 // A clock has one timeline, which never runs back. The system clock's timeline is anchored to wall time when the
-// process starts and is steady from then on, so setting the wall clock moves no deadline. A clock must outlive the
-// queues, topics and streams that use it. All members may be called from any thread.
+// process starts and is steady from then on, so setting the wall clock moves no deadline. While the machine is suspended
+// it stands still, as the system's steady clock does: timeouts and retention go on when the machine does, and from then
+// on the timeline is behind the wall clock by as long. A clock must outlive the queues, topics and streams that use it.
+// All members may be called from any thread.
 
 #ifndef DECOUPLE_CLOCK_H_
 #define DECOUPLE_CLOCK_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -28,6 +33,12 @@
 #include "decouple/internal/base/tsc_clock.h"
 
 namespace decouple::inline v0_1 {
+
+// A time of yours that is less than this ahead of the library's clock counts as now, where a time that is ahead is
+// refused: a position in a stream, the start of a group. Two clocks of one machine, such as absl::Now() and SystemClock,
+// differ by some hundred nanoseconds, those of two machines by some milliseconds, and now and then by tens of them. What
+// somebody means who asks for a time in the future is further ahead.
+inline constexpr absl::Duration kClockTolerance = absl::Seconds(1);
 
 class Clock {
  public:
@@ -48,7 +59,10 @@ class Clock {
   virtual void Sleep(internal::Parker& parker, std::int64_t deadline) = 0;
 };
 
-// The machine's time, to 1 ms or better. There is one instance.
+// The machine's time: within 1 ms of what its steady clock (CLOCK_MONOTONIC) shows, however threads are put aside
+// meanwhile (preempted, throttled, stopped by a debugger), and below a microsecond where they are not and the steady clock
+// keeps its pace. After the machine was suspended it may be ahead by up to a second for some seconds. There is one
+// instance.
 class SystemClock final : public Clock {
  public:
   static SystemClock& Instance() {
@@ -220,6 +234,14 @@ namespace internal {
 // Same as NowNanos(), in a few instructions; false if reading this clock takes a call.
 [[gnu::always_inline]] inline bool TryNowNanos(const Clock* clock, std::int64_t& now) {
   return clock == nullptr && TscClock::TryNowUnordered(now);
+}
+
+// A time of the user's, in nanoseconds on the timeline of a clock that shows `now`; `now` if it is ahead by less than
+// kClockTolerance. None: it is ahead by more.
+inline std::optional<std::int64_t> NanosNotAhead(absl::Time time, std::int64_t now) {
+  if (time == absl::InfinitePast()) return std::numeric_limits<std::int64_t>::min();
+  if (time >= absl::FromUnixNanos(now) + kClockTolerance) return std::nullopt;
+  return std::min(absl::ToUnixNanos(time), now);
 }
 
 // Null if `clock` is the system clock, so that the fast path is taken however it was passed.

@@ -264,10 +264,11 @@ class ConsumerGroup {
                                         "AtTimestamp"));
     }
     const auto* const at = std::get_if<AtTimestamp>(&options.start);
-    if (at != nullptr && at->timestamp > internal::Access::Core(stream)->clock().Now()) {
+    if (at != nullptr && !internal::NanosNotAhead(at->timestamp, internal::Access::Core(stream)->Now())) {
       status.Update(internal::MakeError(Error::kInvalidArgument,
                                         absl::StrCat("timestamp ", absl::FormatTime(at->timestamp),
-                                                     " as a group's start; allowed are times that are not ahead")));
+                                                     " as a group's start; allowed are times less than ",
+                                                     absl::FormatDuration(kClockTolerance), " ahead of the clock")));
     }
     return status;
   }

@@ -50,7 +50,7 @@ class KeyIterator {
   // Begins at the position in the shard that the key was in there. `explicit_hash_key` is that of the key's puts, if
   // they had one. O(shards), and the cost of Stream::Iterate().
   // kInvalidArgument: the key is out of its range, the stream has not given the sequence number, or to a shard that
-  // does not hold the key, or the time is ahead of the clock. kResourceNotFound: the shard has gone.
+  // does not hold the key, or the time is ahead (AtTimestamp). kResourceNotFound: the shard has gone.
   static absl::StatusOr<KeyIterator> Create(const Stream<T>& stream, std::string partition_key,
                                             const IteratorPosition& position = TrimHorizon(),
                                             std::optional<HashKey> explicit_hash_key = std::nullopt) {

@@ -93,7 +93,7 @@ class Stream {
 
   // An iterator from a position in a shard on. O(1); for a time O(log records).
   // kResourceNotFound: there is no such shard. kInvalidArgument: this shard, of this stream, has not given the
-  // sequence number, or the time is ahead of the clock.
+  // sequence number, or the time is ahead of the clock by kClockTolerance or more.
   absl::StatusOr<ShardIterator<T>> Iterate(ShardId shard_id, const IteratorPosition& position) const {
     auto shard = core_->shards().Find(shard_id);
     if (!shard.ok()) return shard.status();
@@ -108,7 +108,8 @@ class Stream {
     core_->Trim();
     return core_->shards().Descriptions();
   }
-  // Same, of the shards that the filter lets through. kInvalidArgument: its time is ahead of the clock.
+  // Same, of the shards that the filter lets through. kInvalidArgument: its time is ahead of the clock by
+  // kClockTolerance or more.
   absl::StatusOr<std::vector<Shard>> Shards(const ShardFilter& filter) const {
     core_->Trim();
     return core_->Shards(filter);

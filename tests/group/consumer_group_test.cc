@@ -187,7 +187,16 @@ TEST_CASE("options out of their ranges are refused") {
   CHECK(error({.name = "g", .maximum_record_age = absl::ZeroDuration()}) == Error::kInvalidArgument);
   CHECK(error({.name = "g", .start = AtSequenceNumber{}}) == Error::kInvalidArgument);
   CHECK(error({.name = "g", .start = AtTimestamp{clock.Now()}}) == std::nullopt);
-  CHECK(error({.name = "g", .start = AtTimestamp{clock.Now() + kOneNanosecond}}) == Error::kInvalidArgument);
+  CHECK(error({.name = "ahead", .start = AtTimestamp{clock.Now() + kClockTolerance - kOneNanosecond}}) == std::nullopt);
+  CHECK(error({.name = "g", .start = AtTimestamp{clock.Now() + kClockTolerance}}) == Error::kInvalidArgument);
+}
+
+TEST_CASE("a group's starting time that is a little ahead is now") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  const absl::Time now = clock.Now();
+  auto group = MakeGroup(stream, {.name = "g", .start = AtTimestamp{now + kOneNanosecond}});
+  CHECK(std::get<AtTimestamp>(group.Leases()[0].checkpoint.position).timestamp == now);
 }
 
 TEST_CASE("a worker that stops renewing loses its shards at the instant at which its leases expire") {

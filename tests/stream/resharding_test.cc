@@ -196,6 +196,10 @@ TEST_CASE("shards are listed by the service's filters: at a time, since then, op
   clock.Advance(Hours(1));
   CHECK(Numbers(stream.Shards(FromTimestamp{merged + kOneNanosecond})) == Expected{2, 4});
   CHECK(Numbers(stream.Shards(AtTimestamp{clock.Now()})) == Expected{2, 4});
+  const absl::Time a_little_ahead = clock.Now() + kClockTolerance - kOneNanosecond;
+  CHECK(Numbers(stream.Shards(AtTimestamp{a_little_ahead})) == Expected{2, 4});
+  CHECK(Numbers(stream.Shards(FromTimestamp{a_little_ahead})) == Numbers(stream.Shards(FromTimestamp{clock.Now()})));
+  CHECK(ErrorIn(stream.Shards(AtTimestamp{clock.Now() + kClockTolerance})) == Error::kInvalidArgument);
   CHECK(ErrorIn(stream.Shards(AtTimestamp{clock.Now() + Hours(1)})) == Error::kInvalidArgument);
   CHECK(ErrorIn(stream.Shards(FromTimestamp{clock.Now() + Hours(1)})) == Error::kInvalidArgument);
   clock.AdvanceTo(split + Hours(24));

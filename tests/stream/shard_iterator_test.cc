@@ -3,6 +3,7 @@
 #include <string>
 #include <thread>
 
+#include "absl/time/clock.h"
 #include "stream_testing.h"
 
 namespace decouple::testing {
@@ -128,8 +129,31 @@ TEST_CASE("AT_TIMESTAMP begins with the first record that arrived then or later"
   CHECK(first_from(-Hours(1'000)) == 0);
   CHECK(BodiesFrom(stream, Number(0), AtTimestamp{absl::InfinitePast()}).front() == 0);
   CHECK(first_from(clock.Now() - begin) == -1);
-  const auto ahead = stream.Iterate(Number(0), AtTimestamp{clock.Now() + kOneNanosecond});
-  CHECK(ErrorIn(ahead) == Error::kInvalidArgument);
+}
+
+TEST_CASE("a time that is a little ahead is now, and one that is further ahead is refused") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  Put(stream, "k", 1);
+  clock.Advance(kOneNanosecond);
+  for (const absl::Duration ahead : {kOneNanosecond, kClockTolerance - kOneNanosecond}) {
+    INFO(absl::FormatDuration(ahead));
+    auto iterator = Iterate(stream, Number(0), AtTimestamp{clock.Now() + ahead});
+    Put(stream, "k", 2);
+    CHECK(Read(iterator, 1).front().body() == 2);
+  }
+  const auto error = [&](absl::Duration ahead) {
+    return ErrorIn(stream.Iterate(Number(0), AtTimestamp{clock.Now() + ahead}));
+  };
+  CHECK(error(kClockTolerance) == Error::kInvalidArgument);
+  CHECK(error(absl::InfiniteDuration()) == Error::kInvalidArgument);
+}
+
+TEST_CASE("the machine's time is not ahead for a stream on the system clock") {
+  auto stream = Stream<int>::Create({}).value();
+  for (int i = 0; i < 10'000; ++i) {
+    if (!stream.Iterate(stream.Shards()[0].id, AtTimestamp{absl::Now()}).ok()) FAIL("refused at attempt " << i);
+  }
 }
 
 TEST_CASE("AT_TIMESTAMP begins with the first of the records that arrived at one instant") {

@@ -5,6 +5,7 @@
 #ifndef DECOUPLE_INTERNAL_GROUP_GROUP_CORE_H_
 #define DECOUPLE_INTERNAL_GROUP_GROUP_CORE_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -17,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "decouple/checkpoint_store.h"
 #include "decouple/error.h"
 #include "decouple/internal/base/assert.h"
@@ -138,9 +140,12 @@ class GroupCore {
     return shard.ok() ? (*shard)->Find(*after, stream_->Now()).status() : absl::OkStatus();
   }
 
-  // A starting position as a checkpoint: LATEST becomes the record that is the last one now.
+  // A starting position as a checkpoint: LATEST becomes the record that is the last one now, and a time that is a little
+  // ahead becomes now.
   CheckpointPosition Beginning(ShardId id, const IteratorPosition& start) const {
-    if (const auto* const at = std::get_if<AtTimestamp>(&start)) return *at;
+    if (const auto* const at = std::get_if<AtTimestamp>(&start)) {
+      return AtTimestamp{std::min(at->timestamp, absl::FromUnixNanos(stream_->Now()))};
+    }
     if (std::holds_alternative<TrimHorizon>(start)) return TrimHorizon();
     const auto shard = stream_->shards().Find(id);
     const std::uint64_t next = shard.ok() ? (*shard)->log().next() : 0;

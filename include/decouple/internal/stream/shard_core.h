@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -195,13 +196,14 @@ class ShardCore : public std::enable_shared_from_this<ShardCore<T>> {
       return FindBehind(after->sequence_number);
     }
     const absl::Time time = std::get<AtTimestamp>(position).timestamp;
-    if (time > absl::FromUnixNanos(now)) {
-      return MakeError(Error::kInvalidArgument, absl::StrCat("timestamp ", absl::FormatTime(time),
-                                                             "; allowed are times that are not ahead of the clock, ",
-                                                             absl::FormatTime(absl::FromUnixNanos(now))));
+    const std::optional<std::int64_t> nanos = NanosNotAhead(time, now);
+    if (!nanos) {
+      return MakeError(Error::kInvalidArgument,
+                       absl::StrCat("timestamp ", absl::FormatTime(time), "; allowed are times less than ",
+                                    absl::FormatDuration(kClockTolerance), " ahead of the clock, ",
+                                    absl::FormatTime(absl::FromUnixNanos(now))));
     }
-    return log_.FindTime(time == absl::InfinitePast() ? std::numeric_limits<std::int64_t>::min()
-                                                      : absl::ToUnixNanos(time));
+    return log_.FindTime(*nanos);
   }
 
   // Reads from `position` on, and moves it behind what was read.

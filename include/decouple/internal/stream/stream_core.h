@@ -178,15 +178,15 @@ class StreamCore {
     }
   }
 
-  // kInvalidArgument: the filter's time is ahead of the clock.
+  // kInvalidArgument: the filter's time is ahead of the clock by kClockTolerance or more.
   absl::StatusOr<std::vector<decouple::Shard>> Shards(const ShardFilter& filter) const {
     const std::int64_t now = Now();
     const auto find_from = [&](absl::Time time) -> absl::StatusOr<std::int64_t> {
-      if (time == absl::InfinitePast()) return std::numeric_limits<std::int64_t>::min();
-      if (time <= absl::FromUnixNanos(now)) return absl::ToUnixNanos(time);
-      return MakeError(Error::kInvalidArgument, absl::StrCat("a shard filter's timestamp ", absl::FormatTime(time),
-                                                             "; allowed are times that are not ahead of the clock, ",
-                                                             absl::FormatTime(absl::FromUnixNanos(now))));
+      if (const std::optional<std::int64_t> nanos = NanosNotAhead(time, now)) return *nanos;
+      return MakeError(Error::kInvalidArgument,
+                       absl::StrCat("a shard filter's timestamp ", absl::FormatTime(time),
+                                    "; allowed are times less than ", absl::FormatDuration(kClockTolerance),
+                                    " ahead of the clock, ", absl::FormatTime(absl::FromUnixNanos(now))));
     };
     if (const auto* const after = std::get_if<AfterShardId>(&filter)) {
       return shards_.Descriptions([&](const Shard& shard) { return shard.id() > after->shard_id; });

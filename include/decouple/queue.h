@@ -11,7 +11,9 @@
 // outlasted their neighbours together; the move must not use any queue.
 //
 // A queue is a handle, as a std::shared_ptr is: copies refer to the same queue, which lives as long as one of them. All
-// members may be called from any thread at the same time. Nothing throws: when memory runs out, the process ends.
+// members may be called from any thread at the same time. But a handle must not be destroyed while another thread uses
+// it: a detached thread has a copy. No member may be called in a signal handler: a message may be lost. Nothing throws:
+// when memory runs out, the process ends.
 //
 // A queue is open until it is closed, by Close(), or deleted, by DeleteQueue(). A closed queue takes nothing more and
 // gives what it has; a deleted one has nothing and answers every call with kQueueDoesNotExist, which the members below

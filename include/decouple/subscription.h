@@ -7,6 +7,17 @@
 //   subscription->SetAttributes({.dead_letters = failed}).IgnoreError();   // takes what is failing already, too
 //   subscription->Resume();
 //
+// A function that is to end its own subscription must not own it, nor hold a reference to it: the subscription keeps the
+// function, and neither would ever be freed. It holds a weak pointer to the owner:
+//
+//   auto own = std::make_shared<std::optional<decouple::Subscription<Order>>>();   // kept by whoever subscribes
+//   *own = topic.Subscribe([weak = std::weak_ptr(own)](const Order& order) {
+//     const auto owner = weak.lock();
+//     if (owner != nullptr && IsLast(order)) owner->reset();                       // ends it; does not wait for itself
+//   }).value();
+//
+// With an executor the function may be called before `own` is assigned: guard that by a mutex.
+//
 // All members of both may be called from any thread. They may also be called after the topic has gone: then they have
 // no effect, and those that can fail return kNotFound, but for Unsubscribe(). Both keep the subscribed queue or function alive, but not the
 // topic.

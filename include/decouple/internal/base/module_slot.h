@@ -63,7 +63,7 @@ struct ModuleSlot {
 }
 
 // One look at all modules.
-class [[gnu::visibility("hidden")]] ModuleSearch {
+class __attribute__((visibility("hidden"))) ModuleSearch {
  public:
   // The state of a module that has one. Null: none has.
   ProcessState* FindState() {
@@ -76,7 +76,7 @@ class [[gnu::visibility("hidden")]] ModuleSearch {
   const char* own_file() const { return own_file_; }
 
  private:
-  static int VisitModule(dl_phdr_info * module, std::size_t, void* search) {
+  static int VisitModule(dl_phdr_info* module, std::size_t, void* search) {
     for (int i = 0; i < module->dlpi_phnum; ++i) {
       const auto& segment = module->dlpi_phdr[i];
       if (segment.p_type != PT_NOTE) continue;

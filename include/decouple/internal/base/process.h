@@ -71,65 +71,64 @@ inline void AddEnded(ProcessState& process, ThreadRecord& record) ABSL_EXCLUSIVE
 }
 
 // What happens at a fork.
-class [[gnu::visibility("hidden")]]
-ForkHandlers{public : static void Register(){pthread_atfork(&Prepare, &ResumeParent, &ResumeChild);
-}  // namespace decouple::inline v0_1::internal
+class __attribute__((visibility("hidden"))) ForkHandlers {
+ public:
+  static void Register() { pthread_atfork(&Prepare, &ResumeParent, &ResumeChild); }
 
-private:
-static void Prepare() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  ProcessState& process = Process();
-  process.linking.lock();
-  process.creating.lock();
-  // Each list continues in the one that was seen before it. Those that were added meanwhile are locked, too.
-  const ProcessState::HeldDuringFork* locked = nullptr;
-  process.records_mutex.lock();
-  while (process.held_during_fork != locked) {
-    const ProcessState::HeldDuringFork* const first = process.held_during_fork;
-    process.records_mutex.unlock();
-    for (const auto* held = first; held != locked; held = held->next) held->mutex.lock();
-    locked = first;
+ private:
+  static void Prepare() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    ProcessState& process = Process();
+    process.linking.lock();
+    process.creating.lock();
+    // Each list continues in the one that was seen before it. Those that were added meanwhile are locked, too.
+    const ProcessState::HeldDuringFork* locked = nullptr;
     process.records_mutex.lock();
-  }
-}
-
-static void ResumeParent() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  ProcessState& process = Process();
-  for (const auto* held = process.held_during_fork; held != nullptr; held = held->next) held->mutex.unlock();
-  process.records_mutex.unlock();
-  process.creating.unlock();
-  process.linking.unlock();
-}
-
-static void ResumeChild() {
-  ProcessState& process = Process();
-  AbandonRecords(process);
-  process.forks.fetch_add(1, std::memory_order_relaxed);  // relaxed: there is one thread
-  process.identity_origin.store(DrawRandomNumber(), std::memory_order_relaxed);
-  if (process.has_membarrier) Membarrier::Register();  // where the kernel does not pass it on to the child
-  ResumeParent();
-}
-
-static void AbandonRecords(ProcessState& process) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  const void* const own = process.has_thread_key ? pthread_getspecific(process.thread_key) : ThreadRecord::current;
-  process.first_ended = nullptr;
-  process.last_ended = nullptr;
-  for (ThreadRecord* record = process.first_record.load(std::memory_order_relaxed); record != nullptr;
-       record = record->next) {
-    if (record == own) {
-      // The system has forgotten what the parent's thread held, and knows this one by another number.
-      record->life.Reset();
-      record->life.TryTake();
-    } else if (record->life.TryTake()) {
-      record->life.GiveBack();  // its thread was gone before the fork
-      if (record->is_ended) AddEnded(process, *record);
-    } else {
-      record->is_abandoned = true;
-      record->section.store(0, std::memory_order_relaxed);  // relaxed: there is one thread
+    while (process.held_during_fork != locked) {
+      const ProcessState::HeldDuringFork* const first = process.held_during_fork;
+      process.records_mutex.unlock();
+      for (const auto* held = first; held != locked; held = held->next) held->mutex.lock();
+      locked = first;
+      process.records_mutex.lock();
     }
   }
-}
-}
-;
+
+  static void ResumeParent() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    ProcessState& process = Process();
+    for (const auto* held = process.held_during_fork; held != nullptr; held = held->next) held->mutex.unlock();
+    process.records_mutex.unlock();
+    process.creating.unlock();
+    process.linking.unlock();
+  }
+
+  static void ResumeChild() {
+    ProcessState& process = Process();
+    AbandonRecords(process);
+    process.forks.fetch_add(1, std::memory_order_relaxed);  // relaxed: there is one thread
+    process.identity_origin.store(DrawRandomNumber(), std::memory_order_relaxed);
+    if (process.has_membarrier) Membarrier::Register();  // where the kernel does not pass it on to the child
+    ResumeParent();
+  }
+
+  static void AbandonRecords(ProcessState& process) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    const void* const own = process.has_thread_key ? pthread_getspecific(process.thread_key) : ThreadRecord::current;
+    process.first_ended = nullptr;
+    process.last_ended = nullptr;
+    for (ThreadRecord* record = process.first_record.load(std::memory_order_relaxed); record != nullptr;
+         record = record->next) {
+      if (record == own) {
+        // The system has forgotten what the parent's thread held, and knows this one by another number.
+        record->life.Reset();
+        record->life.TryTake();
+      } else if (record->life.TryTake()) {
+        record->life.GiveBack();  // its thread was gone before the fork
+        if (record->is_ended) AddEnded(process, *record);
+      } else {
+        record->is_abandoned = true;
+        record->section.store(0, std::memory_order_relaxed);  // relaxed: there is one thread
+      }
+    }
+  }
+};
 
 // Slow path of Process(): this module's first use of the library.
 [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] inline ProcessState& AttachModule() {

@@ -38,7 +38,8 @@ struct HashKeyRange {
 enum class PartitionHash { kMd5, kFast };
 
 inline HashKey HashKeyOf(std::string_view partition_key, PartitionHash hash = PartitionHash::kMd5) {
-  return hash == PartitionHash::kMd5 ? internal::RecentHashes::Md5Of(partition_key) : internal::FastHashOf(partition_key);
+  return hash == PartitionHash::kMd5 ? internal::RecentHashes::Md5Of(partition_key)
+                                     : internal::FastHashOf(partition_key);
 }
 
 // Decimal digits, as the service writes hash keys.

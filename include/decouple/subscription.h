@@ -92,6 +92,7 @@ template <typename T>
 absl::StatusOr<std::shared_ptr<Endpoint>> DeadLettersOf(const QueueReference& queue, const TopicBase& topic,
                                                         const Endpoint& endpoint) {
   QueueBase& to = *Access::Core(queue);
+  if (to.deleted()) return DoesNotExistError(to);
   const QueueKind kind = endpoint.queue() == nullptr ? topic.kind() : endpoint.queue()->kind();
   if (to.kind() != kind || to.body_type() != kTypeIdentity<T>) {
     return MakeError(Error::kInvalidParameter,

@@ -355,7 +355,9 @@ class SubscriptionCore final : public Deliverable,
       Attempt(*std::move(delivery), now);
     }
     turn.End();
-    if (attempts > 0) Schedule();
+    // Also after none: whoever added a delivery during the turn, or looked for the next that is due, took it for one
+    // that goes on.
+    Schedule();
     return attempts;
   }
 

@@ -250,6 +250,12 @@ CONFORMANCE_TEST("while a queue is deleted each message is received and deleted,
         }
       });
     }
+    threads.emplace_back([&] {
+      while (!queue.deleted()) {
+        queue.Counts();
+        queue.Statistics();
+      }
+    });
     while (deleted < static_cast<std::uint64_t>(round) * 10) std::this_thread::yield();
     REQUIRE(queue.DeleteQueue().ok());
     for (auto& thread : threads) thread.join();

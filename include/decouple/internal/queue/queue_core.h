@@ -195,6 +195,7 @@ class QueueCore : public QueueUpkeep<T> {
     {
       const MutexLock lock(setting_);
       if (this->deleted()) return DoesNotExistError(*this);
+      this->BeginRemoval();             // nobody else removes before all is done below
       this->MarkDeleted(store_.Now());  // before anything by which other threads notice
       LinkDeadLetters(*this, Redrive{}, former).IgnoreError();
     }
@@ -338,7 +339,7 @@ class QueueCore : public QueueUpkeep<T> {
       } else if (this->ended()) {
         result = this->EndedError();
       }
-    } else if (this->deleted()) {
+    } else if (this->ended()) {
       result = this->EndedError();
     } else if (const std::int64_t wait = WaitOf(options); wait != 0) {
       AwaitMessage(receiver, local, options, SaturatingAdd(store_.Now(), wait), result);

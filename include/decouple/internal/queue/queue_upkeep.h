@@ -11,6 +11,7 @@
 #define DECOUPLE_INTERNAL_QUEUE_QUEUE_UPKEEP_H_
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -51,7 +52,7 @@ class QueueUpkeep : public DeliveryCore<T> {
 
   MessageCounts Counts() {
     RunAllTimeouts(store_.Now());
-    if (this->deleted()) RemoveAllOfDeleted();
+    RemoveRestOfDeleted();
     const QueueSums sums = store_.Sums();
     return {.ready = sums.visible(), .in_flight = sums.in_flight(), .delayed = sums.waiting_for_delay()};
   }
@@ -59,7 +60,7 @@ class QueueUpkeep : public DeliveryCore<T> {
   QueueStatistics Statistics() {
     const std::int64_t now = store_.Now();
     RunAllTimeouts(now);
-    if (this->deleted()) RemoveAllOfDeleted();
+    RemoveRestOfDeleted();
     const QueueSums sums = store_.Sums();
     QueueStatistics statistics;
     statistics.number_of_messages_sent = sums.sent - sums.taken_over;
@@ -111,7 +112,7 @@ class QueueUpkeep : public DeliveryCore<T> {
     if (!this->deleted()) {
       return MakeError(Error::kQueueClosed, "the queue is closed and drained; nothing will come any more");
     }
-    RemoveAllOfDeleted();
+    RemoveRestOfDeleted();
     return DoesNotExistError(*this);
   }
 
@@ -133,13 +134,23 @@ class QueueUpkeep : public DeliveryCore<T> {
 
   // Removes the messages of a deleted queue. Nothing comes any more, but a thread may be in between its ticket and its
   // message, or its claim and its lease: it is waited for, though not for ever, as it may be the caller that destroys a
-  // body. What is left then is removed by the call that finds it.
+  // body. What is left then is removed by the call that finds it. Requires: BeginRemoval() was called.
   void RemoveAllOfDeleted() {
     DECOUPLE_ASSERT(this->deleted() && this->closed());
     for (int round = 0; round < kRemovalRounds && !capacity_gate_.IsDrained(); ++round) {
       if (round != 0) std::this_thread::yield();
       purge_.RemoveAll(store_.local());
     }
+    is_removing_.store(false, std::memory_order_relaxed);
+  }
+
+  // Whether the caller is the one to remove. Relaxed: it keeps others from doing the same, among them the destructor of
+  // a body that is being removed, and publishes nothing.
+  bool BeginRemoval() { return !is_removing_.exchange(true, std::memory_order_relaxed); }
+
+  // Removes what came late into a deleted queue, unless another call does.
+  void RemoveRestOfDeleted() {
+    if (this->closed() && this->deleted() && BeginRemoval()) RemoveAllOfDeleted();
   }
 
   // Runs every timeout that has passed at `now`.
@@ -190,6 +201,8 @@ class QueueUpkeep : public DeliveryCore<T> {
     SweepDue(local, now);
     sweep_.RestoreBiasIfIdle(now);
   }
+
+  std::atomic<bool> is_removing_{false};
 };
 
 }  // namespace decouple::inline v0_1::internal

@@ -25,7 +25,8 @@ int main(int count, char** arguments) {
   {
     // Used first, and so the one that has what is one for all.
     LoadedPlugin first(arguments[1]);
-    REQUIRE_TRUE(first->process() == second->process());
+    void* const made = first->process();
+    REQUIRE_TRUE(second->process() == made);
     void* const queue = first->make_queue();
     REQUIRE_TRUE(second->alternate(queue, kMessages));
     REQUIRE_TRUE(first->drain(queue, kMessages) == kMessages);

@@ -24,6 +24,7 @@
 
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/asymmetric_fence.h"
+#include "decouple/internal/base/process.h"
 #include "decouple/internal/base/thread_registry.h"
 
 namespace decouple::inline v0_1::internal {
@@ -61,6 +62,7 @@ class RcuReadGuard {
 // Returns when every section that was open at the call has ended. O(threads), some microseconds.
 inline void RcuSynchronize() {
   DECOUPLE_ASSERT(!ThreadRegistry::IsInReadSection());
+  Process();     // tells this module, if it has not used the library before, what the fence is made of
   HeavyFence();  // pairs with the light fence in RcuReadGuard
   for (ThreadRecord* record = ThreadRegistry::First(); record != nullptr; record = record->next) {
     // Acquire: pairs with the release that ends a section, so its reads come before whatever the caller frees.

@@ -199,17 +199,16 @@ class FieldTypeOf<T> final : public FieldType {
 // struct may hold others of its own type.
 template <typename T, typename... Outer>
 consteval bool HasDottedNames() {
-  if constexpr ((... || std::same_as<T, Outer>)) {
-    return false;
-  } else if constexpr (OptionalOf<T>::value) {
+  constexpr bool kIsNew = !(... || std::same_as<T, Outer>);
+  if constexpr (kIsNew && OptionalOf<T>::value) {
     return HasDottedNames<typename OptionalOf<T>::Value, T, Outer...>();
-  } else if constexpr (HasFields<T>) {
+  } else if constexpr (kIsNew && HasFields<T>) {
     const auto has_dot = []<typename Struct, typename Member>(const Field<Struct, Member>& field) {
       return field.name.find('.') != std::string_view::npos || HasDottedNames<std::remove_cv_t<Member>, T, Outer...>();
     };
     return std::apply([&](const auto&... field) { return (... || has_dot(field)); },
                       DecoupleFields(static_cast<const T*>(nullptr)));
-  } else if constexpr (ArrayField<T>) {
+  } else if constexpr (kIsNew && ArrayField<T>) {
     return HasDottedNames<std::remove_cvref_t<range::Reference<T>>, T, Outer...>();
   } else {
     return false;

@@ -82,7 +82,7 @@ class PreparedCheckpoint {
   friend class Checkpointer;
 
   PreparedCheckpoint(std::shared_ptr<internal::CheckpointerState> state, CheckpointPosition position)
-      : state_(std::move(state)), position_(std::move(position)) {}
+      : state_(std::move(state)), position_(position) {}
 
   std::shared_ptr<internal::CheckpointerState> state_;
   CheckpointPosition position_;

@@ -91,11 +91,11 @@ class __attribute__((visibility("hidden"))) ModuleSearch {
     constexpr std::size_t kName = sizeof(DECOUPLE_INTERNAL_NOTE_OWNER);
     std::int32_t distance = 0;
     for (std::size_t at = 0; at + kName + sizeof(distance) <= size; at += 4) {
-      const auto* const name = reinterpret_cast<const char*>(begin + at);
+      const auto* const name = reinterpret_cast<const char*>(begin + at);  // NOLINT: the loader has numbers
       if (std::memcmp(name, DECOUPLE_INTERNAL_NOTE_OWNER, kName) != 0) continue;
       std::memcpy(&distance, name + kName, sizeof(distance));
-      VisitSlot(module, *reinterpret_cast<const ModuleSlot*>(begin + at + kName +
-                                                             static_cast<std::uintptr_t>(std::intptr_t{distance})));
+      const std::uintptr_t slot = begin + at + kName + static_cast<std::uintptr_t>(std::intptr_t{distance});
+      VisitSlot(module, *reinterpret_cast<const ModuleSlot*>(slot));  // NOLINT: as above
     }
   }
 

@@ -57,9 +57,11 @@ class NestedView {
         case FieldKind::kAbsent:
           return;
         case FieldKind::kObject:
-          return static_cast<void>(objects.push_back({value, ""}));
+          objects.push_back({value, ""});
+          return;
         default:
-          return static_cast<void>(others.push_back(value));
+          others.push_back(value);
+          return;
       }
     }
   };

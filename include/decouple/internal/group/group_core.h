@@ -62,8 +62,9 @@ class GroupCore {
     std::map<ShardId, Checkpoint> saved;
     absl::Status status = InvokeToStatus([&]() -> absl::Status {
       auto loaded = store->Load(identity.stream, identity.group);
-      if (loaded.ok()) saved = *std::move(loaded);
-      return loaded.status();
+      if (!loaded.ok()) return loaded.status();
+      saved = *std::move(loaded);
+      return absl::OkStatus();
     });
     if (!status.ok()) return status;
     auto table = std::make_shared<LeaseTable>(identity, config.lease_duration, std::move(store));

@@ -312,6 +312,7 @@ class LeaseTable {
     if (status.ok()) return status;
     // With a checkpoint in the store the next group of this name would not be new.
     std::vector<ShardId> all;
+    all.reserve(beginnings.size());
     for (const auto& [id, position] : beginnings) all.push_back(id);
     Forget(all);
     return status;
@@ -347,7 +348,7 @@ class LeaseTable {
     }
     Saving saving(*this, lease.shard);
     absl::Status status = SaveInStore(lease.shard, position);
-    if (status.ok()) saving.Succeed(std::move(position));
+    if (status.ok()) saving.Succeed(position);
     if (!Contains(lease.shard)) Forget({lease.shard});  // the shard has gone meanwhile, and was forgotten too early
     return status;
   }
@@ -417,9 +418,9 @@ class LeaseTable {
     Saving(LeaseTable& table, ShardId shard) : table_(table), shard_(shard) {}
     Saving(const Saving&) = delete;
     Saving& operator=(const Saving&) = delete;
-    ~Saving() { table_.EndSave(shard_, std::move(saved_)); }
+    ~Saving() { table_.EndSave(shard_, saved_); }
 
-    void Succeed(CheckpointPosition position) { saved_ = std::move(position); }
+    void Succeed(CheckpointPosition position) { saved_ = position; }
 
    private:
     LeaseTable& table_;
@@ -437,7 +438,7 @@ class LeaseTable {
         DECOUPLE_ASSERT(row.is_saving);
         row.is_saving = false;
         if (saved.has_value()) {
-          row.progress.Set(*std::move(saved));
+          row.progress.Set(*saved);
         } else {
           row.store_failed = true;
         }

@@ -29,7 +29,7 @@ namespace decouple::inline v0_1::internal {
 
 class ShardProgress {
  public:
-  explicit ShardProgress(CheckpointPosition checkpoint) : checkpoint_(std::move(checkpoint)) {}
+  explicit ShardProgress(CheckpointPosition checkpoint) : checkpoint_(checkpoint) {}
 
   const CheckpointPosition& checkpoint() const { return checkpoint_; }
   bool is_ended() const { return std::holds_alternative<ShardEnd>(checkpoint_); }
@@ -73,11 +73,11 @@ class ShardProgress {
   }
 
   // Notes a checkpoint that was admitted, and is to be made later.
-  void Prepare(CheckpointPosition checkpoint) { pending_ = std::move(checkpoint); }
+  void Prepare(CheckpointPosition checkpoint) { pending_ = checkpoint; }
 
   // The checkpoint has been saved.
   void Set(CheckpointPosition checkpoint) {
-    checkpoint_ = std::move(checkpoint);
+    checkpoint_ = checkpoint;
     const std::optional<SequenceNumber> made = NumberIn(checkpoint_);
     given_ = Later(given_, made);  // what it covers may have been taken back while it was being saved
     const std::optional<SequenceNumber> pending = pending_ ? NumberIn(*pending_) : std::nullopt;

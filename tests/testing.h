@@ -4,6 +4,7 @@
 #define DECOUPLE_TESTS_TESTING_H_
 
 #include <optional>
+#include <stdexcept>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -24,6 +25,13 @@ inline std::optional<Error> ErrorIn(const absl::Status& status) { return ErrorOf
 template <typename Result>
 std::optional<Error> ErrorIn(const Result& result) {
   return ErrorOf(result.status());
+}
+
+// Throws, as users' code may; does nothing where the tests are built without exceptions.
+inline void ThrowIfPossible([[maybe_unused]] const char* what) {
+#if defined(__cpp_exceptions)
+  throw std::runtime_error(what);
+#endif
 }
 
 }  // namespace decouple::testing

@@ -104,17 +104,17 @@ TEST_CASE("a group that began at the latest record and read nothing goes on from
 class FailingStore final : public CheckpointStore {
  public:
   absl::StatusOr<std::map<ShardId, Checkpoint>> Load(const std::string& stream, const std::string& group) override {
-    if (throws) throw std::runtime_error("down");
-    if (fails) return absl::UnavailableError("down");
+    if (throws) ThrowIfPossible("down");
+    if (fails || throws) return absl::UnavailableError("down");
     return store_.Load(stream, group);
   }
   absl::Status Save(const CheckpointKey& key, const Checkpoint& checkpoint) override {
-    if (throws) throw std::runtime_error("down");
-    return fails || key.shard == lost ? absl::UnavailableError("down") : store_.Save(key, checkpoint);
+    if (throws) ThrowIfPossible("down");
+    return fails || throws || key.shard == lost ? absl::UnavailableError("down") : store_.Save(key, checkpoint);
   }
   absl::Status Forget(const CheckpointKey& key) override {
-    if (throws) throw std::runtime_error("down");
-    return store_.Forget(key);
+    if (throws) ThrowIfPossible("down");
+    return throws ? absl::UnavailableError("down") : store_.Forget(key);
   }
 
   bool fails = false;

@@ -184,7 +184,7 @@ TEST_CASE("a batch stays as long as the on-failure destination does not take it,
                    stream, {.name = "g", .start = TrimHorizon{}, .max_records = 1, .maximum_retry_attempts = 0},
                    [&](const DiscardedBatch<int>&) {
                      ++tried;
-                     if (tried == 1) throw 1;
+                     if (tried == 1) ThrowIfPossible("full");
                      return takes ? absl::OkStatus() : absl::UnavailableError("full");
                    })
                    .value();

@@ -33,11 +33,11 @@ TEST_CASE("deliveries are a range: first, last, by number, sorted, moved out of"
   CHECK(deliveries.front().body() == 3);
   CHECK(deliveries.back().body() == 2);
   CHECK(std::as_const(deliveries).back().body() == 2);
-  std::ranges::sort(deliveries, {}, [](const Delivery<int>& delivery) { return delivery.body(); });
+  const auto body = [](const Delivery<int>& delivery) { return delivery.body(); };
+  std::ranges::sort(deliveries, {}, body);
   CHECK(deliveries.front().body() == 1);
   CHECK(deliveries[2].body() == 3);
-  auto bodies = deliveries | std::views::transform([](const auto& delivery) { return delivery.body(); });
-  CHECK(std::ranges::equal(bodies, std::vector{1, 2, 3}));
+  CHECK(std::ranges::equal(deliveries, std::vector{1, 2, 3}, {}, body));
   std::vector<Deliveries<int>::value_type> kept(std::make_move_iterator(deliveries.begin()),
                                                 std::make_move_iterator(deliveries.end()));
   CHECK(kept.back().Delete().ok());

@@ -54,7 +54,7 @@ TEST_CASE("a key's records are read in order through splits and merges, and no o
   put_some();
   REQUIRE(stream.UpdateShardCount(3).ok());
   put_some();
-  for (const std::size_t limit : {1, 7, 10'000}) {
+  for (const std::size_t limit : std::initializer_list<std::size_t>{1, 7, 10'000}) {
     for (const auto& [key, expected] : put) {
       auto iterator = IterateKey(stream, key);
       CHECK(BodiesLeft(iterator, limit) == expected);

@@ -53,12 +53,12 @@ TEST_CASE("the records of all shards are read in the order of arrival, through s
   put_some();
   REQUIRE(stream.UpdateShardCount(3).ok());
   put_some();
-  for (const std::size_t limit : {1, 50, 10'000}) {
+  for (const std::size_t limit : std::initializer_list<std::size_t>{1, 50, 10'000}) {
     auto all = IterateAll(stream);
     CHECK(BodiesLeft(all, limit) == expected);
   }
   CHECK(BodiesLeft(latest) == expected);
-  for (const std::size_t from : {0, 1, 199, 200, 201, 399, 400, 599}) {
+  for (const std::size_t from : std::initializer_list<std::size_t>{0, 1, 199, 200, 201, 399, 400, 599}) {
     INFO(from);
     auto since = IterateAll(stream, AtTimestamp{times[from]});
     CHECK(BodiesLeft(since) == std::vector<int>(expected.begin() + static_cast<std::ptrdiff_t>(from), expected.end()));

@@ -96,7 +96,7 @@ TEST_CASE("a consumer's executor that loses a task is offered another with the n
   auto subscription = Subscribe(consumer, Latest{}, taken.Function(), {.executor = [&](std::function<void()> task) {
                                   if (losing == 0) return tasks.push_back(std::move(task));
                                   --losing;
-                                  if (throws) throw std::runtime_error("the pool is full");
+                                  if (throws) ThrowIfPossible("the pool is full");
                                 }});
   Put(stream, "k", 1);
   CHECK(tasks.empty());

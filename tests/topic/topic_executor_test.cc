@@ -35,7 +35,7 @@ struct LossyPool {
       ++offered;
       if (losing == 0) return tasks.push_back(std::move(task));
       --losing;
-      if (throws) throw std::runtime_error("the pool is full");
+      if (throws) ThrowIfPossible("the pool is full");
     };
   }
   void RunAll() {
@@ -265,7 +265,7 @@ TEST_CASE("executors that lose tasks on many threads lose no message, and delive
       topic, [&](const int& body) { ++times[static_cast<std::size_t>(body)]; },  // one thread at a time
       {.executor = [&](std::function<void()> task) {
         const unsigned n = offered.fetch_add(1, std::memory_order_relaxed);
-        if (n % 3 == 1) throw std::runtime_error("the pool is full");
+        if (n % 3 == 1) ThrowIfPossible("the pool is full");
         if (n % 3 == 2) threads.Post([dropped = std::move(task)] { static_cast<void>(dropped); });
         if (n % 3 == 0) threads.Post(std::move(task));
       }});

@@ -305,9 +305,9 @@ TEST_CASE("if the processor of a shard cannot be made, another worker takes the 
   };
   std::vector<int> of_first;
   std::vector<int> of_second;
-  int made = 0;
 #if defined(__cpp_exceptions)
   SECTION("as the factory throws") {
+    int made = 0;
     auto first = group.AddWorker("first", [&](ShardId shard) {
       ++made;
       if (shard == Number(1)) throw std::runtime_error("no connection");

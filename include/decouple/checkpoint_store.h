@@ -15,11 +15,11 @@
 #ifndef DECOUPLE_CHECKPOINT_STORE_H_
 #define DECOUPLE_CHECKPOINT_STORE_H_
 
-#include <compare>
 #include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <variant>
 
 #include "absl/base/thread_annotations.h"
@@ -108,7 +108,11 @@ struct CheckpointKey {
   std::string group = {};   // its name
   ShardId shard = ShardId();
 
-  friend auto operator<=>(const CheckpointKey&, const CheckpointKey&) = default;
+  friend bool operator==(const CheckpointKey&, const CheckpointKey&) = default;
+  // Not operator<=>, which libc++'s strings came to late.
+  friend bool operator<(const CheckpointKey& a, const CheckpointKey& b) {
+    return std::tie(a.stream, a.group, a.shard) < std::tie(b.stream, b.group, b.shard);
+  }
 };
 
 class CheckpointStore {

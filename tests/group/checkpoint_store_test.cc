@@ -170,6 +170,7 @@ TEST_CASE("when the store fails, the checkpoint stays and the batch comes again"
   CHECK(worker.Shards() == std::vector{Number(1), Number(2)});
 }
 
+#if defined(__cpp_exceptions)
 TEST_CASE("a store that throws fails the call, and locks no shard") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
@@ -196,6 +197,7 @@ TEST_CASE("a store that throws fails the call, and locks no shard") {
   worker.Step();
   CHECK(bodies == std::vector{1});
 }
+#endif
 
 TEST_CASE("shards that have gone are forgotten, also if the store throws") {
   ManualClock clock;

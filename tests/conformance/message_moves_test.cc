@@ -225,7 +225,9 @@ CONFORMANCE_TEST("a move that is undone while the clock makes a jump takes no me
   ManualClock clock;
   auto dead = Make<TestType>(clock, {.retention = absl::InfiniteDuration(), .limits = Limits::Unlimited()});
   auto live = Make<TestType>(clock, {.redrive = Redrive{.to = dead}});
-  auto full = Make<TestType>(clock, {.capacity = Capacity{.messages = 1}});
+  auto full = Make<TestType>(clock, {.retention = absl::InfiniteDuration(),  // of what makes it full
+                                     .capacity = Capacity{.messages = 1},
+                                     .limits = Limits::Unlimited()});
   SendAll(full, 0);
   SendAll(dead, 1);
   auto task = dead.StartMessageMoveTask({.to = full}).value();

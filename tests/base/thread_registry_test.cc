@@ -89,6 +89,8 @@ TEST_CASE("a thread-local object that uses a queue when its thread ends leaves n
 
 StandardQueue<int>* queue_of_late_keys = nullptr;
 
+// The thread sanitizer keeps its own state of a thread under a key, and ends it before the last round.
+#if !defined(__SANITIZE_THREAD__)
 TEST_CASE("destructors of keys may use a queue in every round, and records come back all the same") {
   StandardQueue<int> queue;
   queue_of_late_keys = &queue;
@@ -116,6 +118,7 @@ TEST_CASE("destructors of keys may use a queue in every round, and records come 
   CHECK(CountThreadRecords() <= count + 2);
   CHECK(queue.Counts().ready == rounds.load() + kThreads + 1);
 }
+#endif
 
 std::atomic<int> steps_of_late_thread{0};
 

@@ -87,10 +87,10 @@ TEST_CASE("a thread-local object that uses a queue when its thread ends leaves n
   CHECK(queue.Counts().ready == 2 * (kThreads + 1));
 }
 
-StandardQueue<int>* queue_of_late_keys = nullptr;
-
 // The thread sanitizer keeps its own state of a thread under a key, and ends it before the last round.
 #if !defined(__SANITIZE_THREAD__)
+StandardQueue<int>* queue_of_late_keys = nullptr;
+
 TEST_CASE("destructors of keys may use a queue in every round, and records come back all the same") {
   StandardQueue<int> queue;
   queue_of_late_keys = &queue;

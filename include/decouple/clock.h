@@ -37,7 +37,7 @@ namespace decouple::inline v0_1 {
 // A time of yours that is less than this ahead of the library's clock counts as now, where a time that is ahead is
 // refused: a position in a stream, the start of a group. Two clocks of one machine, such as absl::Now() and SystemClock,
 // differ by some hundred nanoseconds, those of two machines by some milliseconds, and now and then by tens of them. What
-// somebody means who asks for a time in the future is further ahead.
+// a caller means that asks for a time in the future is further ahead.
 inline constexpr absl::Duration kClockTolerance = absl::Seconds(1);
 
 class Clock {

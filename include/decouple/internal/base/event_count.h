@@ -114,7 +114,7 @@ class EventCount {
       return true;
     }
 
-    // Whether the thread forked while it waited, and this is the child: the event has dropped all who waited before.
+    // Whether the thread forked while it waited, and this is the child: the event has dropped the parent's waiters.
     bool IsForgotten() const { return forks_ != event_.forks_.load(std::memory_order_relaxed); }
 
     EventCount& event_;
@@ -128,7 +128,7 @@ class EventCount {
   };
 
  private:
-  // The mutex; in the child of a fork first rids the event of those who waited in the parent. They lie on the stacks of
+  // The mutex; in the child of a fork first rids the event of the waiters of the parent. They lie on the stacks of
   // threads that do not exist there, and one of them may have held the mutex.
   Mutex& mutex() ABSL_LOCK_RETURNED(mutex_) {
     const std::uint32_t forks = Process().forks.load(std::memory_order_relaxed);
@@ -140,7 +140,7 @@ class EventCount {
 
   [[gnu::noinline, gnu::cold]] void ForgetParent(std::uint32_t forks) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     std::uint32_t seen = forks_.load(std::memory_order_acquire);
-    // Not a second time: those who wait by then are the child's own.
+    // Not a second time: the waiters of by then are the child's own.
     if (seen != kForgetting && seen != forks &&
         forks_.compare_exchange_strong(seen, kForgetting, std::memory_order_acquire)) {
       ::new (&mutex_) Mutex;

@@ -1,7 +1,7 @@
 // Calls of user code, which may fail in any way, with the outcome as a status.
 //
 // User code may also end its thread (pthread_exit(), cancellation). That unwinds the stack as an exception does, and
-// must reach the thread's first function: a handler that ends it, as a `catch (...)` would, ends the process. So no other place
+// must reach the thread's first function: a handler that ends it, as `catch (...)`, ends the process. So no other place
 // of the library catches what users throw, and whatever a caller of user code holds (a turn, a lease, a count) is let go
 // by a destructor.
 

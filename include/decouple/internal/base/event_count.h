@@ -140,7 +140,7 @@ class EventCount {
 
   [[gnu::noinline, gnu::cold]] void ForgetParent(std::uint32_t forks) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     std::uint32_t seen = forks_.load(std::memory_order_acquire);
-    // Not a second time: the waiters of by then are the child's own.
+    // Not a second time: the waiters by then are the child's own.
     if (seen != kForgetting && seen != forks &&
         forks_.compare_exchange_strong(seen, kForgetting, std::memory_order_acquire)) {
       ::new (&mutex_) Mutex;

@@ -80,7 +80,7 @@ class TaskHandoff {
     }
 
     void Run() {
-      if (has_begun_.exchange(true, std::memory_order_relaxed)) return;  // relaxed: it only decides which thread goes on
+      if (has_begun_.exchange(true, std::memory_order_relaxed)) return;  // relaxed: only decides which thread goes on
       {
         LossAtUnwinding loss(*this);
         owner_->RunTask();

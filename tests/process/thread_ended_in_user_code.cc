@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <functional>
 #include <string>
 #include <thread>
@@ -82,6 +83,39 @@ void TestCancelledFunction() {
   clock.Advance(absl::Hours(1));
   topic.Deliver();
   REQUIRE_TRUE(got == 1);
+}
+
+// A thread that is cancelled while the library waits goes on to its next cancellation point of its own.
+void TestCancelledWait() {
+  auto topic = Topic<int>::Create({}).value();
+  std::atomic<bool> is_running{false};
+  SubscriptionReference<int>* reference = nullptr;
+  auto subscription = topic.Subscribe([&](const int&) {
+    is_running = true;
+    while (!reference->ended()) std::this_thread::yield();
+    reference->attributes();  // under the mutex: not before what ended it waits for this function
+  });
+  reference = &*subscription;
+  REQUIRE_TRUE(topic.Publish(1).ok());
+  std::thread delivering([&] { topic.Deliver(); });
+  while (!is_running) std::this_thread::yield();
+
+  std::atomic<bool> is_cancelled{false};
+  bool has_ended = false;
+  bool goes_on = false;
+  std::thread ending([&] {
+    while (!is_cancelled) std::this_thread::yield();
+    subscription->Unsubscribe().IgnoreError();
+    has_ended = true;
+    pthread_testcancel();
+    goes_on = true;
+  });
+  pthread_cancel(ending.native_handle());
+  is_cancelled = true;
+  ending.join();
+  delivering.join();
+  REQUIRE_TRUE(has_ended && !goes_on);
+  REQUIRE_TRUE(topic.Publish(2).ok());
 }
 
 void TestExecutor(bool is_function_run_by_it) {
@@ -236,6 +270,7 @@ int main() {
 #endif
   TestFunction();
   TestCancelledFunction();
+  TestCancelledWait();
   TestExecutor(/*is_function_run_by_it=*/false);
   TestExecutor(/*is_function_run_by_it=*/true);
   TestConversion();

@@ -1,4 +1,5 @@
-// std::condition_variable for the annotated mutex (mutex.h).
+// std::condition_variable for the annotated mutex (mutex.h). A thread is not cancelled while it waits
+// (cancellation_guard.h).
 
 #ifndef DECOUPLE_INTERNAL_BASE_CONDITION_VARIABLE_H_
 #define DECOUPLE_INTERNAL_BASE_CONDITION_VARIABLE_H_
@@ -8,6 +9,7 @@
 #include <mutex>
 
 #include "absl/base/thread_annotations.h"
+#include "decouple/internal/base/cancellation_guard.h"
 #include "decouple/internal/base/mutex.h"
 
 namespace decouple::inline v0_1::internal {
@@ -16,6 +18,7 @@ class ConditionVariable {
  public:
   // Returns after a notification, or spuriously: the caller checks its condition again.
   void Wait(Mutex& mutex) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    const CancellationGuard guard;
     std::unique_lock lock(mutex.mutex_, std::adopt_lock);
     condition_.wait(lock);
     lock.release();  // the caller holds it again
@@ -23,6 +26,7 @@ class ConditionVariable {
 
   // Same as Wait(), but returns after `duration` at the latest.
   void WaitFor(Mutex& mutex, std::chrono::nanoseconds duration) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    const CancellationGuard guard;
     std::unique_lock lock(mutex.mutex_, std::adopt_lock);
     condition_.wait_for(lock, duration);
     lock.release();  // the caller holds it again

@@ -32,6 +32,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/cancellation_guard.h"
 #include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/process.h"
 #include "decouple/internal/base/process_state.h"
@@ -56,9 +57,10 @@ class TscClock {
 
  private:
   TscClock() {
-    Process().HoldDuringFork(mutex_);
+    const CancellationGuard guard;  // the file below is read by functions that are cancellation points
     wall_minus_steady_ = ReadWallMinusSteady();
     ticks_are_trusted_ = TicksAreTrusted() && BeginCalibration();
+    Process().HoldDuringFork(mutex_);  // it keeps a reference: only once nothing can fail any more
   }
 
   friend struct ProcessState;

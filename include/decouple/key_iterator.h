@@ -77,7 +77,7 @@ class KeyIterator {
       const bool is_at_tip = batch->empty() && !batch->shard_ended();
       LeaveOutOtherKeys(*batch);
       if (batch->shard_ended()) {
-        std::optional<ShardIterator<T>> next = Continue(batch->child_shards());
+        std::optional<ShardIterator<T>> next = Continue();
         if (!next.has_value()) return batch;
         iterator_ = *std::move(next);
         batch->shard_ended_ = false;
@@ -105,14 +105,14 @@ class KeyIterator {
     if (const auto* const after = std::get_if<AfterSequenceNumber>(&position)) {
       return BeginIn(stream, hash, after->sequence_number, position);
     }
-    if (std::holds_alternative<AtTimestamp>(position)) {
-      const auto shards = stream.Shards(std::get<AtTimestamp>(position));
-      if (!shards.ok()) return shards.status();
-      if (const Shard* const shard = FirstWith(*shards, hash)) return stream.Iterate(shard->id, position);
-    }
-    // From the beginning, also if the shards of that time have gone.
-    const std::vector<Shard> shards = stream.Shards();
-    if (const Shard* const shard = FirstWith(shards, hash)) return stream.Iterate(shard->id, TrimHorizon());
+    ShardFilter filter = FromTrimHorizon();
+    if (const auto* const at = std::get_if<AtTimestamp>(&position)) filter = FromTimestamp{at->timestamp};
+    const auto shards = stream.Shards(filter);
+    if (!shards.ok()) return shards.status();
+    if (const Shard* const shard = FirstWith(*shards, hash)) return stream.Iterate(shard->id, position);
+    // The stream was closed: behind the last record, if it is still known where that was.
+    auto last = stream.Iterate(stream.ShardOf(hash), position);
+    if (last.ok()) return last;
     return internal::MakeError(Error::kResourceNotFound,
                                absl::StrCat("the stream was closed, and the shards that held hash key ", ToString(hash),
                                             " have gone; there is nothing to read any more"));
@@ -165,17 +165,13 @@ class KeyIterator {
   }
 
   // An iterator of the shard that follows; none if there is none. Children that have expired are passed over.
-  std::optional<ShardIterator<T>> Continue(const std::vector<Shard>& children) const {
-    const Shard* const child = FirstWith(children, hash_);
-    if (child == nullptr) return std::nullopt;
-    auto next = stream_.Iterate(child->id, TrimHorizon());
-    if (next.ok()) return *std::move(next);
-    auto shards = stream_.Shards();
-    std::erase_if(shards, [&](const Shard& shard) { return shard.id < child->id; });
-    const Shard* const later = FirstWith(shards, hash_);
-    if (later == nullptr) return std::nullopt;
-    next = stream_.Iterate(later->id, TrimHorizon());
-    if (next.ok()) return *std::move(next);
+  std::optional<ShardIterator<T>> Continue() const {
+    const auto later = stream_.Shards(AfterShardId{iterator_.shard_id()});
+    if (!later.ok()) return std::nullopt;
+    for (const Shard& shard : *later) {
+      if (!shard.hash_key_range.Contains(hash_)) continue;
+      if (auto next = stream_.Iterate(shard.id, TrimHorizon()); next.ok()) return *std::move(next);
+    }
     return std::nullopt;
   }
 

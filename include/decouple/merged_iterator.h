@@ -5,7 +5,7 @@
 //   for (const auto& [shard, record] : batch.value()) Handle(shard, record.body());
 //
 // The order is by approximate_arrival_timestamp(), and within each shard that of the shard; a shard's records come after
-// all of its parents'. What is merged is what is there at the time of the read: a record of an earlier time that another
+// those of all earlier shards that held one of its hash keys, which are its parents, theirs, and so on. What is merged is what is there at the time of the read: a record of an earlier time that another
 // thread has not finished putting comes later. Shards are read as iterators read them, within the limits of the stream's
 // capacity mode. For many readers that share the work, see consumer_group.h.
 //
@@ -20,6 +20,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -31,6 +32,7 @@
 #include "decouple/internal/base/access.h"
 #include "decouple/internal/base/event_count.h"
 #include "decouple/internal/base/time_math.h"
+#include "decouple/internal/stream/hash_range_set.h"
 #include "decouple/internal/stream/shard_core.h"
 #include "decouple/internal/stream/stream_core.h"
 #include "decouple/iterator_position.h"
@@ -79,7 +81,8 @@ class MergedBatch {
 template <typename T>
 class MergedIterator {
  public:
-  // Begins in all shards at a TrimHorizon, Latest or AtTimestamp. O(shards), and the cost of Stream::Iterate() for each.
+  // Begins in all shards at a TrimHorizon, Latest or AtTimestamp; on a closed stream there is nothing behind the latest
+  // record, nor since a time behind the close. O(shards * log shards), and the cost of Stream::Iterate() for each.
   // kInvalidArgument: the position is a sequence number, or a time that is ahead of the clock.
   static absl::StatusOr<MergedIterator> Create(const Stream<T>& stream,
                                                const IteratorPosition& position = TrimHorizon()) {
@@ -89,21 +92,15 @@ class MergedIterator {
           "a sequence number as the position of a merged iterator; it is one shard's, so allowed "
           "are TrimHorizon, Latest and AtTimestamp");
     }
+    MergedIterator merged(internal::Access::Core(stream));
     ShardFilter filter = FromTrimHorizon();
     if (std::holds_alternative<Latest>(position)) filter = AtLatest();
-    if (const auto* const at = std::get_if<AtTimestamp>(&position)) filter = *at;
-    auto shards = stream.Shards(filter);
+    if (const auto* const at = std::get_if<AtTimestamp>(&position)) filter = FromTimestamp{at->timestamp};
+    for (const Shard& shard : stream.Shards()) merged.passed_.insert(shard.id);
+    const auto shards = stream.Shards(filter);
     if (!shards.ok()) return shards.status();
-    // All that was open then has gone: what is there has come since.
-    if (shards->empty()) shards = stream.Shards();
-    MergedIterator merged(internal::Access::Core(stream));
-    for (const Shard& shard : *shards) {
-      const bool has_parent = std::any_of(shards->begin(), shards->end(), [&](const Shard& other) {
-        return std::find(shard.parents.begin(), shard.parents.end(), other.id) != shard.parents.end();
-      });
-      if (has_parent) continue;  // it is read after that
-      if (absl::Status status = merged.Open(shard.id, position); !status.ok()) return status;
-    }
+    for (const Shard& shard : *shards) merged.passed_.erase(shard.id);
+    if (absl::Status status = merged.OpenNext(position); !status.ok()) return status;
     return merged;
   }
   MergedIterator(MergedIterator&&) noexcept = default;
@@ -141,12 +138,26 @@ class MergedIterator {
 
   explicit MergedIterator(std::shared_ptr<Core> core) : core_(std::move(core)) {}
 
-  absl::Status Open(ShardId id, const IteratorPosition& position) {
-    auto shard = core_->shards().Find(id);
-    if (!shard.ok()) return absl::OkStatus();  // it has gone since it was listed, with all its records
-    const auto begin = (*shard)->Find(position, core_->Now());
-    if (!begin.ok()) return begin.status();
-    sources_.emplace(id, Source{.shard = *std::move(shard), .position = *begin});
+  // Opens the shards that are to be read next: those of which no earlier shard with one of their hash keys is still to be
+  // read. Asks the stream rather than the shards that have ended, whose children may have gone by now.
+  absl::Status OpenNext(const IteratorPosition& position) {
+    internal::HashRangeSet unread;
+    for (const auto& [id, source] : sources_) unread.Add(source.shard->range());
+    std::set<ShardId> passed;  // without those that have gone
+    for (auto& shard : core_->shards().All()) {
+      const ShardId id = shard->id();
+      if (passed_.contains(id)) {
+        passed.insert(id);
+      } else if (!sources_.contains(id)) {
+        const bool waits = unread.Overlaps(shard->range());
+        unread.Add(shard->range());
+        if (waits) continue;
+        const auto begin = shard->Find(position, core_->Now());
+        if (!begin.ok()) return begin.status();
+        sources_.emplace(id, Source{.shard = std::move(shard), .position = *begin});
+      }
+    }
+    passed_ = std::move(passed);
     return absl::OkStatus();
   }
 
@@ -164,7 +175,7 @@ class MergedIterator {
     return Result<MergedBatch<T>>(std::move(merged));
   }
 
-  // Reads on in each shard of which all has been returned, until its tip. At a shard's end goes on in its children.
+  // Reads on in each shard of which all has been returned, until its tip. At a shard's end goes on in those that follow.
   absl::Status Refill(std::size_t limit) {
     for (auto entry = sources_.begin(); entry != sources_.end();) {
       Source& source = entry->second;
@@ -173,14 +184,9 @@ class MergedIterator {
         continue;
       }
       if (source.batch.shard_ended()) {
-        const std::vector<Shard> children = source.batch.child_shards();
+        passed_.insert(entry->first);
         sources_.erase(entry);
-        for (const Shard& child : children) {
-          const bool waits = std::any_of(child.parents.begin(), child.parents.end(),
-                                         [&](ShardId parent) { return sources_.contains(parent); });
-          if (waits) continue;  // a merged shard: its other parent goes first
-          if (absl::Status status = Open(child.id, TrimHorizon()); !status.ok()) return status;
-        }
+        if (absl::Status status = OpenNext(TrimHorizon()); !status.ok()) return status;
         entry = sources_.begin();
         continue;
       }
@@ -227,7 +233,8 @@ class MergedIterator {
   }
 
   std::shared_ptr<Core> core_;
-  std::map<ShardId, Source> sources_;  // those of shards that have not been read to their end
+  std::map<ShardId, Source> sources_;  // shards that are read; no two of them hold one hash key
+  std::set<ShardId> passed_;           // shards that have been read, or end before the position of the beginning
 };
 
 }  // namespace decouple::inline v0_1

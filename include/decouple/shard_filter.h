@@ -20,21 +20,20 @@ namespace decouple::inline v0_1 {
 struct AfterShardId {
   ShardId shard_id;
 };
-// The shards that were open when the retention period began, or when the stream was created if that was later: readers
-// that begin there, and go on in the children, read everything.
+// The shards that were open when the retention period began, or when the stream was created if that was later, and later
+// ones whose parents have gone: readers that begin there, and go on in the children, read everything.
 struct AtTrimHorizon {};
 // All shards that the stream has.
 struct FromTrimHorizon {};
 // The shards that are open now.
 struct AtLatest {};
-// The shards that were open at this time: as AtTrimHorizon, for readers that begin there. AtTimestamp is the position of
-// an iterator, too; iterator_position.h has it.
-//
 // The shards that were open at this time or have been since.
 struct FromTimestamp {
   absl::Time timestamp;
 };
 
+// AtTimestamp, which is the position of an iterator, too (iterator_position.h), is to that time what AtTrimHorizon is to
+// the beginning of the retention period.
 using ShardFilter = std::variant<FromTrimHorizon, AtTrimHorizon, AtLatest, AtTimestamp, FromTimestamp, AfterShardId>;
 
 }  // namespace decouple::inline v0_1

@@ -105,6 +105,42 @@ TEST_CASE("a key is read from a time, a sequence number, or the latest record on
   CHECK(BodiesLeft(latest) == std::vector{6});
 }
 
+TEST_CASE("a key's iterator of a closed stream finds nothing behind its end") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 2});
+  const absl::Time put = clock.Now();
+  Put(stream, "k", 1);
+  clock.Advance(Hours(1));
+  stream.Close();
+  clock.Advance(Hours(1));
+  for (const IteratorPosition& position : std::initializer_list<IteratorPosition>{Latest{}, AtTimestamp{clock.Now()}}) {
+    auto behind = IterateKey(stream, "k", position);
+    const auto batch = behind.Next();
+    REQUIRE(batch.ok());
+    CHECK(batch->empty());
+    CHECK(batch->shard_ended());
+  }
+  auto since = IterateKey(stream, "k", AtTimestamp{put});
+  CHECK(BodiesLeft(since) == std::vector{1});
+  clock.Advance(Hours(24));
+  CHECK(ErrorIn(KeyIterator<int>::Create(stream, "k")) == Error::kResourceNotFound);
+}
+
+TEST_CASE("a key is read from a time on in what is left of the shards since") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  const absl::Time begin = clock.Now();
+  Put(stream, "k", 1);
+  REQUIRE(stream.UpdateShardCount(2).ok());
+  clock.Advance(Hours(12));
+  REQUIRE(stream.UpdateShardCount(4).ok());
+  Put(stream, "k", 2);
+  clock.Advance(Hours(18));
+  REQUIRE(stream.Shards().size() == 6);  // the first has gone
+  auto since = IterateKey(stream, "k", AtTimestamp{begin});
+  CHECK(BodiesLeft(since) == std::vector{2});
+}
+
 TEST_CASE("a key iterator refuses a key out of its range, and a sequence number of a shard without the key") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock, {.shards = 2});

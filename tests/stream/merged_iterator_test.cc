@@ -1,8 +1,11 @@
 #include "decouple/merged_iterator.h"
 
+#include <map>
+#include <random>
 #include <string>
 #include <thread>
 
+#include "seed.h"
 #include "stream_testing.h"
 
 namespace decouple::testing {
@@ -68,6 +71,116 @@ TEST_CASE("the records of all shards are read in the order of arrival, through s
   CHECK_FALSE(latest.Next()->stream_ended());
   stream.Close();
   CHECK(latest.Next()->stream_ended());
+}
+
+TEST_CASE("a merged iterator begins in what is left of the shards since a time") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  const absl::Time begin = clock.Now();
+  Put(stream, "k", 1);
+  clock.Advance(Hours(1));
+  REQUIRE(stream.SplitShard(Number(0)).ok());
+  clock.Advance(Minutes(30));
+  Put(stream, "k", 2);
+  clock.Advance(Hours(23) + Minutes(30));
+  REQUIRE(stream.Shards().size() == 2);  // the shard of that time has gone
+  for (const absl::Time time : {begin, absl::InfinitePast()}) {
+    auto since = IterateAll(stream, AtTimestamp{time});
+    CHECK(BodiesLeft(since) == std::vector{2});
+  }
+}
+
+TEST_CASE("a merged iterator of a closed stream finds nothing behind its end") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 2});
+  const absl::Time put = clock.Now();
+  Put(stream, "k", 1);
+  clock.Advance(Hours(1));
+  stream.Close();
+  clock.Advance(Hours(1));
+  for (const IteratorPosition& position : std::initializer_list<IteratorPosition>{Latest{}, AtTimestamp{clock.Now()}}) {
+    auto behind = IterateAll(stream, position);
+    const auto batch = behind.Next();
+    REQUIRE(batch.ok());
+    CHECK(batch->empty());
+    CHECK(batch->stream_ended());
+  }
+  auto since = IterateAll(stream, AtTimestamp{put});
+  CHECK(BodiesLeft(since) == std::vector{1});
+}
+
+TEST_CASE("a merged iterator goes on behind shards that have gone unread") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  Put(stream, "k", 1);
+  auto all = IterateAll(stream);
+  REQUIRE(stream.UpdateShardCount(2).ok());
+  Put(stream, "k", 2);
+  clock.Advance(Hours(23));
+  REQUIRE(stream.UpdateShardCount(4).ok());
+  Put(stream, "k", 3);
+  clock.Advance(Hours(23));
+  REQUIRE(stream.Shards().size() == 6);  // the first has gone
+  clock.Advance(Hours(1) - kOneNanosecond);
+  CHECK(stream.Shards().size() == 6);
+  auto from_two = IterateAll(stream);
+  clock.Advance(kOneNanosecond);
+  CHECK(stream.Shards().size() == 4);
+  CHECK_FALSE(all.Next()->stream_ended());
+  Put(stream, "k", 4);
+  CHECK(BodiesLeft(all) == std::vector{4});
+  CHECK(BodiesLeft(from_two) == std::vector{4});
+}
+
+TEST_CASE("a merged iterator returns each record once and those of a key in order, whatever is split and merged") {
+  ForEachSeed(300, [](std::uint64_t seed) {
+    std::mt19937_64 random(seed);
+    const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random() % n); };
+    ManualClock clock;
+    auto stream = MakeStream<int>(clock, {.shards = 1 + below(3)});
+    std::map<std::string, int> last_returned;
+    std::map<int, std::string> key_of;  // of records that have not been returned
+    std::map<int, absl::Time> put_at;
+    auto all = IterateAll(stream);
+    const auto read = [&](std::size_t limit) {
+      auto batch = all.Next(limit);
+      REQUIRE(batch.ok());
+      for (const auto& [shard, record] : *batch) {
+        REQUIRE(key_of.at(record.body()) == record.partition_key());
+        key_of.erase(record.body());
+        auto [last, is_first] = last_returned.emplace(record.partition_key(), -1);
+        REQUIRE(last->second < record.body());
+        last->second = record.body();
+      }
+      return batch->size();
+    };
+    for (int step = 0; step < 150; ++step) {
+      const std::vector<Shard> open = OpenShards(stream);
+      switch (below(8)) {
+        case 0:
+          stream.SplitShard(open[below(open.size())].id).IgnoreError();
+          break;
+        case 1:
+          stream.MergeShards(open[below(open.size())].id, open[below(open.size())].id).IgnoreError();
+          break;
+        case 2:
+          clock.Advance(below(4) == 0 ? Hours(12) : Minutes(1));
+          break;
+        case 3:
+          read(1 + below(5));
+          break;
+        default:
+          const std::string key = "key-" + std::to_string(below(20));
+          Put(stream, key, step);
+          key_of.emplace(step, key);
+          put_at.emplace(step, clock.Now());
+      }
+    }
+    stream.Close();
+    while (read(1 + below(20)) > 0) continue;
+    CHECK(all.Next()->stream_ended());
+    for (const auto& [body, key] : key_of) CHECK(put_at.at(body) <= clock.Now() - Hours(24));  // it expired unread
+  });
 }
 
 TEST_CASE("a merged iterator does not begin at a sequence number") {

@@ -206,6 +206,23 @@ TEST_CASE("shards are listed by the service's filters: at a time, since then, op
   CHECK(Numbers(stream.Shards(AtTrimHorizon{})) == Expected{1, 2, 3});
 }
 
+TEST_CASE("a shard whose parents have gone is listed for readers that begin before it was opened") {
+  using Expected = std::vector<std::uint64_t>;
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  const absl::Time created = clock.Now();
+  clock.Advance(Hours(1));
+  REQUIRE(stream.SplitShard(Number(0)).ok());  // into 1 and 2
+  clock.Advance(Hours(1));
+  REQUIRE(stream.SplitShard(Number(1)).ok());  // into 3 and 4
+  clock.Advance(Hours(23));
+  CHECK(Numbers(stream.Shards()) == Expected{1, 2, 3, 4});
+  REQUIRE(stream.SetRetention(Hours(48)).ok());
+  CHECK(Numbers(stream.Shards(AtTrimHorizon{})) == Expected{1, 2});
+  CHECK(Numbers(stream.Shards(AtTimestamp{created})) == Expected{1, 2});
+  CHECK(Numbers(stream.Shards(AtTimestamp{absl::InfinitePast()})) == Expected{1, 2});
+}
+
 TEST_CASE("a key's records stay in order through splits, merges and scaling") {
   ManualClock clock;
   auto stream = MakeStream<std::string>(clock, {.shards = 2});

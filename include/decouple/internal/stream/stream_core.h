@@ -178,6 +178,22 @@ class StreamCore {
     }
   }
 
+  // The shards that were open at `time`, and later ones whose parents have gone: a reader that begins there, and
+  // goes on in the children, reads everything since.
+  std::vector<decouple::Shard> ShardsToBeginWith(std::int64_t time) const {
+    std::set<ShardId> open;
+    std::set<ShardId> since;
+    std::vector<decouple::Shard> shards = shards_.Descriptions([&](const Shard& shard) {
+      if (shard.WasOpenAt(time)) open.insert(shard.id());
+      return shard.WasOpenFrom(time) && since.insert(shard.id()).second;
+    });
+    std::erase_if(shards, [&](const decouple::Shard& shard) {
+      return !open.contains(shard.id) && std::any_of(shard.parents.begin(), shard.parents.end(),
+                                                     [&](ShardId parent) { return since.contains(parent); });
+    });
+    return shards;
+  }
+
   // kInvalidArgument: the filter's time is ahead of the clock by kClockTolerance or more.
   absl::StatusOr<std::vector<decouple::Shard>> Shards(const ShardFilter& filter) const {
     const std::int64_t now = Now();
@@ -203,8 +219,7 @@ class StreamCore {
     absl::StatusOr<std::int64_t> time = now - retention();
     if (const auto* const at = std::get_if<AtTimestamp>(&filter)) time = find_from(at->timestamp);
     if (!time.ok()) return time.status();
-    time = std::max(*time, shards_.created_at());
-    return shards_.Descriptions([&](const Shard& shard) { return shard.WasOpenAt(*time); });
+    return ShardsToBeginWith(std::max(*time, shards_.created_at()));
   }
 
   // ---- the stream as a whole ----------------------------------------------------------------------------------------

@@ -1,9 +1,11 @@
-// The change of a FIFO queue's delay, which applies to the messages that wait for theirs to end, too (SQS; in a standard
-// queue a message keeps the delay that it was sent with).
+// The change of a FIFO queue's delay, which applies to the messages that wait for theirs to end, too (SQS; in a
+// standard queue a message keeps the delay that it was sent with).
 //
 // Design. Every message that is delayed in a FIFO queue has the queue's own delay, so its end follows from the sending
-// time. The change walks over all slots and sets it anew. Messages that compaction moves meanwhile may escape a walk, so
-// walks go on until one has found nothing to change.
+// time. The change walks over all slots and sets it anew, in the queue's own lane first. Compaction may move messages
+// meanwhile, but only into the lane of moved messages, which is walked afterwards. Within that lane a message may move
+// from where the walk has yet to come to where it has been, so MovedMessages counts such moves, and the lane is walked
+// again until there was none during a walk.
 
 #ifndef DECOUPLE_INTERNAL_FIFO_DELAY_CHANGE_H_
 #define DECOUPLE_INTERNAL_FIFO_DELAY_CHANGE_H_
@@ -18,6 +20,8 @@
 #include "decouple/internal/lane/segment_pool.h"
 #include "decouple/internal/message/message_groups.h"
 #include "decouple/internal/message/message_store.h"
+#include "decouple/internal/message/moved_messages.h"
+#include "decouple/internal/queue/locked_slots.h"
 
 namespace decouple::inline v0_1::internal {
 
@@ -28,7 +32,6 @@ class DelayChange {
   using Lane = typename Store::Lane;
   using Message = typename Store::Message;
   using Segment = typename Store::Segment;
-  using Slot = typename Store::Slot;
 
   explicit DelayChange(Store& store) : store_(store) {}
 
@@ -37,57 +40,59 @@ class DelayChange {
   // messages).
   void Apply(std::int64_t delay, std::int64_t now) {
     store_.groups()->AwaitAppends();  // a sender reads the delay, and publishes its message, under the guard
-    while (ApplyToAll(delay, now)) {
-    }
+    ApplyToLane(store_.lane(), delay, now);
+    MovedMessages<T>* const moved = store_.moved_messages();
+    if (moved == nullptr) return;
+    std::uint64_t moves = 0;
+    do {
+      moves = moved->moves_within();
+      ApplyToLane(moved->lane(), delay, now);
+    } while (moved->moves_within() != moves);
   }
 
  private:
-  // Whether a message was changed.
-  bool ApplyToAll(std::int64_t delay, std::int64_t now) {
-    bool has_changed = false;
-    store_.ForEachLane([&](Lane& lane) {
-      for (std::uint32_t number = 0; number < lane.pool().chunk_numbers_end() * kSlotsPerSegment; ++number) {
-        while (!TryApplyToSegment(lane, number, delay, now, has_changed)) Relax();
-      }
-    });
-    return has_changed;
+  void ApplyToLane(Lane& lane, std::int64_t delay, std::int64_t now) {
+    for (std::uint32_t number = 0; number < lane.pool().chunk_numbers_end() * kSlotsPerSegment; ++number) {
+      while (!TryApplyToSegment(lane, number, delay, now)) Relax();
+    }
   }
 
   // False: another thread had locked a slot; the caller tries again, outside of the read section, for which that thread
   // may wait.
-  bool TryApplyToSegment(Lane& lane, std::uint32_t number, std::int64_t delay, std::int64_t now, bool& has_changed) {
-    const RcuReadGuard section;
-    Segment* const segment = lane.pool().Find(number);
-    if (segment == nullptr) return true;
-    const std::uint64_t ordinal = segment->ordinal.load(std::memory_order_acquire);
+  bool TryApplyToSegment(Lane& lane, std::uint32_t number, std::int64_t delay, std::int64_t now) {
+    LockedSlots<T> delayed;
     bool is_complete = true;
-    for (Slot& slot : segment->slots) {
-      // Acquire: pairs with the last store of the word, which publishes the rest of the slot.
-      const SlotState word(slot.word.load(std::memory_order_acquire));
-      if (!word.IsOf(ordinal)) continue;
-      if (word.phase() == Phase::kBusy) {
-        is_complete = false;
-      } else if (word.phase() == Phase::kDelayed) {
-        if (Store::TryLock(slot, word)) {
-          has_changed |= SetEnd({segment, &slot}, delay, now);
-          Store::Unlock(slot, word);
-        } else {
+    {
+      const RcuReadGuard section;  // until a slot is locked, the segment may be retired and freed
+      Segment* const segment = lane.pool().Find(number);
+      if (segment == nullptr) return true;
+      delayed.segment = segment;
+      const std::uint64_t ordinal = segment->ordinal.load(std::memory_order_acquire);
+      for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) {
+        // Acquire: pairs with the last store of the word, which publishes the rest of the slot, and with the end of a
+        // message that has moved, which comes after its copy and MovedMessages::CountMoveWithin().
+        const SlotState word(segment->slots[i].word.load(std::memory_order_acquire));
+        if (!word.IsOf(ordinal)) continue;
+        if (word.phase() == Phase::kBusy || (word.phase() == Phase::kDelayed && !delayed.TryLock(i, word))) {
           is_complete = false;
         }
       }
     }
+    // Outside of the section, as an earlier deadline wakes those that sleep until the earliest, under a mutex.
+    delayed.ForEach([&](Message message, SlotState before) {
+      SetEnd(message, delay, now);
+      Store::Unlock(*message.slot, before);
+    });
     return is_complete;
   }
 
-  // Whether it was another. A delay that has ended stays so, even if no sweep has come yet. Requires: the caller has
-  // locked the slot.
-  bool SetEnd(Message message, std::int64_t delay, std::int64_t now) {
+  // A delay that has ended stays so, even if no sweep has come yet. Requires: the caller has locked the slot.
+  void SetEnd(Message message, std::int64_t delay, std::int64_t now) {
     const std::int64_t before = message.times().visible_at();
     const std::int64_t end = SaturatingAdd(message.slot->sent_at.load(std::memory_order_relaxed), delay);
-    if (before == end || before <= now) return false;
+    if (before == end || before <= now) return;
     message.times().set_visible_at(end);
     store_.LowerDeadline(*message.segment, std::min(end, store_.RetentionEnd(*message.slot)));
-    return true;
   }
 
   Store& store_;

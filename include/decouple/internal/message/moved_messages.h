@@ -11,6 +11,7 @@
 #ifndef DECOUPLE_INTERNAL_MESSAGE_MOVED_MESSAGES_H_
 #define DECOUPLE_INTERNAL_MESSAGE_MOVED_MESSAGES_H_
 
+#include <atomic>
 #include <cstdint>
 
 #include "absl/base/thread_annotations.h"
@@ -44,6 +45,13 @@ class MovedMessages {
     DECOUPLE_ASSERT(erased == 1);
   }
 
+  // How often a delayed message has moved from one place in this lane to another. A walk through the lane between two
+  // equal counts has met every delayed message that there was at its beginning and is still there. Acquire: pairs with
+  // CountMoveWithin(), which comes between the copy and the end of the original: what is counted here can be seen.
+  std::uint64_t moves_within() const { return moves_within_.load(std::memory_order_acquire); }
+  // Requires: the copy is published, locked, and the original is locked still.
+  void CountMoveWithin() { moves_within_.fetch_add(1, std::memory_order_release); }
+
   // Calls visit(message), under the mutex, if the message of that ticket is here: it is not removed meanwhile.
   template <typename Visit>
   void Find(std::uint64_t ticket, Visit visit) ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -54,6 +62,7 @@ class MovedMessages {
 
  private:
   Lane lane_;
+  std::atomic<std::uint64_t> moves_within_{0};
   Mutex mutex_;
   absl::flat_hash_map<std::uint64_t, MessageAt<T>> messages_ ABSL_GUARDED_BY(mutex_);
 };

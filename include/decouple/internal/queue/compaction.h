@@ -99,6 +99,7 @@ class Compaction {
     const std::uint64_t original = store_.TicketOf(from);
     auto metadata = std::make_unique<MessageMetadata>();
     const bool has_metadata = before.Has(SlotState::kHasMetadata);
+    const bool moves_within = has_metadata && Store::MetadataAt(from).is_moved;
     if (has_metadata && store_.groups() == nullptr) metadata->TakeFrom(Store::MetadataAt(from));
     metadata->is_moved = true;
     metadata->moved_from = original;
@@ -110,6 +111,7 @@ class Compaction {
     const SlotState moved(before.phase(), Lane::OrdinalOf(ticket), body_marks | SlotState::kHasMetadata,
                           before.receive_count());
     Lane::PublishUnclaimable(*to.slot, moved.With(Phase::kBusy));  // locked, so that it cannot end meanwhile
+    if (moves_within && before.phase() == Phase::kDelayed) moved_messages.CountMoveWithin();
     lane.ForgetSkip(ticket);
     store_.LowerDeadline(*to.segment, std::min(visible_at, store_.RetentionEnd(*to.slot)));
     if (store_.groups() == nullptr) {

@@ -1,9 +1,12 @@
 // Options: their ranges and defaults, and changes while the queue lives.
 
+#include <array>
+#include <atomic>
 #include <cstddef>
 #include <limits>
 #include <optional>
 #include <span>
+#include <thread>
 #include <type_traits>
 
 #include "queue_testing.h"
@@ -265,6 +268,31 @@ CONFORMANCE_TEST("an allowed source that is gone is not read back, and nobody el
     CHECK(queue.attributes().redrive_allow == RedriveAllowPolicy{AllowSources{{source}}});
   }
   CHECK(queue.attributes().redrive_allow == RedriveAllowPolicy{DenyAllSources{}});
+}
+
+CONFORMANCE_TEST("a redrive policy is read with the maximum that belongs to its queue, though threads change it") {
+  ManualClock clock;
+  auto a = Make<TestType>(clock, {.name = "a"});
+  auto b = Make<TestType>(clock, {.name = "b"});
+  auto live = Make<TestType>(clock);
+  std::atomic<bool> is_over{false};
+  std::thread setter([&] {
+    for (int i = 0; i < 3'000; ++i) {
+      const std::array<Redrive, 3> policies = {Redrive{.to = a, .max_receives = 1}, Redrive{},
+                                               Redrive{.to = b, .max_receives = 2}};
+      live.SetAttributes({.redrive = policies[static_cast<std::size_t>(i % 3)]}).IgnoreError();
+    }
+    is_over = true;
+  });
+  int wrong = 0;
+  while (!is_over) {
+    const std::optional<Redrive> redrive = live.redrive();
+    wrong += redrive && redrive->max_receives != (redrive->to == QueueReference(a) ? 1 : 2);
+    const Redrive read = live.attributes().redrive.value();
+    wrong += read.to && read.max_receives != (read.to == QueueReference(a) ? 1 : 2);
+  }
+  setter.join();
+  CHECK(wrong == 0);
 }
 
 }  // namespace decouple::testing

@@ -1,6 +1,8 @@
 // The quota of calls of FIFO queues.
 
+#include <atomic>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "queue_testing.h"
@@ -73,6 +75,33 @@ TEST_CASE("a quota by message group counts the sends of each, and needs deduplic
             .SetAttributes({.deduplication_scope = DeduplicationScope::kQueue,
                             .fifo_throughput_limit = FifoThroughputLimit::kPerQueue})
             .ok());
+}
+
+TEST_CASE(
+    "a quota by message group is never read beside deduplication in the whole queue, though threads change both") {
+  ManualClock clock;
+  auto queue = Make<FifoQueue<int>>(clock);
+  std::atomic<bool> is_over{false};
+  std::thread setter([&] {
+    for (int i = 0; i < 3'000; ++i) {
+      const bool by_group = i % 2 == 0;
+      queue
+          .SetAttributes(
+              {.deduplication_scope = by_group ? DeduplicationScope::kMessageGroup : DeduplicationScope::kQueue,
+               .fifo_throughput_limit =
+                   by_group ? FifoThroughputLimit::kPerMessageGroupId : FifoThroughputLimit::kPerQueue})
+          .IgnoreError();
+    }
+    is_over = true;
+  });
+  int wrong = 0;
+  while (!is_over) {
+    const QueueAttributes read = queue.attributes();
+    wrong += (read.deduplication_scope == DeduplicationScope::kMessageGroup) !=
+             (read.fifo_throughput_limit == FifoThroughputLimit::kPerMessageGroupId);
+  }
+  setter.join();
+  CHECK(wrong == 0);
 }
 
 }  // namespace decouple::testing

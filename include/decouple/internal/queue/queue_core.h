@@ -147,7 +147,7 @@ class QueueCore : public QueueUpkeep<T> {
   }
 
   // All attributes that this kind of queue has.
-  QueueAttributes attributes() const {
+  QueueAttributes attributes() const ABSL_LOCKS_EXCLUDED(setting_) {
     QueueAttributes attributes{.visibility_timeout = DurationOf(config_.visibility_timeout()),
                                .retention = DurationOf(store_.retention()),
                                .delay = DurationOf(config_.delay()),
@@ -158,17 +158,19 @@ class QueueCore : public QueueUpkeep<T> {
                                .redrive = redrive().value_or(Redrive{}),
                                .redrive_allow = AllowPolicyOf(*this),
                                .senders = this->senders().policy()};
+    const MutexLock lock(setting_);  // some of them are right only together
     ReadOwnAttributes(attributes);
     return attributes;
   }
+  const Limits& limits() const { return config_.limits(); }
   absl::Time created_at() const { return absl::FromUnixNanos(created_at_.load(std::memory_order_relaxed)); }
   absl::Time last_modified_at() const { return absl::FromUnixNanos(last_modified_at_.load(std::memory_order_relaxed)); }
 
   // Nullopt if the queue has no dead-letter queue.
   std::optional<Redrive> redrive() const {
-    auto to = Access::Make<QueueReference>(this->dead_letters().target());
-    if (!to) return std::nullopt;
-    return Redrive{std::move(to), static_cast<int>(this->dead_letters().max_receives())};
+    DeadLetterLinks::Link link = this->dead_letters().link();
+    if (link.target == nullptr) return std::nullopt;
+    return Redrive{Access::Make<QueueReference>(std::move(link.target)), static_cast<int>(link.max_receives)};
   }
 
   absl::Status Purge() ABSL_LOCKS_EXCLUDED(purging_) {
@@ -232,7 +234,7 @@ class QueueCore : public QueueUpkeep<T> {
   virtual absl::Status CheckOwnAttributes(const QueueAttributes& attributes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(setting_) = 0;
   virtual void ApplyOwnAttributes(const QueueAttributes& attributes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(setting_) = 0;
-  virtual void ReadOwnAttributes(QueueAttributes& attributes) const = 0;
+  virtual void ReadOwnAttributes(QueueAttributes& attributes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(setting_) = 0;
   // Called after a purge: a FIFO queue forgets the deduplication ids.
   virtual void ForgetSends() = 0;
 
@@ -430,7 +432,8 @@ class QueueCore : public QueueUpkeep<T> {
   // Written by SetAttributes() under setting_. Relaxed: they publish nothing.
   std::atomic<std::int64_t> created_at_{kNever};
   std::atomic<std::int64_t> last_modified_at_{kNever};
-  Mutex setting_;  // held while attributes that belong together are checked and set; no user code runs under it
+  // Held while attributes that belong together are checked, set or read; no user code runs under it.
+  mutable Mutex setting_;
   Mutex purging_;
   std::int64_t purged_at_ ABSL_GUARDED_BY(purging_) = kNever;
 };

@@ -40,6 +40,16 @@ class DeadLetterLinks {
     return target_;
   }
 
+  // The target with the number of receives that belongs to it.
+  struct Link {
+    std::shared_ptr<QueueBase> target;  // null: the queue has no dead-letter queue
+    std::uint32_t max_receives;
+  };
+  Link link() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    return {target_, max_receives()};  // stored under the mutex, too
+  }
+
   // Returns the former target, so that the caller drops what may be its last reference outside of the mutex.
   std::shared_ptr<QueueBase> SetTarget(std::shared_ptr<QueueBase> target, std::uint32_t max_receives)
       ABSL_LOCKS_EXCLUDED(mutex_) {

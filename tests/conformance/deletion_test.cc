@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -46,16 +47,11 @@ CONFORMANCE_TEST("a deleted queue answers every call with QueueDoesNotExist, on 
   constexpr Error kGone = Error::kQueueDoesNotExist;
   CHECK(ErrorIn(Send(queue, 1)) == kGone);
   CHECK(ErrorIn(Send(queue, 1, {.attributes = {{"a", 1}}})) == kGone);
-  std::vector<SendBatchEntry<int>> entries = {{"a", 1, {}}};
-  const auto sent = SendBatch(queue, entries);
-  CHECK((!sent.ok() ? ErrorIn(sent) : ErrorIn((*sent)[0])) == kGone);
   CHECK(ErrorIn(queue.Receive()) == kGone);
   CHECK(ErrorIn(queue.Receive({.max_messages = 10})) == kGone);
   CHECK(ErrorIn(queue.Receive({.wait = Seconds(20)})) == kGone);
   CHECK(ErrorIn(queue.Delete(receipt)) == kGone);
   CHECK(ErrorIn(queue.ChangeVisibility(receipt, Seconds(1))) == kGone);
-  CHECK(ErrorIn((*queue.DeleteBatch({{"a", receipt}}))[0]) == kGone);
-  CHECK(ErrorIn((*queue.ChangeVisibilityBatch({{"a", receipt, Seconds(1)}}))[0]) == kGone);
   CHECK(ErrorIn(queue.Purge()) == kGone);
   CHECK(ErrorIn(queue.SetAttributes({.delay = Seconds(1)})) == kGone);
   CHECK(ErrorIn(queue.SetAttributes({.max_in_flight = 10})) == kGone);
@@ -66,6 +62,36 @@ CONFORMANCE_TEST("a deleted queue answers every call with QueueDoesNotExist, on 
   CHECK(ErrorIn(Send(queue, 1)) == kGone);
   CHECK(queue.name() == "jobs");
   CHECK(queue.attributes().visibility_timeout == Seconds(30));
+}
+
+CONFORMANCE_TEST("a batch for a deleted queue fails as a whole, whatever its entries") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.max_message_size = 1'024});
+  SendAll(queue, 1);
+  const ReceiptHandle receipt = ReceiveOne(queue).receipt();
+  auto by_reference = decouple::Queue<int>::From(QueueReference(queue)).value();
+  REQUIRE(queue.DeleteQueue().ok());
+  const auto fails = [](const auto& result) { return ErrorIn(result) == Error::kQueueDoesNotExist; };
+  std::vector<SendBatchEntry<int>> entries = {{"a", 1, {}}, {"b", 2, {.attributes = {{"a", std::string(1'024, 'x')}}}}};
+  CHECK(fails(SendBatch(queue, entries)));
+  CHECK(entries[0].body == 1);
+  CHECK(fails(by_reference.SendBatch(entries)));
+  CHECK(fails(by_reference.SendBatch(std::span(entries).first(0))));
+  for (auto* handle : {static_cast<decouple::Queue<int>*>(&queue), &by_reference}) {
+    CHECK(fails(handle->DeleteBatch({{"a", receipt}, {"b", ReceiptHandle()}})));
+    CHECK(fails(handle->ChangeVisibilityBatch({{"a", receipt, Seconds(1)}, {"b", receipt, Hours(100)}})));
+  }
+}
+
+TEST_CASE("a batch of bodies without ids for a deleted queue fails as a whole") {
+  ManualClock clock;
+  auto queue = Make<StandardQueue<std::string>>(clock);
+  std::vector<std::string> bodies = {"one", ""};
+  SECTION("and some are refused") {}
+  SECTION("and all could be sent") { bodies.pop_back(); }
+  REQUIRE(queue.DeleteQueue().ok());
+  CHECK(ErrorIn(queue.SendBatch(bodies)) == Error::kQueueDoesNotExist);
+  CHECK(bodies.front() == "one");
 }
 
 CONFORMANCE_TEST("deliveries of a deleted queue stay readable, and cannot delete or hide any more") {
@@ -131,12 +157,17 @@ CONFORMANCE_TEST("a message stays where it is when its dead-letter queue was del
 
 CONFORMANCE_TEST("a deleted queue is no source of its dead-letter queue any more, and does not keep it alive") {
   ManualClock clock;
-  auto dead = std::make_optional(Make<TestType>(clock));
-  auto live = Make<TestType>(clock, {.redrive = Redrive{.to = *dead}});
+  using Shared = typename QueueKind<TestType>::template Of<std::shared_ptr<int>>;
+  auto dead = std::make_optional(Make<Shared>(clock));
+  auto live = Make<Shared>(clock, {.redrive = Redrive{.to = *dead}});
+  const auto content = std::make_shared<int>(0);
+  REQUIRE(Send(*dead, std::shared_ptr<int>(content)).ok());
   REQUIRE(dead->DeadLetterSources().size() == 1);
   REQUIRE(live.DeleteQueue().ok());
   CHECK(dead->DeadLetterSources().empty());
   CHECK_FALSE(live.redrive().has_value());
+  dead.reset();
+  CHECK(content.use_count() == 1);  // gone with its messages, though `live` is still there
 }
 
 CONFORMANCE_TEST("a move task fails when its source, its destination or a message's source was deleted") {

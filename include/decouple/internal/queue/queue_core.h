@@ -106,6 +106,7 @@ class QueueCore : public QueueUpkeep<T> {
   }
 
   absl::StatusOr<StatusOutcomes> DeleteBatch(std::span<const DeleteBatchEntry> entries) {
+    if (this->deleted()) return DoesNotExistError(*this);
     absl::Status status = CheckBatch(entries, config_.limits());
     if (status.ok()) status = this->TakeDelete();
     if (!status.ok()) return status;
@@ -115,6 +116,7 @@ class QueueCore : public QueueUpkeep<T> {
   }
 
   absl::StatusOr<StatusOutcomes> ChangeVisibilityBatch(std::span<const ChangeVisibilityBatchEntry> entries) {
+    if (this->deleted()) return DoesNotExistError(*this);
     if (absl::Status status = CheckBatch(entries, config_.limits()); !status.ok()) return status;
     StatusOutcomes results;
     for (const auto& entry : entries) {
@@ -265,6 +267,9 @@ class QueueCore : public QueueUpkeep<T> {
   // is to be filled in.
   template <typename CheckOptions>
   absl::StatusOr<SendOutcomes> CheckSendBatch(std::span<SendBatchEntry<T>> entries, CheckOptions check_options) {
+    // Looks at the word that the batch reads anyway: a deleted queue is closed, too.
+    if (capacity_gate_.closed() && this->deleted()) [[unlikely]]
+      return DoesNotExistError(*this);
     if (absl::Status status = CheckBatch(entries, config_.limits()); !status.ok()) return status;
     std::size_t all_bytes = 0;
     for (const auto& entry : entries) all_bytes += SizeOf(entry.body, entry.options);

@@ -269,6 +269,7 @@ class StandardSender : public QueueCore<T> {
   }
 
   [[gnu::noinline]] absl::StatusOr<SentBatch> SendBatchSlow(std::span<T> bodies, std::size_t bytes) {
+    if (this->deleted()) return DoesNotExistError(*this);
     absl::Status status = CheckBatchSize(bodies.size(), config_.limits());
     status.Update(CheckBatchBytes(bytes, config_.limits()));
     if (!status.ok()) return status;

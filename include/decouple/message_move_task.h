@@ -12,7 +12,7 @@
 // moved message is a new one at its destination: it has a new id and sending time, its receives count from zero, it
 // keeps its body, attributes, group and deduplication id (which is the message id that it had as a dead letter), and it
 // stays in the order of its group. It is accepted even if its deduplication id was seen before. If the source has a
-// dead-letter queue of its own, messages that were received too often go there instead, as at any receive. When a
+// dead-letter queue of its own, the task also moves the messages that a receive would send on to that. When a
 // destination is full, the task continues later. When a destination is closed or was deleted, or a message has no
 // recorded source, the task fails: that message and all after it stay where they are.
 //

@@ -74,6 +74,32 @@ CONFORMANCE_TEST("a task outlives its destination, and then has none") {
   CHECK(task.Step() == MessageMoveStatus::kFailed);
 }
 
+CONFORMANCE_TEST("a task also moves what a receive would send on to the next dead-letter queue") {
+  DeadLetters<TestType> queues({1, 2}, {11});
+  auto next = Make<TestType>(queues.clock);
+  auto other = Make<TestType>(queues.clock);
+  REQUIRE(queues.dead.SetAttributes({.redrive = Redrive{.to = next, .max_receives = 1}}).ok());
+  SECTION("back to the sources") {
+    CHECK(queues.Start().Step() == MessageMoveStatus::kCompleted);
+    CHECK(ReceiveAll(queues.a) == std::vector<int>{1, 2});
+    CHECK(ReceiveAll(queues.b) == std::vector<int>{11});
+  }
+  SECTION("to one destination") {
+    CHECK(queues.Start({.to = other}).moved() == 0);
+    CHECK(queues.dead.ListMessageMoveTasks().front().Step() == MessageMoveStatus::kCompleted);
+    CHECK(queues.dead.ListMessageMoveTasks().front().moved() == 3);
+    CHECK(ReceiveAll(other) == std::vector<int>{1, 2, 11});
+  }
+  SECTION("but what it could not move goes on at the next receive") {
+    other.Close();
+    CHECK(queues.Start({.to = other}).Step() == MessageMoveStatus::kFailed);
+    CHECK(queues.dead.Counts() == MessageCounts{.ready = 3});
+    CHECK(ReceivesNothing(queues.dead));
+    CHECK(ReceiveAll(next).size() == 3);
+  }
+  CHECK(next.Statistics().number_of_messages_taken_over == static_cast<std::uint64_t>(next.Counts().in_flight));
+}
+
 CONFORMANCE_TEST("messages go to one destination if there is one") {
   DeadLetters<TestType> queues({1}, {11});
   auto other = Make<TestType>(queues.clock);

@@ -352,9 +352,7 @@ class FifoQueueCore final : public QueueCore<T> {
   }
 
   void ForgetSends() override { deduplication_.Clear(); }
-  bool TryReceiveOne(Deliveries<T>& delivery) override {
-    return this->TryReceive(receiver_, store_.local(), Base::kToMove, store_.Now(), delivery);
-  }
+  bool TryReceiveToMove(Deliveries<T>& delivery) override { return Base::TryReceiveToMove(receiver_, delivery); }
 
   std::int64_t applied_delay_ = 0;  // guarded by QueueCore's mutex of SetAttributes()
   DelayChange<T> delay_change_{store_};

@@ -89,7 +89,7 @@ class FifoReceiver {
         leased = request.most;  // nothing is queued any more: ends the loop
       } else {
         local.counts.not_leased.Add(1);  // the ticket in the redelivery lane, which claims nothing from the limit here
-        if (grant_.DisposeIfUndeliverable(local, request.now, first, before)) {
+        if (grant_.DisposeIfUndeliverable(local, request, first, before)) {
           used = 1;
         } else {
           used = LeaseGroup(local, request, first, before, claimed, sink);

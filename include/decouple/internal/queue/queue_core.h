@@ -83,7 +83,7 @@ class QueueCore : public QueueUpkeep<T> {
 
   MoveOutcome MoveOne(QueueBase* to) override {
     ReceiveResult<T> one;
-    if (!TryReceiveOne(*one)) return MoveOutcome::kNoRoom;
+    if (!TryReceiveToMove(*one)) return MoveOutcome::kNoRoom;
     if (one->empty()) return MoveOutcome::kNothing;
     const Delivery<T>& delivery = one->front();
     SlotState before;
@@ -252,10 +252,15 @@ class QueueCore : public QueueUpkeep<T> {
     return delivery.clock == &clock_ ? delivery.now : store_.Now();
   }
 
-  // The options by which a message that is to be moved is received: hidden for long enough, whatever the queue's timeout.
-  static constexpr ReceiveOptions kToMove = {.visibility_timeout = absl::Seconds(30)};
-  // Receives the next message, if there is one, with kToMove. False: there may be one, but too many are in flight.
-  virtual bool TryReceiveOne(Deliveries<T>& delivery) = 0;
+  // Receives the next message, if there is one, for a move task: it is hidden for long enough, whatever the queue's
+  // timeout, and not moved to the dead-letter queue instead, as it is about to go elsewhere. False: there may be one,
+  // but too many are in flight.
+  virtual bool TryReceiveToMove(Deliveries<T>& delivery) = 0;
+  template <typename Receiver>
+  bool TryReceiveToMove(Receiver& receiver, Deliveries<T>& delivery) {
+    constexpr ReceiveOptions kHidden = {.visibility_timeout = absl::Seconds(30)};
+    return TryReceive(receiver, store_.local(), kHidden, store_.Now(), delivery, /* is_to_move */ true);
+  }
 
   // ---- sending ------------------------------------------------------------------------------------------------------
 
@@ -304,11 +309,15 @@ class QueueCore : public QueueUpkeep<T> {
   }
 
   // Receives what is visible at `now`, without waiting. False: there may be a message, but too many are in flight.
+  // `is_to_move`: as in LeaseRequest.
   template <typename Receiver>
   bool TryReceive(Receiver& receiver, LocalState& local, const ReceiveOptions& options, std::int64_t now,
-                  Deliveries<T>& deliveries) {
+                  Deliveries<T>& deliveries, bool is_to_move = false) {
     const std::int64_t timeout = VisibilityTimeoutOf(options);
-    LeaseRequest request{static_cast<std::uint32_t>(options.max_messages), now, SaturatingAdd(now, timeout)};
+    LeaseRequest request{.most = static_cast<std::uint32_t>(options.max_messages),
+                         .now = now,
+                         .visible_at = SaturatingAdd(now, timeout),
+                         .is_to_move = is_to_move};
     auto sink = SinkTo(deliveries);
     for (int sweeps_left = kSweepsPerReceive;; --sweeps_left) {
       this->SweepDue(local, now);

@@ -17,6 +17,7 @@ struct LeaseRequest {
   std::uint32_t most = 1;
   std::int64_t now = 0;
   std::int64_t visible_at = 0;  // when the messages that the receive returns become visible again
+  bool is_to_move = false;      // by a move task, which takes messages however often they were received
 };
 
 // Requires, unless a function says otherwise: the caller has locked the message's slot, and `before` is the word that
@@ -35,20 +36,20 @@ class ReceiveGrant {
   // returns true. False: it was past its retention, or received too often, and is gone or hidden.
   template <typename Sink>
   bool Grant(LocalState& local, const LeaseRequest& request, Message message, SlotState before, Sink& sink) {
-    if (DisposeIfUndeliverable(local, request.now, message, before)) return false;
+    if (DisposeIfUndeliverable(local, request, message, before)) return false;
     Lease(local, request, message, before, sink);
     return true;
   }
 
   // The first half of Grant(). True: the message was not to be given, and has been removed, moved or hidden, and
   // unlocked. False: nothing has happened.
-  bool DisposeIfUndeliverable(LocalState& local, std::int64_t now, Message message, SlotState before) {
+  bool DisposeIfUndeliverable(LocalState& local, const LeaseRequest& request, Message message, SlotState before) {
     DECOUPLE_ASSERT(IsLocked(*message.slot));
-    if (store_.RetentionEnd(*message.slot) <= now) {
+    if (store_.RetentionEnd(*message.slot) <= request.now) {
       RemoveExpired(local, message, before);
-    } else if (move_to_dead_letters_.IsReceivedTooOften(message, before)) [[unlikely]] {
+    } else if (move_to_dead_letters_.IsReceivedTooOften(message, before) && !request.is_to_move) [[unlikely]] {
       local.counts.not_leased.Add(1);
-      move_to_dead_letters_.MoveOrHide(local, message, before, now);
+      move_to_dead_letters_.MoveOrHide(local, message, before, request.now);
     } else {
       return false;
     }

@@ -187,21 +187,12 @@ class StandardQueueCore final : public StandardSender<T> {
     }
   }
 
-  absl::Status CheckOwnAttributes(const QueueAttributes& attributes) override {
-    const bool has_fifo_ones = attributes.content_based_deduplication || attributes.deduplication_scope ||
-                               attributes.fifo_throughput_limit || attributes.max_calls_per_second;
-    if (!has_fifo_ones) return absl::OkStatus();
-    return MakeError(Error::kInvalidAttributeValue,
-                     "deduplication, a throughput limit or a quota of calls for a standard queue; only FIFO queues "
-                     "have them");
-  }
+  absl::Status CheckOwnAttributes(const QueueAttributes& attributes) override { return CheckOwnOfNew(attributes); }
 
   void ApplyOwnAttributes(const QueueAttributes&) override {}
   void ReadOwnAttributes(QueueAttributes&) const override {}
   void ForgetSends() override {}
-  bool TryReceiveOne(Deliveries<T>& delivery) override {
-    return this->TryReceive(receiver_, store_.local(), Base::kToMove, store_.Now(), delivery);
-  }
+  bool TryReceiveToMove(Deliveries<T>& delivery) override { return Base::TryReceiveToMove(receiver_, delivery); }
 
   StandardReceiver<T> receiver_{store_, this->limit_, this->grant_, this->compaction_};
 };

@@ -209,8 +209,9 @@ absl::Status CheckBatch(std::span<Entry> entries, const Limits& limits) {
 
 // The error of a batch that fails as a whole because of one entry, which it names.
 inline absl::Status AtBatchEntry(const absl::Status& error, const std::string& id) {
-  return MakeError(ErrorOf(error).value_or(Error::kInvalidParameter),
-                   absl::StrCat("batch entry \"", id, "\": ", std::string(error.message())));
+  return MakeError(
+      ErrorOf(error).value_or(Error::kInvalidParameter),
+      absl::StrCat("batch entry \"", id, "\": ", std::string(error.message()), ". Nothing of the batch was sent"));
 }
 
 }  // namespace internal

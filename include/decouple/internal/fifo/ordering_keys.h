@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "decouple/batch.h"
 #include "decouple/error.h"
 #include "decouple/internal/queue/queue_config.h"
 
@@ -54,8 +55,7 @@ absl::Status CheckOrderingKeysOfBatch(std::span<Entry> entries, bool needs_ids, 
     }
     if (status.ok()) [[likely]]
       continue;
-    return MakeError(*ErrorOf(status),
-                     absl::StrCat("entry \"", entry.id, "\": ", status.message(), ". Nothing of the batch was sent"));
+    return AtBatchEntry(status, entry.id);
   }
   return absl::OkStatus();
 }

@@ -32,6 +32,7 @@
 #include "decouple/platform_application.h"
 #include "decouple/publication.h"
 #include "decouple/queue.h"
+#include "decouple/queue_kind.h"
 #include "decouple/queue_options.h"
 #include "decouple/queue_registry.h"
 #include "decouple/queue_statistics.h"

@@ -40,6 +40,7 @@
 #include "decouple/internal/fifo/fifo_queue_core.h"
 #include "decouple/internal/queue/queue_base.h"
 #include "decouple/queue.h"
+#include "decouple/queue_kind.h"
 #include "decouple/queue_options.h"
 #include "decouple/redrive_policy.h"
 
@@ -62,7 +63,7 @@ class FifoQueue : public Queue<T> {
   // The queue that `reference` refers to, if it is a FIFO queue with bodies of type T.
   static std::optional<FifoQueue> From(const QueueReference& reference) {
     std::optional<Queue<T>> queue = Queue<T>::From(reference);
-    if (!queue || internal::Access::Core(*queue)->kind() != internal::QueueKind::kFifo) return std::nullopt;
+    if (!queue || internal::Access::Core(*queue)->kind() != QueueKind::kFifo) return std::nullopt;
     return FifoQueue(*std::move(queue));
   }
 

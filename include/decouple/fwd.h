@@ -67,7 +67,8 @@ struct ListQueuesOptions;
 struct ListQueuesResult;
 class QueueRegistry;
 
-// redrive_policy.h, message_move_task.h, access_policy.h
+// queue_kind.h, redrive_policy.h, message_move_task.h, access_policy.h
+enum class QueueKind;
 class QueueReference;
 struct Redrive;
 struct AllowAllSources;

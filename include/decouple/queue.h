@@ -44,6 +44,7 @@
 #include "decouple/internal/queue/queue_core.h"
 #include "decouple/message.h"
 #include "decouple/message_move_task.h"
+#include "decouple/queue_kind.h"
 #include "decouple/queue_options.h"
 #include "decouple/queue_statistics.h"
 #include "decouple/redrive_policy.h"
@@ -148,6 +149,7 @@ class Queue {
   bool deleted() const noexcept { return core_->deleted(); }
 
   const std::string& name() const { return core_->name(); }
+  QueueKind kind() const noexcept { return core_->kind(); }
 
   // The redrive policy; none if there is no dead-letter queue.
   std::optional<Redrive> redrive() const { return core_->redrive(); }

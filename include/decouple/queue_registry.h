@@ -43,6 +43,7 @@
 #include "decouple/internal/queue/queue_config.h"
 #include "decouple/internal/queue/queue_directory.h"
 #include "decouple/limits.h"
+#include "decouple/queue_kind.h"
 #include "decouple/queue_options.h"
 #include "decouple/redrive_policy.h"
 #include "decouple/result.h"
@@ -95,7 +96,7 @@ class QueueRegistry {
     const std::string name = options.name;
     const QueueAttributes wanted = internal::AttributesOf(options);
     absl::Status status =
-        internal::CheckQueueName(name, kIsFifo ? internal::QueueKind::kFifo : internal::QueueKind::kStandard);
+        internal::CheckQueueName(name, kIsFifo ? QueueKind::kFifo : QueueKind::kStandard);
     status.Update(internal::CheckQueueAttributes(wanted, options.limits));
     if (options.clock != nullptr && options.clock != &clock_) {
       status.Update(internal::MakeError(

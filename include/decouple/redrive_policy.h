@@ -24,6 +24,7 @@
 #define DECOUPLE_REDRIVE_POLICY_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -32,6 +33,7 @@
 #include "absl/time/time.h"
 #include "decouple/internal/base/access.h"
 #include "decouple/internal/queue/queue_base.h"
+#include "decouple/queue_kind.h"
 
 namespace decouple::inline v0_1 {
 
@@ -51,6 +53,9 @@ class QueueReference {
     static const std::string& none = *new std::string();  // never destroyed: statics may ask as the program ends
     return core_ == nullptr ? none : core_->name();
   }
+
+  // Nullopt if the reference refers to no queue.
+  std::optional<QueueKind> kind() const { return core_ == nullptr ? std::nullopt : std::optional(core_->kind()); }
 
   explicit operator bool() const { return core_ != nullptr; }
   friend bool operator==(const QueueReference&, const QueueReference&) = default;

@@ -32,6 +32,7 @@
 #include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/queue/standard_queue_core.h"
 #include "decouple/queue.h"
+#include "decouple/queue_kind.h"
 #include "decouple/queue_options.h"
 #include "decouple/redrive_policy.h"
 
@@ -54,7 +55,7 @@ class StandardQueue : public Queue<T> {
   // The queue that `reference` refers to, if it is a standard queue with bodies of type T.
   static std::optional<StandardQueue> From(const QueueReference& reference) {
     std::optional<Queue<T>> queue = Queue<T>::From(reference);
-    if (!queue || internal::Access::Core(*queue)->kind() != internal::QueueKind::kStandard) return std::nullopt;
+    if (!queue || internal::Access::Core(*queue)->kind() != QueueKind::kStandard) return std::nullopt;
     return StandardQueue(*std::move(queue));
   }
 

@@ -17,10 +17,9 @@
 #include "decouple/internal/base/type_identity.h"
 #include "decouple/internal/queue/access_policy.h"
 #include "decouple/internal/queue/redrive/dead_letter_links.h"
+#include "decouple/queue_kind.h"
 
 namespace decouple::inline v0_1::internal {
-
-enum class QueueKind { kStandard, kFifo };
 
 constexpr const char* NameOf(QueueKind kind) { return kind == QueueKind::kStandard ? "standard" : "FIFO"; }
 

@@ -11,7 +11,9 @@
 //
 // A registry is an object of yours; there is no global one, and queues need none. It keeps a handle of each of its
 // queues, so a queue lives until it is deleted, by Delete() or by Queue::DeleteQueue(), and then as long as its other
-// handles and deliveries. When the registry is destroyed its queues live on as long as their handles do.
+// handles and deliveries. A queue that was deleted by a handle, and is empty then, gives its last memory back when the
+// registry meets it: in a call with its name, in a list, or in one of the next calls of Create(), each of which looks at
+// two queues. When the registry is destroyed its queues live on as long as their handles do.
 //
 // Names are SQS's: 1 … 80 letters, digits, hyphens and underscores; that of a FIFO queue ends in ".fifo", which counts.
 // The name of a deleted queue is free again after Limits::queue_name_reuse_interval. Links from other queues and from
@@ -28,6 +30,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -39,9 +42,13 @@
 #include "decouple/fifo_queue.h"
 #include "decouple/internal/base/access.h"
 #include "decouple/internal/base/range_checks.h"
+#include "decouple/internal/base/type_identity.h"
+#include "decouple/internal/fifo/fifo_queue_core.h"
 #include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/queue/queue_config.h"
 #include "decouple/internal/queue/queue_directory.h"
+#include "decouple/internal/queue/redrive/redrive_attributes.h"
+#include "decouple/internal/queue/standard_queue_core.h"
 #include "decouple/limits.h"
 #include "decouple/queue_kind.h"
 #include "decouple/queue_options.h"
@@ -84,20 +91,29 @@ class QueueRegistry {
   QueueRegistry& operator=(const QueueRegistry&) = delete;
 
   // Creates a queue of the name in `options`; Kind is StandardQueue<T> or FifoQueue<T>. If there is one already, of the
-  // same kind and type of bodies and at present with the same attributes, returns that (limits and seed are not
-  // compared). O(log queues).
+  // same kind and type of bodies and at present with the same attributes, returns that. Limits and seed are not
+  // compared: what is by default the most that the limits allow is then the most that the queue's own limits allow.
+  // O(log queues).
   // kInvalidParameterValue: the name is not allowed for the kind, or the options name another clock than the
-  // registry's. kInvalidAttributeValue: as for Kind::Create(). kQueueNameExists: the queue of that name is another.
-  // kQueueDeletedRecently: a queue of that name was deleted less than 60 s ago.
+  // registry's. kInvalidAttributeValue: as for Kind::Create(), also if there is a queue of that name. kQueueNameExists:
+  // the queue of that name is another. kQueueDeletedRecently: a queue of that name was deleted less than
+  // Limits::queue_name_reuse_interval of the registry ago, 60 s.
   template <typename Kind>
   requires(std::same_as<Kind, StandardQueue<typename Kind::Body>> ||
            std::same_as<Kind, FifoQueue<typename Kind::Body>>) absl::StatusOr<Kind> Create(QueueOptions options) {
-    constexpr bool kIsFifo = std::same_as<Kind, FifoQueue<typename Kind::Body>>;
+    using Body = typename Kind::Body;
+    constexpr bool kIsFifo = std::same_as<Kind, FifoQueue<Body>>;
+    using Core = std::conditional_t<kIsFifo, internal::FifoQueueCore<Body>, internal::StandardQueueCore<Body>>;
+    constexpr QueueKind kKind = kIsFifo ? QueueKind::kFifo : QueueKind::kStandard;
     const std::string name = options.name;
-    const QueueAttributes wanted = internal::AttributesOf(options);
-    absl::Status status =
-        internal::CheckQueueName(name, kIsFifo ? QueueKind::kFifo : QueueKind::kStandard);
-    status.Update(internal::CheckQueueAttributes(wanted, options.limits));
+    const QueueAttributes wanted = internal::GivenAttributesOf(options);
+    // What is wrong by itself is refused whether there is a queue of that name or not.
+    absl::Status status = internal::CheckQueueName(name, kKind);
+    status.Update(internal::CheckQueueAttributes(internal::AttributesOf(options), options.limits));
+    status.Update(Core::CheckOwnOfNew(wanted));
+    if (wanted.redrive) {
+      status.Update(internal::CheckRedrive(*wanted.redrive, kKind, internal::kTypeIdentity<Body>, name));
+    }
     if (options.clock != nullptr && options.clock != &clock_) {
       status.Update(internal::MakeError(
           Error::kInvalidParameterValue,
@@ -136,7 +152,8 @@ class QueueRegistry {
     return internal::Access::Make<QueueReference>(std::move(core));
   }
 
-  // SQS's ListQueues. O(log queues + queues listed), and more once after many were deleted.
+  // SQS's ListQueues. O(log queues + queues listed + names among them that are not free yet), and once more for each
+  // name that has become free.
   // kInvalidParameterValue: max_results is out of its range, or the token is not one for this prefix.
   Result<ListQueuesResult> List(const ListQueuesOptions& options = {}) const {
     const std::size_t most = options.max_results.value_or(max_results_);
@@ -179,7 +196,8 @@ class QueueRegistry {
                                        const QueueAttributes& wanted) {
     const std::optional<Kind> queue = Kind::From(internal::Access::Make<QueueReference>(core));
     const char* const difference =
-        queue ? internal::FindDifference(queue->attributes(), wanted) : "kind or type of bodies";
+        queue ? internal::FindDifference(queue->attributes(), internal::Access::Core(*queue)->limits(), wanted)
+              : "kind or type of bodies";
     if (difference == nullptr) return *queue;
     return internal::MakeError(Error::kQueueNameExists,
                                absl::StrCat("there is a queue \"", core->name(), "\" with another ", difference,

@@ -1,13 +1,18 @@
 #include "decouple/queue_registry.h"
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
 #include <type_traits>
 #include <vector>
 
+#include "decouple/internal/base/access.h"
+#include "decouple/internal/queue/queue_base.h"
+#include "decouple/internal/queue/queue_directory.h"
 #include "queue_testing.h"
 
 namespace decouple::testing {
@@ -86,6 +91,72 @@ TEST_CASE("a registry refuses a name that a queue with other attributes, of anot
   CHECK(error.status().message().find("another delay") != std::string::npos);
 }
 
+TEST_CASE("a registry does not compare limits, and a limit that is a default is that of the queue that is there") {
+  ManualClock clock;
+  QueueRegistry registry({.clock = &clock});
+  auto jobs = registry.Create<Jobs>({.name = "jobs"});
+  REQUIRE(jobs.ok());
+  CHECK(registry.Create<Jobs>({.limits = Limits::Unlimited(), .name = "jobs"}).value() == *jobs);
+  CHECK(registry.Create<Jobs>({.limits = {.max_in_flight = 20'000}, .name = "jobs"}).value() == *jobs);
+  CHECK(registry.Create<Jobs>({.max_message_size = 1'048'576, .limits = Limits::Unlimited(), .name = "jobs"}).ok());
+  CHECK(
+      ErrorIn(registry.Create<Jobs>({.max_message_size = 1'048'577, .limits = Limits::Unlimited(), .name = "jobs"})) ==
+      Error::kQueueNameExists);
+  REQUIRE(jobs->SetAttributes({.max_in_flight = 20'000}).ok());
+  CHECK(ErrorIn(registry.Create<Jobs>({.limits = {.max_in_flight = 20'000}, .name = "jobs"})) ==
+        Error::kQueueNameExists);
+}
+
+TEST_CASE(
+    "a registry takes durations for the same that are the same to a queue: below a nanosecond, and past 292 years") {
+  ManualClock clock;
+  QueueRegistry registry({.clock = &clock});
+  const absl::Duration ages = Hours(24 * 365 * 300);
+  const QueueOptions options{.visibility_timeout = ages,
+                             .retention = ages,
+                             .delay = kOneNanosecond / 4,
+                             .receive_wait = ages,
+                             .capacity = Capacity{.messages = 1, .when_full = Block{ages}},
+                             .limits = Limits::Unlimited(),
+                             .name = "jobs"};
+  auto jobs = registry.Create<Jobs>(options);
+  REQUIRE(jobs.ok());
+  CHECK(registry.Create<Jobs>(options).value() == *jobs);
+  QueueOptions other = options;
+  other.delay = kOneNanosecond;
+  CHECK(ErrorIn(registry.Create<Jobs>(other)) == Error::kQueueNameExists);
+  other = options;
+  other.capacity->when_full = Block{Hours(1)};
+  CHECK(ErrorIn(registry.Create<Jobs>(other)) == Error::kQueueNameExists);
+  other.capacity->when_full = Reject{};
+  CHECK(ErrorIn(registry.Create<Jobs>(other)) == Error::kQueueNameExists);
+}
+
+TEST_CASE("what is wrong with the options by themselves is refused as such, though there is a queue of that name") {
+  ManualClock clock;
+  QueueRegistry registry({.clock = &clock});
+  auto ledger = Make<Ledger>(clock);
+  auto jobs = registry.Create<Jobs>({.name = "jobs"});
+  REQUIRE(jobs.ok());
+  REQUIRE(registry.Create<Ledger>({.name = "ledger.fifo"}).ok());
+  const auto error = [&](QueueOptions options) {
+    options.name = "jobs";
+    return ErrorIn(registry.Create<Jobs>(std::move(options)));
+  };
+  constexpr Error kInvalid = Error::kInvalidAttributeValue;
+  CHECK(error({.max_calls_per_second = 1}) == kInvalid);
+  CHECK(error({.redrive = Redrive{.to = *jobs, .max_receives = 0}}) == kInvalid);
+  CHECK(error({.redrive = Redrive{.to = *jobs, .max_receives = 1'001}}) == kInvalid);
+  CHECK(error({.redrive = Redrive{.to = *jobs, .max_receives = 1'000}}) == Error::kQueueNameExists);
+  CHECK(error({.redrive = Redrive{.max_receives = 3}}) == kInvalid);
+  CHECK(error({.redrive = Redrive{.to = ledger}}) == kInvalid);
+  CHECK(error({.redrive = Redrive{.to = Make<StandardQueue<std::string>>(clock)}}) == kInvalid);
+  CHECK(ErrorIn(registry.Create<Ledger>(
+            {.content_based_deduplication = true, .max_calls_per_second = 1, .name = "ledger.fifo"})) == kInvalid);
+  CHECK(ErrorIn(registry.Create<Ledger>(
+            {.fifo_throughput_limit = FifoThroughputLimit::kPerMessageGroupId, .name = "ledger.fifo"})) == kInvalid);
+}
+
 TEST_CASE("a queue's name is 1 to 80 letters, digits, hyphens and underscores; a FIFO queue's ends in .fifo") {
   QueueRegistry registry;
   const auto takes = [&](const std::string& name) { return registry.Create<Jobs>({.name = name}).ok(); };
@@ -127,6 +198,10 @@ TEST_CASE("a queue is found by its name, as what it is") {
   CHECK(registry.Find<decouple::Queue<int>>("ledger.fifo").value() == *ledger);
   CHECK(registry.Find<Ledger>("ledger.fifo").value() == *ledger);
   CHECK(registry.Find("jobs").value() == QueueReference(*jobs));
+  CHECK(registry.Find("jobs")->kind() == decouple::QueueKind::kStandard);
+  CHECK(registry.Find("ledger.fifo")->kind() == decouple::QueueKind::kFifo);
+  CHECK(QueueReference().kind() == std::nullopt);
+  CHECK(registry.Find<decouple::Queue<int>>("ledger.fifo")->kind() == decouple::QueueKind::kFifo);
   CHECK(ErrorIn(registry.Find<Ledger>("jobs")) == Error::kInvalidParameterValue);
   CHECK(ErrorIn(registry.Find<Jobs>("ledger.fifo")) == Error::kInvalidParameterValue);
   CHECK(ErrorIn(registry.Find<StandardQueue<std::string>>("jobs")) == Error::kInvalidParameterValue);
@@ -220,20 +295,44 @@ TEST_CASE("a registry keeps its queues and their messages, until they are delete
   CHECK(content.use_count() == 1);
 }
 
-TEST_CASE("queues that their handles deleted, and names that are free again, do not pile up") {
+TEST_CASE("queues that their handles deleted do not pile up in their registry") {
   ManualClock clock;
-  const auto content = std::make_shared<int>(0);
   QueueRegistry registry({.clock = &clock});
-  for (int i = 0; i < 1'000; ++i) {
-    auto queue =
-        registry.Create<StandardQueue<std::shared_ptr<int>>>({.name = "temporary-" + std::to_string(i)}).value();
-    REQUIRE(queue.Send(content).ok());
-    const auto delivery = ReceiveOne(queue);
+  std::vector<std::weak_ptr<internal::QueueBase>> all;
+  const auto still_there = [&] {
+    return std::count_if(all.begin(), all.end(), [](const auto& queue) { return !queue.expired(); });
+  };
+  const auto create_and_delete = [&](int i) {
+    auto queue = registry.Create<Jobs>({.name = "temporary-" + std::to_string(i)}).value();
+    all.emplace_back(internal::Access::Core(QueueReference(queue)));
     REQUIRE(queue.DeleteQueue().ok());
+  };
+  for (int i = 0; i < 300; ++i) create_and_delete(i);
+  CHECK(still_there() < 150);  // those that no call of Create() has come to
+  CHECK(registry.List()->queues.empty());
+  CHECK(still_there() == 0);
+}
+
+TEST_CASE("names that are free again do not pile up: neither by creations, nor where queues are only listed") {
+  ManualClock clock;
+  internal::QueueDirectory directory(Limits::Service(), clock);
+  const auto add_and_delete = [&](int i) {
+    auto queue = Make<Jobs>(clock, {.name = "temporary-" + std::to_string(i)});
+    REQUIRE(directory.Add(internal::Access::Core(QueueReference(queue))).ok());
+    REQUIRE(queue.DeleteQueue().ok());
+  };
+  for (int i = 0; i < 300; ++i) {
+    add_and_delete(i);
     clock.Advance(Seconds(30));
   }
-  CHECK(content.use_count() == 1);
-  CHECK(registry.List()->queues.empty());
+  CHECK(directory.size() < 150);
+  bool is_more = false;
+  CHECK(directory.List({}, {}, 1, is_more).empty());
+  CHECK(directory.size() == 1);  // the last name is not free yet
+  clock.Advance(Seconds(30));
+  CHECK(directory.List({}, {}, 1, is_more).empty());
+  CHECK(directory.size() == 0);
+  CHECK_FALSE(is_more);
 }
 
 TEST_CASE("threads that create, find and delete by the same names agree on one queue at a time") {

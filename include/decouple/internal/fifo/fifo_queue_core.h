@@ -57,6 +57,11 @@ class FifoQueueCore final : public QueueCore<T> {
     this->quota_ = std::make_unique<CallQuota>();
   }
 
+  // What SetAttributes() of a new queue says to the attributes that only one kind of queue has.
+  static absl::Status CheckOwnOfNew(const QueueAttributes& attributes) {
+    return CheckOwn(attributes, DeduplicationScope::kQueue, FifoThroughputLimit::kPerQueue);
+  }
+
   absl::StatusOr<SendResult> Send(T&& body, SendOptions&& options) override {
     const Keys keys = Prefetch(options);
     absl::Status status = checks_.CheckBody(body, Base::SizeOf(body, options));
@@ -308,6 +313,12 @@ class FifoQueueCore final : public QueueCore<T> {
   // ---- attributes ---------------------------------------------------------------------------------------------------
 
   absl::Status CheckOwnAttributes(const QueueAttributes& attributes) override {
+    return CheckOwn(attributes, deduplication_.scope(), this->quota_->counted());
+  }
+
+  // `scope` and `counted` stand for what is not given.
+  static absl::Status CheckOwn(const QueueAttributes& attributes, DeduplicationScope scope,
+                               FifoThroughputLimit counted) {
     constexpr auto kError = Error::kInvalidAttributeValue;
     if (attributes.content_based_deduplication.value_or(false) && !HasContent<T>) {
       return MakeError(kError,
@@ -320,8 +331,8 @@ class FifoQueueCore final : public QueueCore<T> {
           CheckNumber(kError, "maximum of calls per second", calls, std::int64_t{0}, TokenBucket::kSecond);
       if (!status.ok()) return status;
     }
-    const auto scope = attributes.deduplication_scope.value_or(deduplication_.scope());
-    const auto counted = attributes.fifo_throughput_limit.value_or(this->quota_->counted());
+    scope = attributes.deduplication_scope.value_or(scope);
+    counted = attributes.fifo_throughput_limit.value_or(counted);
     if (counted == FifoThroughputLimit::kPerMessageGroupId && scope != DeduplicationScope::kMessageGroup) {
       return MakeError(kError,
                        "a throughput limit per message group with deduplication in the whole queue; it is allowed only "

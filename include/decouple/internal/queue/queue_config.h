@@ -93,14 +93,21 @@ inline absl::Status CheckQueueAttributes(const QueueAttributes& attributes, cons
   return status;
 }
 
-// The attributes that a new queue gets.
-inline QueueAttributes AttributesOf(const QueueOptions& options) {
+// Where nothing is given, gives the most that the limits allow.
+inline QueueAttributes WithDefaultsOf(const Limits& limits, QueueAttributes attributes) {
+  if (!attributes.max_message_size) attributes.max_message_size = limits.largest_max_message_size;
+  if (!attributes.max_in_flight) attributes.max_in_flight = limits.max_in_flight;
+  return attributes;
+}
+
+// The attributes that the options of a new queue give.
+inline QueueAttributes GivenAttributesOf(const QueueOptions& options) {
   return {.visibility_timeout = options.visibility_timeout,
           .retention = options.retention,
           .delay = options.delay,
           .receive_wait = options.receive_wait,
-          .max_message_size = options.max_message_size.value_or(options.limits.largest_max_message_size),
-          .max_in_flight = options.max_in_flight.value_or(options.limits.max_in_flight),
+          .max_message_size = options.max_message_size,
+          .max_in_flight = options.max_in_flight,
           .capacity = options.capacity,
           .redrive = options.redrive,
           .redrive_allow = options.redrive_allow,
@@ -109,6 +116,11 @@ inline QueueAttributes AttributesOf(const QueueOptions& options) {
           .deduplication_scope = options.deduplication_scope,
           .fifo_throughput_limit = options.fifo_throughput_limit,
           .max_calls_per_second = options.max_calls_per_second};
+}
+
+// The attributes that a new queue gets.
+inline QueueAttributes AttributesOf(const QueueOptions& options) {
+  return WithDefaultsOf(options.limits, GivenAttributesOf(options));
 }
 
 inline constexpr std::size_t kMaxTokenLength = 128;  // SQS

@@ -1,9 +1,10 @@
 // Queues of any kind and body type by their names, as SQS keeps them within an account: which names are allowed, when a
 // name is free again, and the queues in the order of their names. QueueRegistry is its face.
 //
-// Design. A queue may be deleted by any of its handles, which know nothing of the directory. So an entry whose queue was
-// deleted is settled by whoever meets it next: the queue is let go, and the entry stays for as long as its name is
-// not free. Each Add() also looks at the next few entries in turn, so that those which nobody asks for do not pile up.
+// Design. A queue may be deleted by any of its handles, which know nothing of the directory. So an entry whose queue
+// was deleted is settled by whoever meets it next: the queue is let go, and the entry stays for as long as its name is
+// not free. Each Add() also looks at the next few entries in turn, and each List() at all that it passes, so that those
+// which nobody asks for do not pile up.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_QUEUE_DIRECTORY_H_
 #define DECOUPLE_INTERNAL_QUEUE_QUEUE_DIRECTORY_H_
@@ -15,9 +16,11 @@
 #include <iterator>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -32,7 +35,9 @@
 #include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/queue/queue_base.h"
+#include "decouple/internal/queue/queue_config.h"
 #include "decouple/limits.h"
+#include "decouple/queue_kind.h"
 #include "decouple/queue_options.h"
 #include "decouple/redrive_policy.h"
 
@@ -59,16 +64,29 @@ inline absl::Status CheckQueueName(std::string_view name, QueueKind kind) {
                                 is_fifo ? ", of which the last five are .fifo" : ""));
 }
 
+// Whether both are one setting to a queue, which keeps nanoseconds in 64 bits: what is longer is without an end.
+inline bool IsSameSetting(const std::optional<absl::Duration>& a, const std::optional<absl::Duration>& b) {
+  return a.has_value() == b.has_value() && (!a || absl::ToInt64Nanoseconds(*a) == absl::ToInt64Nanoseconds(*b));
+}
+
+inline bool IsSameCapacity(const Capacity& a, const Capacity& b) {
+  const Block* const block_a = std::get_if<Block>(&a.when_full);
+  const Block* const block_b = std::get_if<Block>(&b.when_full);
+  if (block_a == nullptr || block_b == nullptr) return a == b;
+  return a.messages == b.messages && a.bytes == b.bytes && IsSameSetting(block_a->timeout, block_b->timeout);
+}
+
 // The first attribute in which a queue differs from what is wanted; null if there is none. What is not given in
-// `wanted` stands for its default.
-inline const char* FindDifference(const QueueAttributes& existing, const QueueAttributes& wanted) {
-  if (existing.visibility_timeout != wanted.visibility_timeout) return "visibility timeout";
-  if (existing.retention != wanted.retention) return "message retention period";
-  if (existing.delay != wanted.delay) return "delay";
-  if (existing.receive_wait != wanted.receive_wait) return "receive message wait time";
+// `wanted` stands for its default, which is the queue's own limit where a limit is the default.
+inline const char* FindDifference(const QueueAttributes& existing, const Limits& limits, QueueAttributes wanted) {
+  wanted = WithDefaultsOf(limits, std::move(wanted));
+  if (!IsSameSetting(existing.visibility_timeout, wanted.visibility_timeout)) return "visibility timeout";
+  if (!IsSameSetting(existing.retention, wanted.retention)) return "message retention period";
+  if (!IsSameSetting(existing.delay, wanted.delay)) return "delay";
+  if (!IsSameSetting(existing.receive_wait, wanted.receive_wait)) return "receive message wait time";
   if (existing.max_message_size != wanted.max_message_size) return "maximum message size";
   if (existing.max_in_flight != wanted.max_in_flight) return "maximum of messages in flight";
-  if (existing.capacity != wanted.capacity.value_or(Capacity{})) return "capacity";
+  if (!IsSameCapacity(*existing.capacity, wanted.capacity.value_or(Capacity{}))) return "capacity";
   if (existing.redrive != wanted.redrive.value_or(Redrive{})) return "redrive policy";
   if (existing.redrive_allow != wanted.redrive_allow.value_or(AllowAllSources{})) return "redrive allow policy";
   if (existing.senders != wanted.senders.value_or(AllowAllSenders{})) return "senders policy";
@@ -132,21 +150,30 @@ class QueueDirectory {
     return entry->second.queue != nullptr ? absl::OkStatus() : CheckFree(entry->second, name, now);
   }
 
+  // How many names are taken, or not free yet as far as anybody has looked.
+  std::size_t size() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    return queues_.size();
+  }
+
   // Up to `most` queues whose names begin with `prefix` and come after `after`, in the order of their names. Sets
   // `is_more` to whether there are more.
   std::vector<std::shared_ptr<QueueBase>> List(std::string_view prefix, std::string_view after, std::size_t most,
                                                bool& is_more) ABSL_LOCKS_EXCLUDED(mutex_) {
     std::vector<std::shared_ptr<QueueBase>> dropped;
     std::vector<std::shared_ptr<QueueBase>> listed;
+    const std::int64_t now = clock_.NowNanos();
     const MutexLock lock(mutex_);
     is_more = false;
     auto entry = after < prefix ? queues_.lower_bound(prefix) : queues_.upper_bound(after);
-    for (; entry != queues_.end() && entry->first.compare(0, prefix.size(), prefix) == 0; ++entry) {
+    while (entry != queues_.end() && entry->first.compare(0, prefix.size(), prefix) == 0) {
       Settle(entry->second, dropped);
-      if (entry->second.queue == nullptr) continue;
-      is_more = listed.size() == most;
-      if (is_more) break;
-      listed.push_back(entry->second.queue);
+      if (entry->second.queue != nullptr) {
+        is_more = listed.size() == most;
+        if (is_more) break;
+        listed.push_back(entry->second.queue);
+      }
+      entry = PassOrErase(entry, now);
     }
     return listed;
   }
@@ -169,6 +196,11 @@ class QueueDirectory {
     entry.queue = nullptr;
   }
 
+  // Returns the entry after a settled one, which it erases if its name is free.
+  Entries::iterator PassOrErase(Entries::iterator entry, std::int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return entry->second.queue == nullptr && IsFree(entry->second, now) ? queues_.erase(entry) : std::next(entry);
+  }
+
   void SettleSome(std::int64_t now, std::vector<std::shared_ptr<QueueBase>>& dropped)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     auto entry = queues_.upper_bound(last_settled_);
@@ -176,7 +208,7 @@ class QueueDirectory {
       if (entry == queues_.end()) entry = queues_.begin();
       Settle(entry->second, dropped);
       last_settled_ = entry->first;
-      entry = entry->second.queue == nullptr && IsFree(entry->second, now) ? queues_.erase(entry) : std::next(entry);
+      entry = PassOrErase(entry, now);
     }
   }
 
@@ -198,9 +230,9 @@ class QueueDirectory {
 
   const Limits limits_;
   Clock& clock_;
-  Mutex mutex_;
+  mutable Mutex mutex_;
   Entries queues_ ABSL_GUARDED_BY(mutex_);
-  std::string last_settled_ ABSL_GUARDED_BY(mutex_);  // by SettleSome()
+  std::string last_settled_ ABSL_GUARDED_BY(mutex_);  // the name at which SettleSome() ended
 };
 
 }  // namespace decouple::inline v0_1::internal

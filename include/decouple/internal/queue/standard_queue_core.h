@@ -38,6 +38,16 @@ class StandardQueueCore final : public StandardSender<T> {
   StandardQueueCore(const Limits& limits, std::string name, std::uint64_t seed, Clock* clock)
       : Base(limits, std::move(name), seed, clock) {}
 
+  // What SetAttributes() of a new queue says to the attributes that only one kind of queue has.
+  static absl::Status CheckOwnOfNew(const QueueAttributes& attributes) {
+    const bool has_fifo_ones = attributes.content_based_deduplication || attributes.deduplication_scope ||
+                               attributes.fifo_throughput_limit || attributes.max_calls_per_second;
+    if (!has_fifo_ones) return absl::OkStatus();
+    return MakeError(Error::kInvalidAttributeValue,
+                     "deduplication, a throughput limit or a quota of calls for a standard queue; only FIFO queues "
+                     "have them");
+  }
+
   // Fast path: one message, without options. Every rare case is a tail call, as in Send().
   [[gnu::noinline]] ReceiveResult<T> Receive() {
     LocalState* const local = store_.CachedLocal();

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -22,25 +23,49 @@
 #include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/process.h"
 #include "decouple/internal/base/range_checks.h"
+#include "decouple/internal/base/type_identity.h"
 #include "decouple/internal/queue/queue_base.h"
+#include "decouple/queue_kind.h"
 #include "decouple/redrive_policy.h"
 
 namespace decouple::inline v0_1::internal {
 
 inline constexpr int kLargestMaxReceives = 1'000;  // SQS's upper bound of maxReceiveCount
 
-// Whether `to` can take over messages of `from`: both are of one kind and have bodies of one type.
-inline absl::Status CheckSameKindAndBodyType(Error error, const char* what, const QueueBase& from,
+// Whether `to` can take over messages of a queue of this kind, body type and name: both are of one kind and have bodies
+// of one type.
+inline absl::Status CheckSameKindAndBodyType(Error error, const char* what, QueueKind kind,
+                                             const TypeIdentity& body_type, const std::string& name,
                                              const QueueBase& to) {
-  if (to.kind() != from.kind()) {
+  if (to.kind() != kind) {
     return MakeError(error, absl::StrCat(what, " \"", to.name(), "\" is a ", NameOf(to.kind()), " queue; that of a ",
-                                         NameOf(from.kind()), " queue must be one too"));
+                                         NameOf(kind), " queue must be one too"));
   }
-  if (to.body_type() != from.body_type()) {
-    return MakeError(error, absl::StrCat(what, " \"", to.name(), "\" has bodies of another type than \"", from.name(),
+  if (to.body_type() != body_type) {
+    return MakeError(error, absl::StrCat(what, " \"", to.name(), "\" has bodies of another type than \"", name,
                                          "\"; they must be the same"));
   }
   return absl::OkStatus();
+}
+inline absl::Status CheckSameKindAndBodyType(Error error, const char* what, const QueueBase& from,
+                                             const QueueBase& to) {
+  return CheckSameKindAndBodyType(error, what, from.kind(), from.body_type(), from.name(), to);
+}
+
+// What is wrong with a redrive policy of a queue of this kind, body type and name, whatever else there is.
+inline absl::Status CheckRedrive(const Redrive& redrive, QueueKind kind, const TypeIdentity& body_type,
+                                 const std::string& name) {
+  constexpr auto kError = Error::kInvalidAttributeValue;
+  if (redrive.to) {
+    absl::Status status = CheckNumber(kError, "maximum of receives", redrive.max_receives, 1, kLargestMaxReceives);
+    status.Update(
+        CheckSameKindAndBodyType(kError, "the dead-letter queue", kind, body_type, name, *Access::Core(redrive.to)));
+    return status;
+  }
+  if (redrive.max_receives == Redrive().max_receives) return absl::OkStatus();
+  return MakeError(kError, absl::StrCat("a redrive policy with a maximum of ", redrive.max_receives,
+                                        " receives, but without a dead-letter queue; `to` must name one, or, to take "
+                                        "the dead-letter queue away, nothing else is to be set"));
 }
 
 // Whether the dead letters of `from`, directly or by way of other queues, reach `queue`. Requires: the caller holds the
@@ -58,18 +83,11 @@ inline bool LeadsTo(const std::shared_ptr<QueueBase>& from, const QueueBase& que
 inline absl::Status LinkDeadLetters(QueueBase& queue, const Redrive& redrive, std::shared_ptr<QueueBase>& former) {
   constexpr auto kError = Error::kInvalidAttributeValue;
   const std::shared_ptr<QueueBase>& target = Access::Core(redrive.to);
-  if (target != nullptr) {
-    absl::Status status = CheckNumber(kError, "maximum of receives", redrive.max_receives, 1, kLargestMaxReceives);
-    status.Update(CheckSameKindAndBodyType(kError, "the dead-letter queue", queue, *target));
-    if (target->deleted()) {
-      status.Update(MakeError(kError, absl::StrCat("the dead-letter queue \"", target->name(), "\" was deleted")));
-    }
-    if (!status.ok()) return status;
-  } else if (redrive.max_receives != Redrive().max_receives) {
-    return MakeError(kError, absl::StrCat("a redrive policy with a maximum of ", redrive.max_receives,
-                                          " receives, but without a dead-letter queue; `to` must name one, or, to take "
-                                          "the dead-letter queue away, nothing else is to be set"));
+  absl::Status status = CheckRedrive(redrive, queue.kind(), queue.body_type(), queue.name());
+  if (target != nullptr && target->deleted()) {
+    status.Update(MakeError(kError, absl::StrCat("the dead-letter queue \"", target->name(), "\" was deleted")));
   }
+  if (!status.ok()) return status;
   const MutexLock lock(Process().linking);
   if (LeadsTo(target, queue)) {
     return MakeError(kError, absl::StrCat("\"", queue.name(), "\" would be its own dead-letter queue",

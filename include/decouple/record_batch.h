@@ -10,6 +10,7 @@
 #ifndef DECOUPLE_RECORD_BATCH_H_
 #define DECOUPLE_RECORD_BATCH_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
@@ -34,6 +35,8 @@ namespace decouple::inline v0_1 {
 namespace internal {
 template <typename T>
 class ShardCore;
+template <typename T>
+class ShardReader;
 }  // namespace internal
 
 template <typename T>
@@ -175,7 +178,7 @@ class RecordBatch {
   bool empty() const { return size_ == 0; }
   Record<T> front() const { return *begin(); }
   Record<T> back() const { return {*runs_.back().segment, runs_.back().end - 1, base_}; }
-  // O(records / 4 096).
+  // O(runs of records that lie side by side): records / 4 096, and in a KeyIterator's batch one for each change of key.
   Record<T> operator[](std::size_t i) const {
     for (const Run& run : runs_) {
       if (i < run.end - run.begin) return {*run.segment, run.begin + static_cast<std::uint32_t>(i), base_};
@@ -196,7 +199,24 @@ class RecordBatch {
 
  private:
   friend class internal::ShardCore<T>;
+  friend class internal::ShardReader<T>;
   friend class KeyIterator<T>;
+
+  // Leaves out all but the first `n` records, and what is told of the place behind the last. Requires: 0 < n < size().
+  void KeepFirst(std::size_t n) {
+    size_ = n;
+    bytes_ = 0;
+    auto run = runs_.begin();
+    for (;; ++run) {
+      run->end = static_cast<std::uint32_t>(std::min<std::size_t>(run->end, run->begin + n));
+      for (std::uint32_t at = run->begin; at < run->end; ++at) bytes_ += run->segment->bytes(at);
+      n -= run->end - run->begin;
+      if (n == 0) break;
+    }
+    runs_.erase(run + 1, runs_.end());
+    shard_ended_ = false;
+    child_shards_.clear();
+  }
 
   internal::RecordRuns<T> runs_;
   std::size_t size_ = 0;

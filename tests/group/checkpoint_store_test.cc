@@ -114,10 +114,11 @@ class FailingStore final : public CheckpointStore {
   }
   absl::Status Forget(const CheckpointKey& key) override {
     if (throws) ThrowIfPossible("down");
-    return throws ? absl::UnavailableError("down") : store_.Forget(key);
+    return throws || !forgets ? absl::UnavailableError("down") : store_.Forget(key);
   }
 
   bool fails = false;
+  bool forgets = true;
   bool throws = false;
   std::optional<ShardId> lost;  // this shard's checkpoints cannot be saved
 
@@ -221,6 +222,18 @@ TEST_CASE("shards that have gone are forgotten, also if the store throws") {
   CHECK(bodies.back() == 1);
 }
 
+TEST_CASE("a group that is not created says so if the store keeps a part of its first checkpoints") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 3});
+  const auto store = std::make_shared<FailingStore>();
+  store->lost = Number(1);
+  store->forgets = false;
+  const absl::Status status = ConsumerGroup<int>::Create(stream, {.name = "g", .checkpoints = store}).status();
+  CHECK(absl::IsUnavailable(status));
+  CHECK_THAT(std::string(status.message()), Catch::Contains("could not forget up to 2 checkpoints"));
+  CHECK(store->Load("", "g").value().size() == 1);  // none was saved behind the one that failed
+}
+
 // Blocks in Save(), once it is told to, until it is released.
 class BlockingStore final : public CheckpointStore {
  public:
@@ -283,6 +296,37 @@ TEST_CASE("checkpoints of a shard are saved one at a time, and its lease is not 
         (is_shut_down ? one : two));
   taker.Step();
   CHECK(bodies == (is_shut_down ? std::vector{2} : std::vector<int>()));
+}
+
+TEST_CASE("a worker takes a shard whose lease expired during a save as soon as that is over") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  Put(stream, "k", 1);
+  const auto store = std::make_shared<BlockingStore>();
+  auto group = MakeGroup(stream, {.name = "g", .start = TrimHorizon{}, .checkpoints = store});
+  std::vector<int> of_slow;
+  auto slow = group.AddWorker("slow", RecordIn(of_slow));
+  const int before = store->saves;
+  store->blocks = true;
+  std::thread saving([&] { slow.Step(); });
+  store->saves.wait(before);
+  Put(stream, "k", 2);
+  std::atomic<bool> has_taken{false};
+  auto taker = group.AddWorker("taker", [&](const RecordBatch<int>&, Checkpointer&) {
+    has_taken = true;
+    has_taken.notify_all();
+  });
+  std::thread taking([&] { taker.Run(); });
+  clock.AwaitSleepers(1);
+  clock.Advance(kLease);
+  clock.AwaitSleepers(1);  // it has found that a checkpoint is being saved
+  CHECK_FALSE(has_taken);
+  store->released = true;
+  store->released.notify_all();
+  saving.join();
+  has_taken.wait(false);  // without the clock
+  taker.RequestShutdown();
+  taking.join();
 }
 
 TEST_CASE("a checkpoint is stored as text and read back") {

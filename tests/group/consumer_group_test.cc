@@ -90,6 +90,9 @@ TEST_CASE("a group that exists is not created with other options") {
     return ErrorIn(ConsumerGroup<int>::Create(stream, std::move(options)));
   };
   CHECK(error({.name = "g"}) == std::nullopt);
+  CHECK_THAT(
+      std::string(ConsumerGroup<int>::Create(stream, {.name = "g", .lease_duration = Seconds(11)}).status().message()),
+      Catch::Contains("lease_duration 10s, and not 11s"));
   CHECK(error({.name = "g", .start = TrimHorizon{}}) == Error::kResourceInUse);
   CHECK(error({.name = "g", .lease_duration = Seconds(11)}) == Error::kResourceInUse);
   CHECK(error({.name = "g", .max_records = 9}) == Error::kResourceInUse);
@@ -239,6 +242,33 @@ TEST_CASE("a worker that steps in time keeps its shards") {
     CHECK(second.Shards().empty());
   }
   CHECK(group.Statistics().taken_leases == 1);
+}
+
+TEST_CASE("the time that one shard takes in a step costs the other shards no lease") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 4});
+  for (const Shard& shard : stream.Shards()) {
+    Put(stream, "k", 1, {.explicit_hash_key = shard.hash_key_range.starting});
+  }
+  auto group = MakeGroupOfAll(stream);
+  int processed = 0;
+  const bool is_slow_to_begin = GENERATE(false, true);
+  struct Slow {
+    ManualClock& clock;
+    int& processed;
+    bool is_slow_to_begin;
+    void Initialize(ShardId) {
+      if (is_slow_to_begin) clock.Advance(kLease / 2);
+    }
+    void ProcessRecords(const RecordBatch<int>&) {
+      ++processed;
+      if (!is_slow_to_begin) clock.Advance(kLease / 2);
+    }
+  };
+  auto worker = group.AddWorker("w", [&](ShardId) { return Slow{clock, processed, is_slow_to_begin}; });
+  worker.Step();
+  CHECK(processed == 4);
+  CHECK(group.Statistics().lost_leases == 0);
 }
 
 TEST_CASE("a worker that comes back too late is notified that its lease is lost") {
@@ -434,6 +464,35 @@ TEST_CASE("workers and leases say how far the group has read") {
   CHECK(leases[0].owner == "w");
   CHECK(leases[0].expires_at == clock.Now() + kLease);
   CHECK(group.Statistics().data_bytes_processed == 10);
+}
+
+TEST_CASE("a worker is behind by the next record's age after a failure and after a discard, by 1 ms at least") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  for (int i = 0; i < 3; ++i) {
+    Put(stream, "k", i);
+    clock.Advance(Seconds(1));
+  }
+  auto group = MakeGroup(stream, {.name = "g", .start = TrimHorizon{}, .max_records = 1, .maximum_retry_attempts = 1});
+  auto worker = group.AddWorker("w", [](const RecordBatch<int>&) { return absl::InternalError("no"); });
+  worker.Step();
+  CHECK(worker.millis_behind_latest() == 3'000);
+  clock.Advance(Seconds(1));
+  worker.Step();  // discards the first
+  CHECK(worker.millis_behind_latest() == 3'000);
+  Put(stream, "k", 3);
+  for (int i = 0; i < 6 && group.Statistics().discarded_records < 3; ++i) {
+    worker.Step();
+    if (group.Statistics().discarded_records < 3) clock.Advance(Seconds(1));
+  }
+  worker.Step();
+  auto other = MakeGroup(stream, {.name = "at_tip", .start = Latest{}});
+  auto fresh = other.AddWorker("w", [](const RecordBatch<int>&) { return absl::InternalError("no"); });
+  fresh.Step();
+  CHECK(fresh.millis_behind_latest() == 0);
+  Put(stream, "k", 4);
+  fresh.Step();
+  CHECK(fresh.millis_behind_latest() == 1);
 }
 
 }  // namespace

@@ -243,6 +243,31 @@ void TestRecordProcessor() {
   REQUIRE_TRUE(got == 5);
 }
 
+void TestPoisonOfRecordProcessor() {
+  ManualClock clock;
+  auto stream = Stream<int>::Create({.clock = &clock}).value();
+  for (int i = 0; i < 3; ++i) REQUIRE_TRUE(stream.Put("key", i).ok());
+  auto group = ConsumerGroup<int>::Create(
+                   stream, {.name = "g", .start = TrimHorizon{}, .max_records = 1, .maximum_retry_attempts = 2})
+                   .value();
+  int ended = 0;
+  std::vector<int> got;
+  auto worker = group.AddWorker("worker", [&](const RecordBatch<int>& batch) {
+    if (batch.front().body() == 1) {
+      ++ended;
+      pthread_exit(nullptr);
+    }
+    got.push_back(batch.front().body());
+  });
+  for (int i = 0; i < 10; ++i) {
+    RunsToItsEnd([&] { worker.Step(); });
+    clock.Advance(absl::Seconds(1));
+  }
+  REQUIRE_TRUE(ended == 3);
+  REQUIRE_TRUE((got == std::vector{0, 2}));
+  REQUIRE_TRUE(group.Statistics().discarded_records == 1);
+}
+
 void TestTransport() {
   EndOfThread end;
   auto application = PlatformApplication::Create({.platform = "APNS",
@@ -278,5 +303,6 @@ int main() {
   TestConsumer(/*has_executor=*/false);
   TestConsumer(/*has_executor=*/true);
   TestRecordProcessor();
+  TestPoisonOfRecordProcessor();
   TestTransport();
 }

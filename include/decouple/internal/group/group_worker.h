@@ -55,6 +55,7 @@ class GroupWorker {
     InitializeReaders();
     std::size_t processed = 0;
     for (auto reader = readers_.begin(); reader != readers_.end();) {
+      RenewInTime();
       const HeldLease lease = reader->lease();
       if (!group_->table().BeginWork(lease, Now())) {  // processing took longer than the lease
         reader = Lose(reader);
@@ -87,8 +88,7 @@ class GroupWorker {
     if (shutdown_requested_.load(std::memory_order_acquire) || group_->NeedsSync() || table.HasToTake(worker_, now)) {
       return now;
     }
-    std::int64_t next =
-        std::min(SaturatingAdd(renewed_at_, table.lease_duration() / 3), table.NextExpiry(worker_, now));
+    std::int64_t next = std::min(SaturatingAdd(renewed_at_, RenewInterval()), table.NextExpiry(worker_, now));
     for (const auto& reader : readers_) next = std::min(next, reader.NextDue());
     return std::max(next, now);
   }
@@ -132,6 +132,12 @@ class GroupWorker {
   using Readers = std::list<ShardReader<T>>;
 
   std::int64_t Now() const { return group_->stream().Now(); }
+  std::int64_t RenewInterval() const { return group_->table().lease_duration() / 3; }
+
+  // Between two calls of user code in one step: what one call takes must not cost the other shards their leases.
+  void RenewInTime() {
+    if (Now() >= SaturatingAdd(renewed_at_, RenewInterval())) Renew();
+  }
 
   // The processing of a batch, which ends with this object, also if the processor ends the thread.
   class Work {
@@ -185,6 +191,7 @@ class GroupWorker {
         ++reader;
         continue;
       }
+      RenewInTime();
       if (!group_->table().BeginWork(lease, Now())) {  // an earlier one took longer than the lease
         reader = Lose(reader);
         continue;

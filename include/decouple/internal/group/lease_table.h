@@ -87,7 +87,7 @@ class LeaseTable {
   // Requires: the caller holds no mutex.
   void Forget(const std::vector<ShardId>& shards) {
     for (const ShardId id : shards) {
-      InvokeToStatus([&] { return store_->Forget(KeyOf(id)); }).IgnoreError();  // it only leaves the store longer
+      ForgetInStore(id).IgnoreError();  // it only leaves the store longer
     }
   }
 
@@ -299,23 +299,28 @@ class LeaseTable {
     }
   }
 
-  // Saves where a new group begins, so that later groups of its name go on from there; all checkpoints or none.
-  // Requires: the group has no workers yet, and the caller holds no mutex.
+  // Saves where a new group begins, so that later groups of its name go on from there. On the first error it has the
+  // store forget what it saved; if that fails, too, the error says so: the next group of this name finds a part, and begins
+  // with all records in the other shards. Requires: the group has no workers yet, and the caller holds no mutex.
   absl::Status SaveAll() ABSL_LOCKS_EXCLUDED(mutex_) {
     std::vector<std::pair<ShardId, CheckpointPosition>> beginnings;
     {
       const MutexLock lock(mutex_);
       for (const auto& [id, row] : rows_) beginnings.emplace_back(id, row.progress.checkpoint());
     }
-    absl::Status status;
-    for (const auto& [id, position] : beginnings) status.Update(SaveInStore(id, position));
-    if (status.ok()) return status;
-    // With a checkpoint in the store the next group of this name would not be new.
-    std::vector<ShardId> all;
-    all.reserve(beginnings.size());
-    for (const auto& [id, position] : beginnings) all.push_back(id);
-    Forget(all);
-    return status;
+    for (auto next = beginnings.begin(); next != beginnings.end(); ++next) {
+      const absl::Status status = SaveInStore(next->first, next->second);
+      if (status.ok()) continue;
+      // With a checkpoint in the store the next group of this name would not be new. The last one may have been saved.
+      std::size_t left = 0;
+      for (auto saved = beginnings.begin(); saved != next + 1; ++saved)
+        left += ForgetInStore(saved->first).ok() ? 0 : 1;
+      if (left == 0) return status;
+      return absl::Status(status.code(),
+                          absl::StrCat(status.message(), "; and the store could not forget up to ", left,
+                                       " checkpoints that it had saved for the group \"", group(), "\" by then"));
+    }
+    return absl::OkStatus();
   }
 
   // The progress in a shard. None: a checkpoint of it is being saved, or the shard has gone.
@@ -346,7 +351,7 @@ class LeaseTable {
       position = **std::move(admitted);
       row->is_saving = true;
     }
-    Saving saving(*this, lease.shard);
+    Saving saving(*this, lease.shard, clock);
     absl::Status status = SaveInStore(lease.shard, position);
     if (status.ok()) saving.Succeed(position);
     if (!Contains(lease.shard)) Forget({lease.shard});  // the shard has gone meanwhile, and was forgotten too early
@@ -415,20 +420,21 @@ class LeaseTable {
   // A save of a checkpoint, which ends with this object, however the store returns.
   class Saving {
    public:
-    Saving(LeaseTable& table, ShardId shard) : table_(table), shard_(shard) {}
+    Saving(LeaseTable& table, ShardId shard, Clock& clock) : table_(table), shard_(shard), clock_(clock) {}
     Saving(const Saving&) = delete;
     Saving& operator=(const Saving&) = delete;
-    ~Saving() { table_.EndSave(shard_, saved_); }
+    ~Saving() { table_.EndSave(shard_, saved_, clock_.NowNanos()); }
 
     void Succeed(CheckpointPosition position) { saved_ = position; }
 
    private:
     LeaseTable& table_;
     const ShardId shard_;
+    Clock& clock_;
     std::optional<CheckpointPosition> saved_;
   };
 
-  void EndSave(ShardId shard, std::optional<CheckpointPosition> saved) ABSL_LOCKS_EXCLUDED(mutex_) {
+  void EndSave(ShardId shard, std::optional<CheckpointPosition> saved, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
     bool is_awaited = false;  // by workers that may now take a lease
     {
       const MutexLock lock(mutex_);
@@ -442,7 +448,9 @@ class LeaseTable {
         } else {
           row.store_failed = true;
         }
-        is_awaited = row.progress.is_ended() || row.owner == kNoWorker || std::exchange(row.is_wanted, false);
+        // Also if the lease has expired meanwhile: workers that woke at that instant found it being saved.
+        const bool is_wanted = std::exchange(row.is_wanted, false);
+        is_awaited = is_wanted || row.progress.is_ended() || !IsOwned(row, now);
       }
       saved_.NotifyAll();
     }
@@ -451,6 +459,10 @@ class LeaseTable {
 
   absl::Status SaveInStore(ShardId shard, const CheckpointPosition& position) {
     return InvokeToStatus([&] { return store_->Save(KeyOf(shard), CheckpointAt(position)); });
+  }
+
+  absl::Status ForgetInStore(ShardId shard) {
+    return InvokeToStatus([&] { return store_->Forget(KeyOf(shard)); });
   }
 
   bool Contains(ShardId shard) const ABSL_LOCKS_EXCLUDED(mutex_) {

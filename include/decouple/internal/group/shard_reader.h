@@ -112,6 +112,24 @@ class ShardReader {
   }
 
  private:
+  // Counts a failure of the processor, unless it has returned: it has ended its thread.
+  class Return {
+   public:
+    Return(ShardReader& reader, std::uint64_t end) : reader_(reader), end_(end) {}
+    Return(const Return&) = delete;
+    Return& operator=(const Return&) = delete;
+    ~Return() {
+      if (!has_returned_) reader_.CountFailure(end_, absl::AbortedError("the processor ended its thread"));
+    }
+
+    void Arrive() { has_returned_ = true; }
+
+   private:
+    ShardReader& reader_;
+    const std::uint64_t end_;
+    bool has_returned_ = false;
+  };
+
   // Takes back what the processor was given, unless it has been processed.
   class Attempt {
    public:
@@ -184,10 +202,9 @@ class ShardReader {
       MoveTo(next - batch.size());  // what was before has expired
       const std::size_t old = CountOld(batch);
       if (old == 0) return batch;
-      next = position_;
-      if (!Discard(shard_->Read(next, group_.stream().BoundsOf(old, Now())), DiscardCondition::kRecordAgeExceeded)) {
-        return std::nullopt;
-      }
+      // Of the batch at hand: another read may begin later, as records expire, or return other ones.
+      if (old < batch.size()) batch.KeepFirst(old);
+      if (!Discard(batch, DiscardCondition::kRecordAgeExceeded)) return std::nullopt;
     }
   }
 
@@ -212,14 +229,16 @@ class ShardReader {
     has_failed_ = true;  // until it has succeeded, also if the processor never returns
     absl::Status status;
     {
+      Return processing(*this, end);
       Attempt attempt(table(), lease(), batch.back().sequence_number());
       status = processor_->Process(batch, checkpointer_);
       if (status.ok() && processor_->is_automatic()) status = checkpointer_.Checkpoint();
+      processing.Arrive();
       if (status.ok()) attempt.Succeed();
     }
     if (!status.ok()) {
-      millis_behind_ = MillisSince(batch.front().approximate_arrival_timestamp());
       Fail(batch, end, std::move(status));
+      SetMillisBehind(batch, end);
       return false;
     }
     has_failed_ = false;
@@ -229,6 +248,15 @@ class ShardReader {
   }
 
   void Fail(const RecordBatch<T>& batch, std::uint64_t end, absl::Status status) {
+    CountFailure(end, std::move(status));
+    // What is left of it, behind the last checkpoint.
+    if (is_exhausted_ && position_ == end - batch.size()) {
+      Discard(batch, DiscardCondition::kRetryAttemptsExhausted);
+    }  // else it is read, and discarded, by the next call
+  }
+
+  // Calls no code of the user's, as it may run while the thread ends.
+  void CountFailure(std::uint64_t end, absl::Status status) {
     group_.local().failed_batches.Add(1);
     // It is not the records' fault if the store failed, or the lease was lost.
     if (table().StoreFailed(lease()) || !table().IsHeld(lease(), Now())) return RetryAfter(kTryAgainAfter);
@@ -243,11 +271,7 @@ class ShardReader {
     }
     error_ = std::move(status);
     is_exhausted_ = policy.IsExhausted(++failures_);
-    if (!is_exhausted_) return RetryAfter(kTryAgainAfter);
-    // What is left of it, behind the last checkpoint.
-    if (position_ == end - batch.size()) {
-      Discard(batch, DiscardCondition::kRetryAttemptsExhausted);
-    }  // else it is read, and discarded, by the next call
+    if (!is_exhausted_) RetryAfter(kTryAgainAfter);
   }
 
   // Passes over the records, which are the next ones. False: they cannot be set aside at present, and stay.
@@ -279,6 +303,7 @@ class ShardReader {
     group_.local().discarded_records.Add(batch.size());
     group_.local().discarded_batches.Add(1);
     MoveTo(position_ + batch.size());
+    millis_behind_ = shard_->HasRecords(position_) ? std::max<std::int64_t>(batch.millis_behind_latest(), 1) : 0;
     return true;
   }
 
@@ -297,8 +322,15 @@ class ShardReader {
     if (!is_done()) RetryAfter(kTryAgainAfter);
   }
 
-  std::int64_t MillisSince(absl::Time time) const {
-    return std::max<std::int64_t>(absl::ToInt64Milliseconds(absl::FromUnixNanos(Now()) - time), 0);
+  // After a failure at the batch, which ends at `end`: how long the record has been waiting that is passed next.
+  void SetMillisBehind(const RecordBatch<T>& batch, std::uint64_t end) {
+    if (position_ >= end) {
+      millis_behind_ = batch.millis_behind_latest();
+      return;
+    }
+    const std::uint64_t begin = end - batch.size();
+    const absl::Time time = batch[std::max(position_, begin) - begin].approximate_arrival_timestamp();
+    millis_behind_ = std::max<std::int64_t>(absl::ToInt64Milliseconds(absl::FromUnixNanos(Now()) - time), 1);
   }
 
   GroupCore<T>& group_;

@@ -84,7 +84,8 @@ class RecentHashes {
     return oldest.md5;
   }
 
-  // None of these has a destructor, so they can be read for as long as the thread runs.
+  // None of these has a destructor, so they can be read for as long as the thread runs. One per module will do, as for
+  // `owner`: each is right by itself, and only remembers what its own module has hashed.
   static inline constinit thread_local RecentHashes* own_ = nullptr;
   static inline constinit thread_local int hashed_ = 0;  // while own_ is null
   static inline constinit thread_local bool is_over_ = false;

@@ -9,7 +9,7 @@
 //   std::vector<SendBatchEntry<Order>> entries = …;        // any span of entries will do
 //   auto others = queue.SendBatch(entries);
 //
-//   std::array orders = {Order{1}, Order{2}};              // a standard queue also takes bodies without options and ids
+//   std::array orders = {Order{1}, Order{2}};              // a standard queue also takes bodies without ids, options
 //   if (auto sent = queue.SendBatch(orders); !sent.ok() || !sent->all_ok()) …
 //
 //   auto received = queue.Receive({.max_messages = 10});
@@ -17,8 +17,8 @@
 //
 // An entry's id serves the caller only: 1 … 80 letters, digits, hyphens and underscores, distinct within a batch. A
 // batch that fails as a whole (kEmptyBatchRequest, kTooManyEntriesInBatchRequest, kInvalidBatchEntryId,
-// kBatchEntryIdsNotDistinct, kBatchRequestTooLong, kQueueDoesNotExist) has no effect. Limits::Unlimited() lifts the ten.
-// Up to ten results whose ids have up to 15 characters take no memory from the heap.
+// kBatchEntryIdsNotDistinct, kBatchRequestTooLong, kQueueDoesNotExist) has no effect. Limits::Unlimited() lifts the
+// ten. Up to ten results whose ids have up to 15 characters take no memory from the heap.
 
 #ifndef DECOUPLE_BATCH_H_
 #define DECOUPLE_BATCH_H_

@@ -179,8 +179,9 @@ bool Delivery<T>::replayed() const {
 
 // The deliveries of one receive. Up to ten take no memory from the heap.
 //
-// A contiguous range, of which elements may be moved from. This is not an absl::InlinedVector, because all deliveries are destroyed together: one look at the queue and one
-// update of its counts serve all of them, without a second pass (exp. 26).
+// A contiguous range, of which elements may be moved from. This is not an absl::InlinedVector, because all deliveries
+// are destroyed together: one look at the queue and one update of its counts serve all of them, without a second pass
+// (exp. 26).
 template <typename T>
 class Deliveries {
  public:

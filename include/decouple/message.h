@@ -1,5 +1,5 @@
-// The names of a message (MessageId) and of one receive of it (ReceiptHandle), and the size of its body. The name of its
-// position in an order is in sequence_number.h.
+// The names of a message (MessageId) and of one receive of it (ReceiptHandle), and the size of its body. The name of
+// its position in an order is in sequence_number.h.
 //
 // All are plain values.
 

@@ -212,7 +212,8 @@ inline absl::Status CheckAttributeName(const std::string& name) {
   return absl::OkStatus();
 }
 
-// Tab, newline and return are the only control characters that a String may have: those which XML 1.0 allows (SQS, SNS).
+// Tab, newline and return are the only control characters that a String may have: those which XML 1.0 allows (SQS,
+// SNS).
 inline absl::Status CheckAttributeString(const std::string& name, const std::string& value) {
   const auto is_forbidden = [](char c) {
     return static_cast<unsigned char>(c) < ' ' && c != '\t' && c != '\n' && c != '\r';

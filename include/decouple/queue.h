@@ -117,9 +117,11 @@ class Queue {
   // Changes options: all of `attributes`, or none on an error. kInvalidAttributeValue: one is not allowed.
   absl::Status SetAttributes(const QueueAttributes& attributes) noexcept { return core_->SetAttributes(attributes); }
 
-  // All attributes that this kind of queue has, each with its current value (SQS's GetQueueAttributes); a standard queue
-  // has none of those for FIFO queues. SetAttributes() takes them all. When another thread sets attributes meanwhile,
-  // some may be read before and some after that. O(1 + allowed sources and senders).
+  // All attributes that this kind of queue has, each with its current value (SQS's GetQueueAttributes); a standard
+  // queue has none of those for FIFO queues. SetAttributes() takes them all. When another thread sets attributes
+  // meanwhile, some may be read before and some after that, but not of those that are right only together: a
+  // dead-letter queue and its maximum of receives, and what only FIFO queues have. O(1 + allowed sources and senders);
+  // may wait for that other thread.
   QueueAttributes attributes() const { return core_->attributes(); }
   // SQS's CreatedTimestamp, and LastModifiedTimestamp: when SetAttributes() last succeeded, at first the creation.
   absl::Time created_at() const noexcept { return core_->created_at(); }
@@ -139,8 +141,8 @@ class Queue {
 
   // Deletes the queue (SQS's DeleteQueue). All messages go, in whatever state they are, and count as purged. Waiting
   // receivers and senders return at once. From then on the queue is closed and drained, and every call of every handle
-  // that returns a status fails with kQueueDoesNotExist, as do Delete() and ChangeVisibility() of deliveries, which stay
-  // readable otherwise. Names, attributes, counts and statistics can still be read.
+  // that returns a status fails with kQueueDoesNotExist, as do Delete() and ChangeVisibility() of deliveries, which
+  // stay readable otherwise. Names, attributes, counts and statistics can still be read.
   //
   // The queue has no dead-letter queue any more. A queue whose dead-letter queue it is keeps its messages, as when that
   // is full; a move task out of it or to it fails; what a topic delivers to it fails permanently.

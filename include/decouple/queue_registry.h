@@ -12,8 +12,8 @@
 // A registry is an object of yours; there is no global one, and queues need none. It keeps a handle of each of its
 // queues, so a queue lives until it is deleted, by Delete() or by Queue::DeleteQueue(), and then as long as its other
 // handles and deliveries. A queue that was deleted by a handle, and is empty then, gives its last memory back when the
-// registry meets it: in a call with its name, in a list, or in one of the next calls of Create(), each of which looks at
-// two queues. When the registry is destroyed its queues live on as long as their handles do.
+// registry meets it: in a call with its name, in a list, or in one of the next calls of Create(), each of which looks
+// at two queues. When the registry is destroyed its queues live on as long as their handles do.
 //
 // Names are SQS's: 1 … 80 letters, digits, hyphens and underscores; that of a FIFO queue ends in ".fifo", which counts.
 // The name of a deleted queue is free again after Limits::queue_name_reuse_interval. Links from other queues and from

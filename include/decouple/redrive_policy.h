@@ -68,8 +68,8 @@ class QueueReference {
   std::shared_ptr<internal::QueueBase> core_;
 };
 
-// SQS's redrive policy. Without a queue it takes the dead-letter queue away, and then has nothing else to say: a maximum
-// of receives without a queue is refused.
+// SQS's redrive policy. Without a queue it takes the dead-letter queue away, and then has nothing else to say: a
+// maximum of receives without a queue is refused.
 struct Redrive {
   QueueReference to = {};
   // maxReceiveCount: 1 … 1 000.

@@ -78,7 +78,7 @@ class DelayChange {
         }
       }
     }
-    // Outside of the section, as an earlier deadline wakes those that sleep until the earliest, under a mutex.
+    // Outside of the section: an earlier deadline wakes those that sleep until the earliest, which takes a while.
     delayed.ForEach([&](Message message, SlotState before) {
       SetEnd(message, delay, now);
       Store::Unlock(*message.slot, before);

@@ -282,9 +282,9 @@ class FifoQueueCore final : public QueueCore<T> {
     return true;
   }
 
-  // For messages that come in another way than by TrySend(), which runs timeouts now and then: moves the lane's head on,
-  // so that the segments behind it can be freed. No message of a FIFO queue is claimed there, so this runs no user code.
-  // Requires: the message of the ticket is published, and no guard is held.
+  // For messages that come in another way than by TrySend(), which runs timeouts now and then: moves the lane's head
+  // on, so that the segments behind it can be freed. No message of a FIFO queue is claimed there, so this runs no user
+  // code. Requires: the message of the ticket is published, and no guard is held.
   void AdvanceHeadOncePerSegment(LocalState& local, std::uint64_t ticket) {
     if (ticket % kSlotsPerSegment == 0) {
       this->retention_.RemoveExpiredAtHead(local, store_.Now(), 2 * kSlotsPerSegment);

@@ -180,10 +180,10 @@ class MessageGroups {
     }
   }
 
-  // Unlocks the slot of a message with `word`, to which it adds kQueued if the message is visible, the first of its group
-  // and not queued yet; then the caller has to queue it, which is what this returns. (If it were queued twice, two
-  // entries of the redelivery lane would name its slot, and one of them might outlive it.) Requires: the caller holds
-  // the mutex of the group, and has locked the slot.
+  // Unlocks the slot of a message with `word`, to which it adds kQueued if the message is visible, the first of its
+  // group and not queued yet; then the caller has to queue it, which is what this returns. (If it were queued twice,
+  // two entries of the redelivery lane would name its slot, and one of them might outlive it.) Requires: the caller
+  // holds the mutex of the group, and has locked the slot.
   static bool UnlockInGroup(const MessageMetadata& message, SlotState word) {
     const bool to_requeue =
         word.phase() == Phase::kVisibleAgain && message.in_group.earlier == nullptr && !word.Has(SlotState::kQueued);

@@ -85,7 +85,7 @@ template <typename T>
 concept ArrayField = !TextField<T> && range::ForwardRange<T> && std::is_reference_v<range::Reference<T>>;
 
 template <typename T>
-class FieldTypeOf;
+class DECOUPLE_INTERNAL_LAYOUT_TAG FieldTypeOf;
 
 template <typename T>
 const FieldType& TheFieldTypeOf() {

@@ -32,12 +32,13 @@
 #include <unistd.h>
 #endif
 
+#include "decouple/internal/base/module_layout.h"
 #include "decouple/internal/base/processor_tour.h"
 
 namespace decouple::inline v0_1::internal {
 
 // Whether the kernel makes heavy fences, so that light ones need not be full fences.
-class Membarrier {
+class DECOUPLE_INTERNAL_LAYOUT_TAG Membarrier {
  public:
   // Called once in the process, before any thread has a record, and in the child of a fork (process.h).
   static void Register() {

@@ -31,13 +31,14 @@
 #define DECOUPLE_INTERNAL_HAS_MODULE_NOTES 0
 #endif
 
+#include "decouple/internal/base/module_layout.h"
 #include "decouple/internal/base/process_state.h"
 
 namespace decouple::inline v0_1::internal {
 
 // The first two fields lie there in all versions of the library: they tell which modules may share a state.
 struct ModuleSlot {
-  std::uint64_t layout = kProcessStateLayout;
+  std::uint64_t layout = kModuleLayout;
   std::uint64_t size = sizeof(ProcessState);
   std::atomic<ProcessState*> state{nullptr};
 };
@@ -101,7 +102,7 @@ class __attribute__((visibility("hidden"))) ModuleSearch {
 
   void VisitSlot(const dl_phdr_info& module, const ModuleSlot& slot) {
     if (&slot == &module_slot) own_file_ = module.dlpi_name;
-    if (slot.layout != kProcessStateLayout || slot.size != sizeof(ProcessState)) return;
+    if (slot.layout != kModuleLayout || slot.size != sizeof(ProcessState)) return;
     // Acquire: pairs with the release in FindOrMakeState().
     if (ProcessState* const state = slot.state.load(std::memory_order_acquire)) found_ = state;
   }

@@ -14,18 +14,20 @@
 
 #include "decouple/internal/base/asymmetric_fence.h"
 #include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/module_layout.h"
 #include "decouple/internal/base/process.h"
 #include "decouple/internal/base/thread_registry.h"
 
 namespace decouple::inline v0_1::internal {
 
-// No id is given twice in a process, whatever the type of the value and the module, so a cached id never stands for another object.
+// No id is given twice in a process, whatever the type of the value and the module, so a cached id never stands for
+// another object.
 inline std::uint64_t NextOwnerId() {
   return Process().last_owner_id.fetch_add(1, std::memory_order_relaxed) + 1;  // relaxed: it has only to be unique
 }
 
 template <typename Value>
-class PerThread {
+class DECOUPLE_INTERNAL_LAYOUT_TAG PerThread {
  public:
   PerThread() = default;
   PerThread(const PerThread&) = delete;

@@ -4,18 +4,20 @@
 // symbols (-fvisibility=hidden), where the executable does not export its own (the usual case), and between objects
 // that are loaded with RTLD_LOCAL. A queue that two modules share needs more than that: one list of the threads that
 // may be in a read section, ids that are given once, one timeline. All of it lies in one ProcessState, on the heap,
-// which each module finds at its first use (process.h, module_slot.h).
+// which each module finds at its first use (process.h, module_slot.h). Which modules share one, and when a change of
+// what is here has to keep new ones from old ones, says module_layout.h.
 //
 // What is here, and why:
 //   - records of threads, with the key by which they come back (thread_registry.h): RcuSynchronize() waits for all;
 //   - the last id of an object with values per thread: caches compare nothing else (per_thread.h);
-//   - the origin of identities: drawn again in the child of a fork, where the parent goes on from the same (identity.h); and
-//     the number of streams so far (stream_incarnation.h);
+//   - the origin of identities: drawn again in the child of a fork, where the parent goes on from the same (identity.h);
+//     and the number of streams so far (stream_incarnation.h);
 //   - the numbers that tell queues and topics of one seed and name apart, wherever they are made (identity.h);
 //   - whether the kernel makes heavy fences: the light ones of one module pair with the heavy ones of another;
 //   - the clock's calibration: two would differ by all that the wall clock was set meanwhile (tsc_clock.h);
 //   - what serialises changes of dead-letter links, as these lead from queue to queue (redrive_attributes.h);
-//   - pools of huge pages, and the bytes that are kept warm: a bound for the process (huge_page_pool.h, segment_pool.h);
+//   - pools of huge pages, and the bytes that are kept warm: a bound for the process (huge_page_pool.h,
+//     segment_pool.h);
 //   - the parser of JSON: the module that publishes need not be the one that subscribed (json_hook.h).
 //
 // What may be once per module: thread_local copies of the above (a thread's record, its fit of the clock, the object
@@ -35,6 +37,7 @@
 #include <string_view>
 
 #include "absl/base/thread_annotations.h"
+#include "decouple/internal/base/module_layout.h"
 #include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/thread_record.h"
 #include "decouple/version.h"
@@ -43,25 +46,8 @@ namespace decouple::inline v0_1::internal {
 
 class IdentityNumbers;
 class JsonDocument;
-class TscClock;
+class DECOUPLE_INTERNAL_LAYOUT_TAG TscClock;
 struct HugePagePools;
-
-// Modules share a state only if they agree on its layout, and on that of all it leads to: the same MAJOR.MINOR, the
-// same revision, and the same standard library. The revision goes up with every change of ProcessState, ThreadRecord,
-// TscClock, HugePagePools or IdentityNumbers, or of what their fields mean, that goes out in a release with the same
-// MAJOR.MINOR as the one before.
-inline constexpr std::uint64_t kProcessStateRevision = 1;
-inline constexpr std::uint64_t kStandardLibrary =
-#if defined(_LIBCPP_VERSION)
-    1;
-#elif defined(_GLIBCXX_DEBUG)
-    2;
-#else
-    0;
-#endif
-inline constexpr std::uint64_t kProcessStateLayout = DECOUPLE_VERSION_MAJOR * 10'000'000 +
-                                                     DECOUPLE_VERSION_MINOR * 10'000 + kProcessStateRevision * 10 +
-                                                     kStandardLibrary;
 
 struct ProcessState {
   ProcessState() = default;

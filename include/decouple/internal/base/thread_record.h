@@ -13,12 +13,13 @@
 #include <cstdint>
 
 #include "decouple/internal/base/cache_line.h"
+#include "decouple/internal/base/module_layout.h"
 #include "decouple/internal/base/parker.h"
 #include "decouple/internal/base/thread_life.h"
 
 namespace decouple::inline v0_1::internal {
 
-struct alignas(kCacheLine) ThreadRecord {
+struct alignas(kCacheLine) DECOUPLE_INTERNAL_LAYOUT_TAG ThreadRecord {
   // The calling thread's, as far as this module knows. Each module has its own copy, which is set at the thread's first
   // use of the library there.
   static inline constinit thread_local ThreadRecord* current = nullptr;

@@ -33,6 +33,7 @@
 #include "absl/base/thread_annotations.h"
 #include "decouple/internal/base/cache_line.h"
 #include "decouple/internal/base/cancellation_guard.h"
+#include "decouple/internal/base/module_layout.h"
 #include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/process.h"
 #include "decouple/internal/base/process_state.h"
@@ -42,7 +43,7 @@
 namespace decouple::inline v0_1::internal {
 
 // There is one in the process, as the timelines of two would differ by all that the wall clock was set meanwhile.
-class TscClock {
+class DECOUPLE_INTERNAL_LAYOUT_TAG TscClock {
  public:
   // Nanoseconds since the Unix epoch.
   static std::int64_t Now() { return Read<OrderedTicks>(); }

@@ -10,13 +10,14 @@
 #include "absl/functional/function_ref.h"
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/decimal.h"
+#include "decouple/internal/base/module_layout.h"
 
 namespace decouple::inline v0_1::internal {
 
 // kMalformed: text that should hold a value but cannot be parsed; nothing matches it.
 enum class FieldKind { kAbsent, kNull, kBool, kNumber, kText, kArray, kObject, kMalformed };
 
-class FieldType;
+class DECOUPLE_INTERNAL_LAYOUT_TAG FieldType;
 
 // A value and the type by which to read it. A default-constructed one is kAbsent.
 struct FieldValue {
@@ -30,6 +31,9 @@ struct FieldValue {
   std::string_view text() const;
   // Whether visit(element) is true for an element; stops at the first. Requires: it is an array.
   bool AnyElement(absl::FunctionRef<bool(FieldValue)> visit) const;
+  // Same as AnyElement(), for conditions on members: where the array stands for what is found at one path in several
+  // spellings (nested_view.h), only elements that are objects.
+  bool AnyElementWithMembers(absl::FunctionRef<bool(FieldValue)> visit) const;
   // kAbsent if the value is no object or has no member of that name.
   FieldValue member(std::string_view name) const;
   // Whether it is an object with a member whose name begins with `prefix`.
@@ -38,7 +42,7 @@ struct FieldValue {
 
 // How values of one C++ type are read; there is one instance for each type. A type overrides only the readers of the
 // kinds that occur.
-class FieldType {
+class DECOUPLE_INTERNAL_LAYOUT_TAG FieldType {
  public:
   FieldType() = default;
   FieldType(const FieldType&) = delete;
@@ -49,6 +53,9 @@ class FieldType {
   virtual Decimal number(const void*) const { return {}; }
   virtual std::string_view text(const void*) const { return {}; }
   virtual bool AnyElement(const void*, absl::FunctionRef<bool(FieldValue)>) const { return false; }
+  virtual bool AnyElementWithMembers(const void* value, absl::FunctionRef<bool(FieldValue)> visit) const {
+    return AnyElement(value, visit);
+  }
   virtual FieldValue member(const void*, std::string_view) const { return {}; }
   virtual bool HasMemberBelow(const void*, std::string_view) const { return false; }
 
@@ -57,7 +64,7 @@ class FieldType {
   ~FieldType() = default;
 };
 
-class MalformedField final : public FieldType {
+class DECOUPLE_INTERNAL_LAYOUT_TAG MalformedField final : public FieldType {
  public:
   static FieldValue Value() {
     static const MalformedField type;
@@ -82,6 +89,10 @@ inline std::string_view FieldValue::text() const {
 inline bool FieldValue::AnyElement(absl::FunctionRef<bool(FieldValue)> visit) const {
   DECOUPLE_ASSERT(kind() == FieldKind::kArray);
   return type->AnyElement(value, visit);
+}
+inline bool FieldValue::AnyElementWithMembers(absl::FunctionRef<bool(FieldValue)> visit) const {
+  DECOUPLE_ASSERT(kind() == FieldKind::kArray);
+  return type->AnyElementWithMembers(value, visit);
 }
 inline FieldValue FieldValue::member(std::string_view name) const {
   return kind() == FieldKind::kObject ? type->member(value, name) : FieldValue();

@@ -53,7 +53,7 @@ class FilterInput {
  private:
   // A type of object whose value pointer is that of the FilterInput itself.
   template <typename Type>
-  class Singleton : public FieldType {
+  class DECOUPLE_INTERNAL_LAYOUT_TAG Singleton : public FieldType {
    public:
     static const Type& Instance() {
       static const Type type;
@@ -84,7 +84,7 @@ class FilterInput {
 
   // An attribute that is text or a number. The suffix of its type does not count, and any other attribute counts as
   // absent (SNS).
-  class AttributeType final : public FieldType {
+  class DECOUPLE_INTERNAL_LAYOUT_TAG AttributeType final : public FieldType {
    public:
     static const AttributeType& Instance() {
       static const AttributeType type;

@@ -17,20 +17,12 @@
 #include <cstdlib>
 #include <new>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define DECOUPLE_INTERNAL_MAPS_PAGES 0
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__)
-#define DECOUPLE_INTERNAL_MAPS_PAGES 0
-#endif
-#if !defined(DECOUPLE_INTERNAL_MAPS_PAGES)
-#if defined(__linux__)
+#include "decouple/internal/base/module_layout.h"
+
+#if defined(__linux__) && !DECOUPLE_INTERNAL_HAS_ADDRESS_SANITIZER
 #define DECOUPLE_INTERNAL_MAPS_PAGES 1
 #else
 #define DECOUPLE_INTERNAL_MAPS_PAGES 0
-#endif
 #endif
 
 #if DECOUPLE_INTERNAL_MAPS_PAGES

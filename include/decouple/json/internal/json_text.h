@@ -86,7 +86,7 @@ class JsonErrorSearch final : public nlohmann::json_sax<nlohmann::json> {
   std::string error_;
 };
 
-class JsonField final : public FieldType {
+class DECOUPLE_INTERNAL_LAYOUT_TAG JsonField final : public FieldType {
  public:
   static FieldValue ValueOf(const nlohmann::json& value) {
     static const JsonField type;
@@ -164,7 +164,7 @@ class ParsedJson final : public JsonDocument {
 };
 
 // Sets the hook before main() in every program that includes this.
-inline const bool kJsonHookIsSet = SetJsonHook(&ParsedJson::Parse);
+DECOUPLE_INTERNAL_LAYOUT_TAG inline const bool kJsonHookIsSet = SetJsonHook(&ParsedJson::Parse);
 
 }  // namespace decouple::inline v0_1::internal
 

@@ -1,6 +1,6 @@
 // Which messages of a topic a subscription gets.
 //
-//   FilterPolicy::Parse(R"({"store": ["oslo", {"prefix": "lon"}], "price": [{"numeric": [">", 100]}]})")   // JSON
+//   FilterPolicy::Parse(R"({"store": ["oslo", {"prefix": "lon"}], "price": [{"numeric": [">", 100]}]})")  // JSON
 //   Where(&Order::price) > 100 && Attribute("store").In({"oslo", "bergen"})                 // filter_expression.h
 //
 // What both forms can say matches alike; expressions can say more, such as Not(). In the JSON form each key names an
@@ -16,7 +16,9 @@
 // other text matches no such policy, not even {"exists": false}. Dots in the keys of a body are levels of it, in the
 // policy as in the message: {"a.b": ["x"]} and {"a": {"b": ["x"]}} are the same and match {"a": {"b": "x"}} and
 // {"a.b": "x"}. In the name of an attribute a dot is a character. Below an array all conditions must match within the
-// same element. Attributes of type Binary count as absent; an attribute of type String.Array matches when one of its
+// same element; but those of "$or" by themselves, so one of its alternatives and the keys beside it may be met by
+// different elements: {"items": {"sku": ["x"]}, "$or": [{"items": {"n": [1]}}, …]} matches {"items": [{"sku": "x"},
+// {"n": 1}]}. Attributes of type Binary count as absent; an attribute of type String.Array matches when one of its
 // elements does, and text in it that is no JSON array matches nothing. A value of another type than the one asked for
 // does not match, which is no error.
 //

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "catch.h"
 #include "decouple/body_fields.h"
 #include "decouple/error.h"
@@ -325,7 +326,32 @@ TEST_CASE("a path is absent if no spelling has it") {
     CHECK_FALSE(BodyMatches(policy, R"({"a.b": 1})"));
     CHECK_FALSE(BodyMatches(policy, R"({"a": {"c": 1}, "a.b": null})"));
     CHECK(BodyMatches(policy, R"({"a.b.c": 1})"));  // an object is no value
+    for (const char* beside : {"5", "null", "[]", "[5]", "[[], [5]]", R"([{"b": 2}, 5])"}) {
+      INFO(beside);
+      CHECK_FALSE(BodyMatches(policy, absl::StrCat(R"({"a.b": 1, "a": )", beside, "}")));
+    }
+    for (const char* beside : {"5", "[]", "[5]", R"([{"c": 2}])"}) {
+      INFO(beside);
+      CHECK(BodyMatches(policy, absl::StrCat(R"({"a.c": 1, "a": )", beside, "}")));
+    }
   }
+}
+
+TEST_CASE("what is no object counts for the path itself, whatever is below the path in another spelling") {
+  const std::string_view five = R"({"a": [5]})";
+  CHECK(BodyMatches(five, R"({"a": 5, "a.b": 1})"));
+  CHECK(BodyMatches(five, R"({"a": [[5]], "a.b": 1})"));
+  CHECK_FALSE(BodyMatches(five, R"({"a": [], "a.b": 5})"));
+  const std::string_view absent = R"({"a.b.c": [{"exists": false}]})";
+  CHECK_FALSE(BodyMatches(absent, R"({"a.b": 5, "a": {"b": [{"c": 1}]}})"));
+  CHECK(BodyMatches(absent, R"({"a.b": 5, "a": {"b": [6]}})"));
+  CHECK(BodyMatches(absent, R"({"a.b": [5, {"c": 1}]})"));  // one spelling: each element counts
+}
+
+TEST_CASE("alternatives and the keys beside them may be met by different elements of an array") {
+  const std::string_view policy = R"({"items": {"sku": ["x"]}, "$or": [{"items": {"n": [1]}}, {"b": [1]}]})";
+  CHECK(BodyMatches(policy, R"({"items": [{"sku": "x"}, {"n": 1}]})"));
+  CHECK_FALSE(BodyMatches(policy, R"({"items": [{"sku": "x"}, {"n": 2}]})"));
 }
 
 TEST_CASE("in the name of an attribute a dot is a character") {

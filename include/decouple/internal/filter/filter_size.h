@@ -15,7 +15,7 @@
 namespace decouple::inline v0_1::internal {
 
 // The product of the lengths of a policy's lists. In the body each list counts times the depth of its key; alternatives
-// add up. Saturates. Keys count as they are written, so it takes a policy before SplitDottedKeys().
+// add up. Saturates. Keys count as they are written, so it takes a policy before DottedKeys::Split().
 class FilterCombinations {
  public:
   static std::size_t Of(const FilterGroup& root) { return Count(root, 0); }

@@ -95,7 +95,7 @@ inline bool Matches(const FilterGroup& group, FieldValue value) {
   if (value.kind() == FieldKind::kMalformed) return false;
   if (value.kind() == FieldKind::kArray) {
     bool is_empty = true;
-    if (value.AnyElement([&](FieldValue element) {
+    if (value.AnyElementWithMembers([&](FieldValue element) {
           is_empty = false;
           return Matches(group, element);
         })) {
@@ -142,7 +142,7 @@ inline bool Refutes(FieldValue value, const FilterGroup& group) {
   return std::all_of(groups.begin(), groups.end(), [&](const FilterGroup& group) { return Refutes(value, group); });
 }
 
-// ---- the scopes of a policy ------------------------------------------------------------------------------------------
+// ---- the scopes of a policy -----------------------------------------------------------------------------------------
 
 // Whether a policy looks at that member of the root.
 inline bool LooksAt(const FilterGroup& root, std::string_view scope) {

@@ -3,7 +3,8 @@
 //
 // Where an object has one path in several spellings, the objects there are one object: {"a": {"b": 1}, "a.c": 2} has a
 // with b and c. Whatever else is there, such as arrays, is as the elements of an array, and those objects together are
-// one more element.
+// one more element. But what is no object, there or in those arrays, counts for conditions on the path itself only: it
+// does not make absent what another spelling has, so {"a": 5, "a.b": 1} has b in a.
 //
 // Design: nothing is copied. A node stands for the values that are found at one path, and is made when a policy first
 // looks there, so there are no more of them than values, whatever a message is like. Messages without such names, which
@@ -52,6 +53,9 @@ class NestedView {
     absl::InlinedVector<PartOfObject, 1> objects;
     absl::InlinedVector<FieldValue, 1> others;  // arrays and scalars
 
+    // Requires: what is found is an array.
+    bool IsOneArray() const { return objects.empty() && others.size() == 1; }
+
     void Add(FieldValue value) {
       switch (value.kind()) {
         case FieldKind::kAbsent:
@@ -72,9 +76,10 @@ class NestedView {
     // Those that were asked for so far; few, as there is one for each key of the policies.
     std::vector<std::pair<std::string, FieldValue>> members = {};
     std::optional<std::vector<FieldValue>> elements = std::nullopt;
+    std::optional<std::vector<FieldValue>> objects = std::nullopt;
   };
 
-  class NodeType final : public FieldType {
+  class DECOUPLE_INTERNAL_LAYOUT_TAG NodeType final : public FieldType {
    public:
     static const NodeType& Instance() {
       static const NodeType type;
@@ -88,6 +93,15 @@ class NestedView {
       if (!node.elements) node.elements = node.view.ElementsOf(node.found);
       for (const FieldValue element : *node.elements) {
         if (visit(element)) return true;
+      }
+      return false;
+    }
+    bool AnyElementWithMembers(const void* value, absl::FunctionRef<bool(FieldValue)> visit) const override {
+      Node& node = In(value);
+      if (node.found.IsOneArray()) return AnyElement(value, visit);
+      if (!node.objects) node.objects = node.view.ObjectsOf(node.found);
+      for (const FieldValue object : *node.objects) {
+        if (visit(object)) return true;
       }
       return false;
     }
@@ -130,22 +144,44 @@ class NestedView {
   std::vector<FieldValue> ElementsOf(const Found& found) {
     std::vector<FieldValue> elements;
     const auto add = [&](FieldValue element) {
-      Found one;
-      one.Add(element);
-      elements.push_back(Value(std::move(one)));
+      elements.push_back(ValueOf(element));
       return false;
     };
-    if (found.objects.empty() && found.others.size() == 1) {
+    if (found.IsOneArray()) {
       found.others.front().AnyElement(add);
       return elements;
     }
     for (const FieldValue other : found.others) add(other);
-    if (!found.objects.empty()) {
-      Found together;
-      together.objects = found.objects;
-      elements.push_back(Value(std::move(together)));
-    }
+    if (!found.objects.empty()) elements.push_back(Together(found));
     return elements;
+  }
+
+  // The objects among what is found, also those in arrays at any depth.
+  std::vector<FieldValue> ObjectsOf(const Found& found) {
+    std::vector<FieldValue> objects;
+    for (const FieldValue other : found.others) AddObjectsIn(other, objects);
+    if (!found.objects.empty()) objects.push_back(Together(found));
+    return objects;
+  }
+  void AddObjectsIn(FieldValue value, std::vector<FieldValue>& objects) {
+    if (value.kind() == FieldKind::kObject) objects.push_back(ValueOf(value));
+    if (value.kind() != FieldKind::kArray) return;
+    value.AnyElement([&](FieldValue element) {
+      AddObjectsIn(element, objects);
+      return false;
+    });
+  }
+
+  FieldValue ValueOf(FieldValue value) {
+    Found one;
+    one.Add(value);
+    return Value(std::move(one));
+  }
+  // The objects of a path as one.
+  FieldValue Together(const Found& found) {
+    Found together;
+    together.objects = found.objects;
+    return Value(std::move(together));
   }
 
   std::vector<std::unique_ptr<Node>> nodes_;

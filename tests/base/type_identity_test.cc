@@ -1,7 +1,11 @@
 #include "decouple/internal/base/type_identity.h"
 
+#include <array>
 #include <cstdint>
+#include <map>
 #include <string>
+#include <type_traits>
+#include <vector>
 
 #include "catch.h"
 
@@ -12,6 +16,13 @@ struct NamedOrder {
 };
 struct NamedInvoice {
   std::uint64_t number = 0;
+};
+
+struct NamedZebra {};
+enum class NamedZone { kZenith = 1 };
+template <typename T, int kNumber>
+struct BoxOfZebras {
+  T content{};
 };
 
 namespace {
@@ -44,6 +55,29 @@ TEST_CASE("types of equal layout are not the same") {
 TEST_CASE("a type of an anonymous namespace is the same as itself only, as each file may have one of that name") {
   CHECK(kTypeIdentity<OrderOfThisFile> == kTypeIdentity<OrderOfThisFile>);
   CHECK(kTypeIdentity<OrderOfThisFile> != kIdentityElsewhere<OrderOfThisFile>);
+}
+
+TEST_CASE("a type of a function or without a name is the same as itself only, also as an argument") {
+  struct Zebra {
+    int number = 0;
+  };
+  CHECK(kTypeIdentity<Zebra> == kTypeIdentity<Zebra>);
+  CHECK(kTypeIdentity<Zebra> != kIdentityElsewhere<Zebra>);
+  CHECK(kTypeIdentity<std::vector<Zebra>> != kIdentityElsewhere<std::vector<Zebra>>);
+  const auto lambda = [] {};
+  CHECK(kTypeIdentity<decltype(lambda)> != kIdentityElsewhere<decltype(lambda)>);
+}
+
+TEST_CASE("a type with linkage is the same in every module, whatever letters and numbers its name has") {
+  CHECK(kTypeIdentity<BoxOfZebras<NamedZebra, 26>> == kIdentityElsewhere<BoxOfZebras<NamedZebra, 26>>);
+  CHECK(kTypeIdentity<std::array<NamedZebra, 100>> == kIdentityElsewhere<std::array<NamedZebra, 100>>);
+  CHECK(kTypeIdentity<NamedZebra[10]> == kIdentityElsewhere<NamedZebra[10]>);
+  CHECK(kTypeIdentity<std::map<NamedZebra, std::vector<NamedZebra>>> ==
+        kIdentityElsewhere<std::map<NamedZebra, std::vector<NamedZebra>>>);
+  CHECK(kTypeIdentity<std::integral_constant<NamedZone, NamedZone::kZenith>> ==
+        kIdentityElsewhere<std::integral_constant<NamedZone, NamedZone::kZenith>>);
+  CHECK(kTypeIdentity<void (NamedZebra::*)(int) const> == kIdentityElsewhere<void (NamedZebra::*)(int) const>);
+  CHECK(kTypeIdentity<BoxOfZebras<std::string, -1>> == kIdentityElsewhere<BoxOfZebras<std::string, -1>>);
 }
 
 }  // namespace

@@ -5,11 +5,13 @@
 // Each module that hides its symbols has a kTypeIdentity<T> of its own, so the address alone does not tell. Types are
 // equal if their names and sizes are, as the language has it for types with linkage: what two modules of a process call
 // by one name has one definition. The name is the ABI's where there is RTTI, which all compilers spell alike, and the
-// compiler's own otherwise. Types of anonymous namespaces are equal only to themselves.
+// compiler's own otherwise. Types of anonymous namespaces, of functions and without names are equal only to themselves,
+// as each file may have one of that name; but clang without RTTI does not tell that a type is of a function.
 
 #ifndef DECOUPLE_INTERNAL_BASE_TYPE_IDENTITY_H_
 #define DECOUPLE_INTERNAL_BASE_TYPE_IDENTITY_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <string_view>
 
@@ -45,11 +47,46 @@ class TypeIdentity {
  private:
   constexpr TypeIdentity() = default;
 
-  // In the words of g++ and of clang.
+  // Whether another file may have another type of this name, or of one within it, such as a template's argument.
   bool IsOfOneFile() const {
+#if defined(__cpp_rtti)
+    if (info_ != nullptr && NamesTypeOfFunction(info_->name())) return true;
+#endif
+    // In the words of g++ and of clang: types of anonymous namespaces, of functions, without names, and of lambdas.
     const std::string_view text = spelling_;
-    return text.find("{anonymous}") != text.npos || text.find("(anonymous namespace)") != text.npos;
+    for (const std::string_view word :
+         {"{anonymous}", "(anonymous ", ")::", ") const::", "<unnamed ", "(unnamed ", "<lambda", "(lambda "}) {
+      if (text.find(word) != text.npos) return true;
+    }
+    return false;
   }
+
+#if defined(__cpp_rtti)
+  // Whether a name of the ABI has a name that is local to a function, which begins with Z where a type may begin. Steps
+  // over what may have that letter otherwise: identifiers, whose length comes first, and the numbers of substitutions.
+  static bool NamesTypeOfFunction(std::string_view name) {
+    for (std::size_t at = 0; at < name.size(); ++at) {
+      const char letter = name[at];
+      if (letter == 'Z') return true;
+      if (letter == 'S' && at + 1 < name.size() && name[at + 1] >= 'a' && name[at + 1] <= 'z') {
+        ++at;  // of the standard library, as St
+      } else if (letter == 'S' || letter == 'T' || letter == 'A') {
+        at = std::min(name.find('_', at), name.size());  // the number of a substitution, or of an array's elements
+      } else if (name.substr(at, 3) == "L_Z") {
+        at += 2;  // a function that is an argument
+      } else if (letter == 'L' && at + 1 < name.size() && name[at + 1] >= 'a' && name[at + 1] <= 'z') {
+        at = std::min(name.find('E', at), name.size());  // a number that is an argument
+      } else if (letter >= '1' && letter <= '9') {
+        std::size_t length = 0;
+        for (; at < name.size() && name[at] >= '0' && name[at] <= '9'; ++at) {
+          length = std::min(name.size(), length * 10 + static_cast<std::size_t>(name[at] - '0'));
+        }
+        at += length - 1;
+      }
+    }
+    return false;
+  }
+#endif
 
   const char* spelling_ = nullptr;  // with the words around it, which are the same for all types
 #if defined(__cpp_rtti)

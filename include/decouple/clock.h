@@ -7,10 +7,10 @@
 //   clock.Advance(absl::Hours(96));                                            // four days pass at once
 //
 // A clock has one timeline, which never runs back. The system clock's timeline is anchored to wall time when the
-// process starts and is steady from then on, so setting the wall clock moves no deadline. While the machine is suspended
-// it stands still, as the system's steady clock does: timeouts and retention go on when the machine does, and from then
-// on the timeline is behind the wall clock by as long. A clock must outlive the queues, topics and streams that use it.
-// All members may be called from any thread.
+// process starts and is steady from then on, so setting the wall clock moves no deadline. While the machine is
+// suspended it stands still, as the system's steady clock does: timeouts and retention go on when the machine does, and
+// from then on the timeline is behind the wall clock by as long. A clock must outlive the queues, topics and streams
+// that use it. All members may be called from any thread.
 
 #ifndef DECOUPLE_CLOCK_H_
 #define DECOUPLE_CLOCK_H_
@@ -22,7 +22,6 @@
 #include <limits>
 #include <map>
 #include <optional>
-#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
@@ -35,9 +34,9 @@
 namespace decouple::inline v0_1 {
 
 // A time of yours that is less than this ahead of the library's clock counts as now, where a time that is ahead is
-// refused: a position in a stream, the start of a group. Two clocks of one machine, such as absl::Now() and SystemClock,
-// differ by some hundred nanoseconds, those of two machines by some milliseconds, and now and then by tens of them. What
-// a caller means that asks for a time in the future is further ahead.
+// refused: a position in a stream, the start of a group. Two clocks of one machine, such as absl::Now() and
+// SystemClock, differ by some hundred nanoseconds, those of two machines by some milliseconds, and now and then by tens
+// of them. What a caller means that asks for a time in the future is further ahead.
 inline constexpr absl::Duration kClockTolerance = absl::Seconds(1);
 
 class Clock {
@@ -60,9 +59,9 @@ class Clock {
 };
 
 // The machine's time: within 1 ms of what its steady clock (CLOCK_MONOTONIC) shows, however threads are put aside
-// meanwhile (preempted, throttled, stopped by a debugger), and below a microsecond where they are not and the steady clock
-// keeps its pace. After the machine was suspended it may be ahead by up to a second for some seconds. There is one
-// instance.
+// meanwhile (preempted, throttled, stopped by a debugger), and below a microsecond where they are not and the steady
+// clock keeps its pace. After the machine was suspended it may be ahead by up to a second for some seconds. There is
+// one instance.
 class SystemClock final : public Clock {
  public:
   static SystemClock& Instance() {
@@ -129,20 +128,21 @@ class ManualClock final : public Clock {
    public:
     Advancing(const Advancing&) = delete;
     Advancing& operator=(const Advancing&) = delete;
-    ~Advancing() { clock_.SetAdvancing(former_); }
+    ~Advancing() { clock_.EndAdvancing(number_); }
 
    private:
     friend class ManualClock;
 
-    Advancing(ManualClock& clock, std::size_t threads) : clock_(clock), former_(clock.SetAdvancing(threads)) {}
+    Advancing(ManualClock& clock, std::size_t threads) : clock_(clock), number_(clock.BeginAdvancing(threads)) {}
 
     ManualClock& clock_;
-    const std::size_t former_;  // what the object around this one asks for
+    const std::uint64_t number_;
   };
 
   // As long as the returned object lives, whenever `threads` threads or more sleep on this clock time moves on to the
-  // deadline that comes first, and only that sleeper wakes; the next one, when as many sleep again. So a test takes no
-  // time, and if `threads` is the number of all threads that use the clock, which is at least 1, time moves on only
+  // deadline that comes first, and only that sleeper wakes; the next one, when as many sleep again. Of several such
+  // objects the one that was made last decides while it lives; they may end in any order. 0 threads count as 1. So a
+  // test takes no time, and if `threads` is the number of all threads that use the clock, which is at least 1, time moves on only
   // when none of them has anything else to do: the test runs the same way each time. A thread that has been woken but
   // has not left its sleep yet counts as awake. When no sleeper has a deadline, time stands still. O(sleepers) a sleep.
   Advancing AdvanceWhileAsleep(std::size_t threads = 1) { return {*this, threads}; }
@@ -189,17 +189,24 @@ class ManualClock final : public Clock {
     return false;
   }
 
-  // Returns the former number. 0: time moves only when it is told to.
-  std::size_t SetAdvancing(std::size_t threads) ABSL_LOCKS_EXCLUDED(mutex_) {
+  // Returns the number by which it ends.
+  std::uint64_t BeginAdvancing(std::size_t threads) ABSL_LOCKS_EXCLUDED(mutex_) {
     const internal::MutexLock lock(mutex_);
-    const std::size_t former = std::exchange(advancing_threads_, threads);
+    const std::uint64_t number = ++last_number_;
+    advancing_.emplace(number, std::max<std::size_t>(1, threads));
     AdvanceIfEnoughSleep();
-    return former;
+    return number;
+  }
+
+  void EndAdvancing(std::uint64_t number) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const internal::MutexLock lock(mutex_);
+    advancing_.erase(number);
+    AdvanceIfEnoughSleep();
   }
 
   // Called whenever a thread has gone to sleep or has left its sleep.
   void AdvanceIfEnoughSleep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (advancing_threads_ == 0 || asleep_.size() < advancing_threads_) return;
+    if (advancing_.empty() || asleep_.size() < advancing_.rbegin()->second) return;
     const auto first = asleep_.begin();
     if (first->first == internal::kForever) return;
     for (const auto& [deadline, entry] : asleep_) {
@@ -219,7 +226,8 @@ class ManualClock final : public Clock {
   internal::ConditionVariable left_;                                   // a thread has left its sleep
   std::multimap<std::int64_t, Entry> asleep_ ABSL_GUARDED_BY(mutex_);  // by deadline
   std::uint64_t last_number_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::size_t advancing_threads_ ABSL_GUARDED_BY(mutex_) = 0;  // as AdvanceWhileAsleep() was told; 0: it was not
+  // What each Advancing asks for, by its number.
+  std::map<std::uint64_t, std::size_t> advancing_ ABSL_GUARDED_BY(mutex_);
 };
 
 namespace internal {

@@ -2,6 +2,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -175,6 +177,34 @@ TEST_CASE("a clock advances by itself only while all threads that it was told of
   for (int i = 0; i < kThreads; ++i) {
     CHECK(woken[static_cast<std::size_t>(i)] == begin + kSleeps * absl::Milliseconds(1 + i));
   }
+}
+
+TEST_CASE("of several that make a clock advance by itself the last one decides, in whichever order they end") {
+  ManualClock clock;
+  const absl::Time begin = clock.Now();
+  const auto advance_while_asleep = [&](std::size_t threads) {
+    return std::unique_ptr<ManualClock::Advancing>(new ManualClock::Advancing(clock.AdvanceWhileAsleep(threads)));
+  };
+  const auto stands_still_for_one = [&](int second) {
+    const SleepingThread sleeper(clock, begin + Seconds(second));
+    clock.AwaitSleepers(1);
+    const bool stands_still = clock.Now() == begin + Seconds(second - 1);
+    clock.Advance(Seconds(1));
+    return stands_still;
+  };
+  auto first = advance_while_asleep(2);
+  auto second = advance_while_asleep(0);  // as 1
+  SleepUntil(clock, begin + Seconds(1));
+  CHECK(clock.Now() == begin + Seconds(1));
+  first.reset();
+  SleepUntil(clock, begin + Seconds(2));
+  CHECK(clock.Now() == begin + Seconds(2));
+  auto third = advance_while_asleep(2);
+  CHECK(stands_still_for_one(3));
+  second.reset();
+  CHECK(stands_still_for_one(4));
+  third.reset();
+  CHECK(stands_still_for_one(5));
 }
 
 TEST_CASE("the system clock shows the machine's wall time") {

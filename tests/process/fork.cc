@@ -80,22 +80,34 @@ class Step {
   std::atomic<int> reached_{0};
 };
 
+// A thread of the parent that is in a read section as long as this object lives.
+class ThreadInReadSection {
+ public:
+  ThreadInReadSection() { step_.Await(1); }
+  ThreadInReadSection(const ThreadInReadSection&) = delete;
+  ThreadInReadSection& operator=(const ThreadInReadSection&) = delete;
+  ~ThreadInReadSection() {
+    step_.Reach(2);
+    thread_.join();
+  }
+
+ private:
+  Step step_;
+  std::thread thread_{[this] {
+    const internal::RcuReadGuard section;
+    step_.Reach(1);
+    step_.Await(2);
+  }};
+};
+
 // A section of a thread that the child does not have never ends.
 void ReadSectionsOfOtherThreadsAreOverInTheChild() {
-  Step step;
-  std::thread reader([&] {
-    const internal::RcuReadGuard section;
-    step.Reach(1);
-    step.Await(2);
-  });
-  step.Await(1);
+  const ThreadInReadSection reader;
   InChild([] {
     internal::RcuSynchronize();
     UseNewQueues();
     return "";
   });
-  step.Reach(2);
-  reader.join();
 }
 
 // The address sanitizer's allocator stays locked in the child if another thread was in it.
@@ -131,20 +143,48 @@ void NewQueuesWorkBesideBusyThreads() {
   for (std::thread& thread : threads) thread.join();
 }
 
-void AWaiterOfAnInheritedQueueIsWoken() {
+// Threads that each wait for a message of a queue.
+class WaitingThreads {
+ public:
+  static constexpr int kThreads = 4;
+
+  explicit WaitingThreads(StandardQueue<int>& queue) : queue_(queue) {
+    for (int i = 0; i < kThreads; ++i) {
+      threads_.emplace_back([this] {
+        auto deliveries = queue_.Receive({.wait = absl::Seconds(20)});
+        REQUIRE_TRUE(deliveries->size() == 1);
+        sum_.fetch_add((*deliveries)[0].body());
+        REQUIRE_TRUE((*deliveries)[0].Delete().ok());
+      });
+    }
+  }
+
+  // Sends a message to each, and returns when all have theirs.
+  void Wake() {
+    for (int i = 0; i < kThreads; ++i) REQUIRE_TRUE(queue_.Send(1 << i).ok());
+    for (std::thread& thread : threads_) thread.join();
+    REQUIRE_TRUE(sum_ == (1 << kThreads) - 1);
+    REQUIRE_TRUE(queue_.Receive()->empty());
+  }
+
+ private:
+  StandardQueue<int>& queue_;
+  std::atomic<int> sum_{0};
+  std::vector<std::thread> threads_;
+};
+
+void WaitersOfAnInheritedQueueAreWoken() {
   ManualClock clock;
   StandardQueue<int> queue = StandardQueue<int>::Create({.clock = &clock}).value();
-  std::thread waits_in_parent([&] { REQUIRE_TRUE(queue.Receive({.wait = absl::Seconds(20)})->size() == 1); });
-  clock.AwaitSleepers(1);
+  WaitingThreads of_parent(queue);
+  clock.AwaitSleepers(WaitingThreads::kThreads);
   InChild([&] {
-    std::thread waits([&] { REQUIRE_TRUE(queue.Receive({.wait = absl::Seconds(20)})->size() == 1); });
-    clock.AwaitSleepers(2);  // the one that was lost is still counted
-    REQUIRE_TRUE(queue.Send(1).ok());
-    waits.join();
+    WaitingThreads of_child(queue);                     // they come at once: one of them rids the queue of the parent's
+    clock.AwaitSleepers(2 * WaitingThreads::kThreads);  // those that were lost are still counted
+    of_child.Wake();
     return "";
   });
-  REQUIRE_TRUE(queue.Send(1).ok());
-  waits_in_parent.join();
+  of_parent.Wake();
 }
 
 void MessagesOfParentAndChildHaveDifferentIds() {
@@ -160,13 +200,7 @@ void MessagesOfParentAndChildHaveDifferentIds() {
 }
 
 void AChildMayForkAgain() {
-  Step step;
-  std::thread reader([&] {
-    const internal::RcuReadGuard section;
-    step.Reach(1);
-    step.Await(2);
-  });
-  step.Await(1);
+  const ThreadInReadSection reader;
   InChild([] {
     UseNewQueues();
     InChild([] {
@@ -176,8 +210,6 @@ void AChildMayForkAgain() {
     UseNewQueues();
     return "";
   });
-  step.Reach(2);
-  reader.join();
 }
 
 }  // namespace
@@ -188,7 +220,7 @@ int main() {
   UseNewQueues();
   ReadSectionsOfOtherThreadsAreOverInTheChild();
   NewQueuesWorkBesideBusyThreads();
-  AWaiterOfAnInheritedQueueIsWoken();
+  WaitersOfAnInheritedQueueAreWoken();
   MessagesOfParentAndChildHaveDifferentIds();
   AChildMayForkAgain();
   return 0;

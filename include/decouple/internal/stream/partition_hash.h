@@ -17,6 +17,8 @@
 #include "absl/numeric/int128.h"
 #include "decouple/internal/base/digest.h"
 #include "decouple/internal/base/mix.h"
+#include "decouple/internal/base/module_layout.h"
+#include "decouple/internal/base/per_thread.h"
 #include "decouple/internal/base/string_hash.h"
 #include "decouple/message.h"
 
@@ -29,8 +31,9 @@ inline absl::uint128 Md5NumberOf(std::string_view text) {
   return number;
 }
 
-// The keys that a thread hashed recently, in 1 024 sets of four: it has nearly all of a thousand keys that come in turn.
-class RecentHashes {
+// The keys that a thread hashed recently, in 1 024 sets of four: it has nearly all of a thousand keys that come in
+// turn.
+class DECOUPLE_INTERNAL_LAYOUT_TAG RecentHashes {
  public:
   // Same as Md5NumberOf(), without the MD5 if the calling thread has hashed `text` recently.
   static absl::uint128 Md5Of(std::string_view text) {
@@ -55,21 +58,34 @@ class RecentHashes {
   static constexpr std::size_t kSets = 1'024;
   static constexpr int kWithout = 16;  // so many keys are hashed before
 
+  // What a thread has, kept by its record.
+  struct Kept {
+    RecentHashes* hashes = nullptr;
+  };
+  static PerThread<Kept>& KeptByRecord() {
+    static auto& kept = *new PerThread<Kept>;  // never destroyed, as threads may put to the process's end
+    return kept;
+  }
+
   // Ends with its thread's other thread_local objects, of which some may still put.
   struct Owner {
     ~Owner() {
       is_over_ = true;
-      delete std::exchange(own_, nullptr);
+      own_ = nullptr;
+      delete std::exchange(KeptByRecord().Local().hashes, nullptr);
     }
   };
 
   // Null: the thread has hashed few keys so far, and a quarter of a megabyte is too much for them; or it is past its
-  // destructors, so nobody would free it.
+  // destructors, so nobody would free it. A thread whose puts all come behind them does not know. What it has stays with
+  // its record, and goes to the thread that takes that over: so there are no more of these than records.
   [[gnu::noinline]] static RecentHashes* Create() {
     if (is_over_ || ++hashed_ <= kWithout) return nullptr;
     static thread_local Owner owner;
     static_cast<void>(&owner);
-    return own_ = new RecentHashes;
+    RecentHashes*& hashes = KeptByRecord().Local().hashes;
+    if (hashes == nullptr) hashes = new RecentHashes;
+    return own_ = hashes;
   }
 
   absl::uint128 Find(std::string_view text) {

@@ -1,5 +1,5 @@
-// A body type that has no operator&, as types with an overloaded one have none that gives their address: everything that
-// takes the address of a user's object has to do that by std::addressof().
+// A body type that has no operator&, as types with an overloaded one have none that gives their address: everything
+// that takes the address of a user's object has to do that by std::addressof().
 
 #ifndef DECOUPLE_TESTS_WITHOUT_ADDRESS_OF_H_
 #define DECOUPLE_TESTS_WITHOUT_ADDRESS_OF_H_

@@ -142,9 +142,10 @@ class ManualClock final : public Clock {
   // As long as the returned object lives, whenever `threads` threads or more sleep on this clock time moves on to the
   // deadline that comes first, and only that sleeper wakes; the next one, when as many sleep again. Of several such
   // objects the one that was made last decides while it lives; they may end in any order. 0 threads count as 1. So a
-  // test takes no time, and if `threads` is the number of all threads that use the clock, which is at least 1, time moves on only
-  // when none of them has anything else to do: the test runs the same way each time. A thread that has been woken but
-  // has not left its sleep yet counts as awake. When no sleeper has a deadline, time stands still. O(sleepers) a sleep.
+  // test takes no time, and if `threads` is the number of all threads that use the clock, which is at least 1, time
+  // moves on only when none of them has anything else to do: the test runs the same way each time. A thread that has
+  // been woken but has not left its sleep yet counts as awake. When no sleeper has a deadline, time stands still.
+  // O(sleepers) a sleep.
   Advancing AdvanceWhileAsleep(std::size_t threads = 1) { return {*this, threads}; }
 
   // The number of threads that sleep on this clock now.

@@ -57,9 +57,9 @@ namespace decouple::inline v0_1 {
 enum class FilterScope { kMessageAttributes, kMessageBody };
 
 // Which operators a JSON policy may have. kEventBridge has all of SNS's and, as rules of EventBridge's do, {"wildcard":
-// "a*.png"}, where \\* is a star and \\\\ a backslash; {"prefix": {"equals-ignore-case": "a"}}, and suffix likewise; and
-// in anything-but an object of prefix, suffix, equals-ignore-case or wildcard with a string or a list of strings. SNS
-// refuses these, so a policy in this dialect may not work with the service.
+// "a*.png"}, where \\* is a star and \\\\ a backslash; {"prefix": {"equals-ignore-case": "a"}}, and suffix likewise;
+// and in anything-but an object of prefix, suffix, equals-ignore-case or wildcard with a string or a list of strings.
+// SNS refuses these, so a policy in this dialect may not work with the service.
 enum class FilterDialect { kSns, kEventBridge };
 
 class FilterPolicy {

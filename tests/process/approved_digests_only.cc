@@ -1,5 +1,5 @@
-// Partition keys and contents are hashed also where OpenSSL allows approved digests only (FIPS), or has come to its end:
-// neither hash keeps a secret.
+// Partition keys and contents are hashed also where OpenSSL allows approved digests only (FIPS), or has come to its
+// end: neither hash keeps a secret.
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>

@@ -1,5 +1,5 @@
-// A sandbox that forbids membarrier(2) once the library relies on it loses no wake-up and no message: heavy fences go on
-// in another way. Where that is forbidden, too, the process ends, and says why.
+// A sandbox that forbids membarrier(2) once the library relies on it loses no wake-up and no message: heavy fences go
+// on in another way. Where that is forbidden, too, the process ends, and says why.
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>

@@ -83,8 +83,8 @@ class DECOUPLE_INTERNAL_LAYOUT_TAG Membarrier {
 inline void HeavyFence() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
 #if defined(__linux__) && defined(SYS_membarrier)
-  // Whether or not it is known to this module that light fences are free: other modules have theirs. The result is looked
-  // at each time, as a sandbox may close at any time.
+  // Whether or not it is known to this module that light fences are free: other modules have theirs. The result is
+  // looked at each time, as a sandbox may close at any time.
   if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0 && Membarrier::IsAvailable()) [[unlikely]]
     FenceWithoutMembarrier();
 #endif

@@ -2,8 +2,8 @@
 //
 // User code may also end its thread (pthread_exit(), cancellation). That unwinds the stack as an exception does, and
 // must reach the thread's first function: a handler that ends it, as `catch (...)`, ends the process. So no other place
-// of the library catches what users throw, and whatever a caller of user code holds (a turn, a lease, a count) is let go
-// by a destructor.
+// of the library catches what users throw, and whatever a caller of user code holds (a turn, a lease, a count) is let
+// go by a destructor.
 
 #ifndef DECOUPLE_INTERNAL_BASE_CALL_GUARD_H_
 #define DECOUPLE_INTERNAL_BASE_CALL_GUARD_H_

@@ -1,4 +1,5 @@
-// MD5 (RFC 1321), by which partition keys are hashed, and SHA-256 (FIPS 180-4), by which contents of bodies are compared.
+// MD5 (RFC 1321), by which partition keys are hashed, and SHA-256 (FIPS 180-4), by which contents of bodies are
+// compared.
 //
 // They are libcrypto's, called by its low-level functions: these work on memory of the caller's alone. EVP, which its
 // manual prefers, has state of the thread and of the process that ends before the thread and the process do, so that a

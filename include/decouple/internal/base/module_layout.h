@@ -15,8 +15,8 @@
 #include "decouple/version.h"
 
 // Goes up with every change of ProcessState, ThreadRecord, TscClock, HugePagePools, IdentityNumbers, JsonDocument,
-// FieldType, FieldValue or Decimal, or of what their fields and functions mean, that goes out in a release with the same
-// MAJOR.MINOR as the one before.
+// FieldType, FieldValue or Decimal, or of what their fields and functions mean, that goes out in a release with the
+// same MAJOR.MINOR as the one before.
 #define DECOUPLE_INTERNAL_REVISION 1
 
 #if defined(__SANITIZE_ADDRESS__)

@@ -58,7 +58,9 @@ inline void AddEnded(ProcessState& process, ThreadRecord& record) ABSL_EXCLUSIVE
   DECOUPLE_ASSERT(record.section.load(std::memory_order_relaxed) == 0);
   const MutexLock lock(process.records_mutex);
   if constexpr (!ThreadLife::kEndsWithThread) {
-    // As late as it can be: in the last round of destructors.
+    // As late as it can be: in the last round of destructors. What is destroyed later in that round must not use the
+    // library, as values that the thread has cached (per_thread.h) may then belong to another. A thread that comes to
+    // the library for the first time in a later round than the first never gets here that often, and keeps its record.
     if (++record.rounds_of_destructors < PTHREAD_DESTRUCTOR_ITERATIONS) {
       pthread_setspecific(process.thread_key, &record);
       return;

@@ -10,8 +10,8 @@
 // What is here, and why:
 //   - records of threads, with the key by which they come back (thread_registry.h): RcuSynchronize() waits for all;
 //   - the last id of an object with values per thread: caches compare nothing else (per_thread.h);
-//   - the origin of identities: drawn again in the child of a fork, where the parent goes on from the same (identity.h);
-//     and the number of streams so far (stream_incarnation.h);
+//   - the origin of identities: drawn again in the child of a fork, where the parent goes on from the same
+//     (identity.h); and the number of streams so far (stream_incarnation.h);
 //   - the numbers that tell queues and topics of one seed and name apart, wherever they are made (identity.h);
 //   - whether the kernel makes heavy fences: the light ones of one module pair with the heavy ones of another;
 //   - the clock's calibration: two would differ by all that the wall clock was set meanwhile (tsc_clock.h);

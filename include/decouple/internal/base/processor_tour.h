@@ -1,14 +1,14 @@
 // Stands in for membarrier(2), where that is forbidden after the library has begun to rely on it: a sandbox that closes
-// once the program has started. Light fences are free by then (asymmetric_fence.h), and every thread would have to learn
-// that they are not any more, so the heavy side has to make all running threads pass a full fence in another way.
+// once the program has started. Light fences are free by then (asymmetric_fence.h), and every thread would have to
+// learn that they are not any more, so the heavy side has to make all running threads pass a full fence in another way.
 //
 // The calling thread goes to each processor in turn. Where it runs, the thread that ran there before does not, and
 // whatever the kernel switches between, it passes a full fence. So at the end of the tour every thread of the process
 // that was running at its beginning has passed one. Processors that the kernel refuses are not there, or not for this
 // process. (Only threads that were put into cpusets of their own could run on those.)
 //
-// A tour takes some ten microseconds a processor, and longer where others keep them busy. Signals would need a signal of
-// the user's; changing the protection of a page, as was done before membarrier(2), interrupts no processor where the
+// A tour takes some ten microseconds a processor, and longer where others keep them busy. Signals would need a signal
+// of the user's; changing the protection of a page, as was done before membarrier(2), interrupts no processor where the
 // hardware itself tells the others.
 
 #ifndef DECOUPLE_INTERNAL_BASE_PROCESSOR_TOUR_H_

@@ -11,8 +11,8 @@
 // on one thread, and lags behind a time that another thread has passed on by some ten nanoseconds at most, which
 // matters to no timestamp or timeout.
 //
-// Between two calibrations, time is a linear function of the counter (tick_calibration.h). The first reader past the end
-// of a fit makes the next one, from steady_clock.
+// Between two calibrations, time is a linear function of the counter (tick_calibration.h). The first reader past the
+// end of a fit makes the next one, from steady_clock.
 //
 // What holds. Against steady_clock, the error is below a microsecond while the rates of the two stay what they are.
 // However threads are put aside, it stays within some hundred microseconds, and 1 ms is what is promised. A thread that
@@ -103,8 +103,8 @@ class DECOUPLE_INTERNAL_LAYOUT_TAG TscClock {
   }
 
   // Both clocks as of one time: the wall clock is read between two reads of the steady one, until these are close. The
-  // timeline is ahead of the wall clock by their distance rather than behind, so that a time that was read from the wall
-  // clock has passed on it.
+  // timeline is ahead of the wall clock by their distance rather than behind, so that a time that was read from the
+  // wall clock has passed on it.
   static std::int64_t ReadWallMinusSteady() {
     std::int64_t narrowest = kForever;
     std::int64_t difference = 0;

@@ -77,8 +77,8 @@ class DECOUPLE_INTERNAL_LAYOUT_TAG RecentHashes {
   };
 
   // Null: the thread has hashed few keys so far, and a quarter of a megabyte is too much for them; or it is past its
-  // destructors, so nobody would free it. A thread whose puts all come behind them does not know. What it has stays with
-  // its record, and goes to the thread that takes that over: so there are no more of these than records.
+  // destructors, so nobody would free it. A thread whose puts all come behind them does not know. What it has stays
+  // with its record, and goes to the thread that takes that over: so there are no more of these than records.
   [[gnu::noinline]] static RecentHashes* Create() {
     if (is_over_ || ++hashed_ <= kWithout) return nullptr;
     static thread_local Owner owner;

@@ -3,11 +3,13 @@
 //   host PLUGIN           the plugin includes the same headers
 //   host PLUGIN unloads   the same; and nothing but its own code keeps the plugin loaded
 //   host PLUGIN version   the plugin includes those of another version
+//   host PLUGIN json      the same headers, and the parser of JSON, which the host does not have
 
 #include <atomic>
 #include <string_view>
 #include <thread>
 
+#include "decouple/internal/filter/json_hook.h"
 #include "decouple/standard_queue.h"
 #include "loaded_plugin.h"
 #include "process_testing.h"
@@ -109,18 +111,34 @@ void EachVersionKeepsToItself(const LoadedPlugin& plugin) {
   plugin->destroy_queue(other);
 }
 
+void APluginBringsTheParserOfJson(LoadedPlugin& plugin) {
+  const auto is_array = [] {
+    const auto document = decouple::internal::ParseByHook("[1]");
+    return document != nullptr && document->value().kind() == decouple::internal::FieldKind::kArray;
+  };
+  REQUIRE_TRUE(is_array());
+  plugin.Close();
+  REQUIRE_TRUE(plugin.IsInMemory());
+  REQUIRE_TRUE(is_array());
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
   REQUIRE_TRUE(count >= 2);
   const std::string_view how = count > 2 ? arguments[2] : "";
   const void* const own = &decouple::internal::Process();  // the host comes first, so it may do without the plugin
+  REQUIRE_TRUE(decouple::internal::ParseByHook("[1]") == nullptr);
   LoadedPlugin plugin(arguments[1]);
   if (how == "version") {
     EachVersionKeepsToItself(plugin);
     return 0;
   }
   REQUIRE_TRUE(plugin->process() == own);
+  if (how == "json") {
+    APluginBringsTheParserOfJson(plugin);
+    return 0;
+  }
   OneThreadGoesFromQueueToQueue(plugin);
   DeadLettersGoToAQueueOfThePlugin(plugin);
   EveryMessageOfManyThreadsArrivesOnce(plugin);

@@ -1,6 +1,7 @@
 // A program that does not use the library, and loads two plugins that do, and that share a queue.
 //
 //   loader PLUGIN PLUGIN
+//   loader PLUGIN PLUGIN apart     the plugins include different revisions, and share nothing
 
 #include <atomic>
 #include <thread>
@@ -9,8 +10,33 @@
 #include "process_testing.h"
 #include "shared_queue.h"
 
+namespace {
+
+void EachPluginKeepsToItself(const LoadedPlugin& first, const LoadedPlugin& second) {
+  REQUIRE_TRUE(first->process() != second->process());
+  std::thread([&] {
+    void* const of_first = first->make_queue();
+    void* const of_second = second->make_queue();
+    for (int i = 0; i < 1'000; ++i) {
+      REQUIRE_TRUE(first->alternate(of_first, 1));
+      REQUIRE_TRUE(second->alternate(of_second, 1));
+    }
+    REQUIRE_TRUE(first->has_record() && second->has_record());
+    REQUIRE_TRUE(first->drain(of_first, 1'000) == 1'000);
+    REQUIRE_TRUE(second->drain(of_second, 1'000) == 1'000);
+    first->destroy_queue(of_first);
+    second->destroy_queue(of_second);
+  }).join();
+}
+
+}  // namespace
+
 int main(int count, char** arguments) {
-  REQUIRE_TRUE(count == 3);
+  REQUIRE_TRUE(count >= 3);
+  if (count > 3) {
+    EachPluginKeepsToItself(LoadedPlugin(arguments[1]), LoadedPlugin(arguments[2]));
+    return 0;
+  }
   constexpr int kMessages = 20'000;
   LoadedPlugin second(arguments[2]);
   std::thread late;

@@ -1,5 +1,5 @@
-// A shared object that includes the library: built with hidden symbols and without, by either compiler, and once with
-// headers of another version.
+// A shared object that includes the library: built with hidden symbols and without, by either compiler, and with
+// headers of another version and of another revision.
 
 #include "shared_queue.h"
 
@@ -46,7 +46,14 @@ bool Alternate(void* queue, int messages) {
 
 void* Process() { return &decouple::internal::Process(); }
 
+bool HasRecord() {
+  const decouple::internal::ThreadRecord* const own = &decouple::internal::ThreadRegistry::Current();
+  const auto* record = decouple::internal::ThreadRegistry::First();
+  while (record != nullptr && record != own) record = record->next;
+  return record != nullptr;
+}
+
 }  // namespace
 
 extern "C" [[gnu::visibility("default")]] const Plugin decouple_test_plugin;
-const Plugin decouple_test_plugin = {&MakeQueue, &DestroyQueue, &Alternate, &Send, &Drain, &Process};
+const Plugin decouple_test_plugin = {&MakeQueue, &DestroyQueue, &Alternate, &Send, &Drain, &Process, &HasRecord};

@@ -15,13 +15,16 @@ struct Letter {
 struct Plugin {
   void* (*make_queue)();
   void (*destroy_queue)(void* queue);
-  // Sends in turn to `queue` and to a queue of the plugin's own, on one thread. False: a message is not where it belongs.
+  // Sends in turn to `queue` and to a queue of the plugin's own, on one thread. False: a message is not where it
+  // belongs.
   bool (*alternate)(void* queue, int messages);
   void (*send)(void* queue, int messages);
   // Receives and deletes until `queue` has been empty for some seconds, or `most` have come. Returns how many have.
   int (*drain)(void* queue, int most);
   // Address of what is one in the process for all modules.
   void* (*process)();
+  // Whether the record that the plugin has for the calling thread is one of those of its process().
+  bool (*has_record)();
 };
 
 #endif  // DECOUPLE_TESTS_MODULES_SHARED_QUEUE_H_

@@ -182,8 +182,9 @@ class Topic {
     return due == internal::kForever ? absl::InfiniteFuture() : absl::FromUnixNanos(due);
   }
 
-  // Delivers whatever becomes due, and sleeps on the topic's clock in between: to be called on a thread of yours.
-  // Returns when the topic is closed and no message waits, except for the end of a pause.
+  // Delivers whatever becomes due, and sleeps on the topic's clock in between: to be called on a thread of yours, not by
+  // a subscribed function. Returns when the topic is closed and no message waits, except for the end of a pause: those
+  // that other threads and executors are at have been delivered, too, or have failed for good.
   void RunDeliveries() { core_->retry_scheduler().Run(); }
 
   // Makes all later publishes fail with kTopicClosed. Messages that wait are still delivered.

@@ -28,12 +28,16 @@ struct LossyPool {
   std::vector<std::function<void()>> tasks = {};
   int losing = 1;
   bool throws = false;
-  int offered = 0;
+  std::atomic<int> offered = 0;  // counted once the task is in its place
 
   decouple::Executor Executor() {
     return [this](std::function<void()> task) {
+      if (losing == 0) {
+        tasks.push_back(std::move(task));
+        ++offered;
+        return;
+      }
       ++offered;
-      if (losing == 0) return tasks.push_back(std::move(task));
       --losing;
       if (throws) ThrowIfPossible("the pool is full");
     };
@@ -217,10 +221,83 @@ TEST_CASE("RunDeliveries does not offer tasks to an executor that loses them wit
     clock.AwaitSleepers(1);
     clock.Advance(Seconds(1));
   }
-  thread.join();  // the fourth task was taken, so that nothing is left to do
+  clock.AwaitSleepers(1);
+  clock.Advance(Hours(1));  // the fourth task was taken, and there is nothing to do until it has run
   CHECK(pool.offered == 4);
   pool.RunAll();
+  thread.join();
   CHECK(script.bodies == std::vector{1});
+}
+
+TEST_CASE("RunDeliveries returns only when an executor has done its last task, and what that left over is done") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  LossyPool pool{.losing = 0};
+  Script script{.answer = absl::UnavailableError("down")};
+  SubscribeForGood(topic, script.Function(clock), {.executor = pool.Executor()});
+  PublishAll(topic, 1);
+  topic.Close();
+  std::atomic<bool> has_returned{false};
+  std::thread thread([&] {
+    topic.RunDeliveries();
+    has_returned = true;
+  });
+  while (!has_returned && clock.sleepers() == 0) std::this_thread::yield();
+  CHECK_FALSE(has_returned);
+  pool.RunAll();  // fails: there is a retry after 20 s
+  script.answer = absl::OkStatus();
+  clock.Advance(Seconds(20));
+  while (!has_returned && pool.offered < 2) std::this_thread::yield();
+  CHECK_FALSE(has_returned);
+  pool.RunAll();
+  thread.join();
+  CHECK(script.bodies == std::vector{1, 1});
+}
+
+TEST_CASE("RunDeliveries returns only when the function that another thread calls has returned") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  std::atomic<bool> is_called{false};
+  std::atomic<bool> may_return{false};
+  SubscribeForGood(topic, [&](const int&) {
+    is_called = true;
+    may_return.wait(false);
+  });
+  PublishAll(topic, 1);
+  topic.Close();
+  std::thread delivering([&] { topic.Deliver(); });
+  while (!is_called) std::this_thread::yield();
+  std::atomic<bool> has_returned{false};
+  std::thread running([&] {
+    topic.RunDeliveries();
+    has_returned = true;
+  });
+  while (!has_returned && clock.sleepers() == 0) std::this_thread::yield();
+  CHECK_FALSE(has_returned);
+  may_return = true;
+  may_return.notify_all();
+  delivering.join();
+  running.join();
+}
+
+TEST_CASE("no message is left behind by threads in RunDeliveries for a publisher that awaits each") {
+  constexpr int kMessages = 3'000;
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  std::atomic<int> last{0};
+  SubscribeForGood(topic, [&](const int& body) {
+    last = body;
+    last.notify_all();
+  });
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) threads.emplace_back([&] { topic.RunDeliveries(); });
+  for (int i = 1; i <= kMessages; ++i) {
+    REQUIRE(topic.Publish(i).ok());
+    last.wait(i - 1);
+  }
+  topic.Close();
+  for (std::thread& thread : threads) thread.join();
+  CHECK(last == kMessages);
 }
 
 TEST_CASE("a task that is dropped late, by another thread, is noticed as well") {

@@ -3,6 +3,9 @@
 // A subscription with pending deliveries is active here. Every publisher also attempts those that are due, but never
 // calls a function for it: functions run on their executors, or in Deliver().
 //
+// What a thread or an executor is at is due no more, and not delivered yet. So Run() also waits until no work is in
+// progress: work_ counts what is, and what has begun, which tells work that began and ended during a look from none.
+//
 // Lock order: the scheduler's mutex is taken before a subscription's (NextDue() is asked under it), never after. So a
 // subscription releases its own mutex before it calls Activate() or Deactivate(). No user code runs under the
 // scheduler's mutex: DeliverDue() is called, and a subscription's last reference is dropped, with it released.
@@ -130,14 +133,22 @@ class RetryScheduler {
     return next;
   }
 
-  // Delivers what becomes due, asleep on the clock in between, until Finish() was called and nothing is left to do.
+  // Enclose a turn, or the time for which an executor has a task: what is left then is activated before EndWork().
+  // BeginWork() is called under the mutex under which NextDue() would have found it.
+  void BeginWork() { work_.fetch_add(kBegun + 1, std::memory_order_relaxed); }
+  void EndWork() {
+    work_.fetch_sub(1, std::memory_order_release);  // pairs with IsDone()
+    changed_.Notify(EventCount::kAll);
+  }
+
+  // Delivers what becomes due, asleep on the clock in between, until Finish() was called and nothing is left to do, here
+  // or elsewhere.
   void Run() ABSL_LOCKS_EXCLUDED(mutex_) {
     for (;;) {
       EventCount::Waiter waiter(changed_);
       DeliverByTime();
-      const std::int64_t next = NextDue();
-      if (next == kForever && finishing_.load(std::memory_order_acquire)) return;  // pairs with Finish()
-      waiter.Sleep(clock_, next);
+      if (finishing_.load(std::memory_order_acquire) && IsDone()) return;  // pairs with Finish()
+      waiter.Sleep(clock_, NextDue());
     }
   }
 
@@ -147,6 +158,16 @@ class RetryScheduler {
   }
 
  private:
+  static constexpr std::uint64_t kBegun = std::uint64_t{1} << 32;
+
+  // Whether nothing is due, now or later, and no work is in progress.
+  bool IsDone() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const std::uint64_t work = work_.load(std::memory_order_acquire);  // pairs with EndWork(): sees what was activated
+    if (work % kBegun != 0 || NextDue() != kForever) return false;
+    // Work that began before NextDue() took the subscription's mutex is seen here.
+    return work_.load(std::memory_order_relaxed) == work;
+  }
+
   // Same as Deliver(), but by NextDue(): an executor that loses its tasks is not offered them without a pause.
   void DeliverByTime() ABSL_LOCKS_EXCLUDED(mutex_) {
     std::size_t attempts = 0;
@@ -194,6 +215,7 @@ class RetryScheduler {
   CounterNumbers counter_numbers_;
   EventCount changed_;
   std::atomic<bool> finishing_{false};
+  std::atomic<std::uint64_t> work_{0};  // in units of kBegun: what has begun; below: what is in progress
   // When the first deliverable that publishers may serve is due. Written under the mutex, read without it as a hint: a
   // publisher that misses a change leaves the retry to a later one, or to Deliver().
   std::atomic<std::int64_t> publishers_due_{kForever};

@@ -161,7 +161,10 @@ class SubscriptionCore final : public Deliverable,
   void RunTask() override ABSL_LOCKS_EXCLUDED(mutex_) {
     while (AttemptDue() > 0) continue;
   }
-  void AfterTask() override ABSL_LOCKS_EXCLUDED(mutex_) { Schedule(); }
+  void AfterTask() override ABSL_LOCKS_EXCLUDED(mutex_) {
+    Schedule();
+    retry_scheduler_->EndWork();
+  }
   void AfterLostTask() override ABSL_LOCKS_EXCLUDED(mutex_) {
     {
       const MutexLock lock(mutex_);
@@ -169,6 +172,7 @@ class SubscriptionCore final : public Deliverable,
     }
     const std::int64_t due = NextDue();
     if (due != kForever) retry_scheduler_->Activate(shared_from_this(), due);
+    retry_scheduler_->EndWork();
   }
 
   // ---- from the handles ---------------------------------------------------------------------------------------------
@@ -308,6 +312,7 @@ class SubscriptionCore final : public Deliverable,
     explicit Turn(SubscriptionCore& core) : core_(core) {
       const MutexLock lock(core_.mutex_);
       if (core_.is_running_) return;
+      core_.retry_scheduler_->BeginWork();
       core_.is_running_ = has_begun_ = true;
       core_.runner_ = std::this_thread::get_id();
       pending_ = core_.retry_queue_->size();
@@ -316,25 +321,23 @@ class SubscriptionCore final : public Deliverable,
     Turn& operator=(const Turn&) = delete;
     ~Turn() {
       if (!has_begun_) return;
-      End();
-      // A lost task is noticed by itself; without an executor this thread may have been the only one to know.
-      if (!core_.handoff_.has_executor()) core_.Schedule();
+      {
+        const MutexLock lock(core_.mutex_);
+        DECOUPLE_ASSERT(core_.is_running_ && core_.runner_ == std::this_thread::get_id());
+        core_.is_running_ = false;
+        core_.runner_ = {};
+        core_.running_ = {};
+      }
+      core_.idle_.NotifyAll();
+      // Also if nothing was attempted: a thread that added a delivery during the turn, or looked for the next that is
+      // due, took it for one that goes on.
+      core_.Schedule();
+      core_.retry_scheduler_->EndWork();
     }
 
     bool has_begun() const { return has_begun_; }
     // How many deliveries were pending when it began.
     std::size_t pending() const { return pending_; }
-
-    void End() {
-      {
-        const MutexLock lock(core_.mutex_);
-        DECOUPLE_ASSERT(core_.is_running_ && core_.runner_ == std::this_thread::get_id());
-        core_.is_running_ = has_begun_ = false;
-        core_.runner_ = {};
-        core_.running_ = {};
-      }
-      core_.idle_.NotifyAll();
-    }
 
    private:
     SubscriptionCore& core_;
@@ -354,10 +357,6 @@ class SubscriptionCore final : public Deliverable,
       if (!delivery) break;
       Attempt(*std::move(delivery), now);
     }
-    turn.End();
-    // Also after none: whoever added a delivery during the turn, or looked for the next that is due, took it for one
-    // that goes on.
-    Schedule();
     return attempts;
   }
 
@@ -529,6 +528,7 @@ class SubscriptionCore final : public Deliverable,
     {
       const MutexLock lock(mutex_);
       if (handoff_.is_claimed() || is_running_ || NextDueLocked() > retry_scheduler_->clock().NowNanos()) return;
+      retry_scheduler_->BeginWork();
       handoff_.Claim();
     }
     handoff_.HandOver(shared_from_this());

@@ -123,16 +123,25 @@ TEST_CASE("a function that would take a notification only by a conversion gets t
   int by_overload = 0;
   int by_lambda_of_auto = 0;
   int by_notification = 0;
+  int by_ref = 0;
+  int by_ref_of_auto = 0;
+  int by_bind = 0;
   overloaded.number = &by_overload;
+  const auto add_body = [](int& sum, const std::any& body) { sum += std::any_cast<int>(body); };
+  const auto add_to_ref = [&](const std::any& body) { add_body(by_ref, body); };
+  const auto add_of_auto = [&](const auto& n) { by_ref_of_auto += std::any_cast<int>(n.body()); };
+  SubscribeForGood(topic, std::ref(add_to_ref));
+  SubscribeForGood(topic, std::ref(add_of_auto));
+  SubscribeForGood(topic, std::bind(add_body, std::ref(by_bind), std::placeholders::_1));
   SubscribeForGood(topic, [&](const std::any& body) { by_reference += std::any_cast<int>(body); });
   SubscribeForGood(topic, std::bind_front(&Member::Take, &bound));
   SubscribeForGood(topic, overloaded);
   SubscribeForGood(topic, [&](const auto& n) { by_lambda_of_auto += std::any_cast<int>(n.body()); });
   SubscribeForGood(topic, [&](const Notification<std::any>& n) { by_notification += std::any_cast<int>(n.body()); });
   PublishAll(topic, 7);
-  CHECK(topic.Deliver() == 5);
-  CHECK(std::array{by_reference, bound.number, by_overload, by_lambda_of_auto, by_notification} ==
-        std::array{7, 7, 7, 7, 7});
+  CHECK(topic.Deliver() == 8);
+  CHECK(std::array{by_reference, bound.number, by_overload, by_lambda_of_auto, by_notification, by_ref, by_ref_of_auto,
+                   by_bind} == std::array{7, 7, 7, 7, 7, 7, 7, 7});
 }
 
 TEST_CASE("a body's type may have no operator&") {

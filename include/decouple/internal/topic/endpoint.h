@@ -135,15 +135,25 @@ concept HasOperatorFor = requires {
 || requires { static_cast<Result (Function::*)(Argument) const>(&Function::operator()); }
 || requires { static_cast<Result (Function::*)(Argument)>(&Function::operator()); };
 
+template <typename Function>
+struct IsReference : std::false_type {};
+template <typename Function>
+struct IsReference<std::reference_wrapper<Function>> : std::true_type {};
+
 // Whether a function that takes a const T& or a const Notification<T>& is called with the body. If a notification would
 // only do by a conversion, as for a function of a const std::any&, the body comes first. A lambda of `const auto&` gets
 // the notification: whether the body would do, too, cannot be asked without compiling the lambda for the body.
+// std::ref() and std::bind() have such a template, too, and stand for what is behind it.
 template <typename T, typename Function>
 constexpr bool TakesBody() {
   using Message = Notification<T>;
-  if constexpr (std::is_invocable_v<Function&, const Message&>) {
+  if constexpr (IsReference<Function>::value) {
+    return TakesBody<T, typename Function::type>();
+  } else if constexpr (std::is_invocable_v<Function&, const Message&>) {
     using Result = std::invoke_result_t<Function&, const Message&>;
-    if constexpr (HasOperatorFor<std::remove_const_t<Function>, Message, Result>) {
+    if constexpr (std::is_bind_expression_v<Function> && std::is_convertible_v<const Message&, T>) {
+      return std::is_invocable_v<Function&, const T&>;
+    } else if constexpr (HasOperatorFor<std::remove_const_t<Function>, Message, Result>) {
       return false;
     } else {
       return std::is_invocable_v<Function&, const T&>;

@@ -130,10 +130,7 @@ class FifoTopicCore final : public TopicCore<T> {
             .archive_retention = absl::Nanoseconds(archive_.retention())};
   }
 
-  std::optional<std::int64_t> ArchiveBegin() const override {
-    if (archive_.retention() == 0) return std::nullopt;
-    return archive_.Begin(this->Now());
-  }
+  std::optional<std::int64_t> ArchiveBegin() const override { return archive_.Begin(this->Now()); }
 
   static absl::Status CheckContentBased(bool is_content_based) {
     if (!is_content_based || HasContent<T>) return absl::OkStatus();

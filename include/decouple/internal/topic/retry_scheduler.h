@@ -77,11 +77,14 @@ class RetryScheduler {
   // For lock orders alone: mutexes are ABSL_ACQUIRED_AFTER() this one.
   Mutex& mutex() const ABSL_LOCK_RETURNED(mutex_) { return mutex_; }
 
-  // `deliverable` has something due from `due` on. Requires: the caller holds no subscription's mutex.
+  // `deliverable` has something due from `due` on; nothing is done if that is over by now. Requires: the caller holds no
+  // subscription's mutex.
   void Activate(const std::shared_ptr<Deliverable>& deliverable, std::int64_t due) ABSL_LOCKS_EXCLUDED(mutex_) {
     DECOUPLE_ASSERT(due != kForever);
     {
       const MutexLock lock(mutex_);
+      // A subscription that has ended meanwhile, and was deactivated, must not be kept alive here.
+      if (deliverable->NextDue() == kForever) return;
       if (!deliverable->is_for_callers()) LowerPublishersDue(due);
       active_.try_emplace(deliverable->number(), deliverable);
     }

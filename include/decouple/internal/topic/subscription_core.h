@@ -413,7 +413,14 @@ class SubscriptionCore final : public Deliverable,
     }
     if (!CountFailed()) return;
     delivery.is_dead_letter = true;
+    NoteDeadLetter();
     SendToDeadLetters(std::move(delivery), now);
+  }
+
+  // If the runner's delivery has become a dead letter, those that overflow from here on wait behind it.
+  void NoteDeadLetter() ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    if (is_running_ && runner_ == std::this_thread::get_id()) running_.is_dead_letter = true;
   }
 
   // A delivery for which there is no room fails for good. In a FIFO topic dead letters keep their order, so that it

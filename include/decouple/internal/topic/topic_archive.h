@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <limits>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -39,9 +40,10 @@ class TopicArchive {
   // 0: there is no archive.
   std::int64_t retention() const { return retention_.load(std::memory_order_relaxed); }
 
-  // Nothing is missing that was published after this time.
-  std::int64_t Begin(std::int64_t now) const ABSL_LOCKS_EXCLUDED(mutex_) {
+  // Nothing is missing that was published after this time. None: there is no archive.
+  std::optional<std::int64_t> Begin(std::int64_t now) const ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
+    if (retention() == 0) return std::nullopt;
     return std::max(begin_, now - retention());
   }
 

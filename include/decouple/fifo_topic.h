@@ -40,7 +40,10 @@ class FifoTopic : public Topic<T> {
   static absl::StatusOr<FifoTopic> Create(const FifoTopicOptions& options) {
     using Core = internal::FifoTopicCore<T>;
     absl::Status status = Core::CheckContentBased(options.content_based_deduplication);
-    if (options.archive_retention) status.Update(Core::CheckArchiveRetention(*options.archive_retention));
+    // 0 as attributes() gives it.
+    if (options.archive_retention && *options.archive_retention != absl::ZeroDuration()) {
+      status.Update(Core::CheckArchiveRetention(*options.archive_retention));
+    }
     if (!status.ok()) return status;
     return FifoTopic(options);
   }

@@ -95,7 +95,8 @@ struct PlatformApplicationOptions {
   std::string name = {};      // 1 … 256 letters, digits, _ - .
   PlatformTransport transport = {};
   Limits limits = Limits::Service();
-  // Runs with the same seed have the same ids. 0: a random seed.
+  // Of the ids of messages: an application with the same platform, name and seed gives the same ones in each run, and a
+  // second one of these in the same process others. 0: a random seed.
   std::uint64_t seed = 0;
 };
 

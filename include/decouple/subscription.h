@@ -7,10 +7,10 @@
 //   subscription->SetAttributes({.dead_letters = failed}).IgnoreError();   // takes what is failing already, too
 //   subscription->Resume();
 //
-// A function that is to end its own subscription must not own it, nor hold a reference to it: the subscription keeps the
-// function, and neither would ever be freed. It holds a weak pointer to the owner:
+// A function that is to end its own subscription must not own it, nor keep it alive by a shared pointer: the
+// subscription keeps the function, and neither would ever be freed. It holds a weak pointer to the owner:
 //
-//   auto own = std::make_shared<std::optional<decouple::Subscription<Order>>>();   // kept by whoever subscribes
+//   auto own = std::make_shared<std::optional<decouple::Subscription<Order>>>();   // kept by the subscriber
 //   *own = topic.Subscribe([weak = std::weak_ptr(own)](const Order& order) {
 //     const auto owner = weak.lock();
 //     if (owner != nullptr && IsLast(order)) owner->reset();                       // ends it; does not wait for itself
@@ -19,8 +19,8 @@
 // With an executor the function may be called before `own` is assigned: guard that by a mutex.
 //
 // All members of both may be called from any thread. They may also be called after the topic has gone: then they have
-// no effect, and those that can fail return kNotFound, but for Unsubscribe(). Both keep the subscribed queue or function alive, but not the
-// topic.
+// no effect, and those that can fail return kNotFound, but for Unsubscribe(). Both keep the subscribed queue or function
+// alive, but not the topic.
 
 #ifndef DECOUPLE_SUBSCRIPTION_H_
 #define DECOUPLE_SUBSCRIPTION_H_
@@ -121,7 +121,8 @@ class SubscriptionReference {
 
   // Changes the options that are given; see SubscriptionAttributes. On an error nothing changes. Takes a mutex; with a
   // filter as Topic::Subscribe() does.
-  // kInvalidParameter, kAccessDenied: as for Topic::Subscribe(). kNotFound: the subscription has ended.
+  // kInvalidParameter, kAccessDenied, kQueueDoesNotExist: as for Topic::Subscribe(). kNotFound: the subscription has
+  // ended.
   absl::Status SetAttributes(const SubscriptionAttributes<T>& attributes) const {
     const std::shared_ptr<internal::TopicBase> topic = topic_.lock();
     if (topic == nullptr) return Ended();

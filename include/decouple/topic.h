@@ -129,8 +129,9 @@ class Topic {
   // Subscribes a queue: a standard queue or, to a FIFO topic, also a FIFO queue. The subscription ends with its handle:
   // keep it, or Detach() it. Subscribing the same queue again with the same options returns the same subscription.
   // Takes a mutex; O(log subscriptions), amortized.
-  // kInvalidParameter: an option is malformed or not allowed for this topic, the filter exceeds its limits, or the queue
-  // is subscribed with other options. kAccessDenied: the queue's senders policy does not allow the topic.
+  // kInvalidParameter: an option is malformed or not allowed for this topic, the filter exceeds its limits, or the
+  // queue is subscribed with other options. kAccessDenied: the queue's senders policy does not allow the topic.
+  // kQueueDoesNotExist: the queue, or the dead-letter queue, has been deleted.
   absl::StatusOr<Subscription<T>> Subscribe(const Queue<T>& queue, SubscribeOptions<T> options = {}) {
     return Add(std::make_unique<internal::QueueEndpoint<T>>(internal::Access::Core(queue)), std::move(options));
   }

@@ -47,7 +47,7 @@ struct FifoTopicOptions {
   bool content_based_deduplication = false;
   // SNS's FifoThroughputScope: whether duplicates are looked for in the whole topic or in the message's group.
   DeduplicationScope deduplication_scope = DeduplicationScope::kQueue;
-  // How long published messages are kept for replay: 1 … 365 days. By default they are not kept.
+  // How long published messages are kept for replay: 1 … 365 days. By default, and with 0, they are not kept.
   std::optional<absl::Duration> archive_retention = std::nullopt;
 
   Limits limits = Limits::Service();
@@ -122,9 +122,9 @@ struct DefaultDelivery {
 };
 
 // The options that can change while the subscription lives: SetAttributes() changes those that are given, and
-// attributes() gives all of them. They are in force for every
-// attempt that begins later, also of messages that wait already: those that are failing go to a dead-letter queue that
-// is set now.
+// attributes() gives all of them. A filter decides about what is published later. The others are in force for every attempt
+// that begins later, also of messages that wait already: those that are failing go to a dead-letter queue that is set now,
+// and by a lower max_waiting no message that waits is dropped.
 template <typename T>
 struct SubscriptionAttributes {
   std::optional<SubscriptionFilter<T>> filter = std::nullopt;
@@ -140,6 +140,8 @@ struct SubscriptionAttributes {
 struct ReplaySpan {
   absl::Time from = absl::InfinitePast();
   absl::Time to = absl::InfiniteFuture();
+
+  friend bool operator==(const ReplaySpan&, const ReplaySpan&) = default;
 };
 
 // How far the replays of a subscription have come.
@@ -151,6 +153,8 @@ struct ReplayStatus {
   ReplayState state = ReplayState::kNone;
   std::int64_t messages = 0;          // of all replays together
   std::int64_t messages_waiting = 0;  // now
+
+  friend bool operator==(const ReplayStatus&, const ReplayStatus&) = default;
 };
 
 }  // namespace decouple::inline v0_1

@@ -406,6 +406,7 @@ TEST_CASE("a message that leaves the archive when its retention shrinks is destr
   std::shared_ptr<void> body(nullptr, [&](void*) { destroyed += topic->archive_begin().has_value() ? 0 : 1; });
   REQUIRE(topic->Publish(std::move(body), {.group = "g", .deduplication_id = "1"}).ok());
   CHECK(topic->SetAttributes({.archive_retention = absl::ZeroDuration()}).ok());
+  CHECK(FifoTopic<int>::Create({.archive_retention = topic->attributes().archive_retention}).ok());
   CHECK(destroyed == 1);
 }
 

@@ -25,6 +25,16 @@ struct BoxOfZebras {
   T content{};
 };
 
+inline auto MakeZebraOfFunction() {
+  struct ZebraOfFunction {
+    int number = 0;
+  };
+  return ZebraOfFunction();
+}
+inline auto MakeNamedLambda() {
+  return [] {};
+}
+
 namespace {
 
 using internal::kTypeIdentity;
@@ -58,14 +68,13 @@ TEST_CASE("a type of an anonymous namespace is the same as itself only, as each 
 }
 
 TEST_CASE("a type of a function or without a name is the same as itself only, also as an argument") {
-  struct Zebra {
-    int number = 0;
-  };
+  using Zebra = decltype(MakeZebraOfFunction());
   CHECK(kTypeIdentity<Zebra> == kTypeIdentity<Zebra>);
   CHECK(kTypeIdentity<Zebra> != kIdentityElsewhere<Zebra>);
   CHECK(kTypeIdentity<std::vector<Zebra>> != kIdentityElsewhere<std::vector<Zebra>>);
-  const auto lambda = [] {};
-  CHECK(kTypeIdentity<decltype(lambda)> != kIdentityElsewhere<decltype(lambda)>);
+  using Lambda = decltype(MakeNamedLambda());
+  CHECK(kTypeIdentity<Lambda> == kTypeIdentity<Lambda>);
+  CHECK(kTypeIdentity<Lambda> != kIdentityElsewhere<Lambda>);
 }
 
 TEST_CASE("a type with linkage is the same in every module, whatever letters and numbers its name has") {

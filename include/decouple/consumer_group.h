@@ -78,8 +78,8 @@ struct ConsumerGroupOptions {
   //
   // How often a batch that failed is passed again, after a second each time, before its records are discarded:
   // 0 … 10 000. None: until it succeeds. A checkpoint within the batch starts the count anew for the records behind
-  // it. Attempts that failed while the checkpoint store failed do not count; one in which the processor ended its thread
-  // does.
+  // it. Attempts that failed while the checkpoint store failed do not count; one in which the processor ended its
+  // thread does.
   std::optional<std::size_t> maximum_retry_attempts = std::nullopt;
   // Whether a batch of several records that failed is split in two, which are passed one after the other, the first at
   // once; and so on down to single records. So only those that fail are retried and discarded. A split is no retry.

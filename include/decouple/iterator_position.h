@@ -28,8 +28,8 @@ struct AtSequenceNumber {
 struct AfterSequenceNumber {
   SequenceNumber sequence_number;
 };
-// From the first record that arrived at this time or later. A time less than kClockTolerance ahead of the stream's clock
-// (clock.h) is now; one that is further ahead is refused.
+// From the first record that arrived at this time or later. A time less than kClockTolerance ahead of the stream's
+// clock (clock.h) is now; one that is further ahead is refused.
 struct AtTimestamp {
   absl::Time timestamp;
 };

@@ -4,10 +4,11 @@
 //   const auto batch = all.Next(100, {.wait = absl::Seconds(1)});
 //   for (const auto& [shard, record] : batch.value()) Handle(shard, record.body());
 //
-// The order is by approximate_arrival_timestamp(), and within each shard that of the shard; a shard's records come after
-// those of all earlier shards that held one of its hash keys, which are its parents, theirs, and so on. What is merged is what is there at the time of the read: a record of an earlier time that another
-// thread has not finished putting comes later. Shards are read as iterators read them, within the limits of the stream's
-// capacity mode. For many readers that share the work, see consumer_group.h.
+// The order is by approximate_arrival_timestamp(), and within each shard that of the shard; a shard's records come
+// after those of all earlier shards that held one of its hash keys, which are its parents, theirs, and so on. What is
+// merged is what is there at the time of the read: a record of an earlier time that another thread has not finished
+// putting comes later. Shards are read as iterators read them, within the limits of the stream's capacity mode. For
+// many readers that share the work, see consumer_group.h.
 //
 // An iterator does not expire. It must be used by one thread at a time, and not outlive the stream's clock.
 
@@ -108,8 +109,8 @@ class MergedIterator {
 
   // Reads the next records, at most `limit` (1 … 10 000) of them; none at the tip of all shards, when the wait is over,
   // or at the end of the stream. O(records * log shards + shards).
-  // kInvalidArgument: an argument is out of its range. kProvisionedThroughputExceeded: a shard could not be read, and no
-  // record may come before its records; the next call goes on.
+  // kInvalidArgument: an argument is out of its range. kProvisionedThroughputExceeded: a shard could not be read, and
+  // no record may come before its records; the next call goes on.
   Result<MergedBatch<T>> Next(std::size_t limit = 10'000, const ReadOptions& options = {}) {
     if (absl::Status status = core_->checks().CheckRead(limit, options.wait); !status.ok()) {
       return Result<MergedBatch<T>>(std::move(status));
@@ -138,8 +139,8 @@ class MergedIterator {
 
   explicit MergedIterator(std::shared_ptr<Core> core) : core_(std::move(core)) {}
 
-  // Opens the shards that are to be read next: those of which no earlier shard with one of their hash keys is still to be
-  // read. Asks the stream rather than the shards that have ended, whose children may have gone by now.
+  // Opens the shards that are to be read next: those of which no earlier shard with one of their hash keys is still to
+  // be read. Asks the stream rather than the shards that have ended, whose children may have gone by now.
   absl::Status OpenNext(const IteratorPosition& position) {
     internal::HashRangeSet unread;
     for (const auto& [id, source] : sources_) unread.Add(source.shard->range());
@@ -175,7 +176,8 @@ class MergedIterator {
     return Result<MergedBatch<T>>(std::move(merged));
   }
 
-  // Reads on in each shard of which all has been returned, until its tip. At a shard's end goes on in those that follow.
+  // Reads on in each shard of which all has been returned, until its tip. At a shard's end goes on in those that
+  // follow.
   absl::Status Refill(std::size_t limit) {
     for (auto entry = sources_.begin(); entry != sources_.end();) {
       Source& source = entry->second;

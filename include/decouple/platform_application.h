@@ -159,8 +159,9 @@ inline absl::Status CheckEndpointOptions(const PlatformEndpointOptions& options)
 class PlatformEndpoint {
  public:
   // Passes the payload to the transport now, without retries. When the transport fails, its status is returned.
-  // kNotFound: the endpoint was deleted. kPlatformApplicationDisabled, kEndpointDisabled. kInvalidParameter: the payload
-  // is empty, larger than 256 KB, or missing for this platform. Of several errors the first of these is returned.
+  // kNotFound: the endpoint was deleted. kPlatformApplicationDisabled, kEndpointDisabled. kInvalidParameter: the
+  // payload is empty, larger than 256 KB, or missing for this platform. Of several errors the first of these is
+  // returned.
   absl::StatusOr<PublishResult> Publish(const std::string& payload, const PublishOptions& options = {}) const {
     return PublishPayload(&payload, options);
   }

@@ -3,7 +3,8 @@
 //   const decouple::SequenceNumber last = clicks.Put("user-1", Click{"/"})->sequence_number;
 //   file << last.ToString();
 //   …
-//   auto iterator = clicks.Iterate(shard, decouple::AfterSequenceNumber{decouple::SequenceNumber::Parse(text).value()});
+//   const auto kept = decouple::SequenceNumber::Parse(text).value();
+//   auto iterator = clicks.Iterate(shard, decouple::AfterSequenceNumber{kept});
 //
 // Numbers grow strictly within a queue or topic, and within a shard and its children. The number of a record, and its
 // text, also say which stream and shard gave it. A shard refuses the numbers of others: so one that was kept for longer

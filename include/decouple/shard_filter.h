@@ -20,8 +20,8 @@ namespace decouple::inline v0_1 {
 struct AfterShardId {
   ShardId shard_id;
 };
-// The shards that were open when the retention period began, or when the stream was created if that was later, and later
-// ones whose parents have gone: readers that begin there, and go on in the children, read everything.
+// The shards that were open when the retention period began, or when the stream was created if that was later, and
+// later ones whose parents have gone: readers that begin there, and go on in the children, read everything.
 struct AtTrimHorizon {};
 // All shards that the stream has.
 struct FromTrimHorizon {};
@@ -32,8 +32,8 @@ struct FromTimestamp {
   absl::Time timestamp;
 };
 
-// AtTimestamp, which is the position of an iterator, too (iterator_position.h), is to that time what AtTrimHorizon is to
-// the beginning of the retention period.
+// AtTimestamp, which is the position of an iterator, too (iterator_position.h), is to that time what AtTrimHorizon is
+// to the beginning of the retention period.
 using ShardFilter = std::variant<FromTrimHorizon, AtTrimHorizon, AtLatest, AtTimestamp, FromTimestamp, AfterShardId>;
 
 }  // namespace decouple::inline v0_1

@@ -80,8 +80,8 @@ class Stream {
   }
 
   // Puts up to 500 records, together of at most 10 MiB, in order. Fails as a whole without effect (kInvalidArgument:
-  // too many, too large together, or a record whose key or size is out of its range), or returns one result per record. The bodies of records that were put are moved
-  // from.
+  // too many, too large together, or a record whose key or size is out of its range), or returns one result per record.
+  // The bodies of records that were put are moved from.
   absl::StatusOr<PutBatchResults> PutBatch(std::span<PutBatchEntry<T>> entries) { return core_->PutBatch(entries); }
   // Same as above, for entries in braces: PutBatch({{"user-1", Click{"/"}}, {"user-2", Click{"/cart"}}}).
   template <std::size_t kSize>

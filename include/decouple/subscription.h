@@ -19,8 +19,8 @@
 // With an executor the function may be called before `own` is assigned: guard that by a mutex.
 //
 // All members of both may be called from any thread. They may also be called after the topic has gone: then they have
-// no effect, and those that can fail return kNotFound, but for Unsubscribe(). Both keep the subscribed queue or function
-// alive, but not the topic.
+// no effect, and those that can fail return kNotFound, but for Unsubscribe(). Both keep the subscribed queue or
+// function alive, but not the topic.
 
 #ifndef DECOUPLE_SUBSCRIPTION_H_
 #define DECOUPLE_SUBSCRIPTION_H_

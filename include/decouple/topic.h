@@ -23,9 +23,10 @@
 // subscriptions end. A topic keeps the subscribed queues alive. A function that holds a handle of its own topic keeps
 // that topic alive. For a function that ends its own subscription see subscription.h.
 //
-// All members may be called from any thread, but not in a signal handler. Publish takes no lock as long as all subscriptions that get the message
-// are queues that take it. It allocates once, for the body and its publication; reading JSON allocates, too.
-// Subscribing does not delay it. O(subscriptions that get the message + filters without an exact condition).
+// All members may be called from any thread, but not in a signal handler. Publish takes no lock as long as all
+// subscriptions that get the message are queues that take it. It allocates once, for the body and its publication;
+// reading JSON allocates, too. Subscribing does not delay it. O(subscriptions that get the message + filters without an
+// exact condition).
 
 #ifndef DECOUPLE_TOPIC_H_
 #define DECOUPLE_TOPIC_H_
@@ -183,9 +184,9 @@ class Topic {
     return due == internal::kForever ? absl::InfiniteFuture() : absl::FromUnixNanos(due);
   }
 
-  // Delivers whatever becomes due, and sleeps on the topic's clock in between: to be called on a thread of yours, not by
-  // a subscribed function. Returns when the topic is closed and no message waits, except for the end of a pause: those
-  // that other threads and executors are at have been delivered, too, or have failed for good.
+  // Delivers whatever becomes due, and sleeps on the topic's clock in between: to be called on a thread of yours, not
+  // by a subscribed function. Returns when the topic is closed and no message waits, except for the end of a pause:
+  // those that other threads and executors are at have been delivered, too, or have failed for good.
   void RunDeliveries() { core_->retry_scheduler().Run(); }
 
   // Makes all later publishes fail with kTopicClosed. Messages that wait are still delivered.

@@ -104,8 +104,8 @@ struct SubscribeOptions {
   std::optional<DeliveryPolicy> delivery = std::nullopt;
   // maxReceivesPerSecond, for functions only: at least 1.
   std::optional<int> max_receives_per_second = std::nullopt;
-  // A queue of T that gets messages which could not be delivered: of the subscribed queue's kind or, for a function or a
-  // stream, of the topic's. By default there is none.
+  // A queue of T that gets messages which could not be delivered: of the subscribed queue's kind or, for a function or
+  // a stream, of the topic's. By default there is none.
   QueueReference dead_letters = {};
   // How many messages may wait for a retry, for the function's turn, or during a pause; further ones fail permanently.
   std::int64_t max_waiting = std::numeric_limits<std::int64_t>::max();
@@ -122,9 +122,9 @@ struct DefaultDelivery {
 };
 
 // The options that can change while the subscription lives: SetAttributes() changes those that are given, and
-// attributes() gives all of them. A filter decides about what is published later. The others are in force for every attempt
-// that begins later, also of messages that wait already: those that are failing go to a dead-letter queue that is set now,
-// and by a lower max_waiting no message that waits is dropped.
+// attributes() gives all of them. A filter decides about what is published later. The others are in force for every
+// attempt that begins later, also of messages that wait already: those that are failing go to a dead-letter queue that
+// is set now, and by a lower max_waiting no message that waits is dropped.
 template <typename T>
 struct SubscriptionAttributes {
   std::optional<SubscriptionFilter<T>> filter = std::nullopt;

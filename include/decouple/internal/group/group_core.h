@@ -141,8 +141,8 @@ class GroupCore {
     return shard.ok() ? (*shard)->Find(*after, stream_->Now()).status() : absl::OkStatus();
   }
 
-  // A starting position as a checkpoint: LATEST becomes the record that is the last one now, and a time that is a little
-  // ahead becomes now.
+  // A starting position as a checkpoint: LATEST becomes the record that is the last one now, and a time that is a
+  // little ahead becomes now.
   CheckpointPosition Beginning(ShardId id, const IteratorPosition& start) const {
     if (const auto* const at = std::get_if<AtTimestamp>(&start)) {
       return AtTimestamp{std::min(at->timestamp, absl::FromUnixNanos(stream_->Now()))};

@@ -183,7 +183,8 @@ class GroupWorker {
     if (has_gone) group_->SyncAgain();  // its children can be taken in the next step
   }
 
-  // Makes the processors of the shards that were taken. A lease whose processor fails is given back: others may have it.
+  // Makes the processors of the shards that were taken. A lease whose processor fails is given back: others may have
+  // it.
   void InitializeReaders() {
     for (auto reader = readers_.begin(); reader != readers_.end();) {
       const HeldLease lease = reader->lease();

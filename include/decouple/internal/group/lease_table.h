@@ -241,7 +241,7 @@ class LeaseTable {
     });
   }
 
-  // ---- progress in a shard; all of these do nothing if the caller does not hold the lease any more --------------------
+  // ---- progress in a shard; all of these do nothing if the caller does not hold the lease any more ------------------
 
   // The holder starts; `begin` is the first record that its processor can be given.
   void Open(const HeldLease& lease, SequenceNumber begin) ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -300,8 +300,8 @@ class LeaseTable {
   }
 
   // Saves where a new group begins, so that later groups of its name go on from there. On the first error it has the
-  // store forget what it saved; if that fails, too, the error says so: the next group of this name finds a part, and begins
-  // with all records in the other shards. Requires: the group has no workers yet, and the caller holds no mutex.
+  // store forget what it saved; if that fails, too, the error says so: the next group of this name finds a part, and
+  // begins with all records in the other shards. Requires: the group has no workers yet, and the caller holds no mutex.
   absl::Status SaveAll() ABSL_LOCKS_EXCLUDED(mutex_) {
     std::vector<std::pair<ShardId, CheckpointPosition>> beginnings;
     {

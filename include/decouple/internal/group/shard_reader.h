@@ -167,7 +167,8 @@ class ShardReader {
 
   // ---- reading ------------------------------------------------------------------------------------------------------
 
-  // Goes on behind the last checkpoint after a failure. False: a checkpoint is just being saved, so it is not known yet.
+  // Goes on behind the last checkpoint after a failure. False: a checkpoint is just being saved, so it is not known
+  // yet.
   bool Resume() {
     const std::optional<ShardProgress> progress = table().ProgressIn(lease().shard);
     if (!progress.has_value()) {

@@ -2,8 +2,9 @@
 //
 // Threading: one thread at a time is the runner: a task of the executor, or a thread that calls Deliver(). Puts notify
 // the subscription, and each task of the executor looks once more after it has run, so no record has to wait for the
-// next put. If the executor loses a task (base/task_handoff.h), the next put or Deliver() hands over another. The mutex is not held while the target takes records, nor while the executor is called: both may run user
-// code. No other mutex of the stream is taken while it is held.
+// next put. If the executor loses a task (base/task_handoff.h), the next put or Deliver() hands over another. The mutex
+// is not held while the target takes records, nor while the executor is called: both may run user code. No other mutex
+// of the stream is taken while it is held.
 
 #ifndef DECOUPLE_INTERNAL_STREAM_PUSH_SUBSCRIPTION_H_
 #define DECOUPLE_INTERNAL_STREAM_PUSH_SUBSCRIPTION_H_
@@ -131,7 +132,8 @@ class PushSubscription final : public ShardWatcher,
     return due < expires_at_ ? due : kForever;
   }
 
-  // The time during which a thread is the runner. It also ends when a function of the user's leaves by forced unwinding.
+  // The time during which a thread is the runner. It also ends when a function of the user's leaves by forced
+  // unwinding.
   class Turn {
    public:
     explicit Turn(PushSubscription& push) : push_(push) {

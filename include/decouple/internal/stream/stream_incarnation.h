@@ -17,9 +17,9 @@ namespace decouple::inline v0_1::internal {
 // How many incarnations there are: what a SequenceNumber has room for. 0 is none.
 inline constexpr std::uint64_t kIncarnations = std::uint64_t{1} << 40;
 
-// Returns a new stream's incarnation. On the system clock (null) it is drawn at random. On another clock it follows from
-// the clock's time, the name and how many streams the process has created so far: so a program that is run again on a
-// manual clock gets the same numbers.
+// Returns a new stream's incarnation. On the system clock (null) it is drawn at random. On another clock it follows
+// from the clock's time, the name and how many streams the process has created so far: so a program that is run again
+// on a manual clock gets the same numbers.
 inline std::uint64_t NextIncarnation(Clock* clock_or_null, std::string_view name) {
   const std::uint64_t stream =
       Process().streams.fetch_add(1, std::memory_order_relaxed);  // relaxed: it has only to be unique

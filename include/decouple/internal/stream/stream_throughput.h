@@ -92,8 +92,8 @@ class OnDemandThroughput {
     return true;
   }
 
-  // Whether the rate has changed since TakeNewRate() was called last. Relaxed: it is only a hint; TakeNewRate() decides,
-  // under the mutex.
+  // Whether the rate has changed since TakeNewRate() was called last. Relaxed: it is only a hint; TakeNewRate()
+  // decides, under the mutex.
   bool has_new_rate() const { return has_new_rate_.load(std::memory_order_relaxed); }
   bool HasNewRate(std::int64_t now) {
     Rate(now);

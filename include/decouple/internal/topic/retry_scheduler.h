@@ -77,8 +77,8 @@ class RetryScheduler {
   // For lock orders alone: mutexes are ABSL_ACQUIRED_AFTER() this one.
   Mutex& mutex() const ABSL_LOCK_RETURNED(mutex_) { return mutex_; }
 
-  // `deliverable` has something due from `due` on; nothing is done if that is over by now. Requires: the caller holds no
-  // subscription's mutex.
+  // `deliverable` has something due from `due` on; nothing is done if that is over by now. Requires: the caller holds
+  // no subscription's mutex.
   void Activate(const std::shared_ptr<Deliverable>& deliverable, std::int64_t due) ABSL_LOCKS_EXCLUDED(mutex_) {
     DECOUPLE_ASSERT(due != kForever);
     {
@@ -144,8 +144,8 @@ class RetryScheduler {
     changed_.Notify(EventCount::kAll);
   }
 
-  // Delivers what becomes due, asleep on the clock in between, until Finish() was called and nothing is left to do, here
-  // or elsewhere.
+  // Delivers what becomes due, asleep on the clock in between, until Finish() was called and nothing is left to do,
+  // here or elsewhere.
   void Run() ABSL_LOCKS_EXCLUDED(mutex_) {
     for (;;) {
       EventCount::Waiter waiter(changed_);

@@ -306,7 +306,8 @@ class SubscriptionCore final : public Deliverable,
     return SaturatingAdd(now, absl::ToInt64Nanoseconds(settings_.effective_delivery().DelayBefore(retry)));
   }
 
-  // The time during which a thread is the runner. It also ends when a function of the user's leaves by forced unwinding.
+  // The time during which a thread is the runner. It also ends when a function of the user's leaves by forced
+  // unwinding.
   class Turn {
    public:
     explicit Turn(SubscriptionCore& core) : core_(core) {

@@ -50,7 +50,8 @@ class TopicCore : public TopicBase {
  public:
   virtual absl::StatusOr<PublishResult> Publish(T&& body, PublishOptions&& options) = 0;
 
-  // What Publish() checks, and the rest of it. For batches, whose entries are all checked before the first is published.
+  // What Publish() checks, and the rest of it. For batches, whose entries are all checked before the first is
+  // published.
   virtual absl::Status Check(const T& body, const PublishOptions& options) const = 0;
   virtual PublishResult PublishChecked(T&& body, PublishOptions&& options) = 0;
 

@@ -26,13 +26,13 @@ void PutAndSend(int number) {
 }
 
 }  // namespace
-}  // namespace decouple::testing
 
-int main() {
-  using namespace decouple::testing;
+PROCESS_TEST(approved_digests_only) {
   REQUIRE_TRUE(EVP_set_default_properties(nullptr, "fips=yes") == 1);
   REQUIRE_TRUE(EVP_MD_fetch(nullptr, "MD5", nullptr) == nullptr);
   PutAndSend(1);
   OPENSSL_cleanup();
   PutAndSend(2);
 }
+
+}  // namespace decouple::testing

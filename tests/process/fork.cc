@@ -213,15 +213,14 @@ void AChildMayForkAgain() {
 }
 
 }  // namespace
-}  // namespace decouple::testing
 
-int main() {
-  using namespace decouple::testing;
+PROCESS_TEST(fork) {
   UseNewQueues();
   ReadSectionsOfOtherThreadsAreOverInTheChild();
   NewQueuesWorkBesideBusyThreads();
   WaitersOfAnInheritedQueueAreWoken();
   MessagesOfParentAndChildHaveDifferentIds();
   AChildMayForkAgain();
-  return 0;
 }
+
+}  // namespace decouple::testing

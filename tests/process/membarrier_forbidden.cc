@@ -94,11 +94,8 @@ void TestBothForbidden() {
 }
 
 }  // namespace
-}  // namespace decouple::testing
 
-int main() {
-  using namespace decouple;
-  using namespace decouple::testing;
+PROCESS_TEST(membarrier_forbidden) {
   StandardQueue<int> first;
   if (!first.Send(1).ok() || !internal::Membarrier::IsAvailable()) Skip("the kernel has no membarrier(2)");
   TestBothForbidden();
@@ -107,3 +104,5 @@ int main() {
   REQUIRE_TRUE(internal::TryVisitEveryProcessor());
   SendAndReceive();
 }
+
+}  // namespace decouple::testing

@@ -125,6 +125,7 @@ void Run() {
 }
 
 }  // namespace
-}  // namespace decouple::testing
 
-int main() { decouple::testing::Run(); }
+PROCESS_TEST(past_destructors) { Run(); }
+
+}  // namespace decouple::testing

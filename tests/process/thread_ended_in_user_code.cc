@@ -286,10 +286,8 @@ void TestTransport() {
 }
 
 }  // namespace
-}  // namespace decouple::testing
 
-int main() {
-  using namespace decouple::testing;
+PROCESS_TEST(thread_ended_in_user_code) {
 #if !defined(__cpp_exceptions)
   Skip("without exceptions no destructor runs when a thread is ended in the middle");
 #endif
@@ -306,3 +304,5 @@ int main() {
   TestPoisonOfRecordProcessor();
   TestTransport();
 }
+
+}  // namespace decouple::testing

@@ -37,7 +37,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "decouple/error.h"
 #include "decouple/hash_key.h"
 #include "decouple/internal/base/access.h"
 #include "decouple/internal/stream/stream_core.h"
@@ -121,27 +123,29 @@ class Stream {
   ShardId ShardOf(HashKey hash_key) const { return core_->ShardOf(hash_key); }
 
   // ---- resharding ---------------------------------------------------------------------------------------------------
-  // These calls take a mutex for some microseconds per shard, during which puts to these shards wait.
+  // These calls take a mutex for some microseconds per shard, during which puts to these shards wait. As on the service,
+  // all three fail with kInvalidArgument in CapacityMode::kOnDemand, where the stream sees to its shards itself.
 
   // Closes the shard and opens two children that share its range; the upper begins with `new_starting_hash_key`, by
   // default in the middle. kResourceNotFound. kInvalidArgument: the shard is closed, or the key is not inside its range
   // or leaves a child with fewer than two hash keys. kStreamClosed.
   absl::Status SplitShard(ShardId shard_id, std::optional<HashKey> new_starting_hash_key = std::nullopt) {
-    return AfterResharding(core_->shards().Split(shard_id, new_starting_hash_key, core_->Now()));
+    return Reshard([&](auto& shards) { return shards.Split(shard_id, new_starting_hash_key, core_->Now()); });
   }
 
   // Closes both shards and opens one with both ranges. kInvalidArgument: a shard is closed, or the second one's range
   // does not follow that of the first. Other errors as for SplitShard().
   absl::Status MergeShards(ShardId shard_id, ShardId adjacent_shard_id) {
-    return AfterResharding(core_->shards().Merge(shard_id, adjacent_shard_id, core_->Now()));
+    return Reshard([&](auto& shards) { return shards.Merge(shard_id, adjacent_shard_id, core_->Now()); });
   }
 
   // Uniform scaling: results in `target_shard_count` open shards with equal ranges; at most double and at least half of
   // the present number. Shards that are opened on the way are closed at once and never have a record.
   // kInvalidArgument: the target is out of this range. kStreamClosed.
   absl::Status UpdateShardCount(std::size_t target_shard_count) {
-    return AfterResharding(
-        core_->shards().Scale(target_shard_count, core_->options().limits.max_scaling_factor, core_->Now()));
+    return Reshard([&](auto& shards) {
+      return shards.Scale(target_shard_count, core_->options().limits.max_scaling_factor, core_->Now());
+    });
   }
 
   // ---- the stream as a whole ----------------------------------------------------------------------------------------
@@ -182,7 +186,15 @@ class Stream {
 
   explicit Stream(std::shared_ptr<internal::StreamCore<T>> core) : core_(std::move(core)) {}
 
-  absl::Status AfterResharding(absl::Status status) {
+  template <typename Change>
+  absl::Status Reshard(Change change) {
+    if (core_->options().capacity_mode == CapacityMode::kOnDemand) {
+      return internal::MakeError(Error::kInvalidArgument,
+                                 absl::StrCat("the stream \"", name(),
+                                              "\" is on demand, and splits and merges its shards itself; allowed are "
+                                              "streams of CapacityMode::kUnlimited and kProvisioned"));
+    }
+    absl::Status status = change(core_->shards());
     if (status.ok()) core_->NotifyWatchers();
     return status;
   }

@@ -127,11 +127,12 @@ class StreamConsumer {
   // Pushes into a queue. Its messages share the bodies with the stream and keep them beyond the retention period. A
   // FIFO queue gets the partition key as the group (its hash, if it is not allowed as a group), and takes each record
   // once. Records that the queue does not take, because it is full, closed or limited to smaller messages, stay in the
-  // stream and are tried again every second, together with those behind them. kAccessDenied: the queue's senders policy
-  // allows named topics only.
+  // stream and are tried again every second, together with those behind them; so do those for a queue that is deleted
+  // later. kAccessDenied: the queue's senders policy allows named topics only. kQueueDoesNotExist: it has been deleted.
   absl::StatusOr<ShardSubscription<T>> SubscribeToShard(ShardId shard_id, const IteratorPosition& position,
                                                         const Queue<T>& queue,
                                                         const SubscribeToShardOptions& options = {}) {
+    if (queue.deleted()) return internal::DoesNotExistError(*internal::Access::Core(queue));
     if (!internal::Access::Core(queue)->senders().Allows(internal::TopicDelivery().topic)) {
       return internal::MakeError(
           Error::kAccessDenied,

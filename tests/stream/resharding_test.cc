@@ -206,6 +206,15 @@ TEST_CASE("shards are listed by the service's filters: at a time, since then, op
   CHECK(Numbers(stream.Shards(AtTrimHorizon{})) == Expected{1, 2, 3});
 }
 
+TEST_CASE("the shards of a stream on demand are not split or merged by its users") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 2, .capacity_mode = CapacityMode::kOnDemand});
+  CHECK(ErrorIn(stream.SplitShard(Number(0))) == Error::kInvalidArgument);
+  CHECK(ErrorIn(stream.MergeShards(Number(0), Number(1))) == Error::kInvalidArgument);
+  CHECK(ErrorIn(stream.UpdateShardCount(4)) == Error::kInvalidArgument);
+  CHECK(stream.Shards().size() == 2);
+}
+
 TEST_CASE("a shard whose parents have gone is listed for readers that begin before it was opened") {
   using Expected = std::vector<std::uint64_t>;
   ManualClock clock;

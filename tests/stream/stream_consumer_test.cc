@@ -410,6 +410,20 @@ TEST_CASE("a queue whose policy names its senders is not fed by a stream") {
   CHECK(ErrorIn(consumer.SubscribeToShard(Number(0), Latest{}, queue)) == Error::kAccessDenied);
 }
 
+TEST_CASE("a deleted queue is not fed by a stream, and one that is deleted later loses no record") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  auto consumer = StreamConsumer<int>::Register(stream, "c").value();
+  StandardQueue<int> queue;
+  auto subscription = consumer.SubscribeToShard(Number(0), TrimHorizon{}, queue).value();
+  REQUIRE(queue.DeleteQueue().ok());
+  const SequenceNumber number = Put(stream, "k", 1).sequence_number;
+  CHECK(subscription.Deliver() == 0);
+  CHECK(*subscription.continuation_sequence_number() < number);
+  clock.Advance(Seconds(5));
+  CHECK(ErrorIn(consumer.SubscribeToShard(Number(0), TrimHorizon{}, queue)) == Error::kQueueDoesNotExist);
+}
+
 TEST_CASE("statistics count what is pushed") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);

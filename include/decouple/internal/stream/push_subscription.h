@@ -57,6 +57,7 @@ class PushSubscription final : public ShardWatcher,
   // Called once, before anything else.
   void Begin() ABSL_LOCKS_EXCLUDED(mutex_) {
     shard_->Watch(this->shared_from_this());
+    if (ended_.load(std::memory_order_acquire)) shard_->Unwatch(*this);  // a later subscription has ended it already
     stream_->local().subscriptions.Add(1);
     HasRecords();
   }

@@ -1,5 +1,5 @@
-// For the tests in process/, which end threads or the process itself and so cannot be test cases of Catch2. Each runs in
-// a process of its own:
+// For the tests in process/, which end threads or the process itself and so cannot be test cases of Catch2. Each runs
+// in a process of its own:
 //
 //   PROCESS_TEST(fork) { … REQUIRE_TRUE(…); }      // in process/fork.cc; process_test fork
 #ifndef DECOUPLE_TESTS_PROCESS_TESTING_H_

@@ -124,7 +124,8 @@ class Stream {
 
   // ---- resharding ---------------------------------------------------------------------------------------------------
   // These calls take a mutex for some microseconds per shard, during which puts to these shards wait. As on the
-  // service, all three fail with kInvalidArgument in CapacityMode::kOnDemand, where the stream sees to its shards itself.
+  // service, all three fail with kInvalidArgument in CapacityMode::kOnDemand, where the stream sees to its shards
+  // itself.
 
   // Closes the shard and opens two children that share its range; the upper begins with `new_starting_hash_key`, by
   // default in the middle. kResourceNotFound. kInvalidArgument: the shard is closed, or the key is not inside its range

@@ -3,8 +3,10 @@
 #ifndef DECOUPLE_TESTS_GROUP_TESTING_H_
 #define DECOUPLE_TESTS_GROUP_TESTING_H_
 
+#include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "decouple/consumer_group.h"
@@ -27,6 +29,14 @@ ConsumerGroup<T> MakeGroup(const Stream<T>& stream, ConsumerGroupOptions options
 template <typename T>
 ConsumerGroup<T> MakeGroupOfAll(const Stream<T>& stream) {
   return MakeGroup(stream, {.name = "group", .start = TrimHorizon{}});
+}
+
+// The group's checkpoint of its first shard; none if it is not a sequence number.
+template <typename T>
+std::optional<SequenceNumber> CheckpointIn(const ConsumerGroup<T>& group) {
+  const auto leases = group.Leases();
+  const auto* const after = std::get_if<AfterSequenceNumber>(&leases[0].checkpoint.position);
+  return after == nullptr ? std::nullopt : std::optional(after->sequence_number);
 }
 
 // A processor that records the bodies that it is given; there is a checkpoint after each batch.

@@ -257,6 +257,27 @@ TEST_CASE("a checkpoint within a batch that fails starts its attempts anew for t
         all[0].records.back().sequence_number());
 }
 
+TEST_CASE("a checkpoint at the last record that the processor had ends a shard whose later records were discarded") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  Put(stream, "k", 1);
+  auto group = MakeGroup(stream, {.name = "g", .start = TrimHorizon{}, .maximum_record_age = Seconds(5)});
+  std::optional<SequenceNumber> last;
+  struct EndsByNumber {
+    std::optional<SequenceNumber>& last;
+    void ProcessRecords(const RecordBatch<int>& batch, Checkpointer&) { last = batch.back().sequence_number(); }
+    void ShardEnded(Checkpointer& checkpointer) { CHECK(checkpointer.Checkpoint(*last).ok()); }
+  };
+  auto worker = group.AddWorker("w", [&](ShardId) { return EndsByNumber{last}; });
+  worker.Step();
+  Put(stream, "k", 2);
+  stream.Close();
+  clock.Advance(Seconds(6));
+  for (int i = 0; i < 3; ++i) worker.Step();
+  CHECK(group.Statistics().discarded_records == 1);
+  CHECK(std::holds_alternative<ShardEnd>(group.Leases()[0].checkpoint.position));
+}
+
 TEST_CASE("a shard whose last batch is discarded ends") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);

@@ -38,6 +38,7 @@ class GroupModel {
                 .checkpoints = store_,
                 .bisect_batch_on_function_error = Random(2) == 0};
     if (Random(2) == 0) options_.maximum_retry_attempts = Random(3);
+    if (Random(3) == 0) options_.maximum_record_age = Seconds(1 + static_cast<std::int64_t>(Random(30)));
     CreateGroup();
   }
 
@@ -105,7 +106,8 @@ class GroupModel {
     CHECK(left == 0);
     CHECK(covered_too_much_ == 0);
     CHECK(out_of_order_ == 0);
-    CHECK((discarded_ == 0 || options_.maximum_retry_attempts.has_value()));
+    CHECK((failed_for_good_ == 0 || options_.maximum_retry_attempts.has_value()));
+    CHECK(too_young_ == 0);
   }
 
  private:
@@ -272,8 +274,13 @@ class GroupModel {
     auto group =
         ConsumerGroup<KeyedNumber>::Create(stream_, options_, [this](const DiscardedBatch<KeyedNumber>& batch) {
           if (absl::Status status = FailNowAndThen(); !status.ok()) return status;
-          discarded_ += batch.records.size();
-          for (const auto& record : batch.records) MarkDone(batch.shard_id, record.sequence_number());
+          const bool is_by_age = batch.condition == DiscardCondition::kRecordAgeExceeded;
+          if (!is_by_age) ++failed_for_good_;
+          for (const auto& record : batch.records) {
+            const absl::Duration age = clock_.Now() - record.approximate_arrival_timestamp();
+            if (is_by_age && age <= options_.maximum_record_age) ++too_young_;
+            MarkDone(batch.shard_id, record.sequence_number());
+          }
           return absl::OkStatus();
         });
     INFO(group.status());
@@ -312,7 +319,8 @@ class GroupModel {
   std::map<ShardId, std::map<SequenceNumber, State>> records_;
   std::map<int, int> put_;             // how many of each key
   std::map<int, std::set<int>> done_;  // of each key
-  std::size_t discarded_ = 0;
+  int failed_for_good_ = 0;
+  int too_young_ = 0;  // records that were discarded by their age, and had not reached it
   int covered_too_much_ = 0;
   int out_of_order_ = 0;
   std::vector<Checkpointer> kept_;

@@ -257,6 +257,14 @@ class LeaseTable {
     row->progress.Give(last);
     row->store_failed = false;
   }
+  // Records up to `last` are passed over, and not given to the processor.
+  void Skip(const HeldLease& lease, SequenceNumber last) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    Row* const row = FindOwn(lease);
+    if (row == nullptr) return;
+    row->progress.Skip(last);
+    row->store_failed = false;
+  }
   void Settle(const HeldLease& lease) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     if (Row* const row = FindOwn(lease)) row->progress.Settle();

@@ -44,6 +44,7 @@ class ShardProgress {
     end_.reset();
     processed_ = NumberIn(checkpoint_);
     given_ = processed_;
+    shown_ = processed_;
   }
 
   // The processor is given records up to `last`. Until Settle() or TakeBack() it may make a checkpoint there.
@@ -51,6 +52,13 @@ class ShardProgress {
     DECOUPLE_ASSERT(given_ == Later(processed_, NumberIn(checkpoint_)));
     DECOUPLE_ASSERT(!given_.has_value() || given_->value() <= last.value());
     given_ = last;
+    shown_ = last;
+  }
+  // Records up to `last` are passed over: a checkpoint may cover them, and the processor does not know of them.
+  void Skip(SequenceNumber last) {
+    DECOUPLE_ASSERT(given_ == Later(processed_, NumberIn(checkpoint_)));
+    DECOUPLE_ASSERT(!given_.has_value() || given_->value() <= last.value());
+    given_ = processed_ = last;
   }
   void Settle() { processed_ = given_; }
   void TakeBack() { given_ = processed_ = Later(processed_, NumberIn(checkpoint_)); }
@@ -95,7 +103,7 @@ class ShardProgress {
   }
 
   // Whether the number is the last that a processor can have had at the shard's end.
-  bool IsLast(SequenceNumber number) const { return number == end_ || number == given_; }
+  bool IsLast(SequenceNumber number) const { return number == end_ || number == given_ || number == shown_; }
 
   absl::Status Check(SequenceNumber number) const {
     std::string allowed;
@@ -126,6 +134,7 @@ class ShardProgress {
   SequenceNumber begin_;
   std::optional<SequenceNumber> processed_;  // up to here nothing has failed
   std::optional<SequenceNumber> given_;      // up to here a checkpoint may cover
+  std::optional<SequenceNumber> shown_;      // up to here the processor was given records
   std::optional<SequenceNumber> end_;        // set when all records have been processed
 };
 

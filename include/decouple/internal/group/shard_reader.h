@@ -295,10 +295,7 @@ class ShardReader {
     }
     const SequenceNumber last = batch.back().sequence_number();
     const bool is_next = IsNextForCheckpoint();
-    {
-      Attempt attempt(table(), lease(), last);
-      attempt.Succeed();
-    }
+    table().Skip(lease(), last);
     // If this fails, the next checkpoint covers them.
     if (is_next || processor_->is_automatic()) checkpointer_.Checkpoint(last).IgnoreError();
     group_.local().discarded_records.Add(batch.size());

@@ -1,5 +1,6 @@
 #include "decouple/fifo_topic.h"
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -458,6 +459,47 @@ TEST_CASE("all that can be set of a FIFO topic can be read, with the times of it
   CHECK(topic.Publish("x", {.group = "g"}).ok());
   CHECK(ErrorIn(topic.SetAttributes({.delivery = decouple::DeliveryPolicy()})) == Error::kInvalidParameter);
   CHECK(ErrorIn(without_content.SetAttributes({.content_based_deduplication = true})) == Error::kInvalidParameter);
+}
+
+// Calls `hook` once, at the next time that it is read.
+class HookedClock final : public decouple::Clock {
+ public:
+  std::int64_t NowNanos() const override {
+    if (hook) std::exchange(hook, nullptr)();
+    return clock_.NowNanos();
+  }
+  void Sleep(decouple::internal::Parker& parker, std::int64_t deadline) override { clock_.Sleep(parker, deadline); }
+
+  mutable std::function<void()> hook;
+
+ private:
+  ManualClock clock_;
+};
+
+TEST_CASE("a dead-letter queue that is replaced while a FIFO topic sends to it is not destroyed under its locks") {
+  using Body = std::shared_ptr<void>;
+  ManualClock clock;
+  HookedClock hooked;
+  auto topic = MakeFifoTopic<Body>(clock);
+  auto queue = Make<StandardQueue<Body>>(clock);
+  std::optional<StandardQueue<Body>> dead_letters = StandardQueue<Body>::Create({.clock = &hooked}).value();
+  std::optional<decouple::Subscription<Body>> subscription =
+      topic.Subscribe(queue, {.dead_letters = *dead_letters}).value();
+  bool has_published = false;
+  REQUIRE(dead_letters
+              ->Send(Body(
+                  nullptr,
+                  [&](void*) { has_published = topic.Publish(Body(), {.group = "g", .deduplication_id = "2"}).ok(); }))
+              .ok());
+  queue.Close();
+  hooked.hook = [&] {
+    CHECK(subscription->SetAttributes({.dead_letters = decouple::QueueReference()}).ok());
+    dead_letters.reset();
+  };
+  REQUIRE(topic.Publish(Body(), {.group = "g", .deduplication_id = "1"}).ok());
+  CHECK_FALSE(dead_letters.has_value());
+  subscription.reset();
+  CHECK(has_published);
 }
 
 TEST_CASE("an archive is kept for 1 to 365 days, and by FIFO topics on request only") {

@@ -200,13 +200,16 @@ class SubscriptionCore final : public Deliverable,
   }
 
   void Change(SettingsChange change) ABSL_LOCKS_EXCLUDED(mutex_) {
-    std::shared_ptr<Endpoint> former;  // perhaps the last reference to a queue: it is dropped after the mutex
+    std::vector<std::shared_ptr<Endpoint>> former;  // perhaps last references to queues: dropped after the mutex
     {
       const MutexLock lock(mutex_);
       if (change.delivery) settings_.delivery = *change.delivery;
       if (change.max_receives_per_second) settings_.max_receives_per_second = *change.max_receives_per_second;
       if (change.max_waiting) settings_.max_waiting = *change.max_waiting;
-      if (change.dead_letters) former = std::exchange(settings_.dead_letters, *std::move(change.dead_letters));
+      if (change.dead_letters) {
+        former_dead_letters_.push_back(std::exchange(settings_.dead_letters, *std::move(change.dead_letters)));
+        if (sending_to_dead_letters_ == 0) former = std::exchange(former_dead_letters_, {});
+      }
       last_modified_at_ = std::max(last_modified_at_, retry_scheduler_->clock().NowNanos());
     }
     Schedule();  // without the throttle, something may be due earlier
@@ -454,21 +457,30 @@ class SubscriptionCore final : public Deliverable,
   bool CountFailed() ABSL_LOCKS_EXCLUDED(mutex_) {
     failed_.fetch_add(1, std::memory_order_relaxed);
     retry_scheduler_->local().failed.Add(1);
-    return DeadLetters() != nullptr;
+    const MutexLock lock(mutex_);
+    return settings_.dead_letters != nullptr;
   }
 
-  // The caller drops the reference with no lock held.
-  std::shared_ptr<Endpoint> DeadLetters() const ABSL_LOCKS_EXCLUDED(mutex_) {
+  // Null: there is no dead-letter queue any more. Until EndSending() the subscription keeps the endpoint alive, also if
+  // it gets another meanwhile: the publisher of a FIFO topic holds locks, under which it must not end a queue.
+  Endpoint* BeginSending() ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
-    return settings_.dead_letters;
+    ++sending_to_dead_letters_;
+    return settings_.dead_letters.get();
+  }
+  // An endpoint that was replaced meanwhile stays until the next change, or until the subscription goes.
+  void EndSending() ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(mutex_);
+    --sending_to_dead_letters_;
   }
 
   // While the dead-letter queue does not take the message, this is tried again each second, until the queue is closed.
   // `is_last`: the message is younger than all that are pending, so it waits behind them, not before.
   void SendToDeadLetters(PendingDelivery delivery, std::int64_t now, bool is_last = false) ABSL_LOCKS_EXCLUDED(mutex_) {
-    const std::shared_ptr<Endpoint> dead_letters = DeadLetters();
+    Endpoint* const dead_letters = BeginSending();
     const Outcome outcome = dead_letters == nullptr ? Outcome::kRefused  // it was taken away meanwhile
                                                     : dead_letters->Attempt(TopicDeliveryOf(delivery, now), 1);
+    EndSending();
     switch (outcome) {
       case Outcome::kDelivered:
         static_cast<void>(delivery.body.Release());
@@ -573,6 +585,8 @@ class SubscriptionCore final : public Deliverable,
 
   mutable Mutex mutex_ ABSL_ACQUIRED_AFTER(retry_scheduler_->mutex());
   SubscriptionSettings settings_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::shared_ptr<Endpoint>> former_dead_letters_ ABSL_GUARDED_BY(mutex_);  // that may be sent to yet
+  int sending_to_dead_letters_ ABSL_GUARDED_BY(mutex_) = 0;
   std::int64_t last_modified_at_ ABSL_GUARDED_BY(mutex_);
   ConditionVariable idle_;  // !is_running_
   const std::unique_ptr<RetryQueue> retry_queue_ ABSL_PT_GUARDED_BY(mutex_);

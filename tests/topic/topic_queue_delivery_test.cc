@@ -56,6 +56,19 @@ TEST_CASE("what is published to a deleted queue fails permanently, and such a qu
   CHECK(ErrorIn(other.Subscribe(queue)) == Error::kQueueDoesNotExist);
 }
 
+TEST_CASE("a queue that was deleted is no dead-letter queue") {
+  ManualClock clock;
+  auto topic = MakeTopic<int>(clock);
+  auto queue = Make<StandardQueue<int>>(clock);
+  auto dead = Make<StandardQueue<int>>(clock);
+  auto subscription = SubscribeForGood(topic, queue);
+  REQUIRE(dead.DeleteQueue().ok());
+  CHECK(ErrorIn(subscription.SetAttributes({.dead_letters = dead})) == Error::kQueueDoesNotExist);
+  CHECK(subscription.attributes().dead_letters == decouple::QueueReference());
+  auto other = Make<StandardQueue<int>>(clock);
+  CHECK(ErrorIn(topic.Subscribe(other, {.dead_letters = dead})) == Error::kQueueDoesNotExist);
+}
+
 TEST_CASE("a queue with another clock than the topic stamps published messages by its own") {
   ManualClock clock;
   ManualClock other(clock.Now() + Hours(1));

@@ -79,7 +79,7 @@ struct ConsumerGroupOptions {
   // How often a batch that failed is passed again, after a second each time, before its records are discarded:
   // 0 … 10 000. None: until it succeeds. A checkpoint within the batch starts the count anew for the records behind
   // it. Attempts that failed while the checkpoint store failed do not count; one in which the processor ended its
-  // thread does.
+  // thread does, if the worker outlives that thread: another worker counts from 0.
   std::optional<std::size_t> maximum_retry_attempts = std::nullopt;
   // Whether a batch of several records that failed is split in two, which are passed one after the other, the first at
   // once; and so on down to single records. So only those that fail are retried and discarded. A split is no retry.
@@ -164,7 +164,7 @@ class ConsumerGroup {
   //
   // kInvalidArgument: an option is out of its range, or a saved checkpoint is not one of this stream; a store that
   // outlives its streams has those of former ones. kResourceInUse: the group exists with other options. Else the
-  // store's error; Unknown if it threw.
+  // store's error, Unknown if it threw; that says so if the store keeps checkpoints of a group that was not created.
   static absl::StatusOr<ConsumerGroup> Create(const Stream<T>& stream, ConsumerGroupOptions options) {
     return FindOrMake(stream, std::move(options), {});
   }

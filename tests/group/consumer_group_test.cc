@@ -252,22 +252,33 @@ TEST_CASE("the time that one shard takes in a step costs the other shards no lea
   }
   auto group = MakeGroupOfAll(stream);
   int processed = 0;
-  const bool is_slow_to_begin = GENERATE(false, true);
+  int shut_down = 0;
+  enum Slowness { kToBegin, kToProcess, kToShutDown };
+  const Slowness slowness = GENERATE(kToBegin, kToProcess, kToShutDown);
   struct Slow {
     ManualClock& clock;
     int& processed;
-    bool is_slow_to_begin;
-    void Initialize(ShardId) {
-      if (is_slow_to_begin) clock.Advance(kLease / 2);
+    int& shut_down;
+    Slowness slowness;
+    void Take(Slowness time) {
+      if (time == slowness) clock.Advance(kLease - kOneNanosecond);
     }
-    void ProcessRecords(const RecordBatch<int>&) {
+    void Initialize(ShardId) { Take(kToBegin); }
+    void ProcessRecords(const RecordBatch<int>&, Checkpointer&) {
       ++processed;
-      if (!is_slow_to_begin) clock.Advance(kLease / 2);
+      Take(kToProcess);
+    }
+    void ShutdownRequested(Checkpointer& checkpointer) {
+      Take(kToShutDown);
+      if (checkpointer.Checkpoint().ok()) ++shut_down;
     }
   };
-  auto worker = group.AddWorker("w", [&](ShardId) { return Slow{clock, processed, is_slow_to_begin}; });
+  auto worker = group.AddWorker("w", [&](ShardId) { return Slow{clock, processed, shut_down, slowness}; });
   worker.Step();
   CHECK(processed == 4);
+  worker.RequestShutdown();
+  worker.Step();
+  CHECK(shut_down == 4);
   CHECK(group.Statistics().lost_leases == 0);
 }
 

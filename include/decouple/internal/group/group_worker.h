@@ -55,7 +55,7 @@ class GroupWorker {
     InitializeReaders();
     std::size_t processed = 0;
     for (auto reader = readers_.begin(); reader != readers_.end();) {
-      RenewInTime();
+      RenewAgain();
       const HeldLease lease = reader->lease();
       if (!group_->table().BeginWork(lease, Now())) {  // processing took longer than the lease
         reader = Lose(reader);
@@ -88,7 +88,8 @@ class GroupWorker {
     if (shutdown_requested_.load(std::memory_order_acquire) || group_->NeedsSync() || table.HasToTake(worker_, now)) {
       return now;
     }
-    std::int64_t next = std::min(SaturatingAdd(renewed_at_, RenewInterval()), table.NextExpiry(worker_, now));
+    std::int64_t next =
+        std::min(SaturatingAdd(renewed_at_, table.lease_duration() / 3), table.NextExpiry(worker_, now));
     for (const auto& reader : readers_) next = std::min(next, reader.NextDue());
     return std::max(next, now);
   }
@@ -132,11 +133,10 @@ class GroupWorker {
   using Readers = std::list<ShardReader<T>>;
 
   std::int64_t Now() const { return group_->stream().Now(); }
-  std::int64_t RenewInterval() const { return group_->table().lease_duration() / 3; }
 
-  // Between two calls of user code in one step: what one call takes must not cost the other shards their leases.
-  void RenewInTime() {
-    if (Now() >= SaturatingAdd(renewed_at_, RenewInterval())) Renew();
+  // Between two calls of user code in one step: each may take nearly as long as a lease without cost to other shards.
+  void RenewAgain() {
+    if (Now() > renewed_at_) Renew();
   }
 
   // The processing of a batch, which ends with this object, also if the processor ends the thread.
@@ -192,7 +192,7 @@ class GroupWorker {
         ++reader;
         continue;
       }
-      RenewInTime();
+      RenewAgain();
       if (!group_->table().BeginWork(lease, Now())) {  // an earlier one took longer than the lease
         reader = Lose(reader);
         continue;
@@ -211,6 +211,7 @@ class GroupWorker {
   void ShutDown() {
     DropLost();
     for (auto& reader : readers_) {
+      RenewAgain();
       if (reader.processor() != nullptr) reader.processor()->ShutdownRequested(reader.checkpointer());
     }
     readers_.clear();

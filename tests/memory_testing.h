@@ -9,8 +9,10 @@
 #include <cstdint>
 #include <fstream>
 
+#include "sanitizers.h"
+
 // Sanitizers keep freed memory, so nothing can be measured under them.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if DECOUPLE_TESTS_ADDRESS_SANITIZER || DECOUPLE_TESTS_THREAD_SANITIZER
 #define DECOUPLE_MEMORY_IS_MEASURABLE 0
 #else
 #define DECOUPLE_MEMORY_IS_MEASURABLE 1

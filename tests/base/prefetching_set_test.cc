@@ -10,6 +10,7 @@
 
 #include "allocations.h"
 #include "catch.h"
+#include "sanitizers.h"
 #include "seed.h"
 
 namespace decouple::testing {
@@ -139,7 +140,7 @@ TEST_CASE("a set has what was inserted and not erased, in any order of operation
   });
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !DECOUPLE_TESTS_ADDRESS_SANITIZER && !DECOUPLE_TESTS_THREAD_SANITIZER
 
 TEST_CASE("a set that was large gives its memory back, and does not allocate while its size stays about the same") {
   Set set;

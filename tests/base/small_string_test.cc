@@ -9,6 +9,7 @@
 
 #include "allocations.h"
 #include "catch.h"
+#include "sanitizers.h"
 
 namespace decouple::testing {
 namespace {
@@ -55,7 +56,7 @@ TEST_CASE("a string may have any bytes") {
   CHECK(text.text() == bytes);
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !DECOUPLE_TESTS_ADDRESS_SANITIZER && !DECOUPLE_TESTS_THREAD_SANITIZER
 
 TEST_CASE("a string of up to 15 characters takes 16 bytes and no heap") {
   STATIC_REQUIRE(sizeof(SmallString) == 16);

@@ -11,6 +11,7 @@
 
 #include "catch.h"
 #include "decouple/standard_queue.h"
+#include "sanitizers.h"
 
 namespace decouple::testing {
 namespace {
@@ -88,7 +89,7 @@ TEST_CASE("a thread-local object that uses a queue when its thread ends leaves n
 }
 
 // The thread sanitizer keeps its own state of a thread under a key, and ends it before the last round.
-#if !defined(__SANITIZE_THREAD__)
+#if !DECOUPLE_TESTS_THREAD_SANITIZER
 StandardQueue<int>* queue_of_late_keys = nullptr;
 
 TEST_CASE("destructors of keys may use a queue in every round, and records come back all the same") {

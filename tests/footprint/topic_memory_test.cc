@@ -15,6 +15,7 @@
 #include "decouple/json/filter_policy.h"
 #include "decouple/standard_queue.h"
 #include "decouple/topic.h"
+#include "sanitizers.h"
 #include "topic_testing.h"
 
 namespace {
@@ -33,7 +34,7 @@ constexpr auto DecoupleFields(const Order*) { return decouple::Fields(decouple::
 
 }  // namespace
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !DECOUPLE_TESTS_ADDRESS_SANITIZER && !DECOUPLE_TESTS_THREAD_SANITIZER
 
 namespace {
 

@@ -13,6 +13,7 @@
 #include "decouple/stream.h"
 #include "decouple/topic.h"
 #include "process_testing.h"
+#include "sanitizers.h"
 
 namespace decouple::testing {
 namespace {
@@ -111,13 +112,7 @@ void ReadSectionsOfOtherThreadsAreOverInTheChild() {
 }
 
 // The address sanitizer's allocator stays locked in the child if another thread was in it.
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool kAllocatorMayFork = false;
-#elif defined(__has_feature)
-constexpr bool kAllocatorMayFork = !__has_feature(address_sanitizer);
-#else
-constexpr bool kAllocatorMayFork = true;
-#endif
+constexpr bool kAllocatorMayFork = DECOUPLE_TESTS_ADDRESS_SANITIZER == 0;
 
 void NewQueuesWorkBesideBusyThreads() {
   if (!kAllocatorMayFork) return;

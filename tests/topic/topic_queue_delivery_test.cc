@@ -15,6 +15,7 @@
 
 namespace {
 
+using decouple::Error;
 using decouple::ManualClock;
 using decouple::StandardQueue;
 using namespace decouple::testing;  // NOLINT: all of them

@@ -109,7 +109,7 @@ class KeyIterator {
     if (const auto* const at = std::get_if<AtTimestamp>(&position)) filter = FromTimestamp{at->timestamp};
     const auto shards = stream.Shards(filter);
     if (!shards.ok()) return shards.status();
-    if (const Shard* const shard = FirstWith(*shards, hash)) return stream.Iterate(shard->id, position);
+    if (auto first = FirstOf(stream, *shards, hash, position)) return *std::move(first);
     // The stream was closed: behind the last record, if it is still known where that was.
     auto last = stream.Iterate(stream.ShardOf(hash), position);
     if (last.ok()) return last;
@@ -157,22 +157,21 @@ class KeyIterator {
     batch.runs_ = std::move(kept);
   }
 
-  // Of the shards that hold the key, the one that was opened first.
-  static const Shard* FirstWith(const std::vector<Shard>& shards, HashKey hash) {
-    const auto found = std::find_if(shards.begin(), shards.end(),
-                                    [&](const Shard& shard) { return shard.hash_key_range.Contains(hash); });
-    return found == shards.end() ? nullptr : &*found;
+  // An iterator of the first of these shards that holds the key and has not gone since they were listed.
+  static std::optional<ShardIterator<T>> FirstOf(const Stream<T>& stream, const std::vector<Shard>& shards,
+                                                 HashKey hash, const IteratorPosition& position) {
+    for (const Shard& shard : shards) {
+      if (!shard.hash_key_range.Contains(hash)) continue;
+      if (auto iterator = stream.Iterate(shard.id, position); iterator.ok()) return *std::move(iterator);
+    }
+    return std::nullopt;
   }
 
   // An iterator of the shard that follows; none if there is none. Children that have expired are passed over.
   std::optional<ShardIterator<T>> Continue() const {
     const auto later = stream_.Shards(AfterShardId{iterator_.shard_id()});
     if (!later.ok()) return std::nullopt;
-    for (const Shard& shard : *later) {
-      if (!shard.hash_key_range.Contains(hash_)) continue;
-      if (auto next = stream_.Iterate(shard.id, TrimHorizon()); next.ok()) return *std::move(next);
-    }
-    return std::nullopt;
+    return FirstOf(stream_, *later, hash_, TrimHorizon());
   }
 
   Stream<T> stream_;

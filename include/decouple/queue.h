@@ -121,7 +121,8 @@ class Queue {
   // queue has none of those for FIFO queues. SetAttributes() takes them all. When another thread sets attributes
   // meanwhile, some may be read before and some after that, but not of those that are right only together: a
   // dead-letter queue and its maximum of receives, and what only FIFO queues have. O(1 + allowed sources and senders);
-  // may wait for that other thread.
+  // may wait for that other thread, so code that a FIFO queue runs during a send (moves and destructors of bodies) must
+  // not call it.
   QueueAttributes attributes() const { return core_->attributes(); }
   // SQS's CreatedTimestamp, and LastModifiedTimestamp: when SetAttributes() last succeeded, at first the creation.
   absl::Time created_at() const noexcept { return core_->created_at(); }

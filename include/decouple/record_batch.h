@@ -202,9 +202,11 @@ class RecordBatch {
   friend class internal::ShardReader<T>;
   friend class KeyIterator<T>;
 
-  // Leaves out all but the first `n` records, and what is told of the place behind the last. Requires: 0 < n < size().
-  void KeepFirst(std::size_t n) {
+  // Leaves out all but the first `n` records. `millis_behind_latest`: how long the first that is left out has been
+  // waiting. Requires: 0 < n < size().
+  void KeepFirst(std::size_t n, std::int64_t millis_behind_latest) {
     size_ = n;
+    millis_behind_latest_ = millis_behind_latest;
     bytes_ = 0;
     auto run = runs_.begin();
     for (;; ++run) {

@@ -186,7 +186,8 @@ class Topic {
 
   // Delivers whatever becomes due, and sleeps on the topic's clock in between: to be called on a thread of yours, not
   // by a subscribed function. Returns when the topic is closed and no message waits, except for the end of a pause:
-  // those that other threads and executors are at have been delivered, too, or have failed for good.
+  // those that other threads and executors are at have been delivered, too, or have failed for good. So an executor has
+  // to run its tasks, or to destroy them; and of a publish that is still under way at Close() a message may be left.
   void RunDeliveries() { core_->retry_scheduler().Run(); }
 
   // Makes all later publishes fail with kTopicClosed. Messages that wait are still delivered.

@@ -19,7 +19,12 @@ struct NamedInvoice {
 };
 
 struct NamedZebra {};
-enum class NamedZone { kZenith = 1 };
+enum class NamedZone { kZenith = 1, kZone2 = 2, kZone100 = 100 };
+struct XZ {};  // short, so that a digit before it may be taken for its length
+template <NamedZone, typename T>
+struct CrateOfZone {
+  T content{};
+};
 template <typename T, int kNumber>
 struct BoxOfZebras {
   T content{};
@@ -72,6 +77,8 @@ TEST_CASE("a type of a function or without a name is the same as itself only, al
   CHECK(kTypeIdentity<Zebra> == kTypeIdentity<Zebra>);
   CHECK(kTypeIdentity<Zebra> != kIdentityElsewhere<Zebra>);
   CHECK(kTypeIdentity<std::vector<Zebra>> != kIdentityElsewhere<std::vector<Zebra>>);
+  using Crate = CrateOfZone<NamedZone::kZone100, Zebra>;
+  CHECK(kTypeIdentity<Crate> != kIdentityElsewhere<Crate>);
   using Lambda = decltype(MakeNamedLambda());
   CHECK(kTypeIdentity<Lambda> == kTypeIdentity<Lambda>);
   CHECK(kTypeIdentity<Lambda> != kIdentityElsewhere<Lambda>);
@@ -85,6 +92,9 @@ TEST_CASE("a type with linkage is the same in every module, whatever letters and
         kIdentityElsewhere<std::map<NamedZebra, std::vector<NamedZebra>>>);
   CHECK(kTypeIdentity<std::integral_constant<NamedZone, NamedZone::kZenith>> ==
         kIdentityElsewhere<std::integral_constant<NamedZone, NamedZone::kZenith>>);
+  CHECK(kTypeIdentity<CrateOfZone<NamedZone::kZone2, XZ>> == kIdentityElsewhere<CrateOfZone<NamedZone::kZone2, XZ>>);
+  CHECK(kTypeIdentity<CrateOfZone<NamedZone::kZone100, XZ>> ==
+        kIdentityElsewhere<CrateOfZone<NamedZone::kZone100, XZ>>);
   CHECK(kTypeIdentity<void (NamedZebra::*)(int) const> == kIdentityElsewhere<void (NamedZebra::*)(int) const>);
   CHECK(kTypeIdentity<BoxOfZebras<std::string, -1>> == kIdentityElsewhere<BoxOfZebras<std::string, -1>>);
 }

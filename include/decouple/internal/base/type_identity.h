@@ -73,18 +73,34 @@ class TypeIdentity {
       } else if (letter == 'S' || letter == 'T' || letter == 'A') {
         at = std::min(name.find('_', at), name.size());  // the number of a substitution, or of an array's elements
       } else if (name.substr(at, 3) == "L_Z") {
-        at += 2;  // a function that is an argument
-      } else if (letter == 'L' && at + 1 < name.size() && name[at + 1] >= 'a' && name[at + 1] <= 'z') {
-        at = std::min(name.find('E', at), name.size());  // a number that is an argument
-      } else if (letter >= '1' && letter <= '9') {
-        std::size_t length = 0;
-        for (; at < name.size() && name[at] >= '0' && name[at] <= '9'; ++at) {
-          length = std::min(name.size(), length * 10 + static_cast<std::size_t>(name[at] - '0'));
+        at += 2;                   // a function that is an argument
+      } else if (letter == 'L') {  // a value that is an argument: its type, the digits, and E
+        ++at;
+        const bool is_nested = at < name.size() && name[at] == 'N';
+        if (is_nested) ++at;
+        while (at < name.size() && (IsDigit(name[at]) || name[at] == 'S')) {  // an enumeration's name
+          at = IsDigit(name[at]) ? BehindIdentifier(name, at) : std::min(name.find('_', at), name.size() - 1) + 1;
+          if (!is_nested) break;
         }
-        at += length - 1;
+        if (at < name.size() && name[at] == 'Z') return true;
+        if (is_nested) at = std::min(name.find('E', at), name.size() - 1) + 1;
+        at = std::min(name.find('E', at), name.size());
+      } else if (IsDigit(letter) && letter != '0') {
+        at = BehindIdentifier(name, at) - 1;
       }
     }
     return false;
+  }
+
+  static bool IsDigit(char letter) { return letter >= '0' && letter <= '9'; }
+
+  // Behind the identifier whose length begins at `at`.
+  static std::size_t BehindIdentifier(std::string_view name, std::size_t at) {
+    std::size_t length = 0;
+    for (; at < name.size() && IsDigit(name[at]); ++at) {
+      length = std::min(name.size(), length * 10 + static_cast<std::size_t>(name[at] - '0'));
+    }
+    return std::min(name.size(), at + length);
   }
 #endif
 

@@ -26,7 +26,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "decouple/checkpoint_store.h"
 #include "decouple/clock.h"
 #include "decouple/error.h"
@@ -317,16 +319,20 @@ class LeaseTable {
       for (const auto& [id, row] : rows_) beginnings.emplace_back(id, row.progress.checkpoint());
     }
     for (auto next = beginnings.begin(); next != beginnings.end(); ++next) {
-      const absl::Status status = SaveInStore(next->first, next->second);
+      absl::Status status = SaveInStore(next->first, next->second);
       if (status.ok()) continue;
       // With a checkpoint in the store the next group of this name would not be new. The last one may have been saved.
       std::size_t left = 0;
       for (auto saved = beginnings.begin(); saved != next + 1; ++saved)
         left += ForgetInStore(saved->first).ok() ? 0 : 1;
       if (left == 0) return status;
-      return absl::Status(status.code(),
-                          absl::StrCat(status.message(), "; and the store could not forget up to ", left,
-                                       " checkpoints that it had saved for the group \"", group(), "\" by then"));
+      absl::Status with_rest(status.code(),
+                             absl::StrCat(status.message(), "; and the store could not forget up to ", left,
+                                          " checkpoints that it had saved for the group \"", group(), "\" by then"));
+      status.ForEachPayload([&](absl::string_view type, const absl::Cord& payload) {
+        with_rest.SetPayload(type, payload);  // the error's own code, and whatever else the store said
+      });
+      return with_rest;
     }
     return absl::OkStatus();
   }
@@ -431,7 +437,7 @@ class LeaseTable {
     Saving(LeaseTable& table, ShardId shard, Clock& clock) : table_(table), shard_(shard), clock_(clock) {}
     Saving(const Saving&) = delete;
     Saving& operator=(const Saving&) = delete;
-    ~Saving() { table_.EndSave(shard_, saved_, clock_.NowNanos()); }
+    ~Saving() { table_.EndSave(shard_, saved_, clock_); }
 
     void Succeed(CheckpointPosition position) { saved_ = position; }
 
@@ -442,7 +448,7 @@ class LeaseTable {
     std::optional<CheckpointPosition> saved_;
   };
 
-  void EndSave(ShardId shard, std::optional<CheckpointPosition> saved, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
+  void EndSave(ShardId shard, std::optional<CheckpointPosition> saved, Clock& clock) ABSL_LOCKS_EXCLUDED(mutex_) {
     bool is_awaited = false;  // by workers that may now take a lease
     {
       const MutexLock lock(mutex_);
@@ -458,7 +464,7 @@ class LeaseTable {
         }
         // Also if the lease has expired meanwhile: workers that woke at that instant found it being saved.
         const bool is_wanted = std::exchange(row.is_wanted, false);
-        is_awaited = is_wanted || row.progress.is_ended() || !IsOwned(row, now);
+        is_awaited = is_wanted || row.progress.is_ended() || !IsOwned(row, clock.NowNanos());
       }
       saved_.NotifyAll();
     }

@@ -204,7 +204,7 @@ class ShardReader {
       const std::size_t old = CountOld(batch);
       if (old == 0) return batch;
       // Of the batch at hand: another read may begin later, as records expire, or return other ones.
-      if (old < batch.size()) batch.KeepFirst(old);
+      if (old < batch.size()) batch.KeepFirst(old, MillisSince(batch[old].approximate_arrival_timestamp()));
       if (!Discard(batch, DiscardCondition::kRecordAgeExceeded)) return std::nullopt;
     }
   }
@@ -327,8 +327,12 @@ class ShardReader {
       return;
     }
     const std::uint64_t begin = end - batch.size();
-    const absl::Time time = batch[std::max(position_, begin) - begin].approximate_arrival_timestamp();
-    millis_behind_ = std::max<std::int64_t>(absl::ToInt64Milliseconds(absl::FromUnixNanos(Now()) - time), 1);
+    millis_behind_ = MillisSince(batch[std::max(position_, begin) - begin].approximate_arrival_timestamp());
+  }
+
+  // At least 1, as for a record that has not been passed.
+  std::int64_t MillisSince(absl::Time arrival) const {
+    return std::max<std::int64_t>(absl::ToInt64Milliseconds(absl::FromUnixNanos(Now()) - arrival), 1);
   }
 
   GroupCore<T>& group_;

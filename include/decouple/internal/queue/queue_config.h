@@ -102,20 +102,22 @@ inline QueueAttributes WithDefaultsOf(const Limits& limits, QueueAttributes attr
 
 // The attributes that the options of a new queue give.
 inline QueueAttributes GivenAttributesOf(const QueueOptions& options) {
-  return {.visibility_timeout = options.visibility_timeout,
-          .retention = options.retention,
-          .delay = options.delay,
-          .receive_wait = options.receive_wait,
-          .max_message_size = options.max_message_size,
-          .max_in_flight = options.max_in_flight,
-          .capacity = options.capacity,
-          .redrive = options.redrive,
-          .redrive_allow = options.redrive_allow,
-          .senders = options.senders,
-          .content_based_deduplication = options.content_based_deduplication,
-          .deduplication_scope = options.deduplication_scope,
-          .fifo_throughput_limit = options.fifo_throughput_limit,
-          .max_calls_per_second = options.max_calls_per_second};
+  QueueAttributes given{.visibility_timeout = options.visibility_timeout,
+                        .retention = options.retention,
+                        .delay = options.delay,
+                        .receive_wait = options.receive_wait,
+                        .capacity = options.capacity,
+                        .redrive = options.redrive,
+                        .redrive_allow = options.redrive_allow,
+                        .senders = options.senders,
+                        .content_based_deduplication = options.content_based_deduplication,
+                        .deduplication_scope = options.deduplication_scope,
+                        .fifo_throughput_limit = options.fifo_throughput_limit,
+                        .max_calls_per_second = options.max_calls_per_second};
+  // A copy of an empty optional makes g++ warn, where it is inlined, of a number that is not initialized.
+  if (options.max_message_size) given.max_message_size = *options.max_message_size;
+  if (options.max_in_flight) given.max_in_flight = *options.max_in_flight;
+  return given;
 }
 
 // The attributes that a new queue gets.

@@ -151,9 +151,8 @@ constexpr bool TakesBody() {
     return TakesBody<T, typename Function::type>();
   } else if constexpr (std::is_invocable_v<Function&, const Message&>) {
     using Result = std::invoke_result_t<Function&, const Message&>;
-    if constexpr (std::is_bind_expression_v<Function> && std::is_convertible_v<const Message&, T>) {
-      return std::is_invocable_v<Function&, const T&>;
-    } else if constexpr (HasOperatorFor<std::remove_const_t<Function>, Message, Result>) {
+    constexpr bool is_bound = std::is_bind_expression_v<Function> && std::is_convertible_v<const Message&, T>;
+    if constexpr (!is_bound && HasOperatorFor<std::remove_const_t<Function>, Message, Result>) {
       return false;
     } else {
       return std::is_invocable_v<Function&, const T&>;

@@ -140,8 +140,8 @@ class RetryScheduler {
   // BeginWork() is called under the mutex under which NextDue() would have found it.
   void BeginWork() { work_.fetch_add(kBegun + 1, std::memory_order_relaxed); }
   void EndWork() {
-    work_.fetch_sub(1, std::memory_order_release);  // pairs with IsDone()
-    changed_.Notify(EventCount::kAll);
+    // Release: pairs with IsDone(). If Finish() comes after this, what it notifies sees this.
+    if ((work_.fetch_sub(1, std::memory_order_acq_rel) & kFinishing) != 0) changed_.Notify(EventCount::kAll);
   }
 
   // Delivers what becomes due, asleep on the clock in between, until Finish() was called and nothing is left to do,
@@ -150,23 +150,25 @@ class RetryScheduler {
     for (;;) {
       EventCount::Waiter waiter(changed_);
       DeliverByTime();
-      if (finishing_.load(std::memory_order_acquire) && IsDone()) return;  // pairs with Finish()
+      if (IsDone()) return;
       waiter.Sleep(clock_, NextDue());
     }
   }
 
   void Finish() {
-    finishing_.store(true, std::memory_order_release);  // pairs with the load in Run()
+    work_.fetch_or(kFinishing, std::memory_order_acq_rel);  // pairs with IsDone()
     changed_.Notify(EventCount::kAll);
   }
 
  private:
+  static constexpr std::uint64_t kFinishing = std::uint64_t{1} << 31;
   static constexpr std::uint64_t kBegun = std::uint64_t{1} << 32;
 
-  // Whether nothing is due, now or later, and no work is in progress.
+  // Whether Finish() was called, nothing is due, now or later, and no work is in progress.
   bool IsDone() const ABSL_LOCKS_EXCLUDED(mutex_) {
-    const std::uint64_t work = work_.load(std::memory_order_acquire);  // pairs with EndWork(): sees what was activated
-    if (work % kBegun != 0 || NextDue() != kForever) return false;
+    // Pairs with EndWork(), which comes after what was activated, and with Finish().
+    const std::uint64_t work = work_.load(std::memory_order_acquire);
+    if (work % kBegun != kFinishing || NextDue() != kForever) return false;
     // Work that began before NextDue() took the subscription's mutex is seen here.
     return work_.load(std::memory_order_relaxed) == work;
   }
@@ -217,8 +219,8 @@ class RetryScheduler {
   PerThread<LocalTopicCounts> counts_;
   CounterNumbers counter_numbers_;
   EventCount changed_;
-  std::atomic<bool> finishing_{false};
-  std::atomic<std::uint64_t> work_{0};  // in units of kBegun: what has begun; below: what is in progress
+  // From kBegun on: how much work has begun; kFinishing: Finish() was called; below: how much is in progress.
+  std::atomic<std::uint64_t> work_{0};
   // When the first deliverable that publishers may serve is due. Written under the mutex, read without it as a hint: a
   // publisher that misses a change leaves the retry to a later one, or to Deliver().
   std::atomic<std::int64_t> publishers_due_{kForever};

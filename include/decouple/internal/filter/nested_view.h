@@ -7,8 +7,8 @@
 // does not make absent what another spelling has, so {"a": 5, "a.b": 1} has b in a.
 //
 // Design: nothing is copied. A node stands for the values that are found at one path, and is made when a policy first
-// looks there, so there are no more than two for each value, whatever a message is like. Messages without such names, which
-// is most, have no view at all.
+// looks there, so there are no more than two for each value, whatever a message is like. Messages without such names,
+// which is most, have no view at all.
 
 #ifndef DECOUPLE_INTERNAL_FILTER_NESTED_VIEW_H_
 #define DECOUPLE_INTERNAL_FILTER_NESTED_VIEW_H_

@@ -264,9 +264,16 @@ CONFORMANCE_TEST("a move that is undone while the clock makes a jump takes no me
       dead.Counts();               // runs timeouts
     }
   });
-  for (int i = 0; i < 20'000; ++i) REQUIRE(task.Step() == MessageMoveStatus::kRunning);
+  int failed = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    const MessageMoveStatus status = task.Step();
+    if (status == MessageMoveStatus::kFailed) ++failed;
+    // Once in a great while the other thread is just putting the message back, and the step finds an empty queue.
+    if (status == MessageMoveStatus::kCompleted) task = dead.StartMessageMoveTask({.to = full}).value();
+  }
   ends.store(true);
   jumps.join();
+  CHECK(failed == 0);
   clock.Advance(Seconds(30));
   CHECK(dead.Counts() == MessageCounts{.ready = 1});
   const auto letter = ReceiveOne(dead);

@@ -162,6 +162,8 @@ TEST_CASE("records that are older than allowed are discarded in place of being p
   CHECK(all[0].approximate_invoke_count == 0);
   CHECK(all[0].error.ok());
   CHECK(Bodies(all[0].records) == std::vector{1, 2});
+  CHECK(all[0].records.bytes() == 2 * (sizeof(int) + 1));  // with the key
+  CHECK(all[0].records.millis_behind_latest() == 60'000);  // by the record that follows
   clock.Advance(Seconds(1));
   worker.Step();
   CHECK(processing.batches.size() == 1);  // it was retried too late

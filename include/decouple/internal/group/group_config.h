@@ -8,9 +8,11 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <variant>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "decouple/discarded_batch.h"
 #include "decouple/error.h"
 #include "decouple/internal/base/time_math.h"

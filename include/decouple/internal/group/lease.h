@@ -32,13 +32,6 @@ struct LeaseCounts {
   std::uint64_t lost = 0;
 };
 
-// What the table keeps checkpoints for.
-struct GroupIdentity {
-  std::uint64_t stream_incarnation = 0;
-  std::string stream = {};
-  std::string group = {};
-};
-
 }  // namespace decouple::inline v0_1::internal
 
 #endif  // DECOUPLE_INTERNAL_GROUP_LEASE_H_

@@ -26,18 +26,16 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "decouple/checkpoint_store.h"
 #include "decouple/clock.h"
 #include "decouple/error.h"
 #include "decouple/internal/base/assert.h"
-#include "decouple/internal/base/call_guard.h"
 #include "decouple/internal/base/condition_variable.h"
 #include "decouple/internal/base/event_count.h"
 #include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/time_math.h"
+#include "decouple/internal/group/group_checkpoints.h"
 #include "decouple/internal/group/lease.h"
 #include "decouple/internal/group/shard_progress.h"
 #include "decouple/sequence_number.h"
@@ -49,11 +47,11 @@ namespace decouple::inline v0_1::internal {
 class LeaseTable {
  public:
   LeaseTable(GroupIdentity identity, std::int64_t lease_duration, std::shared_ptr<CheckpointStore> store)
-      : identity_(std::move(identity)), duration_(lease_duration), store_(std::move(store)) {}
+      : checkpoints_(std::move(identity), std::move(store)), duration_(lease_duration) {}
   LeaseTable(const LeaseTable&) = delete;
   LeaseTable& operator=(const LeaseTable&) = delete;
 
-  const std::string& group() const { return identity_.group; }
+  const std::string& group() const { return checkpoints_.group(); }
   std::int64_t lease_duration() const { return duration_; }
   // Notified when a lease can be taken that could not be before, other than by its expiry, and when a worker leaves or
   // is to leave.
@@ -89,7 +87,7 @@ class LeaseTable {
   // Requires: the caller holds no mutex.
   void Forget(const std::vector<ShardId>& shards) {
     for (const ShardId id : shards) {
-      ForgetInStore(id).IgnoreError();  // it only leaves the store longer
+      checkpoints_.Forget(id).IgnoreError();  // it only leaves the store longer
     }
   }
 
@@ -262,10 +260,7 @@ class LeaseTable {
   // Records up to `last` are passed over, and not given to the processor.
   void Skip(const HeldLease& lease, SequenceNumber last) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
-    Row* const row = FindOwn(lease);
-    if (row == nullptr) return;
-    row->progress.Skip(last);
-    row->store_failed = false;
+    if (Row* const row = FindOwn(lease)) row->progress.Skip(last);
   }
   void Settle(const HeldLease& lease) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
@@ -298,7 +293,7 @@ class LeaseTable {
 
   // ---- checkpoints --------------------------------------------------------------------------------------------------
 
-  Checkpoint CheckpointAt(const CheckpointPosition& position) const { return {identity_.stream_incarnation, position}; }
+  Checkpoint CheckpointAt(const CheckpointPosition& position) const { return checkpoints_.At(position); }
 
   // Sets the checkpoints that a group of the same name has saved in the store before.
   void Restore(const std::map<ShardId, Checkpoint>& saved) ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -309,32 +304,16 @@ class LeaseTable {
     }
   }
 
-  // Saves where a new group begins, so that later groups of its name go on from there. On the first error it has the
-  // store forget what it saved; if that fails, too, the error says so: the next group of this name finds a part, and
-  // begins with all records in the other shards. Requires: the group has no workers yet, and the caller holds no mutex.
+  // Saves where a new group begins, so that later groups of its name go on from there. If it fails, and the store keeps
+  // a part, the next group of this name begins with all records in the other shards. Requires: the group has no workers
+  // yet, and the caller holds no mutex.
   absl::Status SaveAll() ABSL_LOCKS_EXCLUDED(mutex_) {
     std::vector<std::pair<ShardId, CheckpointPosition>> beginnings;
     {
       const MutexLock lock(mutex_);
       for (const auto& [id, row] : rows_) beginnings.emplace_back(id, row.progress.checkpoint());
     }
-    for (auto next = beginnings.begin(); next != beginnings.end(); ++next) {
-      absl::Status status = SaveInStore(next->first, next->second);
-      if (status.ok()) continue;
-      // With a checkpoint in the store the next group of this name would not be new. The last one may have been saved.
-      std::size_t left = 0;
-      for (auto saved = beginnings.begin(); saved != next + 1; ++saved)
-        left += ForgetInStore(saved->first).ok() ? 0 : 1;
-      if (left == 0) return status;
-      absl::Status with_rest(status.code(),
-                             absl::StrCat(status.message(), "; and the store could not forget up to ", left,
-                                          " checkpoints that it had saved for the group \"", group(), "\" by then"));
-      status.ForEachPayload([&](absl::string_view type, const absl::Cord& payload) {
-        with_rest.SetPayload(type, payload);  // the error's own code, and whatever else the store said
-      });
-      return with_rest;
-    }
-    return absl::OkStatus();
+    return checkpoints_.SaveAll(beginnings);
   }
 
   // The progress in a shard. None: a checkpoint of it is being saved, or the shard has gone.
@@ -366,7 +345,7 @@ class LeaseTable {
       row->is_saving = true;
     }
     Saving saving(*this, lease.shard, clock);
-    absl::Status status = SaveInStore(lease.shard, position);
+    absl::Status status = checkpoints_.Save(lease.shard, position);
     if (status.ok()) saving.Succeed(position);
     if (!Contains(lease.shard)) Forget({lease.shard});  // the shard has gone meanwhile, and was forgotten too early
     return status;
@@ -471,20 +450,10 @@ class LeaseTable {
     if (is_awaited) changed_.Notify(EventCount::kAll);
   }
 
-  absl::Status SaveInStore(ShardId shard, const CheckpointPosition& position) {
-    return InvokeToStatus([&] { return store_->Save(KeyOf(shard), CheckpointAt(position)); });
-  }
-
-  absl::Status ForgetInStore(ShardId shard) {
-    return InvokeToStatus([&] { return store_->Forget(KeyOf(shard)); });
-  }
-
   bool Contains(ShardId shard) const ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     return rows_.contains(shard);
   }
-
-  CheckpointKey KeyOf(ShardId shard) const { return {identity_.stream, identity_.group, shard}; }
 
   static absl::Status NotHeld(const HeldLease& lease) {
     return MakeError(Error::kShutdown, absl::StrCat("the worker does not hold the lease of ", lease.shard.ToString(),
@@ -586,9 +555,8 @@ class LeaseTable {
     return &found->second;
   }
 
-  const GroupIdentity identity_;
+  GroupCheckpoints checkpoints_;
   const std::int64_t duration_;
-  const std::shared_ptr<CheckpointStore> store_;
   EventCount changed_;
   ConditionVariable saved_;  // a checkpoint has been saved, or could not be
   mutable Mutex mutex_;

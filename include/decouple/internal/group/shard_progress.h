@@ -49,16 +49,13 @@ class ShardProgress {
 
   // The processor is given records up to `last`. Until Settle() or TakeBack() it may make a checkpoint there.
   void Give(SequenceNumber last) {
-    DECOUPLE_ASSERT(given_ == Later(processed_, NumberIn(checkpoint_)));
-    DECOUPLE_ASSERT(!given_.has_value() || given_->value() <= last.value());
-    given_ = last;
+    Advance(last);
     shown_ = last;
   }
   // Records up to `last` are passed over: a checkpoint may cover them, and the processor does not know of them.
   void Skip(SequenceNumber last) {
-    DECOUPLE_ASSERT(given_ == Later(processed_, NumberIn(checkpoint_)));
-    DECOUPLE_ASSERT(!given_.has_value() || given_->value() <= last.value());
-    given_ = processed_ = last;
+    Advance(last);
+    Settle();
   }
   void Settle() { processed_ = given_; }
   void TakeBack() { given_ = processed_ = Later(processed_, NumberIn(checkpoint_)); }
@@ -98,6 +95,12 @@ class ShardProgress {
   }
 
  private:
+  void Advance(SequenceNumber last) {
+    DECOUPLE_ASSERT(given_ == Later(processed_, NumberIn(checkpoint_)));
+    DECOUPLE_ASSERT(!given_.has_value() || given_->value() <= last.value());
+    given_ = last;
+  }
+
   static std::optional<SequenceNumber> Later(std::optional<SequenceNumber> a, std::optional<SequenceNumber> b) {
     return std::max(a, b);  // none is before all numbers
   }

@@ -112,17 +112,17 @@ class ShardReader {
   }
 
  private:
-  // Counts a failure of the processor, unless it has returned: it has ended its thread.
-  class Return {
+  // A call of the processor. If it does not return, as it ends its thread, that counts as a failure.
+  class ProcessorCall {
    public:
-    Return(ShardReader& reader, std::uint64_t end) : reader_(reader), end_(end) {}
-    Return(const Return&) = delete;
-    Return& operator=(const Return&) = delete;
-    ~Return() {
+    ProcessorCall(ShardReader& reader, std::uint64_t end) : reader_(reader), end_(end) {}
+    ProcessorCall(const ProcessorCall&) = delete;
+    ProcessorCall& operator=(const ProcessorCall&) = delete;
+    ~ProcessorCall() {
       if (!has_returned_) reader_.CountFailure(end_, absl::AbortedError("the processor ended its thread"));
     }
 
-    void Arrive() { has_returned_ = true; }
+    void Return() { has_returned_ = true; }
 
    private:
     ShardReader& reader_;
@@ -230,11 +230,11 @@ class ShardReader {
     has_failed_ = true;  // until it has succeeded, also if the processor never returns
     absl::Status status;
     {
-      Return processing(*this, end);
+      ProcessorCall call(*this, end);
       Attempt attempt(table(), lease(), batch.back().sequence_number());
       status = processor_->Process(batch, checkpointer_);
       if (status.ok() && processor_->is_automatic()) status = checkpointer_.Checkpoint();
-      processing.Arrive();
+      call.Return();
       if (status.ok()) attempt.Succeed();
     }
     if (!status.ok()) {

@@ -45,6 +45,7 @@
 #include "decouple/internal/topic/retry_queue.h"
 #include "decouple/internal/topic/retry_scheduler.h"
 #include "decouple/internal/topic/subscription_config.h"
+#include "decouple/internal/topic/subscription_counts.h"
 #include "decouple/redrive_policy.h"
 #include "decouple/topic_statistics.h"
 
@@ -64,18 +65,15 @@ class SubscriptionCore final : public Deliverable,
         name_(std::move(config.name)),
         created_at_(retry_scheduler_->clock().NowNanos()),
         state_(endpoint_->is_function() ? kFunction : 0),
-        counter_number_(retry_scheduler_->counter_numbers().Take()),
-        counter_(counter_number_),
-        delivered_before_(retry_scheduler_->DeliveredTo(counter_)),
+        counts_(*retry_scheduler_),
         handoff_(std::move(config.executor)),
         settings_(std::move(config.settings)),
         last_modified_at_(created_at_),
         retry_queue_(std::move(retry_queue)) {}
-  ~SubscriptionCore() override { retry_scheduler_->counter_numbers().GiveBack(counter_number_); }
 
   std::uint64_t number() const override { return number_; }
   // The counter of its deliveries in LocalTopicCounts::delivered_to.
-  const CounterArray::Place& counter() const { return counter_; }
+  const CounterArray::Place& counter() const { return counts_.place(); }
   const std::string& name() const { return name_; }
   Endpoint& endpoint() const { return *endpoint_; }
 
@@ -119,7 +117,7 @@ class SubscriptionCore final : public Deliverable,
     if (TryAdd(delivery, due)) {
       Schedule();
     } else if (IsEnded()) {
-      retry_scheduler_->local().abandoned.Add(1);
+      counts_.CountAbandoned(1);
     } else {
       HandleOverflow(std::move(delivery), due);
     }
@@ -195,7 +193,7 @@ class SubscriptionCore final : public Deliverable,
       abandoned = retry_queue_->TakeAll();
       while (is_running_ && runner_ != std::this_thread::get_id()) idle_.Wait(mutex_);
     }
-    retry_scheduler_->local().abandoned.Add(abandoned.size());
+    counts_.CountAbandoned(abandoned.size());
     retry_scheduler_->Deactivate(number_);
   }
 
@@ -250,12 +248,7 @@ class SubscriptionCore final : public Deliverable,
   }
 
   SubscriptionStatistics Statistics() const ABSL_LOCKS_EXCLUDED(mutex_) {
-    SubscriptionStatistics statistics;
-    statistics.number_of_notifications_delivered = retry_scheduler_->DeliveredTo(counter_) - delivered_before_;
-    statistics.number_of_notifications_failed = failed_.load(std::memory_order_relaxed);
-    statistics.number_of_notifications_redriven_to_dlq = redriven_.load(std::memory_order_relaxed);
-    statistics.number_of_notifications_failed_to_redrive_to_dlq = failed_to_redrive_.load(std::memory_order_relaxed);
-    statistics.number_of_notifications_retried = retried_.load(std::memory_order_relaxed);
+    SubscriptionStatistics statistics = counts_.Sums();
     const MutexLock lock(mutex_);
     statistics.number_of_notifications_waiting =
         static_cast<std::int64_t>(retry_queue_->size()) + (is_running_ ? 1 : 0);
@@ -389,19 +382,14 @@ class SubscriptionCore final : public Deliverable,
   // Requires: the caller is the runner.
   void Attempt(PendingDelivery delivery, std::int64_t now) ABSL_LOCKS_EXCLUDED(mutex_) {
     if (delivery.is_dead_letter) return SendToDeadLetters(std::move(delivery), now);
-    if (delivery.attempts > 0) {
-      retried_.fetch_add(1, std::memory_order_relaxed);
-      retry_scheduler_->local().retried.Add(1);
-    }
+    if (delivery.attempts > 0) counts_.CountRetried();
     ++delivery.attempts;
     FailureAtUnwinding failure{this, delivery};
     const Outcome outcome = endpoint_->Attempt(TopicDeliveryOf(delivery, now), delivery.attempts);
     failure.core = nullptr;
     if (outcome == Outcome::kDelivered) {
       static_cast<void>(delivery.body.Release());  // the endpoint has consumed this reference
-      LocalTopicCounts& local = retry_scheduler_->local();
-      local.delivered.Add(1);
-      local.delivered_to.Add(counter_, 1);
+      counts_.CountDelivered();
     } else {
       HandleFailure(std::move(delivery), outcome, retry_scheduler_->clock().NowNanos());
     }
@@ -455,8 +443,7 @@ class SubscriptionCore final : public Deliverable,
 
   // Counts a delivery that has failed for good. Returns whether there is a dead-letter queue for it.
   bool CountFailed() ABSL_LOCKS_EXCLUDED(mutex_) {
-    failed_.fetch_add(1, std::memory_order_relaxed);
-    retry_scheduler_->local().failed.Add(1);
+    counts_.CountFailed();
     const MutexLock lock(mutex_);
     return settings_.dead_letters != nullptr;
   }
@@ -484,14 +471,12 @@ class SubscriptionCore final : public Deliverable,
     switch (outcome) {
       case Outcome::kDelivered:
         static_cast<void>(delivery.body.Release());
-        redriven_.fetch_add(1, std::memory_order_relaxed);
-        retry_scheduler_->local().redriven.Add(1);
+        counts_.CountRedriven();
         return;
       case Outcome::kFailed:
         return PutBack(std::move(delivery), SaturatingAdd(now, absl::ToInt64Nanoseconds(kRedriveRetry)), is_last);
       case Outcome::kRefused:
-        failed_to_redrive_.fetch_add(1, std::memory_order_relaxed);
-        retry_scheduler_->local().failed_to_redrive.Add(1);
+        counts_.CountFailedToRedrive();
         return;
     }
   }
@@ -524,7 +509,7 @@ class SubscriptionCore final : public Deliverable,
     if (TryPutBack(delivery, due, is_last)) {
       Schedule();
     } else {
-      retry_scheduler_->local().abandoned.Add(1);
+      counts_.CountAbandoned(1);
     }
   }
 
@@ -570,16 +555,7 @@ class SubscriptionCore final : public Deliverable,
 
   std::atomic<std::uint32_t> state_;
   std::int64_t owners_ = 0;
-  // Each publisher counts deliveries for itself (counter_array.h). The number may have been another subscription's: its
-  // counters begin at delivered_before_.
-  const std::uint32_t counter_number_;
-  const CounterArray::Place counter_;
-  const std::uint64_t delivered_before_;
-  // Relaxed: statistics only.
-  std::atomic<std::uint64_t> failed_{0};
-  std::atomic<std::uint64_t> redriven_{0};
-  std::atomic<std::uint64_t> failed_to_redrive_{0};
-  std::atomic<std::uint64_t> retried_{0};
+  SubscriptionCounts counts_;
 
   TaskHandoff handoff_;
 

@@ -101,6 +101,20 @@ std::vector<T> ReadAll(const Stream<T>& stream) {
   return all;
 }
 
+// A stream of two shards that got one record, 1 under "k", and was closed an hour later; that was an hour ago.
+struct ClosedStream {
+  ManualClock clock;
+  absl::Time put = clock.Now();
+  Stream<int> stream = MakeStream<int>(clock, {.shards = 2});
+
+  ClosedStream() {
+    Put(stream, "k", 1);
+    clock.Advance(Hours(1));
+    stream.Close();
+    clock.Advance(Hours(1));
+  }
+};
+
 }  // namespace decouple::testing
 
 #endif  // DECOUPLE_TESTS_STREAM_TESTING_H_

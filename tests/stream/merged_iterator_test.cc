@@ -91,13 +91,8 @@ TEST_CASE("a merged iterator begins in what is left of the shards since a time")
 }
 
 TEST_CASE("a merged iterator of a closed stream finds nothing behind its end") {
-  ManualClock clock;
-  auto stream = MakeStream<int>(clock, {.shards = 2});
-  const absl::Time put = clock.Now();
-  Put(stream, "k", 1);
-  clock.Advance(Hours(1));
-  stream.Close();
-  clock.Advance(Hours(1));
+  ClosedStream closed;
+  auto& [clock, put, stream] = closed;
   for (const IteratorPosition& position : std::initializer_list<IteratorPosition>{Latest{}, AtTimestamp{clock.Now()}}) {
     auto behind = IterateAll(stream, position);
     const auto batch = behind.Next();

@@ -47,6 +47,28 @@ struct LossyPool {
   }
 };
 
+// A thread in RunDeliveries().
+class RunningDeliveries {
+ public:
+  explicit RunningDeliveries(Topic<int>& topic)
+      : thread_([this, &topic] {
+          topic.RunDeliveries();
+          has_returned_ = true;
+        }) {}
+  ~RunningDeliveries() { thread_.join(); }
+
+  bool has_returned() const { return has_returned_; }
+  // Whether it sleeps on the clock, and does not return, once it has nothing else to do.
+  bool Sleeps(const ManualClock& clock) const {
+    while (!has_returned_ && clock.sleepers() == 0) std::this_thread::yield();
+    return !has_returned_;
+  }
+
+ private:
+  std::atomic<bool> has_returned_{false};
+  std::thread thread_;
+};
+
 // Threads that run what is posted, until Join().
 class TaskThreads {
  public:
@@ -237,20 +259,16 @@ TEST_CASE("RunDeliveries returns only when an executor has done its last task, a
   SubscribeForGood(topic, script.Function(clock), {.executor = pool.Executor()});
   PublishAll(topic, 1);
   topic.Close();
-  std::atomic<bool> has_returned{false};
-  std::thread thread([&] {
-    topic.RunDeliveries();
-    has_returned = true;
-  });
-  while (!has_returned && clock.sleepers() == 0) std::this_thread::yield();
-  CHECK_FALSE(has_returned);
-  pool.RunAll();  // fails: there is a retry after 20 s
-  script.answer = absl::OkStatus();
-  clock.Advance(Seconds(20));
-  while (!has_returned && pool.offered < 2) std::this_thread::yield();
-  CHECK_FALSE(has_returned);
-  pool.RunAll();
-  thread.join();
+  {
+    const RunningDeliveries running(topic);
+    CHECK(running.Sleeps(clock));
+    pool.RunAll();  // fails: there is a retry after 20 s
+    script.answer = absl::OkStatus();
+    clock.Advance(Seconds(20));
+    while (!running.has_returned() && pool.offered < 2) std::this_thread::yield();
+    CHECK_FALSE(running.has_returned());
+    pool.RunAll();
+  }
   CHECK(script.bodies == std::vector{1, 1});
 }
 
@@ -267,17 +285,13 @@ TEST_CASE("RunDeliveries returns only when the function that another thread call
   topic.Close();
   std::thread delivering([&] { topic.Deliver(); });
   while (!is_called) std::this_thread::yield();
-  std::atomic<bool> has_returned{false};
-  std::thread running([&] {
-    topic.RunDeliveries();
-    has_returned = true;
-  });
-  while (!has_returned && clock.sleepers() == 0) std::this_thread::yield();
-  CHECK_FALSE(has_returned);
-  may_return = true;
-  may_return.notify_all();
+  {
+    const RunningDeliveries running(topic);
+    CHECK(running.Sleeps(clock));
+    may_return = true;
+    may_return.notify_all();
+  }
   delivering.join();
-  running.join();
 }
 
 TEST_CASE("no message is left behind by threads in RunDeliveries for a publisher that awaits each") {

@@ -2,9 +2,9 @@
 //
 // A thread takes its record at its first use of the library: one whose thread has ended, if there is one, else a new
 // one. The process keeps it under a pthread key; each module keeps a thread_local copy of the pointer, so that the hot
-// paths find it in one load. The key's destructor puts it at the end of the list of those that come back, and whoever
-// wants one looks at the first of the list: O(1), whatever the number of threads. The record is free only once the
-// thread is gone (thread_life.h); until then the thread may go on to use it, in destructors that run yet later.
+// paths find it in one load. The key's destructor puts it at the end of the list of those that come back, and a new
+// thread looks at the first of the list: O(1), whatever the number of threads. The record is free only once its thread
+// is gone (thread_life.h); until then the thread may go on to use it, in destructors that run yet later.
 
 #ifndef DECOUPLE_INTERNAL_BASE_THREAD_REGISTRY_H_
 #define DECOUPLE_INTERNAL_BASE_THREAD_REGISTRY_H_

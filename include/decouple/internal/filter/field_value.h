@@ -60,7 +60,7 @@ class DECOUPLE_INTERNAL_LAYOUT_TAG FieldType {
   virtual bool HasMemberBelow(const void*, std::string_view) const { return false; }
 
  protected:
-  // Not virtual, so that it does nothing: the instances are statics, and serve whoever publishes when the program ends.
+  // Not virtual, so that it does nothing: the instances are statics, and serve publishes to the program's end.
   ~FieldType() = default;
 };
 

@@ -2,9 +2,9 @@
 // name is free again, and the queues in the order of their names. QueueRegistry is its face.
 //
 // Design. A queue may be deleted by any of its handles, which know nothing of the directory. So an entry whose queue
-// was deleted is settled by whoever meets it next: the queue is let go, and the entry stays for as long as its name is
-// not free. Each Add() also looks at the next few entries in turn, and each List() at all that it passes, so that those
-// which nobody asks for do not pile up.
+// was deleted is settled by the call that meets it next: the queue is let go, and the entry stays for as long as its
+// name is not free. Each Add() also looks at the next few entries in turn, and each List() at all that it passes, so
+// that those which are never asked for do not pile up.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_QUEUE_DIRECTORY_H_
 #define DECOUPLE_INTERNAL_QUEUE_QUEUE_DIRECTORY_H_
@@ -150,7 +150,7 @@ class QueueDirectory {
     return entry->second.queue != nullptr ? absl::OkStatus() : CheckFree(entry->second, name, now);
   }
 
-  // How many names are taken, or not free yet as far as anybody has looked.
+  // How many names are taken, or not known to be free again.
   std::size_t size() const ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     return queues_.size();

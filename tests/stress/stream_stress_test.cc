@@ -93,11 +93,14 @@ class Order {
   int out_of_order_ = 0;
 };
 
-// Reads all shards to their ends, then their children: the child of a merge when both parents have ended.
+// Reads the first shards to their ends, then their children: the child of a merge when both parents have ended.
 class Follower {
  public:
   explicit Follower(Stream<Numbered> stream) : stream_(std::move(stream)) {
-    for (const Shard& shard : stream_.Shards()) Follow(shard.id);
+    // The stream may have been resharded already: a shard with parents is followed once they have ended.
+    for (const Shard& shard : stream_.Shards()) {
+      if (shard.parents.empty()) Follow(shard.id);
+    }
   }
 
   Order FollowToTheEnd() {

@@ -20,7 +20,6 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -41,6 +40,7 @@
 #include "decouple/internal/stream/group_registry.h"
 #include "decouple/internal/stream/record_segment.h"
 #include "decouple/internal/stream/shard_core.h"
+#include "decouple/internal/stream/shard_listing.h"
 #include "decouple/internal/stream/shard_map.h"
 #include "decouple/internal/stream/stream_checks.h"
 #include "decouple/internal/stream/stream_counters.h"
@@ -178,48 +178,9 @@ class StreamCore {
     }
   }
 
-  // The shards that were open at `time`, and later ones whose parents have gone: a reader that begins there, and
-  // goes on in the children, reads everything since.
-  std::vector<decouple::Shard> ShardsToBeginWith(std::int64_t time) const {
-    std::set<ShardId> open;
-    std::set<ShardId> since;
-    std::vector<decouple::Shard> shards = shards_.Descriptions([&](const Shard& shard) {
-      if (shard.WasOpenAt(time)) open.insert(shard.id());
-      return shard.WasOpenFrom(time) && since.insert(shard.id()).second;
-    });
-    std::erase_if(shards, [&](const decouple::Shard& shard) {
-      return !open.contains(shard.id) && std::any_of(shard.parents.begin(), shard.parents.end(),
-                                                     [&](ShardId parent) { return since.contains(parent); });
-    });
-    return shards;
-  }
-
   // kInvalidArgument: the filter's time is ahead of the clock by kClockTolerance or more.
   absl::StatusOr<std::vector<decouple::Shard>> Shards(const ShardFilter& filter) const {
-    const std::int64_t now = Now();
-    const auto find_from = [&](absl::Time time) -> absl::StatusOr<std::int64_t> {
-      if (const std::optional<std::int64_t> nanos = NanosNotAhead(time, now)) return *nanos;
-      return MakeError(Error::kInvalidArgument,
-                       absl::StrCat("a shard filter's timestamp ", absl::FormatTime(time),
-                                    "; allowed are times less than ", absl::FormatDuration(kClockTolerance),
-                                    " ahead of the clock, ", absl::FormatTime(absl::FromUnixNanos(now))));
-    };
-    if (const auto* const after = std::get_if<AfterShardId>(&filter)) {
-      return shards_.Descriptions([&](const Shard& shard) { return shard.id() > after->shard_id; });
-    }
-    if (std::holds_alternative<AtLatest>(filter)) {
-      return shards_.Descriptions([](const Shard& shard) { return !shard.IsEnded(); });
-    }
-    if (const auto* const from = std::get_if<FromTimestamp>(&filter)) {
-      const auto time = find_from(from->timestamp);
-      if (!time.ok()) return time.status();
-      return shards_.Descriptions([&](const Shard& shard) { return shard.WasOpenFrom(*time); });
-    }
-    if (std::holds_alternative<FromTrimHorizon>(filter)) return shards_.Descriptions();
-    absl::StatusOr<std::int64_t> time = now - retention();
-    if (const auto* const at = std::get_if<AtTimestamp>(&filter)) time = find_from(at->timestamp);
-    if (!time.ok()) return time.status();
-    return ShardsToBeginWith(std::max(*time, shards_.created_at()));
+    return ListShards(shards_, filter, Now(), retention());
   }
 
   // ---- the stream as a whole ----------------------------------------------------------------------------------------

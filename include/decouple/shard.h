@@ -75,6 +75,8 @@ struct Shard {
   std::optional<SequenceNumber> ending_sequence_number = std::nullopt;
 
   bool is_open() const { return !ending_sequence_number.has_value(); }
+
+  friend bool operator==(const Shard&, const Shard&) = default;
 };
 
 }  // namespace decouple::inline v0_1

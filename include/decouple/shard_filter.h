@@ -19,17 +19,27 @@ namespace decouple::inline v0_1 {
 // The shards that were opened after this one, whether or not that is still there: the next page of a list.
 struct AfterShardId {
   ShardId shard_id;
+
+  friend bool operator==(const AfterShardId&, const AfterShardId&) = default;
 };
 // The shards that were open when the retention period began, or when the stream was created if that was later, and
 // later ones whose parents have gone: readers that begin there, and go on in the children, read everything.
-struct AtTrimHorizon {};
+struct AtTrimHorizon {
+  friend bool operator==(const AtTrimHorizon&, const AtTrimHorizon&) = default;
+};
 // All shards that the stream has.
-struct FromTrimHorizon {};
+struct FromTrimHorizon {
+  friend bool operator==(const FromTrimHorizon&, const FromTrimHorizon&) = default;
+};
 // The shards that are open now.
-struct AtLatest {};
+struct AtLatest {
+  friend bool operator==(const AtLatest&, const AtLatest&) = default;
+};
 // The shards that were open at this time or have been since.
 struct FromTimestamp {
   absl::Time timestamp;
+
+  friend bool operator==(const FromTimestamp&, const FromTimestamp&) = default;
 };
 
 // AtTimestamp, which is the position of an iterator, too (iterator_position.h), is to that time what AtTrimHorizon is

@@ -35,6 +35,8 @@ struct StreamAttributes {
   std::size_t max_record_size = 0;
   std::size_t retained_bytes_per_shard = 0;
   PartitionHash partition_hash = PartitionHash::kMd5;
+
+  friend bool operator==(const StreamAttributes&, const StreamAttributes&) = default;
 };
 
 }  // namespace decouple::inline v0_1

@@ -206,6 +206,26 @@ TEST_CASE("shards are listed by the service's filters: at a time, since then, op
   CHECK(Numbers(stream.Shards(AtTrimHorizon{})) == Expected{1, 2, 3});
 }
 
+TEST_CASE("shards, their filters and positions in them are compared by what they say") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  const std::vector<Shard> before = stream.Shards();
+  CHECK(before == stream.Shards());
+  REQUIRE(stream.SplitShard(Number(0)).ok());
+  CHECK(before[0] != stream.Shards()[0]);  // closed meanwhile
+  const ShardFilter filter = AfterShardId{Number(1)};
+  CHECK(filter == ShardFilter(AfterShardId{Number(1)}));
+  CHECK(filter != ShardFilter(AfterShardId{Number(2)}));
+  CHECK(filter != ShardFilter(AtLatest{}));
+  CHECK(ShardFilter(FromTimestamp{clock.Now()}) == ShardFilter(FromTimestamp{clock.Now()}));
+  CHECK(ShardFilter(AtTimestamp{clock.Now()}) != ShardFilter(FromTimestamp{clock.Now()}));
+  const IteratorPosition position = AfterSequenceNumber{before[0].starting_sequence_number};
+  CHECK(position == IteratorPosition(AfterSequenceNumber{before[0].starting_sequence_number}));
+  CHECK(position != IteratorPosition(AtSequenceNumber{before[0].starting_sequence_number}));
+  CHECK(IteratorPosition(TrimHorizon{}) == IteratorPosition(TrimHorizon{}));
+  CHECK(IteratorPosition(TrimHorizon{}) != IteratorPosition(Latest{}));
+}
+
 TEST_CASE("the shards of a stream on demand are not split or merged by its users") {
   ManualClock clock;
   auto stream = MakeStream<int>(clock, {.shards = 2, .capacity_mode = CapacityMode::kOnDemand});

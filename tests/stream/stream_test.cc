@@ -241,7 +241,9 @@ TEST_CASE("a stream's attributes show its options, its state and its limits") {
   CHECK(now.write_records_per_second == 4'000);
   CHECK(now.max_record_size == 1'000);
   CHECK(now.partition_hash == PartitionHash::kFast);
+  CHECK(now == stream.attributes());
   stream.Close();
+  CHECK(now != stream.attributes());
   now = stream.attributes();
   CHECK(now.closed);
   CHECK(now.open_shards == 0);

@@ -65,6 +65,19 @@ RecordBatch<T> Read(ShardIterator<T>& iterator, std::size_t limit = 10'000) {
   return *std::move(batch);
 }
 
+// Reads all that an iterator of any kind has at present, and calls visit(batch) for each batch that is not empty.
+template <typename Iterator, typename Visit>
+void ForEachBatchLeft(Iterator& iterator, std::size_t limit, Visit visit) {
+  for (;;) {
+    auto batch = iterator.Next(limit);
+    INFO(batch.status());
+    REQUIRE(batch.ok());
+    if (batch->empty()) return;
+    CHECK(batch->size() <= limit);
+    visit(*batch);
+  }
+}
+
 template <typename T>
 std::vector<T> Bodies(const RecordBatch<T>& batch) {
   std::vector<T> bodies;

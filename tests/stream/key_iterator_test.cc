@@ -21,20 +21,16 @@ KeyIterator<T> IterateKey(const Stream<T>& stream, const std::string& key,
 template <typename T>
 std::vector<T> BodiesLeft(KeyIterator<T>& iterator, std::size_t limit = 10'000) {
   std::vector<T> bodies;
-  for (;;) {
-    auto batch = iterator.Next(limit);
-    INFO(batch.status());
-    REQUIRE(batch.ok());
-    if (batch->empty()) return bodies;
-    CHECK(batch->size() <= limit);
+  ForEachBatchLeft(iterator, limit, [&](const RecordBatch<T>& batch) {
     std::size_t bytes = 0;
-    for (const auto& record : *batch) {
+    for (const auto& record : batch) {
       CHECK(record.partition_key() == iterator.partition_key());
       bodies.push_back(record.body());
       bytes += record.bytes();
     }
-    CHECK(batch->bytes() == bytes);
-  }
+    CHECK(batch.bytes() == bytes);
+  });
+  return bodies;
 }
 
 TEST_CASE("a key's records are read in order through splits and merges, and no other key's") {

@@ -23,17 +23,13 @@ MergedIterator<T> IterateAll(const Stream<T>& stream, const IteratorPosition& po
 template <typename T>
 std::vector<T> BodiesLeft(MergedIterator<T>& iterator, std::size_t limit = 10'000) {
   std::vector<T> bodies;
-  for (;;) {
-    auto batch = iterator.Next(limit);
-    INFO(batch.status());
-    REQUIRE(batch.ok());
-    if (batch->empty()) return bodies;
-    CHECK(batch->size() <= limit);
-    for (const auto& [shard, record] : *batch) {
+  ForEachBatchLeft(iterator, limit, [&](const MergedBatch<T>& batch) {
+    for (const auto& [shard, record] : batch) {
       CHECK(record.sequence_number().shard_number() == shard.number());
       bodies.push_back(record.body());
     }
-  }
+  });
+  return bodies;
 }
 
 TEST_CASE("the records of all shards are read in the order of arrival, through splits and merges") {
@@ -176,6 +172,30 @@ TEST_CASE("a merged iterator returns each record once and those of a key in orde
     CHECK(all.Next()->stream_ended());
     for (const auto& [body, key] : key_of) CHECK(put_at.at(body) <= clock.Now() - Hours(24));  // it expired unread
   });
+}
+
+TEST_CASE("a merged iterator reads a shard after all earlier ones with its keys, also those that are not open yet") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock, {.shards = 2});
+  const PutOptions lower{.explicit_hash_key = HashKey(0)};
+  const PutOptions upper{.explicit_hash_key = kLargestHashKey};
+  int next = 0;
+  const auto put = [&](const PutOptions& where) {
+    Put(stream, "k", next++, where);
+    clock.Advance(absl::Milliseconds(1));
+  };
+  put(upper);
+  put(lower);
+  REQUIRE(stream.MergeShards(Number(0), Number(1)).ok());  // into 2
+  put(upper);
+  REQUIRE(stream.SplitShard(Number(2)).ok());  // into 3 and 4
+  put(upper);
+  put(lower);
+  // Shard 1 ends with the first record, while shard 0 is still read: 2 waits for it, and 4 for 2.
+  for (const std::size_t limit : std::initializer_list<std::size_t>{1, 2, 10'000}) {
+    auto all = IterateAll(stream);
+    CHECK(BodiesLeft(all, limit) == std::vector{0, 1, 2, 3, 4});
+  }
 }
 
 TEST_CASE("a merged iterator does not begin at a sequence number") {

@@ -79,7 +79,8 @@ class ShardSubscription {
     return due == internal::kForever ? absl::InfiniteFuture() : absl::FromUnixNanos(due);
   }
 
-  // Whether more records may come: it is not cancelled, taken over, five minutes old or at the end of the shard.
+  // Whether more records may come: it is not cancelled, taken over, five minutes old or at the end of the shard, and
+  // its queue has refused none for being closed or deleted.
   bool active() const { return push_->IsActive(); }
 
   // Where the next subscription continues, with AfterSequenceNumber: the number of the last record that was pushed
@@ -126,9 +127,10 @@ class StreamConsumer {
 
   // Pushes into a queue. Its messages share the bodies with the stream and keep them beyond the retention period. A
   // FIFO queue gets the partition key as the group (its hash, if it is not allowed as a group), and takes each record
-  // once. Records that the queue does not take, because it is full, closed or limited to smaller messages, stay in the
-  // stream and are tried again every second, together with those behind them; so do those for a queue that is deleted
-  // later. kAccessDenied: the queue's senders policy allows named topics only. kQueueDoesNotExist: it has been deleted.
+  // once. Records that the queue does not take, because it is full or limited to smaller messages, stay in the stream
+  // and are tried again every second, together with those behind them. A queue that has been closed or deleted takes
+  // none any more: with the first record that it does not take the subscription ends, to be continued into another one.
+  // kAccessDenied: the queue's senders policy allows named topics only. kQueueDoesNotExist: it has been deleted.
   absl::StatusOr<ShardSubscription<T>> SubscribeToShard(ShardId shard_id, const IteratorPosition& position,
                                                         const Queue<T>& queue,
                                                         const SubscribeToShardOptions& options = {}) {

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "decouple/fifo_queue.h"
+#include "decouple/internal/stream/push_subscription.h"
+#include "decouple/internal/stream/push_target.h"
 #include "decouple/standard_queue.h"
 #include "stream_testing.h"
 #include "without_address_of.h"
@@ -410,18 +412,60 @@ TEST_CASE("a queue whose policy names its senders is not fed by a stream") {
   CHECK(ErrorIn(consumer.SubscribeToShard(Number(0), Latest{}, queue)) == Error::kAccessDenied);
 }
 
-TEST_CASE("a deleted queue is not fed by a stream, and one that is deleted later loses no record") {
+TEMPLATE_TEST_CASE("a subscription ends as its queue is closed or deleted, and another queue gets what that did not",
+                   "", StandardQueue<int>, FifoQueue<int>) {
   ManualClock clock;
   auto stream = MakeStream<int>(clock);
-  auto consumer = StreamConsumer<int>::Register(stream, "c").value();
-  StandardQueue<int> queue;
-  auto subscription = consumer.SubscribeToShard(Number(0), TrimHorizon{}, queue).value();
-  REQUIRE(queue.DeleteQueue().ok());
-  const SequenceNumber number = Put(stream, "k", 1).sequence_number;
+  auto consumer = Register(stream);
+  auto queue = TestType::Create({.clock = &clock}).value();
+  auto subscription = Subscribe(consumer, TrimHorizon{}, queue);
+  Put(stream, "k", 1);
+  CHECK(subscription.Deliver() == 1);
+  const bool is_deleted = GENERATE(false, true);
+  if (is_deleted) {
+    REQUIRE(queue.DeleteQueue().ok());
+  } else {
+    queue.Close();
+  }
+  CHECK(subscription.active());
+  Put(stream, "k", 2);
   CHECK(subscription.Deliver() == 0);
-  CHECK(*subscription.continuation_sequence_number() < number);
-  clock.Advance(Seconds(5));
+  CHECK_FALSE(subscription.active());
+  CHECK(subscription.NextDelivery() == absl::InfiniteFuture());
+  auto next = TestType::Create({.clock = &clock}).value();
+  auto goes_on = Subscribe(consumer, AfterSequenceNumber{*subscription.continuation_sequence_number()}, next);
+  CHECK(goes_on.Deliver() == 1);
+  CHECK(next.Receive()->front().body() == 2);
+}
+
+TEST_CASE("a stream is not subscribed to for a queue that has been deleted") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  auto consumer = Register(stream);
+  StandardQueue<int> queue;
+  REQUIRE(queue.DeleteQueue().ok());
   CHECK(ErrorIn(consumer.SubscribeToShard(Number(0), TrimHorizon{}, queue)) == Error::kQueueDoesNotExist);
+}
+
+TEST_CASE("a subscription that a later one ends before it has begun is not left among the shard's watchers") {
+  ManualClock clock;
+  auto stream = MakeStream<int>(clock);
+  const auto core = internal::Access::Core(stream);
+  const auto shard = core->shards().Find(Number(0)).value();
+  const auto push = [&] {
+    const auto ignore = [](const RecordBatch<int>&) {};
+    return std::make_shared<internal::PushSubscription<int>>(
+        core, shard, 0, std::make_unique<internal::FunctionTarget<int, decltype(ignore)>>(ignore), Executor());
+  };
+  const auto begun = push();
+  begun->Begin();
+  CHECK(shard->is_watched());
+  begun->End();
+  CHECK_FALSE(shard->is_watched());
+  const auto ended = push();
+  ended->End();
+  ended->Begin();
+  CHECK_FALSE(shard->is_watched());
 }
 
 TEST_CASE("statistics count what is pushed") {

@@ -64,7 +64,7 @@ class PushSubscription final : public ShardWatcher,
 
   std::int64_t began_at() const { return began_at_; }
 
-  // Whether it has not ended, by End(), by expiry or at the end of its shard.
+  // Whether it has not ended, by End(), by expiry, at the end of its shard or as its target takes no more.
   bool IsActive() {
     EndIfExpired();
     return !ended_.load(std::memory_order_acquire);
@@ -192,7 +192,8 @@ class PushSubscription final : public ShardWatcher,
     const RecordBatch<T> batch = shard_->Read(next, bounds);
     if (batch.empty() && !batch.shard_ended()) return std::nullopt;
     std::size_t taken = 0;
-    const bool is_all = target_->Take(batch, taken);
+    const Pushed pushed = target_->Take(batch, taken);
+    const bool is_all = pushed == Pushed::kAll;
     DECOUPLE_ASSERT(taken <= batch.size());
     if (!is_all) {
       next -= batch.size() - taken;
@@ -211,7 +212,7 @@ class PushSubscription final : public ShardWatcher,
       position_ = next;
       if (taken > 0) last_ = batch[taken - 1].sequence_number();
     }
-    if (batch.shard_ended() && is_all) Stop();
+    if (pushed == Pushed::kLast || (batch.shard_ended() && is_all)) Stop();
     return taken;
   }
 

@@ -23,6 +23,13 @@
 
 namespace decouple::inline v0_1::internal {
 
+// How much of a batch a target took.
+enum class Pushed {
+  kAll,
+  kPart,  // possibly none; the rest is pushed again later
+  kLast,  // same, but the target takes nothing any more
+};
+
 template <typename T>
 class PushTarget {
  public:
@@ -31,9 +38,8 @@ class PushTarget {
   PushTarget& operator=(const PushTarget&) = delete;
   virtual ~PushTarget() = default;
 
-  // Takes records of the batch from the first on, and sets `taken` to how many. False: it did not complete the batch,
-  // and the rest is pushed again later.
-  virtual bool Take(const RecordBatch<T>& batch, std::size_t& taken) = 0;
+  // Takes records of the batch from the first on, and sets `taken` to how many.
+  virtual Pushed Take(const RecordBatch<T>& batch, std::size_t& taken) = 0;
 };
 
 // Calls a function with a const RecordBatch<T>&, which returns nothing or an absl::Status. If it fails or throws, no
@@ -43,10 +49,10 @@ class FunctionTarget final : public PushTarget<T> {
  public:
   explicit FunctionTarget(Function function) : function_(std::move(function)) {}
 
-  bool Take(const RecordBatch<T>& batch, std::size_t& taken) override {
+  Pushed Take(const RecordBatch<T>& batch, std::size_t& taken) override {
     const bool is_ok = InvokeToStatus([&] { return std::invoke(function_, batch); }).ok();
     taken = is_ok ? batch.size() : 0;
-    return is_ok;
+    return is_ok ? Pushed::kAll : Pushed::kPart;
   }
 
  private:
@@ -60,13 +66,14 @@ class QueueTarget final : public PushTarget<T> {
  public:
   QueueTarget(std::shared_ptr<QueueBase> queue, Clock& clock) : queue_(std::move(queue)), clock_(clock) {}
 
-  bool Take(const RecordBatch<T>& batch, std::size_t& taken) override {
+  Pushed Take(const RecordBatch<T>& batch, std::size_t& taken) override {
     taken = 0;
     for (const Record<T>& record : batch) {
-      if (!Deliver(batch.shard_id(), record)) return false;
+      // Whatever the reason is at present: a queue that is closed never opens again.
+      if (!Deliver(batch.shard_id(), record)) return queue_->closed() ? Pushed::kLast : Pushed::kPart;
       ++taken;
     }
-    return true;
+    return Pushed::kAll;
   }
 
  private:

@@ -19,91 +19,98 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "decouple/internal/base/access.h"
+#include "decouple/internal/lane/slot_state.h"
+#include "decouple/internal/message/message_content.h"
 #include "decouple/internal/message/message_metadata.h"
+#include "decouple/internal/message/message_slot.h"
 #include "decouple/internal/message/message_store.h"
+#include "decouple/internal/message/shared_body.h"
+#include "decouple/internal/queue/held_message.h"
+#include "decouple/internal/queue/message_names.h"
+#include "decouple/internal/queue/queue_base.h"
 #include "decouple/message.h"
 #include "decouple/message_attributes.h"
 #include "decouple/publication.h"
+#include "decouple/queue_kind.h"
 #include "decouple/result.h"
 
 namespace decouple::inline v0_1 {
 
 template <typename T>
 class Deliveries;
-
 namespace internal {
 template <typename T>
-class DeliveryCore;
-template <typename T>
-class QueueCore;
-template <typename T>
-class StandardQueueCore;
+struct FastReceive;
 }  // namespace internal
 
 template <typename T>
 class Delivery {
-  using Message = typename internal::MessageStore<T>::Message;
-
  public:
   Delivery(Delivery&& other) noexcept
-      : message_(other.message_),
-        core_(std::exchange(other.core_, nullptr)),
-        received_(std::exchange(other.received_, internal::SlotState())) {}
+      : held_{other.held_.message, std::exchange(other.held_.queue, nullptr),
+              std::exchange(other.held_.received, internal::SlotState())} {}
   Delivery& operator=(Delivery&& other) noexcept {
     Delivery(std::move(other)).Swap(*this);
     return *this;
   }
   ~Delivery() {
-    if (core_ != nullptr) core_->ReleaseReference(message_);
+    if (held_.queue != nullptr) internal::Holder<T>::Release(held_);
   }
 
-  MessageId id() const { return core_->receipts().IdOf(message_); }
-  const T& body() const { return internal::MessageStore<T>::BodyOf(message_, received_); }
+  MessageId id() const { return internal::IdOf(held_.queue->state().identity, held_.message); }
+  const T& body() const { return internal::BodyOf<T>(held_.message, held_.received); }
   const MessageAttributes& attributes() const;
   // How often the message was received, this receive included. SQS's ApproximateReceiveCount; here it is exact. That of
   // a dead letter goes on: it includes the receives in the queues that it came from.
-  std::uint32_t receive_count() const { return internal::MessageStore<T>::ReceivesOf(message_, received_); }
+  std::uint32_t receive_count() const { return internal::ReceivesOf(held_.message, held_.received); }
   absl::Time sent_at() const {
-    return absl::FromUnixNanos(message_.slot->sent_at.load(std::memory_order_relaxed));  // set before it was received
+    return absl::FromUnixNanos(
+        held_.message.slot->sent_at.load(std::memory_order_relaxed));  // set before it was received
   }
   // Of a dead letter: when it was received first in the queues that it came from.
   absl::Time first_received_at() const {
-    return absl::FromUnixNanos(internal::MessageStore<T>::FirstReceivedAt(message_, received_));
+    return absl::FromUnixNanos(internal::FirstReceivedAt(held_.message, held_.received));
   }
   // When its visibility timeout ends, as set last: by a later receiver, if the message was received again since.
-  absl::Time visible_at() const { return absl::FromUnixNanos(message_.times().visible_at()); }
+  absl::Time visible_at() const { return absl::FromUnixNanos(held_.message.times().visible_at()); }
   // Empty if the message was sent without a group.
   std::string_view group() const;
   // Both are set in FIFO queues only.
   std::string_view deduplication_id() const;
-  std::optional<SequenceNumber> sequence_number() const { return core_->SequenceNumberOf(message_); }
+  std::optional<SequenceNumber> sequence_number() const {
+    if (held_.queue->kind() != QueueKind::kFifo) return std::nullopt;
+    return internal::SequenceNumberOf(internal::MessageStore::TicketOf(held_.message));
+  }
   // The name of the queue that the dead letter came from (SQS's DeadLetterQueueSource); empty if it is not one.
   std::string_view dead_letter_source() const;
   // What was published with it on a topic; null if it was sent to a queue directly.
   const Publication* publication() const;
   // Whether a FIFO topic delivered it again from its archive (SNS's Replayed).
   bool replayed() const;
-  ReceiptHandle receipt() const { return core_->receipts().ReceiptOf(message_, received_.receive_count()); }
+  ReceiptHandle receipt() const {
+    return internal::ReceiptOf(held_.queue->state().identity, held_.message, held_.received.receive_count());
+  }
 
   // Deletes the message. Succeeds without effect when it is gone already. After its visibility timeout has ended, a
   // standard queue deletes it, or does nothing if it was received again since; a FIFO queue returns
   // kInvalidParameterValue in both cases, as another receiver may have it. kRequestThrottled: the queue's quota of
   // calls is used up.
   // Inlined into the caller, as the end of a receive is (exp. 24).
-  [[gnu::always_inline]] absl::Status Delete() noexcept { return core_->Delete(message_, received_); }
+  [[gnu::always_inline]] absl::Status Delete() noexcept { return internal::Holder<T>::Delete(held_); }
 
   // Hides the message for `visibility_timeout` from now on, 0 … 12 h. In a standard queue this works also after its
   // timeout has ended. kMessageNotInflight: it was received again since or, in a FIFO queue, its timeout has ended.
   // kInvalidParameterValue: the timeout is out of range or ends more than 12 h after the first receive from this queue,
   // or the message is gone.
   absl::Status ChangeVisibility(absl::Duration visibility_timeout) noexcept {
-    return core_->receipts().ChangeVisibility(message_, received_.receive_count(), visibility_timeout);
+    return held_.queue->ChangeVisibility(held_.message, held_.received.receive_count(), visibility_timeout);
   }
 
   // Makes the message visible at once. Same as ChangeVisibility(absl::ZeroDuration()).
@@ -111,69 +118,53 @@ class Delivery {
 
  private:
   friend struct internal::Access;
-  friend class internal::DeliveryCore<T>;
-  friend class internal::QueueCore<T>;
   friend class Deliveries<T>;
 
-  [[gnu::always_inline]] Delivery(internal::DeliveryCore<T>* core, Message message, internal::SlotState received)
-      : message_(message), core_(core), received_(received) {
-    static_assert(offsetof(Delivery, message_) == 0 && sizeof(Message) == 2 * sizeof(void*));
-    static_assert(offsetof(Delivery, core_) == 2 * sizeof(void*));
-    static_assert(offsetof(Delivery, received_) == 3 * sizeof(void*));
-    static_assert(sizeof(Delivery) == 3 * sizeof(void*) + sizeof(std::uint64_t));
+  [[gnu::always_inline]] explicit Delivery(const internal::HeldMessage& held) : held_(held) {
+    static_assert(sizeof(Delivery) == sizeof(internal::HeldMessage));
   }
 
-  void Swap(Delivery& other) noexcept {
-    std::swap(core_, other.core_);
-    std::swap(message_, other.message_);
-    std::swap(received_, other.received_);
-  }
+  void Swap(Delivery& other) noexcept { std::swap(held_, other.held_); }
 
-  // The message's two pointers come first and are written and read as one. Keep core_ apart from them: a load of one of
-  // them together with core_, which is stored on its own, would defeat store-to-load forwarding (exp. 25).
-  Message message_;
-  internal::DeliveryCore<T>* core_;  // null: moved from
-  // The slot's word as this receive left it. While the slot still has it, a deletion is one store (delete_bias.h). Once
-  // the delivery is moved from, it is the word of no message.
-  internal::SlotState received_;
+  internal::HeldMessage held_;
 };
 
 template <typename T>
 const MessageAttributes& Delivery<T>::attributes() const {
   static const auto& none = *new MessageAttributes;  // never destroyed: other statics may hold deliveries
   if (const Publication* const from = publication()) return from->attributes;
-  const internal::MessageMetadata* const metadata = core_->MetadataOf(message_);
+  const internal::MessageMetadata* const metadata = internal::MetadataOf(held_.message);
   return metadata == nullptr ? none : metadata->attributes;
 }
 
 template <typename T>
 std::string_view Delivery<T>::group() const {
-  const internal::MessageMetadata* const metadata = core_->MetadataOf(message_);
+  const internal::MessageMetadata* const metadata = internal::MetadataOf(held_.message);
   return metadata == nullptr ? std::string_view() : std::string_view(metadata->group);
 }
 
 template <typename T>
 std::string_view Delivery<T>::deduplication_id() const {
-  const internal::MessageMetadata* const metadata = core_->MetadataOf(message_);
+  const internal::MessageMetadata* const metadata = internal::MetadataOf(held_.message);
   return metadata == nullptr ? std::string_view() : std::string_view(metadata->deduplication_id);
 }
 
 template <typename T>
 std::string_view Delivery<T>::dead_letter_source() const {
-  const internal::MessageMetadata* const metadata = core_->MetadataOf(message_);
+  const internal::MessageMetadata* const metadata = internal::MetadataOf(held_.message);
   if (metadata == nullptr || metadata->origin == nullptr) return {};
   return metadata->origin->source_name;
 }
 
 template <typename T>
 const Publication* Delivery<T>::publication() const {
-  const internal::SharedBody* const shared = core_->SharedOf(message_);
+  const internal::SharedBody* const shared = internal::SharedOf(held_.message);
   return shared == nullptr ? nullptr : shared->publication();
 }
 
 template <typename T>
 bool Delivery<T>::replayed() const {
-  const internal::MessageMetadata* const metadata = core_->MetadataOf(message_);
+  const internal::MessageMetadata* const metadata = internal::MetadataOf(held_.message);
   return metadata != nullptr && metadata->is_replayed;
 }
 
@@ -204,8 +195,8 @@ class Deliveries {
   [[gnu::always_inline]] ~Deliveries() {
     if (size_ != 1) {
       ReleaseAll();
-    } else if (InPlace()->core_ != nullptr) [[likely]] {
-      InPlace()->core_->ReleaseReference(InPlace()->message_);
+    } else if (InPlace()->held_.queue != nullptr) [[likely]] {
+      internal::Holder<T>::Release(InPlace()->held_);
     }
   }
 
@@ -225,27 +216,24 @@ class Deliveries {
   // Deletes all deliveries that have not been moved from, as one call to the queue, which is faster than one by one.
   // Deletes as many as possible and returns the first error of the others (see Delivery::Delete()).
   absl::Status Delete() noexcept {
-    internal::DeliveryCore<T>* const core = Core();
-    return core == nullptr ? absl::OkStatus() : core->DeleteAll({data_, size_});
+    internal::QueueBase* const queue = FindQueue();
+    return queue == nullptr ? absl::OkStatus() : internal::Holder<T>::DeleteAll(*queue, std::span(data_, size_));
   }
 
  private:
   friend struct internal::Access;
-  friend class internal::QueueCore<T>;
-  friend class internal::StandardQueueCore<T>;
-  using Message = typename internal::MessageStore<T>::Message;
+  friend struct internal::FastReceive<T>;
 
   static constexpr std::size_t kInPlace = 10;
 
-  [[gnu::always_inline]] Deliveries(internal::DeliveryCore<T>* core, Message message, internal::SlotState received)
-      : size_(1) {
-    ::new (static_cast<void*>(in_place_)) Delivery<T>(core, message, received);
+  [[gnu::always_inline]] explicit Deliveries(const internal::HeldMessage& held) : size_(1) {
+    ::new (static_cast<void*>(in_place_)) Delivery<T>(held);
   }
 
-  [[gnu::always_inline]] void Add(internal::DeliveryCore<T>* core, Message message, internal::SlotState received) {
+  void Add(const internal::HeldMessage& held) {
     if (size_ == capacity_) [[unlikely]]
       Grow();
-    ::new (static_cast<void*>(data_ + size_)) Delivery<T>(core, message, received);
+    ::new (static_cast<void*>(data_ + size_)) Delivery<T>(held);
     ++size_;
   }
 
@@ -277,8 +265,7 @@ class Deliveries {
       capacity_ = kInPlace;
       // Relocated: the deliveries of `other` are not destroyed, as its size is 0 now.
       for (std::size_t i = 0; i < size_; ++i) {
-        const Delivery<T>& delivery = other.data_[i];
-        ::new (static_cast<void*>(data_ + i)) Delivery<T>(delivery.core_, delivery.message_, delivery.received_);
+        ::new (static_cast<void*>(data_ + i)) Delivery<T>(other.data_[i].held_);
       }
     } else {
       data_ = std::exchange(other.data_, other.InPlace());
@@ -287,7 +274,9 @@ class Deliveries {
   }
 
   [[gnu::noinline]] void ReleaseAll() {
-    if (internal::DeliveryCore<T>* const core = Core()) core->ReleaseReferences({data_, size_});
+    if (internal::QueueBase* const queue = FindQueue()) {
+      internal::Holder<T>::ReleaseAll(*queue, std::span(data_, size_));
+    }
     // No destructor has to run: the references of all deliveries have been released.
     Free();
   }
@@ -297,11 +286,11 @@ class Deliveries {
       std::allocator<Delivery<T>>().deallocate(data_, capacity_);
   }
 
-  // The core of the first delivery that has not been moved from; all are of one queue. Null if there is none.
-  [[gnu::always_inline]] internal::DeliveryCore<T>* Core() const {
+  // The queue of the first delivery that has not been moved from; all are of one queue. Null if there is none.
+  [[gnu::always_inline]] internal::QueueBase* FindQueue() const {
     for (const Delivery<T>& delivery : *this) {
-      if (delivery.core_ != nullptr) [[likely]]
-        return delivery.core_;
+      if (delivery.held_.queue != nullptr) [[likely]]
+        return delivery.held_.queue;
     }
     return nullptr;
   }

@@ -37,8 +37,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "decouple/internal/base/access.h"
-#include "decouple/internal/fifo/fifo_queue_core.h"
+#include "decouple/internal/fifo/fifo_kind.h"
+#include "decouple/internal/fifo/fifo_receiver.h"
+#include "decouple/internal/fifo/fifo_sender.h"
+#include "decouple/internal/fifo/fifo_state.h"
+#include "decouple/internal/message/body_type.h"
 #include "decouple/internal/queue/queue_base.h"
+#include "decouple/internal/queue/queue_core.h"
 #include "decouple/queue.h"
 #include "decouple/queue_kind.h"
 #include "decouple/queue_options.h"
@@ -68,11 +73,12 @@ class FifoQueue : public Queue<T> {
   }
 
  private:
-  using Core = internal::FifoQueueCore<T>;
+  using Core = internal::QueueCore<internal::FifoKind>;
 
   explicit FifoQueue(Queue<T> queue) : Queue<T>(std::move(queue)) {}
   explicit FifoQueue(QueueOptions options)
-      : Queue<T>(Queue<T>::Own(new Core(options.limits, std::move(options.name), options.seed, options.clock))) {}
+      : Queue<T>(Queue<T>::Own(new Core(internal::kBodyType<T>, options.limits, std::move(options.name), options.seed,
+                                        options.clock, internal::kContentHasher<T>))) {}
 };
 
 }  // namespace decouple::inline v0_1

@@ -39,9 +39,10 @@
 #include "decouple/delivery.h"
 #include "decouple/error.h"
 #include "decouple/internal/base/access.h"
+#include "decouple/internal/base/type_identity.h"
+#include "decouple/internal/queue/fast_receive.h"
 #include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/queue/queue_config.h"
-#include "decouple/internal/queue/queue_core.h"
 #include "decouple/message.h"
 #include "decouple/message_move_task.h"
 #include "decouple/queue_kind.h"
@@ -60,7 +61,7 @@ class Queue {
   static std::optional<Queue> From(const QueueReference& reference) {
     const std::shared_ptr<internal::QueueBase>& core = internal::Access::Core(reference);
     if (core == nullptr || core->body_type() != internal::kTypeIdentity<T>) return std::nullopt;
-    return Queue(std::static_pointer_cast<internal::QueueCore<T>>(core));
+    return Queue(core);
   }
 
   // Sends a message. The body is moved from only on success.
@@ -68,15 +69,16 @@ class Queue {
   // kMissingParameter: the body is an empty string, or a FIFO queue got no group. kQueueClosed. kQueueFull: the queue
   // had no room (within the time that Block allows). kRequestThrottled: the queue's quota of calls is used up.
   absl::StatusOr<SendResult> Send(T&& body, SendOptions options) noexcept {
-    return core_->Send(std::move(body), std::move(options));
+    return core_->Send(std::addressof(body), std::move(options));
   }
   absl::StatusOr<SendResult> Send(const T& body, SendOptions options) requires std::copy_constructible<T> {
-    return core_->Send(T(body), std::move(options));
+    T copy(body);
+    return core_->Send(std::addressof(copy), std::move(options));
   }
 
   // Sends up to ten messages; see batch.h. The bodies and options of entries that were sent are moved from.
   absl::StatusOr<SendBatchResults> SendBatch(std::span<SendBatchEntry<T>> entries) noexcept {
-    return internal::WithIds(entries, core_->SendBatch(entries));
+    return internal::WithIds(entries, internal::SendBatch(*core_, entries));
   }
   // Same as above, for entries in braces: SendBatch({{"a", Order{1}}, {"b", Order{2}}}).
   template <std::size_t kSize>
@@ -88,12 +90,14 @@ class Queue {
   // message is ready. Closing the queue ends a wait.
   // kInvalidParameterValue: an option is out of its range. kOverLimit: too many messages are in flight (a receive with
   // a wait, or from a FIFO queue, returns nothing instead). kQueueClosed: the queue is closed and drained.
-  ReceiveResult<T> Receive(const ReceiveOptions& options = {}) noexcept { return core_->Receive(options); }
+  ReceiveResult<T> Receive(const ReceiveOptions& options = {}) noexcept {
+    return internal::FastReceive<T>::Slow(*core_, options);
+  }
 
   // Same as the members of Delivery, by receipt. kReceiptHandleIsInvalid: the receipt is of another queue.
   absl::Status Delete(const ReceiptHandle& receipt) noexcept { return core_->Delete(receipt); }
   absl::Status ChangeVisibility(const ReceiptHandle& receipt, absl::Duration visibility_timeout) noexcept {
-    return core_->receipts().ChangeVisibility(receipt, visibility_timeout);
+    return core_->ChangeVisibility(receipt, visibility_timeout);
   }
   absl::StatusOr<StatusBatchResults> DeleteBatch(std::span<const DeleteBatchEntry> entries) noexcept {
     return internal::WithIds(entries, core_->DeleteBatch(entries));
@@ -161,7 +165,7 @@ class Queue {
   std::vector<Queue> DeadLetterSources() const {
     std::vector<Queue> sources;
     for (const auto& source : core_->dead_letters().sources()) {
-      sources.push_back(Queue(std::static_pointer_cast<internal::QueueCore<T>>(source)));
+      sources.push_back(Queue(source));
     }
     return sources;
   }
@@ -188,19 +192,16 @@ class Queue {
  protected:
   friend struct internal::Access;
 
-  using Core = internal::QueueCore<T>;
-
-  explicit Queue(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+  explicit Queue(std::shared_ptr<internal::QueueBase> core) : core_(std::move(core)) {}
 
   // Takes ownership of a new core, whose attributes are not set yet.
-  template <typename NewCore>
-  static std::shared_ptr<Core> Own(NewCore* core) {
-    return std::shared_ptr<Core>(core, [](Core* abandoned) { abandoned->Abandon(); });
+  static std::shared_ptr<internal::QueueBase> Own(internal::QueueBase* core) {
+    return std::shared_ptr<internal::QueueBase>(core, [](internal::QueueBase* abandoned) { abandoned->Abandon(); });
   }
 
   static QueueAttributes AttributesOf(const QueueOptions& options) { return internal::AttributesOf(options); }
 
-  std::shared_ptr<Core> core_;
+  std::shared_ptr<internal::QueueBase> core_;
 };
 
 }  // namespace decouple::inline v0_1

@@ -38,17 +38,18 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "decouple/clock.h"
+#include "decouple/content_hash.h"
 #include "decouple/error.h"
 #include "decouple/fifo_queue.h"
 #include "decouple/internal/base/access.h"
 #include "decouple/internal/base/range_checks.h"
 #include "decouple/internal/base/type_identity.h"
-#include "decouple/internal/fifo/fifo_queue_core.h"
+#include "decouple/internal/fifo/fifo_state.h"
 #include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/queue/queue_config.h"
 #include "decouple/internal/queue/queue_directory.h"
 #include "decouple/internal/queue/redrive/redrive_attributes.h"
-#include "decouple/internal/queue/standard_queue_core.h"
+#include "decouple/internal/queue/standard_state.h"
 #include "decouple/limits.h"
 #include "decouple/queue_kind.h"
 #include "decouple/queue_options.h"
@@ -103,14 +104,17 @@ class QueueRegistry {
            std::same_as<Kind, FifoQueue<typename Kind::Body>>) absl::StatusOr<Kind> Create(QueueOptions options) {
     using Body = typename Kind::Body;
     constexpr bool kIsFifo = std::same_as<Kind, FifoQueue<Body>>;
-    using Core = std::conditional_t<kIsFifo, internal::FifoQueueCore<Body>, internal::StandardQueueCore<Body>>;
     constexpr QueueKind kKind = kIsFifo ? QueueKind::kFifo : QueueKind::kStandard;
     const std::string name = options.name;
     const QueueAttributes wanted = internal::GivenAttributesOf(options);
     // What is wrong by itself is refused whether there is a queue of that name or not.
     absl::Status status = internal::CheckQueueName(name, kKind);
     status.Update(internal::CheckQueueAttributes(internal::AttributesOf(options), options.limits));
-    status.Update(Core::CheckOwnOfNew(wanted));
+    if constexpr (kIsFifo) {
+      status.Update(internal::FifoState::CheckOwnOfNew(wanted, HasContent<Body>));
+    } else {
+      status.Update(internal::StandardState::CheckOwnOfNew(wanted));
+    }
     if (wanted.redrive) {
       status.Update(internal::CheckRedrive(*wanted.redrive, kKind, internal::kTypeIdentity<Body>, name));
     }

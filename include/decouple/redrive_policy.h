@@ -32,13 +32,16 @@
 
 #include "absl/time/time.h"
 #include "decouple/internal/base/access.h"
-#include "decouple/internal/queue/queue_base.h"
+#include "decouple/internal/queue/queue_identity.h"
 #include "decouple/queue_kind.h"
 
 namespace decouple::inline v0_1 {
 
 template <typename T>
 class Queue;
+namespace internal {
+class QueueBase;
+}  // namespace internal
 
 // Refers to a queue of any kind and body type, and keeps it alive as a handle does. A default-constructed reference
 // refers to no queue.
@@ -46,16 +49,17 @@ class QueueReference {
  public:
   QueueReference() = default;
   template <typename T>
-  QueueReference(const Queue<T>& queue) : core_(internal::Access::Core(queue)) {}  // NOLINT: any queue is one
+  QueueReference(const Queue<T>& queue)  // NOLINT: any queue is one
+      : QueueReference(std::shared_ptr<internal::QueueBase>(internal::Access::Core(queue))) {}
 
   // The queue's name; empty if the reference refers to no queue.
   const std::string& name() const {
     static const std::string& none = *new std::string();  // never destroyed: statics may ask as the program ends
-    return core_ == nullptr ? none : core_->name();
+    return core_ == nullptr ? none : identity_->name();
   }
 
   // Nullopt if the reference refers to no queue.
-  std::optional<QueueKind> kind() const { return core_ == nullptr ? std::nullopt : std::optional(core_->kind()); }
+  std::optional<QueueKind> kind() const { return core_ == nullptr ? std::nullopt : std::optional(identity_->kind()); }
 
   explicit operator bool() const { return core_ != nullptr; }
   friend bool operator==(const QueueReference&, const QueueReference&) = default;
@@ -63,9 +67,13 @@ class QueueReference {
  private:
   friend struct internal::Access;
 
-  explicit QueueReference(std::shared_ptr<internal::QueueBase> core) : core_(std::move(core)) {}
+  // Core: internal::QueueBase, of which this header knows nothing.
+  template <typename Core>
+  explicit QueueReference(std::shared_ptr<Core> core)
+      : core_(std::move(core)), identity_(core_ == nullptr ? nullptr : &static_cast<Core&>(*core_).state().identity) {}
 
   std::shared_ptr<internal::QueueBase> core_;
+  const internal::QueueIdentity* identity_ = nullptr;  // the core's
 };
 
 // SQS's redrive policy. Without a queue it takes the dead-letter queue away, and then has nothing else to say: a

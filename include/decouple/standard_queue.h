@@ -29,8 +29,15 @@
 #include "decouple/batch.h"
 #include "decouple/delivery.h"
 #include "decouple/internal/base/access.h"
+#include "decouple/internal/message/body_type.h"
+#include "decouple/internal/queue/fast_receive.h"
+#include "decouple/internal/queue/fast_send.h"
 #include "decouple/internal/queue/queue_base.h"
-#include "decouple/internal/queue/standard_queue_core.h"
+#include "decouple/internal/queue/queue_core.h"
+#include "decouple/internal/queue/standard_kind.h"
+#include "decouple/internal/queue/standard_receiver.h"
+#include "decouple/internal/queue/standard_sender.h"
+#include "decouple/internal/queue/standard_state.h"
 #include "decouple/queue.h"
 #include "decouple/queue_kind.h"
 #include "decouple/queue_options.h"
@@ -60,12 +67,18 @@ class StandardQueue : public Queue<T> {
   }
 
   // Same as Queue's Send(), and a short form for a message without options.
-  absl::StatusOr<SendResult> Send(T&& body) noexcept { return core().Send(std::move(body)); }
-  absl::StatusOr<SendResult> Send(const T& body) requires std::copy_constructible<T> { return core().Send(T(body)); }
+  absl::StatusOr<SendResult> Send(T&& body) noexcept {
+    return internal::FastSend<T>::Send(*this->core_, std::move(body));
+  }
+  absl::StatusOr<SendResult> Send(const T& body) requires std::copy_constructible<T> {
+    return internal::FastSend<T>::Send(*this->core_, T(body));
+  }
   using Queue<T>::Send;
 
   // Same as Queue's SendBatch(), and a short form for up to ten messages without options.
-  absl::StatusOr<SentBatch> SendBatch(std::span<T> bodies) noexcept { return core().SendBatch(bodies); }
+  absl::StatusOr<SentBatch> SendBatch(std::span<T> bodies) noexcept {
+    return internal::FastSend<T>::SendBatch(*this->core_, bodies);
+  }
   // Same as above, for bodies in braces: SendBatch({Job{1}, Job{2}}), or values of another type that convert to bodies.
   template <std::convertible_to<T> Body, std::size_t kSize>
   absl::StatusOr<SentBatch> SendBatch(Body (&&bodies)[kSize]) {
@@ -78,17 +91,20 @@ class StandardQueue : public Queue<T> {
   }
   using Queue<T>::SendBatch;
 
-  ReceiveResult<T> Receive() noexcept { return core().Receive(); }  // at most one message; the fastest form
-  ReceiveResult<T> Receive(const ReceiveOptions& options) noexcept { return core().Receive(options); }
+  ReceiveResult<T> Receive() noexcept {
+    return internal::FastReceive<T>::Receive(*this->core_);
+  }  // at most one message; the fastest form
+  ReceiveResult<T> Receive(const ReceiveOptions& options) noexcept {
+    return internal::FastReceive<T>::Receive(*this->core_, options);
+  }
 
  private:
-  using Core = internal::StandardQueueCore<T>;
+  using Core = internal::QueueCore<internal::StandardKind>;
 
   explicit StandardQueue(Queue<T> queue) : Queue<T>(std::move(queue)) {}
   explicit StandardQueue(QueueOptions options)
-      : Queue<T>(Queue<T>::Own(new Core(options.limits, std::move(options.name), options.seed, options.clock))) {}
-
-  Core& core() const { return static_cast<Core&>(*this->core_); }
+      : Queue<T>(Queue<T>::Own(
+            new Core(internal::kBodyType<T>, options.limits, std::move(options.name), options.seed, options.clock))) {}
 };
 
 }  // namespace decouple::inline v0_1

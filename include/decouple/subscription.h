@@ -105,7 +105,7 @@ absl::StatusOr<std::shared_ptr<Endpoint>> DeadLettersOf(const QueueReference& qu
                      absl::StrCat("the dead-letter queue \"", to.name(), "\" does not allow the topic \"", topic.name(),
                                   "\" to send to it"));
   }
-  return std::make_shared<QueueEndpoint<T>>(Access::Core(queue));
+  return std::make_shared<QueueEndpoint>(Access::Core(queue));
 }
 
 }  // namespace internal

@@ -134,7 +134,7 @@ class Topic {
   // queue is subscribed with other options. kAccessDenied: the queue's senders policy does not allow the topic.
   // kQueueDoesNotExist: the queue, or the dead-letter queue, has been deleted.
   absl::StatusOr<Subscription<T>> Subscribe(const Queue<T>& queue, SubscribeOptions<T> options = {}) {
-    return Add(std::make_unique<internal::QueueEndpoint<T>>(internal::Access::Core(queue)), std::move(options));
+    return Add(std::make_unique<internal::QueueEndpoint>(internal::Access::Core(queue)), std::move(options));
   }
 
   // Subscribes a queue with another type of bodies. `convert` takes a const T& and returns a U, or an

@@ -124,7 +124,7 @@ TEST_CASE("a FIFO queue's changed delay counts for delayed messages that compact
   while (queue.Counts().ready > 0) {
     auto delivery = ReceiveOne(queue);
     received.push_back(delivery.body());
-    moved += internal::Access::Segment(delivery.receipt()) == internal::MovedMessages<int>::kSegmentNumber ? 1 : 0;
+    moved += internal::Access::Segment(delivery.receipt()) == internal::MovedMessages::kSegmentNumber ? 1 : 0;
     REQUIRE(delivery.Delete().ok());
   }
   CHECK(received == stragglers);

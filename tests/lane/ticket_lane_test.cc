@@ -36,7 +36,7 @@ void Free(const Lane::Run& run, std::uint32_t i) {
 }
 
 TEST_CASE("slots are claimed in the order of their tickets, a run at a time") {
-  Lane lane;
+  Lane lane(LayoutOf<NumberSlot>());
   Lane::Cursor cursor;
   for (int i = 0; i < 200; ++i) Send(lane, cursor);
   std::uint64_t expected = 0;
@@ -53,7 +53,7 @@ TEST_CASE("slots are claimed in the order of their tickets, a run at a time") {
 }
 
 TEST_CASE("an unpublished ticket ends a run, and is not skipped while it is the last") {
-  Lane lane;
+  Lane lane(LayoutOf<NumberSlot>());
   Lane::Cursor cursor;
   Send(lane, cursor);
   const std::uint64_t stalled = lane.TakeTickets(1);
@@ -65,7 +65,7 @@ TEST_CASE("an unpublished ticket ends a run, and is not skipped while it is the 
 }
 
 TEST_CASE("a stalled sender is skipped once a later ticket has been published, and finds out") {
-  Lane lane;
+  Lane lane(LayoutOf<NumberSlot>());
   Lane::Cursor cursor;
   const std::uint64_t stalled = lane.TakeTickets(1);
   lane.PlaceOf(stalled, cursor);
@@ -82,7 +82,7 @@ TEST_CASE("a stalled sender is skipped once a later ticket has been published, a
 }
 
 TEST_CASE("a ticket without a segment is not skipped") {
-  Lane lane;
+  Lane lane(LayoutOf<NumberSlot>());
   Lane::Cursor cursor;
   lane.TakeTickets(kSlotsPerSegment);  // a whole segment of senders that have not begun
   const std::uint64_t behind = lane.TakeTickets(1);
@@ -95,7 +95,7 @@ TEST_CASE("a ticket without a segment is not skipped") {
 }
 
 TEST_CASE("any number of senders may be skipped, and each finds out about its own ticket") {
-  Lane lane;
+  Lane lane(LayoutOf<NumberSlot>());
   Lane::Cursor cursor;
   constexpr std::uint64_t kStalled = 100;
   lane.TakeTickets(kStalled);
@@ -111,7 +111,7 @@ TEST_CASE("any number of senders may be skipped, and each finds out about its ow
 }
 
 TEST_CASE("a claim takes ready slots up to the first that is not wanted, and passes those in other phases") {
-  Lane lane;
+  Lane lane(LayoutOf<NumberSlot>());
   Lane::Cursor cursor;
   for (int i = 0; i < 10; ++i) {
     const std::uint64_t ticket = lane.TakeTickets(1);
@@ -137,7 +137,7 @@ TEST_CASE("a claim takes ready slots up to the first that is not wanted, and pas
 }
 
 TEST_CASE("a claim takes nothing from the gate on") {
-  Lane lane;
+  Lane lane(LayoutOf<NumberSlot>());
   Lane::Cursor cursor;
   for (int i = 0; i < 10; ++i) Send(lane, cursor);
   std::atomic<std::uint64_t> gate{3};
@@ -150,7 +150,7 @@ TEST_CASE("a claim takes nothing from the gate on") {
 }
 
 TEST_CASE("a segment that the head has left is found by its number until all its slots are free") {
-  Lane lane;
+  Lane lane(LayoutOf<NumberSlot>());
   Lane::Cursor cursor;
   for (std::uint32_t i = 0; i < 3 * kSlotsPerSegment; ++i) Send(lane, cursor);
   const auto first = lane.Claim(cursor, kSlotsPerSegment, open_gate, TakeAll);
@@ -170,7 +170,7 @@ TEST_CASE("a segment that the head has left is found by its number until all its
 }
 
 TEST_CASE("a slot that stays in use keeps its own segment from being reused, and no later one") {
-  Lane lane;
+  Lane lane(LayoutOf<NumberSlot>());
   Lane::Cursor cursor;
   constexpr std::uint32_t kSegments = 1000;
   std::uint32_t highest = 0;
@@ -212,21 +212,21 @@ std::uint32_t CountRounds(Lane& lane, Lane::Cursor& cursor, std::uint32_t segmen
 
 TEST_CASE("segments are reclaimed one by one while they are few, and in larger rounds the more there are") {
   {
-    Lane lane;
+    Lane lane(LayoutOf<NumberSlot>());
     Lane::Cursor cursor;
     CHECK(CountRounds(lane, cursor, 60, 1) == 61);
     CHECK(lane.pool().segments() <= 4);
     CHECK(CountRounds(lane, cursor, 1000, 1) <= 252);  // rounds of four: many messages have passed through
     CHECK(lane.pool().segments() <= 16);
   }
-  Lane lane;
+  Lane lane(LayoutOf<NumberSlot>());
   Lane::Cursor cursor;
   CHECK(CountRounds(lane, cursor, 200, 100) <= 40);  // rounds of eight
 }
 
 TEST_CASE("every ticket of many senders is claimed by exactly one of many receivers") {
   constexpr std::uint64_t kTickets = 1'000'000;
-  Lane lane;
+  Lane lane(LayoutOf<NumberSlot>());
   std::vector<std::atomic<std::uint8_t>> claimed(kTickets);
   std::atomic<std::uint64_t> left{kTickets};
   std::vector<std::thread> threads;

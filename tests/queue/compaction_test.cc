@@ -48,8 +48,7 @@ TEST_CASE("a moved message comes back with all that it had") {
     CHECK(delivery.sent_at() == sent);
     CHECK(delivery.first_received_at() == sent);
     CHECK(delivery.attributes().Find("store")->value() == "oslo");
-    moved +=
-        internal::Access::Segment(delivery.receipt()) == internal::MovedMessages<std::string>::kSegmentNumber ? 1 : 0;
+    moved += internal::Access::Segment(delivery.receipt()) == internal::MovedMessages::kSegmentNumber ? 1 : 0;
     REQUIRE(delivery.Delete().ok());
   }
   CHECK(moved >= 30);  // otherwise this test proves nothing
@@ -127,8 +126,7 @@ TEST_CASE("delayed messages are moved too, and become visible when their delay i
   for (int i = 0; i < 50; ++i) {
     const auto delivery = ReceiveOne(queue);
     CHECK(delivery.receive_count() == 1);
-    moved +=
-        internal::Access::Segment(delivery.receipt()) == internal::MovedMessages<std::string>::kSegmentNumber ? 1 : 0;
+    moved += internal::Access::Segment(delivery.receipt()) == internal::MovedMessages::kSegmentNumber ? 1 : 0;
   }
   CHECK(moved >= 30);
   CHECK(ReceivesNothing(queue));

@@ -36,6 +36,12 @@ struct Access {
     return handle.core_;
   }
 
+  // What a Delivery holds of its message.
+  template <typename Delivery>
+  [[gnu::always_inline]] static const auto& Held(const Delivery& delivery) {
+    return delivery.held_;
+  }
+
   // The identity of the topic that a TopicReference names.
   template <typename Reference>
   [[gnu::always_inline]] static auto Identity(const Reference& reference) {

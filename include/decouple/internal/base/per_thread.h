@@ -42,17 +42,23 @@ class DECOUPLE_INTERNAL_LAYOUT_TAG PerThread {
   }
 
   // The calling thread's value, which is created on its first use.
+  //
+  // The object that a thread used last is kept for each User apart: a thread that alternates between two objects, as a
+  // worker does that takes from one queue and puts into another, finds both if they have different users.
+  template <typename User = void>
   [[gnu::always_inline]] Value& Local() {
-    if (Value* const cached = CachedLocal()) [[likely]]
+    if (Value* const cached = CachedLocal<User>()) [[likely]]
       return *cached;
-    return LocalSlow(ThreadRegistry::Current());
+    return LocalSlow(ThreadRegistry::Current(), cached_<User>);
   }
 
   // Cached lookup; null on a miss. Non-null implies membarrier: LightFence() is a compiler barrier.
+  template <typename User = void>
   [[gnu::always_inline]] Value* CachedLocal() const {
-    if (cached_.owner_id != id_) [[unlikely]]
+    const Cached& cached = cached_<User>;
+    if (cached.owner_id != id_) [[unlikely]]
       return nullptr;
-    Value* const value = cached_.value;
+    Value* const value = cached.value;
     if (value == nullptr) __builtin_unreachable();  // so that callers compile to one check
     return value;
   }
@@ -99,12 +105,12 @@ class DECOUPLE_INTERNAL_LAYOUT_TAG PerThread {
   }
 
   // Slow path: the thread used another object of this type meanwhile, or this one never.
-  [[gnu::noinline]] Value& LocalSlow(ThreadRecord& record) {
+  [[gnu::noinline]] Value& LocalSlow(ThreadRecord& record, Cached& cached) {
     ThreadRecord::Shortcut& shortcut = ShortcutIn(record);
     Value& value = shortcut.owner_id == id_ ? static_cast<Node*>(shortcut.kept)->value : FindOrCreate(record, shortcut);
     if (Membarrier::IsAvailable()) {
-      cached_.owner_id = id_;
-      cached_.value = &value;
+      cached.owner_id = id_;
+      cached.value = &value;
     }
     return value;
   }
@@ -124,6 +130,7 @@ class DECOUPLE_INTERNAL_LAYOUT_TAG PerThread {
     return node->value;
   }
 
+  template <typename User>
   static inline constinit thread_local Cached cached_{};
 
   const std::uint64_t id_ = NextOwnerId();

@@ -25,23 +25,17 @@
 
 namespace decouple::inline v0_1::internal {
 
-template <typename T>
 class DelayChange {
  public:
-  using Store = MessageStore<T>;
-  using Lane = typename Store::Lane;
-  using Message = typename Store::Message;
-  using Segment = typename Store::Segment;
-
-  explicit DelayChange(Store& store) : store_(store) {}
+  explicit DelayChange(MessageStore& store) : store_(store) {}
 
   // Every message whose delay has not ended at `now` becomes visible `delay` after its sending. The caller has made the
   // delay known to senders, and calls this from one thread at a time, not from within a read section. O(segments +
   // messages).
   void Apply(std::int64_t delay, std::int64_t now) {
-    store_.groups()->AwaitAppends();  // a sender reads the delay, and publishes its message, under the guard
+    store_.groups().AwaitAppends();  // a sender reads the delay, and publishes its message, under the guard
     ApplyToLane(store_.lane(), delay, now);
-    MovedMessages<T>* const moved = store_.moved_messages();
+    MovedMessages* const moved = store_.moved_messages();
     if (moved == nullptr) return;
     std::uint64_t moves = 0;
     do {
@@ -51,7 +45,7 @@ class DelayChange {
   }
 
  private:
-  void ApplyToLane(Lane& lane, std::int64_t delay, std::int64_t now) {
+  void ApplyToLane(MessageLane& lane, std::int64_t delay, std::int64_t now) {
     for (std::uint32_t number = 0; number < lane.pool().chunk_numbers_end() * kSlotsPerSegment; ++number) {
       while (!TryApplyToSegment(lane, number, delay, now)) Relax();
     }
@@ -59,19 +53,19 @@ class DelayChange {
 
   // False: another thread had locked a slot; the caller tries again, outside of the read section, for which that thread
   // may wait.
-  bool TryApplyToSegment(Lane& lane, std::uint32_t number, std::int64_t delay, std::int64_t now) {
-    LockedSlots<T> delayed;
+  bool TryApplyToSegment(MessageLane& lane, std::uint32_t number, std::int64_t delay, std::int64_t now) {
+    LockedSlots delayed;
     bool is_complete = true;
     {
       const RcuReadGuard section;  // until a slot is locked, the segment may be retired and freed
-      Segment* const segment = lane.pool().Find(number);
+      MessageSegment* const segment = lane.pool().Find(number);
       if (segment == nullptr) return true;
       delayed.segment = segment;
       const std::uint64_t ordinal = segment->ordinal.load(std::memory_order_acquire);
       for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) {
         // Acquire: pairs with the last store of the word, which publishes the rest of the slot, and with the end of a
         // message that has moved, which comes after its copy and MovedMessages::CountMoveWithin().
-        const SlotState word(segment->slots[i].word.load(std::memory_order_acquire));
+        const SlotState word(segment->slot(i).word.load(std::memory_order_acquire));
         if (!word.IsOf(ordinal)) continue;
         if (word.phase() == Phase::kBusy || (word.phase() == Phase::kDelayed && !delayed.TryLock(i, word))) {
           is_complete = false;
@@ -79,15 +73,15 @@ class DelayChange {
       }
     }
     // Outside of the section: an earlier deadline wakes those that sleep until the earliest, which takes a while.
-    delayed.ForEach([&](Message message, SlotState before) {
+    delayed.ForEach([&](SlotRef message, SlotState before) {
       SetEnd(message, delay, now);
-      Store::Unlock(*message.slot, before);
+      Unlock(*message.slot, before);
     });
     return is_complete;
   }
 
   // A delay that has ended stays so, even if no sweep has come yet. Requires: the caller has locked the slot.
-  void SetEnd(Message message, std::int64_t delay, std::int64_t now) {
+  void SetEnd(SlotRef message, std::int64_t delay, std::int64_t now) {
     const std::int64_t before = message.times().visible_at();
     const std::int64_t end = SaturatingAdd(message.slot->sent_at.load(std::memory_order_relaxed), delay);
     if (before == end || before <= now) return;
@@ -95,7 +89,7 @@ class DelayChange {
     store_.LowerDeadline(*message.segment, std::min(end, store_.RetentionEnd(*message.slot)));
   }
 
-  Store& store_;
+  MessageStore& store_;
 };
 
 }  // namespace decouple::inline v0_1::internal

@@ -17,61 +17,62 @@
 
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/rcu.h"
+#include "decouple/internal/fifo/fifo_kind.h"
+#include "decouple/internal/fifo/fifo_state.h"
 #include "decouple/internal/message/message_groups.h"
 #include "decouple/internal/message/message_metadata.h"
+#include "decouple/internal/message/message_state.h"
 #include "decouple/internal/message/message_store.h"
+#include "decouple/internal/message/redelivery_entry.h"
+#include "decouple/internal/message/slot_ref.h"
 #include "decouple/internal/queue/compaction.h"
 #include "decouple/internal/queue/in_flight_limit.h"
 #include "decouple/internal/queue/receive_grant.h"
+#include "decouple/internal/queue/received_messages.h"
 #include "decouple/internal/queue/timeout_sweep.h"
 
 namespace decouple::inline v0_1::internal {
 
-template <typename T>
 class FifoReceiver {
  public:
-  using Store = MessageStore<T>;
-  using Message = typename Store::Message;
-  using LocalState = typename Store::LocalState;
-  using RedeliveryLane = typename Store::RedeliveryLane;
-  using Limit = InFlightLimit<T>;
+  explicit FifoReceiver(FifoState& state)
+      : store_(state.queue.store),
+        limit_(state.queue.limit),
+        messages_(state.queue.store),
+        sweep_(state.queue),
+        grant_(state.queue),
+        compaction_(state.queue) {}
 
-  FifoReceiver(Store& store, Limit& limit, TimeoutSweep<T>& sweep, ReceiveGrant<T>& grant, Compaction<T>& compaction)
-      : store_(store), limit_(limit), sweep_(sweep), grant_(grant), compaction_(compaction) {}
-
-  // Leases up to `request.most` messages and calls sink(message, word) for each; the sink takes over a reference.
-  // Returns false if there was none only because the limit of messages in flight is reached.
-  template <typename Sink>
-  bool Lease(LocalState& local, const LeaseRequest& request, Sink& sink) {
-    return request.most == 1 ? LeaseOne(local, request, sink) : LeaseSeveral(local, request, sink);
+  // Leases up to `request.most` messages and adds them to `received`. Returns false if there was none only because the
+  // limit of messages in flight is reached.
+  bool Lease(LocalQueueState& local, const LeaseRequest& request, ReceivedMessages& received) {
+    return request.most == 1 ? LeaseOne(local, request, received) : LeaseSeveral(local, request, received);
   }
 
  private:
   // A ticket of the redelivery lane claims one message from the limit. If no lease comes of it, it is counted as
   // not_leased where that is found out.
-  template <typename Sink>
-  bool LeaseOne(LocalState& local, const LeaseRequest& request, Sink& sink) {
+  bool LeaseOne(LocalQueueState& local, const LeaseRequest& request, ReceivedMessages& received) {
     for (bool has_swept = false; !IsNothingQueued();) {
-      Message first;
+      SlotRef first;
       SlotState before;
       switch (TakeFirst(local, limit_.redelivery_gate(), first, before)) {
         case Taken::kNone:
           return true;
         case Taken::kGated:
-          if (limit_.TryOpenGates(Limit::Claimant::kRedeliveryLane)) break;
+          if (limit_.TryOpenGates(InFlightLimit::Claimant::kRedeliveryLane)) break;
           if (has_swept || store_.earliest().get() > request.now) return false;
           sweep_.RunAll(local, request.now);  // messages that are due are in flight no longer, which makes room
           has_swept = true;
           break;
         case Taken::kOne:
-          if (grant_.Grant(local, request, first, before, sink)) return true;
+          if (grant_.Grant(local, request, first, before, received)) return true;
       }
     }
     return true;
   }
 
-  template <typename Sink>
-  bool LeaseSeveral(LocalState& local, const LeaseRequest& request, Sink& sink) {
+  bool LeaseSeveral(LocalQueueState& local, const LeaseRequest& request, ReceivedMessages& received) {
     std::uint32_t leased = 0;
     while (leased < request.most && !IsNothingQueued()) {
       // Claims all that may be leased before a group is touched: messages of the group that are not leased now wait
@@ -82,7 +83,7 @@ class FifoReceiver {
         claimed += Claim(request.most - claimed);
       }
       if (claimed == 0) return leased > 0;
-      Message first;
+      SlotRef first;
       SlotState before;
       std::uint32_t used = 0;
       if (TakeFirst(local, kOpenGate, first, before) == Taken::kNone) {
@@ -92,7 +93,7 @@ class FifoReceiver {
         if (grant_.DisposeIfUndeliverable(local, request, first, before)) {
           used = 1;
         } else {
-          used = LeaseGroup(local, request, first, before, claimed, sink);
+          used = LeaseGroup(local, request, first, before, claimed, received);
           leased += used;
         }
       }
@@ -103,7 +104,7 @@ class FifoReceiver {
   }
 
   bool IsNothingQueued() const {
-    const RedeliveryLane* const redelivery_lane = store_.redelivery_lane();
+    const MessageLane* const redelivery_lane = store_.redelivery_lane();
     return redelivery_lane == nullptr || redelivery_lane->head() >= redelivery_lane->tail();
   }
 
@@ -113,7 +114,7 @@ class FifoReceiver {
     while (claimed < most) {
       const std::uint32_t more = limit_.ClaimSingle(most - claimed);
       claimed += more;
-      if (more == 0 && !limit_.TryOpenGates(Limit::Claimant::kSingle)) break;
+      if (more == 0 && !limit_.TryOpenGates(InFlightLimit::Claimant::kSingle)) break;
     }
     return claimed;
   }
@@ -122,29 +123,30 @@ class FifoReceiver {
 
   // Claims tickets of the redelivery lane up to the next message that is still visible, and locks its slot. kGated:
   // there is a message, but the gate is closed.
-  Taken TakeFirst(LocalState& local, const std::atomic<std::uint64_t>& gate, Message& first, SlotState& before) {
-    RedeliveryLane& redelivery_lane = *store_.redelivery_lane();
+  Taken TakeFirst(LocalQueueState& local, const std::atomic<std::uint64_t>& gate, SlotRef& first, SlotState& before) {
+    MessageLane& redelivery_lane = *store_.redelivery_lane();
     for (;;) {
-      const auto place = redelivery_lane.ClaimNext(RcuReadGuard(), local.redelivery_cursor, gate);
-      if (place != RedeliveryLane::kNoPlace) [[likely]] {
-        auto& entry = local.redelivery_cursor.receive_segment->slots[place];
+      const auto place =
+          redelivery_lane.ClaimNext(RcuReadGuard(), local.redelivery_cursor, gate, kRedeliveryLayout.stride);
+      if (place != MessageLane::kNoPlace) [[likely]] {
+        MessageSlot& entry = *SlotAt(local.redelivery_cursor.receive_slots, place, kRedeliveryLayout.stride);
         const SlotState word(entry.word.load(std::memory_order_relaxed));  // as the claim acquired it
-        first = Store::ConsumeRedeliverySlot(entry, word);
+        first = ConsumeEntry(entry, word);
       } else if (const Taken taken = TakeNextSlow(local, redelivery_lane, gate, first); taken != Taken::kOne) {
         return taken;
       }
-      if (store_.UnqueueAndTryLock(first, before)) return Taken::kOne;
+      if (UnqueueAndTryLock(first, before)) return Taken::kOne;
       local.counts.not_leased.Add(1);
     }
   }
 
-  [[gnu::noinline]] Taken TakeNextSlow(LocalState& local, RedeliveryLane& redelivery_lane,
-                                       const std::atomic<std::uint64_t>& gate, Message& first) {
+  [[gnu::noinline]] Taken TakeNextSlow(LocalQueueState& local, MessageLane& redelivery_lane,
+                                       const std::atomic<std::uint64_t>& gate, SlotRef& first) {
     for (;;) {
       const auto run = redelivery_lane.Claim(local.redelivery_cursor, 1, gate, WantAll());
       if (run.size == 0) return run.gated ? Taken::kGated : Taken::kNone;
       local.counts.not_leased.Add(run.size - run.taken_count());
-      run.ForEachTaken([&](auto& entry, SlotState word) { first = Store::ConsumeRedeliverySlot(entry, word); });
+      run.ForEachTaken([&](auto& entry, SlotState word) { first = ConsumeEntry(entry, word); });
       if (run.ends_round) {
         redelivery_lane.ReclaimRound();
         compaction_.CompactSome(local);
@@ -155,30 +157,29 @@ class FifoReceiver {
 
   // Leases the first message of a group, which the caller has locked, and the visible ones behind it, up to `most`
   // messages. Returns how many.
-  template <typename Sink>
-  std::uint32_t LeaseGroup(LocalState& local, const LeaseRequest& request, Message first, SlotState before,
-                           std::uint32_t most, Sink& sink) {
+  std::uint32_t LeaseGroup(LocalQueueState& local, const LeaseRequest& request, SlotRef first, SlotState before,
+                           std::uint32_t most, ReceivedMessages& received) {
     if (most == 1) {  // needs no look at the messages behind it
-      grant_.Lease(local, request, first, before, sink);
+      grant_.Lease(local, request, first, before, received);
       return 1;
     }
-    const MessageMetadata& metadata = Store::MetadataAt(first);
-    const MessageGroups::GroupLock lock(*store_.groups(), metadata);
+    const MessageMetadata& metadata = MetadataAt(first);
+    const MessageGroups::GroupLock lock(store_.groups(), metadata);
     // The group is locked, so `next` stays: a thread that deletes the first message needs the lock to take it out.
     const MessageMetadata* next = metadata.in_group.later;
-    grant_.Lease(local, request, first, before, sink);
+    grant_.Lease(local, request, first, before, received);
     std::uint32_t leased = 1;
     for (; leased < most && next != nullptr; ++leased, next = next->in_group.later) {
-      const Message message = Store::MessageOf(next->in_group.place);
+      const SlotRef message = next->in_group.place;
       if (!MayFollow(request.now, message) || !TryLockVisible(local, request.now, message, before)) break;
-      grant_.Lease(local, request, message, before, sink);
+      grant_.Lease(local, request, message, before, received);
     }
     return leased;
   }
 
   // Called in a locked group. Whether a message behind the first one seems to be visible, or due to be. A message that
   // is past its retention, or was received too often, ends the run: it is dealt with when it is the first.
-  bool MayFollow(std::int64_t now, Message message) const {
+  bool MayFollow(std::int64_t now, SlotRef message) const {
     const SlotState word(message.slot->word.load(std::memory_order_acquire));
     return IsVisible(now, message, word) && store_.RetentionEnd(*message.slot) > now &&
            !grant_.IsReceivedTooOften(message, word);
@@ -186,30 +187,31 @@ class FifoReceiver {
 
   // Called in a locked group. If another thread has locked the slot, this does not wait for it (message_groups.h), and
   // the run ends.
-  bool TryLockVisible(LocalState& local, std::int64_t now, Message message, SlotState& before) {
+  bool TryLockVisible(LocalQueueState& local, std::int64_t now, SlotRef message, SlotState& before) {
     for (;;) {
       before = SlotState(message.slot->word.load(std::memory_order_acquire));
       if (!IsVisible(now, message, before)) return false;
-      if (!Store::TryLock(*message.slot, before)) continue;  // a mark has changed, or another thread has locked it
+      if (!TryLock(*message.slot, before)) continue;  // a mark has changed, or another thread has locked it
       if (IsVisible(now, message, before)) break;
-      Store::Unlock(*message.slot, before);  // its visibility timeout was changed in between
+      Unlock(*message.slot, before);  // its visibility timeout was changed in between
       return false;
     }
-    if (before.phase() == Phase::kInFlight) store_.NoteReturned(local, message, before);
+    if (before.phase() == Phase::kInFlight) messages_.NoteReturned(local, message, before);
     return true;
   }
 
   // Messages that are due count as visible, even if the sweep has not reached them.
-  static bool IsVisible(std::int64_t now, Message message, SlotState word) {
+  static bool IsVisible(std::int64_t now, SlotRef message, SlotState word) {
     const bool waits = word.phase() == Phase::kInFlight || word.phase() == Phase::kDelayed;
     return word.phase() == Phase::kVisibleAgain || (waits && message.times().visible_at() <= now);
   }
 
-  Store& store_;
-  Limit& limit_;
-  TimeoutSweep<T>& sweep_;
-  ReceiveGrant<T>& grant_;
-  Compaction<T>& compaction_;
+  MessageStore& store_;
+  InFlightLimit& limit_;
+  MessageState<FifoOrder> messages_;
+  TimeoutSweep<FifoKind> sweep_;
+  ReceiveGrant<FifoKind> grant_;
+  Compaction<FifoKind> compaction_;
 };
 
 }  // namespace decouple::inline v0_1::internal

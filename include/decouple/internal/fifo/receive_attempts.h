@@ -14,35 +14,33 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
-#include "absl/time/time.h"
 #include "decouple/internal/base/mutex.h"
 #include "decouple/internal/base/rehash.h"
+#include "decouple/internal/fifo/fifo_kind.h"
+#include "decouple/internal/message/message_state.h"
 #include "decouple/internal/message/message_store.h"
+#include "decouple/internal/message/slot_ref.h"
+#include "decouple/internal/queue/message_names.h"
+#include "decouple/internal/queue/queue_state.h"
 #include "decouple/internal/queue/receipts.h"
+#include "decouple/internal/queue/received_messages.h"
 #include "decouple/message.h"
 
 namespace decouple::inline v0_1::internal {
 
 // Both Repeat() and Remember() take one mutex. They cost O(messages of the attempt); Repeat() also drops a few old
 // attempts.
-template <typename T>
 class ReceiveAttempts {
  public:
-  using Store = MessageStore<T>;
-  using Message = typename Store::Message;
-  using LocalState = typename Store::LocalState;
-  using Receipts = internal::Receipts<T>;
-
   static constexpr std::int64_t kInterval = 300'000'000'000;  // five minutes, SQS
 
-  ReceiveAttempts(Store& store, Receipts& receipts) : store_(store), receipts_(receipts) {}
+  explicit ReceiveAttempts(QueueState& queue) : queue_(queue), store_(queue.store) {}
 
-  // Repeats the attempt with that id: its messages are in flight until `visible_at`, and sink(message, word) is called
-  // for each and takes over a reference. Returns false, and does nothing, if there was no such attempt in the last five
-  // minutes, or if one of its messages has changed its state since.
-  template <typename Sink>
-  bool Repeat(LocalState& local, std::string_view id, std::int64_t now, std::int64_t visible_at, Sink sink)
-      ABSL_LOCKS_EXCLUDED(mutex_) {
+  // Repeats the attempt with that id: its messages are in flight until `visible_at`, and are added to `received`.
+  // Returns false, and does nothing, if there was no such attempt in the last five minutes, or if one of its messages
+  // has changed its state since.
+  bool Repeat(LocalQueueState& local, std::string_view id, std::int64_t now, std::int64_t visible_at,
+              ReceivedMessages& received) ABSL_LOCKS_EXCLUDED(mutex_) {
     // Held to the end, so that no two calls lock slots of one attempt and wait for each other.
     const MutexLock lock(mutex_);
     DropOld(now);
@@ -52,7 +50,7 @@ class ReceiveAttempts {
     absl::InlinedVector<Locked, 10> locked;
     for (const ReceiptHandle& receipt : attempt.receipts) {
       Locked one;
-      if (receipts_.Find(receipt, one.message, one.before) != Receipts::Found::kLocked) break;
+      if (Receipts<FifoKind>(queue_).Find(receipt, one.message, one.before) != Found::kLocked) break;
       locked.push_back(one);
       if (!IsUnchanged(one, attempt, now)) break;
     }
@@ -60,24 +58,25 @@ class ReceiveAttempts {
     for (const Locked& one : locked) {
       if (all) {
         Restart(local, one, visible_at);
-        sink(one.message, one.before);
+        received.push_back({one.message, one.before});
       } else {
-        store_.Restore(local, one.message, one.before);
+        MessageState<FifoOrder>(store_).Restore(local, one.message, one.before);
       }
     }
     if (all) attempt.visible_at = visible_at;
     return all;
   }
 
-  // Remembers an attempt by the deliveries that it returned, at least one.
-  template <typename Deliveries>
-  void Remember(std::string_view id, std::int64_t now, const Deliveries& deliveries) ABSL_LOCKS_EXCLUDED(mutex_) {
+  // Remembers an attempt by the messages that it returned, at least one.
+  void Remember(std::string_view id, std::int64_t now, const ReceivedMessages& received) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     Attempt& attempt = attempts_[std::string(id)];
     attempt.made_at = now;
-    attempt.visible_at = absl::ToUnixNanos(deliveries.front().visible_at());
+    attempt.visible_at = received.front().message.times().visible_at();
     attempt.receipts.clear();
-    for (const auto& delivery : deliveries) attempt.receipts.push_back(delivery.receipt());
+    for (const ReceivedMessage& one : received) {
+      attempt.receipts.push_back(ReceiptOf(queue_.identity, one.message, one.word.receive_count()));
+    }
     by_time_.emplace_back(now, id);
   }
 
@@ -90,7 +89,7 @@ class ReceiveAttempts {
 
   // A message whose slot is locked, and the word that it had before.
   struct Locked {
-    Message message;
+    SlotRef message;
     SlotState before;
   };
 
@@ -102,11 +101,11 @@ class ReceiveAttempts {
     return visible_at == attempt.visible_at && visible_at > now && store_.RetentionEnd(*one.message.slot) > now;
   }
 
-  void Restart(LocalState& local, const Locked& one, std::int64_t visible_at) {
+  void Restart(LocalQueueState& local, const Locked& one, std::int64_t visible_at) {
     one.message.times().set_visible_at(visible_at);
     store_.LowerDeadline(*one.message.segment, std::min(visible_at, store_.RetentionEnd(*one.message.slot)));
     local.counts.references_added.Add(1);
-    store_.UnlockReferenced(*one.message.slot, one.before);
+    Unlock(*one.message.slot, store_.AddReference(*one.message.slot, one.before));
   }
 
   void DropOld(std::int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -118,8 +117,8 @@ class ReceiveAttempts {
     RehashIfSparse(attempts_);
   }
 
-  Store& store_;
-  Receipts& receipts_;
+  QueueState& queue_;
+  MessageStore& store_;
   Mutex mutex_;
   absl::flat_hash_map<std::string, Attempt> attempts_ ABSL_GUARDED_BY(mutex_);  // by id
   // When each attempt was made, and its id, in the order of time; an id that was used again is in it more than once.

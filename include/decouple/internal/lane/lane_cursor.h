@@ -24,7 +24,7 @@ inline constexpr std::uint64_t kNowhereInLane =
 // Whether a ticket is there takes one subtraction and one compare.
 template <typename Slot>
 struct LaneCursor {
-  using Segment = typename SegmentPool<Slot>::Segment;
+  using Segment = LaneSegment<Slot>;
 
   // Sending: half a segment, without its first ticket, which takes the slow path (TicketLane::PlaceOfSlow()).
   std::uint64_t send_first = kNowhereInLane;  // its first ticket here
@@ -33,6 +33,7 @@ struct LaneCursor {
   Segment* send_segment = nullptr;
   // Receiving: a segment.
   std::uint64_t receive_first = kNowhereInLane;
+  Slot* receive_slots = nullptr;  // the slot of receive_first
   Segment* receive_segment = nullptr;
   std::uint64_t receive_ready = 0;
   // The cold fields of its first slot, null if there was no memory for them yet; and its earliest deadline.
@@ -43,7 +44,7 @@ struct LaneCursor {
 
   // Requires: the caller has claimed or locked one of the segment's slots, or is in a read section.
   void FetchColdFields() {
-    receive_cold_fields = receive_segment->FindColdFieldsOf(receive_segment->slots[0]);
+    receive_cold_fields = receive_segment->FindColdFieldsAt(0);
     receive_earliest = &receive_segment->earliest();
   }
 };
@@ -52,7 +53,7 @@ struct LaneCursor {
 // claimant; they keep the segment in use until the last of them gets another word.
 template <typename Slot>
 struct ClaimedRun {
-  using Segment = typename SegmentPool<Slot>::Segment;
+  using Segment = LaneSegment<Slot>;
 
   Segment* segment = nullptr;
   std::uint64_t ordinal = 0;
@@ -64,7 +65,7 @@ struct ClaimedRun {
 
   static_assert(kSlotsPerSegment <= 64, "one bit of `taken` per slot");
 
-  Slot& slot(std::uint32_t i) const { return segment->slots[first + i]; }
+  Slot& slot(std::uint32_t i) const { return segment->slot(first + i); }
 
   std::uint32_t taken_count() const { return static_cast<std::uint32_t>(std::popcount(taken)); }
 

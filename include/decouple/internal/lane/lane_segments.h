@@ -47,7 +47,7 @@ class LaneSegments {
   static constexpr std::uint64_t OrdinalOf(std::uint64_t ticket) { return ticket / kSlotsPerSegment + 1; }
 
   // `head` is that of the lane: the first ticket that has not been passed.
-  explicit LaneSegments(const std::atomic<std::uint64_t>& head) : head_(head) {}
+  LaneSegments(const std::atomic<std::uint64_t>& head, const SlotLayout& layout) : head_(head), pool_(layout) {}
   LaneSegments(const LaneSegments&) = delete;
   LaneSegments& operator=(const LaneSegments&) = delete;
 

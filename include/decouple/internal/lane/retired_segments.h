@@ -9,11 +9,9 @@
 #ifndef DECOUPLE_INTERNAL_LANE_RETIRED_SEGMENTS_H_
 #define DECOUPLE_INTERNAL_LANE_RETIRED_SEGMENTS_H_
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
 #include <utility>
 
 #include "absl/container/inlined_vector.h"
@@ -75,19 +73,21 @@ class RetiredSegments {
 
   static bool IsNearlyEmpty(const Segment& segment) {
     const std::uint64_t ordinal = segment.ordinal.load(std::memory_order_relaxed);
-    return std::count_if(std::begin(segment.slots), std::end(segment.slots), [&](const auto& slot) {
-             return !SlotState(slot.word.load(std::memory_order_relaxed)).IsFree(ordinal);
-           }) <= kNearlyEmpty;
+    int used = 0;
+    for (std::uint32_t i = 0; i < kSlotsPerSegment && used <= kNearlyEmpty; ++i) {
+      if (!SlotState(segment.slot(i).word.load(std::memory_order_relaxed)).IsFree(ordinal)) ++used;
+    }
+    return used <= kNearlyEmpty;
   }
 
   static bool AreAllFree(Segment& segment) {
     constexpr std::uint32_t kAtOnce = 8;  // one branch for so many slots, as each message passes here once
     const SlotState free(Phase::kDone, segment.ordinal.load(std::memory_order_relaxed));
     for (; segment.first_unfinished < kSlotsPerSegment; segment.first_unfinished += kAtOnce) {
-      const auto* const slots = segment.slots + segment.first_unfinished;
+      const std::uint32_t first = segment.first_unfinished;
       // Acquire: pairs with the release that freed the slot, so its last user is done before its next one begins.
       const auto difference = [&](std::size_t i) {
-        return slots[i].word.load(std::memory_order_acquire) ^ free.bits();
+        return segment.slot(first + i).word.load(std::memory_order_acquire) ^ free.bits();
       };
       const auto differences = [&]<std::size_t... i>(std::index_sequence<i...>) { return (difference(i) | ...); };
       if (differences(std::make_index_sequence<kAtOnce>()) != 0) return false;

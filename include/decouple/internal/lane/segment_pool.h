@@ -22,7 +22,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
+#include <new>
 #include <type_traits>
 #include <vector>
 
@@ -48,95 +48,190 @@ inline constexpr std::int64_t kWarmBytes = std::int64_t{32} << 20;
 inline std::atomic<std::int64_t>& WarmBytesKept() { return Process().warm_bytes; }
 
 template <typename Slot>
+class SegmentPool;
+
+// How the slots of a lane lie in memory. It is known at run time: the lane's code is compiled once, whatever the slots
+// hold behind what all of them begin with (Slot).
+struct SlotLayout {
+  std::uint32_t stride = 0;      // bytes from one slot to the next, a multiple of `alignment`
+  std::uint32_t alignment = 0;   // of a slot, a power of two
+  bool has_cold_fields = false;  // whether cold fields are ever written in this lane
+
+  // Slots lie behind the segment's own fields.
+  constexpr std::uint32_t first_slot_offset() const {
+    return std::max(static_cast<std::uint32_t>(kCacheLine), alignment);
+  }
+  constexpr std::size_t segment_alignment() const { return first_slot_offset(); }
+  constexpr std::size_t segment_bytes() const { return first_slot_offset() + std::size_t{kSlotsPerSegment} * stride; }
+};
+inline constexpr std::uint32_t kMaxSlotAlignment = 4096;
+
+// The layout of slots that are objects of type Slot, with nothing behind them.
+template <typename Slot>
+constexpr SlotLayout LayoutOf() {
+  return {.stride = sizeof(Slot),
+          .alignment = alignof(Slot),
+          .has_cold_fields = !std::is_empty_v<typename Slot::ColdFields>};
+}
+
+// The slot at `index` behind `first`. Where the stride is a constant, so is the multiplication.
+template <typename Slot>
+[[gnu::always_inline]] inline Slot* SlotAt(Slot* first, std::uint64_t index, std::uint32_t stride) {
+  return reinterpret_cast<Slot*>(reinterpret_cast<std::byte*>(first) + index * stride);
+}
+
+template <typename Slot>
+struct SegmentChunk;
+
+// The head of a segment; its slots lie behind it.
+template <typename Slot>
+struct LaneSegment {
+  using ColdFields = typename Slot::ColdFields;
+
+  LaneSegment(SegmentChunk<Slot>* of, std::uint32_t place_in_chunk, const SlotLayout& layout)
+      : chunk(of),
+        stride(layout.stride),
+        place(static_cast<std::uint8_t>(place_in_chunk)),
+        first_slot_offset_(static_cast<std::uint16_t>(layout.first_slot_offset())),
+        inverse_stride_((std::uint64_t{1} << kInverseShift) / layout.stride + 1) {
+    static_assert(sizeof(LaneSegment) <= kCacheLine, "slots begin behind the first cache line of a segment");
+    for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) ::new (static_cast<void*>(&slot(i))) Slot;
+  }
+  LaneSegment(const LaneSegment&) = delete;
+  LaneSegment& operator=(const LaneSegment&) = delete;
+
+  // Which run of 64 tickets is here; 0 while the segment is free. Written under the structure mutex.
+  std::atomic<std::uint64_t> ordinal{0};
+  std::uint64_t last_ordinal = 0;  // under the structure mutex: the words of unused slots carry its generation
+  SegmentChunk<Slot>* const chunk;
+  LaneSegment* next_retired = nullptr;  // under the structure mutex (retired_segments.h)
+  typename Slot::SegmentData data;
+  const std::uint32_t stride;         // as in SlotLayout
+  const std::uint8_t place;           // in its chunk
+  std::uint8_t first_unfinished = 0;  // under the structure mutex: all slots before it are free again
+
+  Slot& slot(std::uint64_t i) const { return *SlotAt(first_slot(), i, stride); }
+  Slot* first_slot() const {
+    auto* const bytes = const_cast<std::byte*>(reinterpret_cast<const std::byte*>(this));
+    return reinterpret_cast<Slot*>(bytes + first_slot_offset_);
+  }
+  // The index of a slot of this segment. A multiplication, where a division would take as long as a send; exact, as the
+  // offset is a multiple of the stride.
+  std::uint32_t PlaceOf(const Slot& slot) const {
+    const auto offset = static_cast<std::uint64_t>(reinterpret_cast<const std::byte*>(&slot) -
+                                                   reinterpret_cast<const std::byte*>(first_slot()));
+    DECOUPLE_ASSERT(offset < std::uint64_t{kSlotsPerSegment} * stride && offset % stride == 0);
+    return static_cast<std::uint32_t>(offset * inverse_stride_ >> kInverseShift);
+  }
+
+  EarliestDeadline& earliest() const { return chunk->earliest_of[place]; }
+  // Whether the chunk has memory for cold fields yet. It has as long as a slot is in use whose cold fields were
+  // written.
+  bool HasColdFields() const { return chunk->cold_fields() != nullptr; }
+  // Requires: HasColdFields().
+  ColdFields& ColdFieldsOf(const Slot& slot) const { return ColdFieldsAt(PlaceOf(slot)); }
+  ColdFields& ColdFieldsAt(std::size_t place_of_slot) const {
+    DECOUPLE_ASSERT(HasColdFields());
+    return chunk->cold_fields()[PlaceInChunk(place_of_slot)];
+  }
+  // Acquires the memory first if there is none.
+  ColdFields& ColdFieldsToWrite(const Slot& slot) const {
+    if (!HasColdFields()) [[unlikely]]
+      chunk->AcquireColdFields();
+    return ColdFieldsOf(slot);
+  }
+  // For a thread that reads a slot without owning it: null if the slot is no longer in use.
+  ColdFields* FindColdFieldsAt(std::size_t place_of_slot) const {
+    ColdFields* const all = chunk->cold_fields();
+    return all == nullptr ? nullptr : all + PlaceInChunk(place_of_slot);
+  }
+  std::uint32_t number() const { return chunk->number * kSlotsPerSegment + place; }
+
+ private:
+  // 64 strides times the inverse fit into 64 bits, and the error of the inverse stays below one.
+  static constexpr int kInverseShift = 56;
+
+  std::size_t PlaceInChunk(std::size_t place_of_slot) const {
+    return std::size_t{place} * kSlotsPerSegment + place_of_slot;
+  }
+
+  const std::uint16_t first_slot_offset_;
+  const std::uint64_t inverse_stride_;
+};
+
+template <typename Slot>
+struct SegmentChunk {
+  using ColdFields = typename Slot::ColdFields;
+  using Segment = LaneSegment<Slot>;
+
+  static constexpr std::uint32_t kFullSize = 64;  // in segments
+
+  explicit SegmentChunk(const SlotLayout& of_slots) : layout(of_slots) {}
+
+  const SlotLayout layout;
+  std::uint32_t number = 0;
+  std::uint32_t size = 0;           // in segments
+  std::uint64_t free_segments = 0;  // under the structure mutex: one bit per segment
+  std::int64_t warm_bytes = 0;      // under the structure mutex: its part of WarmBytesKept() while all are free
+  EarliestDeadline earliest;
+  EarliestDeadline earliest_of[kFullSize];
+  PageSpan memory;  // of the segments
+
+  Segment& segment(std::uint32_t place) const {
+    return *reinterpret_cast<Segment*>(static_cast<std::byte*>(memory.memory()) + place * layout.segment_bytes());
+  }
+  // Calls visit(segment) for each segment, in use or not.
+  template <typename Visit>
+  void ForEachSegment(Visit visit) const {
+    for (std::uint32_t i = 0; i < size; ++i) visit(segment(i));
+  }
+
+  // The cold fields of all slots; null if there is no memory yet. Acquire: pairs with the release in SetColdFields(),
+  // so earlier users of the memory are done with it.
+  ColdFields* cold_fields() const { return cold_fields_.load(std::memory_order_acquire); }
+
+  // Requires: the caller has claimed or locked a slot of the chunk.
+  [[gnu::noinline]] void AcquireColdFields() ABSL_LOCKS_EXCLUDED(cold_mutex_) {
+    DECOUPLE_ASSERT(layout.has_cold_fields);
+    const MutexLock lock(cold_mutex_);
+    if (cold_fields() == nullptr) SetColdFields(cold_cache_->Acquire());
+  }
+
+  bool IsFree() const { return std::popcount(free_segments) == static_cast<int>(size); }
+  std::int64_t bytes() const {
+    const std::size_t cold_bytes = cold_fields() == nullptr ? 0 : size * kColdBytes;
+    return static_cast<std::int64_t>(size * layout.segment_bytes() + cold_bytes + sizeof(SegmentChunk));
+  }
+
+ private:
+  friend class SegmentPool<Slot>;
+
+  static constexpr std::size_t kColdBytes = kSlotsPerSegment * sizeof(ColdFields);  // of a segment
+
+  void SetColdFields(const PageSpan& span) {
+    cold_memory_ = span;
+    cold_fields_.store(reinterpret_cast<ColdFields*>(span.memory()), std::memory_order_release);
+  }
+
+  BlockCache* cold_cache_ = nullptr;  // null: the chunk has memory of its own
+  // Held to acquire memory while slots are in use. While none is, SetColdFields() is called under the structure
+  // mutex.
+  Mutex cold_mutex_;
+  std::atomic<ColdFields*> cold_fields_{nullptr};
+  PageSpan cold_memory_;
+};
+
+template <typename Slot>
 class SegmentPool {
  public:
-  static constexpr std::uint32_t kFullSize = 64;  // of a chunk, in segments
   using ColdFields = typename Slot::ColdFields;
-  struct Chunk;
+  using Segment = LaneSegment<Slot>;
+  using Chunk = SegmentChunk<Slot>;
 
-  struct Segment {
-    // Which run of 64 tickets is here; 0 while the segment is free. Written under the structure mutex.
-    std::atomic<std::uint64_t> ordinal{0};
-    std::uint64_t last_ordinal = 0;      // under the structure mutex: the words of unused slots carry its generation
-    std::uint32_t first_unfinished = 0;  // under the structure mutex: all slots before it are free again
-    std::uint32_t place = 0;             // in its chunk; immutable
-    Chunk* chunk = nullptr;              // immutable
-    Segment* next_retired = nullptr;     // under the structure mutex (retired_segments.h)
-    typename Slot::SegmentData data;
-    Slot slots[kSlotsPerSegment];
-
-    EarliestDeadline& earliest() { return chunk->earliest_of[place]; }
-    // Whether the chunk has memory for cold fields yet. It has as long as a slot is in use whose cold fields were
-    // written.
-    bool HasColdFields() const { return chunk->cold_fields() != nullptr; }
-    // Requires: HasColdFields().
-    ColdFields& ColdFieldsOf(const Slot& slot) const { return ColdFieldsAt(static_cast<std::size_t>(&slot - slots)); }
-    ColdFields& ColdFieldsAt(std::size_t place_of_slot) const {
-      DECOUPLE_ASSERT(HasColdFields());
-      return chunk->cold_fields()[PlaceInChunk(place_of_slot)];
-    }
-    // Acquires the memory first if there is none.
-    ColdFields& ColdFieldsToWrite(const Slot& slot) const {
-      if (!HasColdFields()) [[unlikely]]
-        chunk->AcquireColdFields();
-      return ColdFieldsOf(slot);
-    }
-    // For a thread that reads a slot without owning it: null if the slot is no longer in use.
-    ColdFields* FindColdFieldsOf(const Slot& slot) const {
-      ColdFields* const all = chunk->cold_fields();
-      return all == nullptr ? nullptr : all + PlaceInChunk(static_cast<std::size_t>(&slot - slots));
-    }
-    std::uint32_t number() const { return chunk->number * kSlotsPerSegment + place; }
-
-   private:
-    std::size_t PlaceInChunk(std::size_t place_of_slot) const {
-      return std::size_t{place} * kSlotsPerSegment + place_of_slot;
-    }
-  };
-
-  struct Chunk {
-    std::uint32_t number = 0;
-    std::uint32_t size = 0;           // in segments
-    std::uint64_t free_segments = 0;  // under the structure mutex: one bit per segment
-    std::int64_t warm_bytes = 0;      // under the structure mutex: its part of WarmBytesKept() while all are free
-    EarliestDeadline earliest;
-    EarliestDeadline earliest_of[kFullSize];
-    PageSpan memory;  // of the segments
-    Segment* segments = nullptr;
-
-    // The cold fields of all slots; null if there is no memory yet. Acquire: pairs with the release in SetColdFields(),
-    // so earlier users of the memory are done with it.
-    ColdFields* cold_fields() const { return cold_fields_.load(std::memory_order_acquire); }
-
-    // Requires: the caller has claimed or locked a slot of the chunk.
-    [[gnu::noinline]] void AcquireColdFields() ABSL_LOCKS_EXCLUDED(cold_mutex_) {
-      const MutexLock lock(cold_mutex_);
-      if (cold_fields() == nullptr) SetColdFields(cold_cache_->Acquire());
-    }
-
-    bool IsFree() const { return std::popcount(free_segments) == static_cast<int>(size); }
-    std::int64_t bytes() const {
-      const std::size_t cold_bytes = cold_fields() == nullptr ? 0 : size * kColdBytes;
-      return static_cast<std::int64_t>(size * sizeof(Segment) + cold_bytes + sizeof(Chunk));
-    }
-
-   private:
-    friend class SegmentPool;
-
-    void SetColdFields(const PageSpan& span) {
-      cold_memory_ = span;
-      cold_fields_.store(reinterpret_cast<ColdFields*>(span.memory()), std::memory_order_release);
-    }
-
-    BlockCache* cold_cache_ = nullptr;  // null: the chunk has memory of its own
-    // Held to acquire memory while slots are in use. While none is, SetColdFields() is called under the structure
-    // mutex.
-    Mutex cold_mutex_;
-    std::atomic<ColdFields*> cold_fields_{nullptr};
-    PageSpan cold_memory_;
-  };
-
-  SegmentPool() = default;
+  explicit SegmentPool(const SlotLayout& layout) : layout_(layout) {
+    DECOUPLE_ASSERT(std::has_single_bit(layout.alignment) && layout.alignment <= kMaxSlotAlignment);
+    DECOUPLE_ASSERT(layout.stride >= sizeof(Slot) && layout.stride % layout.alignment == 0);
+  }
   SegmentPool(const SegmentPool&) = delete;
   SegmentPool& operator=(const SegmentPool&) = delete;
 
@@ -154,16 +249,17 @@ class SegmentPool {
     Chunk* const chunk = with_free_.back();
     DECOUPLE_ASSERT(chunk->free_segments != 0);
     if (chunk->IsFree()) WarmBytesKept().fetch_sub(chunk->warm_bytes, std::memory_order_relaxed);
-    Segment* const segment = &chunk->segments[std::countr_zero(chunk->free_segments)];
+    Segment* const segment = &chunk->segment(static_cast<std::uint32_t>(std::countr_zero(chunk->free_segments)));
     chunk->free_segments &= chunk->free_segments - 1;
     if (chunk->free_segments == 0) with_free_.pop_back();
     if (((segment->last_ordinal ^ ordinal) & SlotState::kGenerationMask) == 0) {
       // Once in 2^23 uses of a segment. Relaxed: no other thread writes to free slots, and the release of the ordinal
       // publishes the words.
-      for (Slot& slot : segment->slots) {
+      for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) {
+        std::atomic<std::uint64_t>& word = segment->slot(i).word;
         const SlotState free(Phase::kDone, ordinal - 1);
-        DECOUPLE_ASSERT(IsTransition(SlotState(slot.word.load(std::memory_order_relaxed)), free));
-        slot.word.store(free.bits(), std::memory_order_relaxed);
+        DECOUPLE_ASSERT(IsTransition(SlotState(word.load(std::memory_order_relaxed)), free));
+        word.store(free.bits(), std::memory_order_relaxed);
       }
     }
     segment->last_ordinal = ordinal;
@@ -203,6 +299,8 @@ class SegmentPool {
     Free(chunk);
   }
 
+  const SlotLayout& layout() const { return layout_; }
+
   // Whether Take() would allocate nothing, and how many segments there are in all.
   bool HasFree() const { return !with_free_.empty(); }
   std::uint32_t segments() const { return segments_; }
@@ -211,7 +309,7 @@ class SegmentPool {
   Segment* Find(std::uint32_t segment_number) const {
     Chunk* const chunk = FindChunk(segment_number / kSlotsPerSegment);
     const std::uint32_t place = segment_number % kSlotsPerSegment;
-    return chunk != nullptr && place < chunk->size ? &chunk->segments[place] : nullptr;
+    return chunk != nullptr && place < chunk->size ? &chunk->segment(place) : nullptr;
   }
 
   // The chunk of that number, or null. Requires: inside a read section.
@@ -233,21 +331,17 @@ class SegmentPool {
   void ForEachInUse(Visit visit) {
     for (Chunk* chunk : chunks_) {
       if (chunk == nullptr) continue;
-      for (std::uint32_t i = 0; i < chunk->size; ++i) {
-        if ((chunk->free_segments >> i & 1) == 0) visit(chunk->segments[i]);
-      }
+      chunk->ForEachSegment([&](Segment& segment) {
+        if ((chunk->free_segments >> segment.place & 1) == 0) visit(segment);
+      });
     }
   }
 
  private:
   static_assert(std::is_trivial_v<ColdFields>, "cold fields lie in raw memory and are written before they are read");
+  static constexpr std::uint32_t kFullSize = Chunk::kFullSize;
   static_assert(kFullSize <= 64, "one bit of `free_segments` per segment");
-  static_assert(kFullSize <= kSlotsPerSegment, "Segment::number() numbers so many segments per chunk");
-
-  static constexpr std::size_t kAlignment = std::max(alignof(Segment), kCacheLine);
-  static constexpr bool kHasColdFields = !std::is_empty_v<ColdFields>;
-  static constexpr std::size_t kColdBytes = kHasColdFields ? kSlotsPerSegment * sizeof(ColdFields) : 0;  // of a segment
-  static constexpr std::size_t kColdBytesOfChunk = std::size_t{kFullSize} * kColdBytes;  // of a full-sized chunk
+  static_assert(kFullSize <= kSlotsPerSegment, "LaneSegment::number() numbers so many segments per chunk");
 
   // With so many segments a queue takes further chunks from huge pages: they are half a megabyte or more.
   static constexpr std::uint32_t kManySegments = 512;
@@ -262,20 +356,15 @@ class SegmentPool {
 
   void NewChunk() {
     const auto size = std::clamp(segments_, std::uint32_t{2}, kFullSize);
-    auto* const chunk = new Chunk;
+    auto* const chunk = new Chunk(layout_);
     chunk->size = size;
     const auto allocate = segments_ < kManySegments ? PageSpan::Separate : PageSpan::FromHugePages;
-    chunk->memory = allocate(size * sizeof(Segment), kAlignment);
-    chunk->segments = reinterpret_cast<Segment*>(chunk->memory.memory());
-    std::uninitialized_default_construct_n(chunk->segments, size);
-    for (std::uint32_t i = 0; i < size; ++i) {
-      chunk->segments[i].place = i;
-      chunk->segments[i].chunk = chunk;
-    }
+    chunk->memory = allocate(size * layout_.segment_bytes(), layout_.segment_alignment());
+    for (std::uint32_t i = 0; i < size; ++i) ::new (static_cast<void*>(&chunk->segment(i))) Segment(chunk, i, layout_);
     if (size == kFullSize) {
       chunk->cold_cache_ = &cold_cache_;
-    } else if constexpr (kHasColdFields) {
-      chunk->SetColdFields(PageSpan::Separate(size * kColdBytes, kCacheLine));
+    } else if (layout_.has_cold_fields) {
+      chunk->SetColdFields(PageSpan::Separate(size * Chunk::kColdBytes, kCacheLine));
     }
     chunk->free_segments = ~0ULL >> (kFullSize - size);
     KeepWarm(*chunk);
@@ -305,28 +394,28 @@ class SegmentPool {
   static std::int64_t KeepWarm(Chunk& chunk) {
     chunk.warm_bytes = chunk.bytes();
     if constexpr (requires(Segment & segment) { segment.data.Free(); }) {
-      const std::span segments(chunk.segments, chunk.size);
       std::int64_t outside = 0;
-      for (const Segment& segment : segments) outside += segment.data.bytes();
+      chunk.ForEachSegment([&](const Segment& segment) { outside += segment.data.bytes(); });
       const std::int64_t with_all = WarmBytesKept().load(std::memory_order_relaxed) + chunk.warm_bytes + outside;
       if (with_all <= kWarmBytes / 2) {
         chunk.warm_bytes += outside;
       } else if (chunk.size == kFullSize) {
-        for (Segment& segment : segments) segment.data.Free();
+        chunk.ForEachSegment([](Segment& segment) { segment.data.Free(); });
       }
     }
     return WarmBytesKept().fetch_add(chunk.warm_bytes, std::memory_order_relaxed) + chunk.warm_bytes;
   }
 
   static void Free(Chunk* chunk) {
-    std::destroy_n(chunk->segments, chunk->size);
+    chunk->ForEachSegment([](Segment& segment) { std::destroy_at(&segment); });
     chunk->memory.Free();
     if (chunk->cold_fields() != nullptr) chunk->cold_memory_.Free();
     delete chunk;
   }
 
   std::atomic<Table*> table_{nullptr};
-  BlockCache cold_cache_{kColdBytesOfChunk, kCacheLine};
+  const SlotLayout layout_;
+  BlockCache cold_cache_{std::size_t{kFullSize} * Chunk::kColdBytes, kCacheLine};
   // All below is used under the structure mutex.
   std::vector<Chunk*> chunks_;  // by number
   std::vector<std::uint32_t> unused_numbers_;

@@ -1,6 +1,8 @@
 // A lane: an unbounded queue of slots in the order of tickets. Senders take tickets at the tail and publish their
 // slots; receivers move the head past published slots.
 //
+//   TicketLane<Slot> lane(layout);                                  // Slot: what every slot begins with
+//
 //   const auto first = lane.TakeTickets(n);                         // sender
 //   auto place = lane.PlaceOf(first + i, cursor);                   // the slot for the message
 //   …write the message…;
@@ -70,7 +72,7 @@ class TicketLane {
 
   static constexpr std::uint64_t OrdinalOf(std::uint64_t ticket) { return LaneSegments<Slot>::OrdinalOf(ticket); }
 
-  TicketLane() = default;
+  explicit TicketLane(const SlotLayout& layout) : segments_(head_, layout) {}
   TicketLane(const TicketLane&) = delete;
   TicketLane& operator=(const TicketLane&) = delete;
 
@@ -80,9 +82,7 @@ class TicketLane {
   // The ticket of `slot`. Requires: `segment` is in use and stays so meanwhile.
   static std::uint64_t TicketOf(const Segment& segment, const Slot& slot) {
     DECOUPLE_ASSERT(segment.ordinal.load(std::memory_order_relaxed) != 0);
-    DECOUPLE_ASSERT(&slot >= segment.slots && &slot < segment.slots + kSlotsPerSegment);
-    return (segment.ordinal.load(std::memory_order_relaxed) - 1) * kSlotsPerSegment +
-           static_cast<std::uint64_t>(&slot - segment.slots);
+    return (segment.ordinal.load(std::memory_order_relaxed) - 1) * kSlotsPerSegment + segment.PlaceOf(slot);
   }
 
   // Takes `n` consecutive tickets and returns the first. Each of them must be published.
@@ -97,17 +97,18 @@ class TicketLane {
   // The slot for the message of `ticket`. Requires: the caller has taken the ticket, and either has not published it or
   // found it skipped.
   [[gnu::always_inline]] Place PlaceOf(std::uint64_t ticket, Cursor& cursor) {
-    if (Slot* const slot = CachedPlaceOf(ticket, cursor)) [[likely]]
+    if (Slot* const slot = CachedPlaceOf(ticket, cursor, stride())) [[likely]]
       return {cursor.send_segment, slot};
     return PlaceOfSlow(ticket, cursor);
   }
 
   // Same as PlaceOf() if the cursor is there already, else null. The word of a plain message there is
-  // cursor.send_word().
-  [[gnu::always_inline]] static Slot* CachedPlaceOf(std::uint64_t ticket, const Cursor& cursor) {
+  // cursor.send_word(). `stride` is stride(), here and below; a caller that knows it as a constant saves the
+  // multiplication.
+  [[gnu::always_inline]] static Slot* CachedPlaceOf(std::uint64_t ticket, const Cursor& cursor, std::uint32_t stride) {
     const std::uint64_t after = ticket - cursor.send_first;
     DECOUPLE_ASSERT(after >= kHalf - 1 || Carries(*cursor.send_segment, ticket));
-    return after < kHalf - 1 ? cursor.send_slots + after : nullptr;
+    return after < kHalf - 1 ? SlotAt(cursor.send_slots, after, stride) : nullptr;
   }
 
   // Publishes what the caller wrote into the slot of its ticket. False: the ticket was skipped, so no receiver will
@@ -138,14 +139,16 @@ class TicketLane {
   // PublishOnly() for consecutive tickets: write(slot, ready) writes the message and returns its word, which is `ready`
   // with marks. One light fence is enough for all; after it the caller asks MaybeSkipped(first).
   template <typename Write>
-  [[gnu::always_inline]] void PublishRunOnly(std::uint64_t first, std::uint32_t n, Cursor& cursor, Write write) {
+  [[gnu::always_inline]] void PublishRunOnly(std::uint64_t first, std::uint32_t n, Cursor& cursor, std::uint32_t stride,
+                                             Write write) {
+    DECOUPLE_ASSERT(stride == this->stride());
     const std::uint64_t end = first + n;
     for (std::uint64_t ticket = first; ticket != end;) {
       Slot* slot = PlaceOf(ticket, cursor).slot;
       const SlotState ready = cursor.send_word();
       // Up to the middle or the end of the segment, from where PlaceOf() takes its slow path.
       const std::uint64_t half = (ticket | (kHalf - 1)) + 1;
-      for (const std::uint64_t stop = std::min(half, end); ticket != stop; ++ticket, ++slot) {
+      for (const std::uint64_t stop = std::min(half, end); ticket != stop; ++ticket, slot = SlotAt(slot, 1, stride)) {
         PublishOnly(*slot, write(*slot, ready));
       }
     }
@@ -176,12 +179,12 @@ class TicketLane {
   // segment. kNoPlace: nothing was claimed, for a reason that only Claim() finds out. `gate` as in Claim().
   static constexpr std::uint64_t kNoPlace = kSlotsPerSegment;
   [[gnu::always_inline]] std::uint64_t ClaimNext(const RcuReadGuard&, const Cursor& cursor,
-                                                 const std::atomic<std::uint64_t>& gate) {
+                                                 const std::atomic<std::uint64_t>& gate, std::uint32_t stride) {
     std::uint64_t head = head_.load(std::memory_order_acquire);
     const std::uint64_t after = head - cursor.receive_first;
     if (after >= kSlotsPerSegment - 1 || head >= gate.load(std::memory_order_relaxed)) [[unlikely]]
       return kNoPlace;
-    const Slot& slot = cursor.receive_segment->slots[after];
+    const Slot& slot = *SlotAt(cursor.receive_slots, after, stride);
     // Acquire: pairs with the release in PublishOnly(), for the caller, which reads the message.
     if (!SlotState(slot.word.load(std::memory_order_acquire)).IsPlain(cursor.receive_ready)) [[unlikely]]
       return kNoPlace;
@@ -197,7 +200,7 @@ class TicketLane {
     std::uint32_t count = 0;
   };
   [[gnu::always_inline]] Claimed ClaimReady(const RcuReadGuard& section, Cursor& cursor, std::uint32_t most,
-                                            const std::atomic<std::uint64_t>& gate) {
+                                            const std::atomic<std::uint64_t>& gate, std::uint32_t stride) {
     std::uint64_t head = head_.load(std::memory_order_acquire);
     if (head - cursor.receive_first >= kSlotsPerSegment && !FollowHead(section, head, cursor)) [[unlikely]]
       return {};
@@ -205,12 +208,14 @@ class TicketLane {
       return {};
     const std::uint64_t ready = cursor.receive_ready;
     const auto place = static_cast<std::uint32_t>(head - cursor.receive_first);
-    const Slot* const first = cursor.receive_segment->slots + place;
-    const Slot* const most_end = first + std::min(most, kSlotsPerSegment - place);
-    const Slot* end = first;
+    const std::uint32_t most_here = std::min(most, kSlotsPerSegment - place);
+    Slot* slot = SlotAt(cursor.receive_slots, place, stride);
+    std::uint32_t count = 0;
     // Acquire: pairs with the release in PublishOnly(), for the caller, which reads the message.
-    while (end != most_end && SlotState(end->word.load(std::memory_order_acquire)).IsPlain(ready)) ++end;
-    const auto count = static_cast<std::uint32_t>(end - first);
+    while (count != most_here && SlotState(slot->word.load(std::memory_order_acquire)).IsPlain(ready)) {
+      ++count;
+      slot = SlotAt(slot, 1, stride);
+    }
     DECOUPLE_ASSERT(count == 0 || head + count <= tail());
     // Sequentially consistent, as in Claim().
     if (count == 0 || !head_.compare_exchange_strong(head, head + count, std::memory_order_seq_cst)) return {};
@@ -300,11 +305,14 @@ class TicketLane {
   // The slot of `ticket` if it is still in the segment of that number, else null. Requires: inside a read section.
   Place FindByNumber(std::uint32_t segment_number, std::uint64_t ticket) const {
     Segment* const segment = segments_.FindByNumber(segment_number, OrdinalOf(ticket));
-    return segment == nullptr ? Place{} : Place{segment, &segment->slots[ticket % kSlotsPerSegment]};
+    return segment == nullptr ? Place{} : Place{segment, &segment->slot(ticket % kSlotsPerSegment)};
   }
 
   const Pool& pool() const { return segments_.pool(); }
   Pool& pool() { return segments_.pool(); }
+
+  // In bytes from one slot to the next.
+  std::uint32_t stride() const { return pool().layout().stride; }
 
  private:
   // About 2 µs: longer than writing a message takes, shorter than a time slice.
@@ -336,7 +344,7 @@ class TicketLane {
     const RcuReadGuard section;  // once the head has moved, the segment may be freed
     const Segment* const segment = segments_.Find(section, OrdinalOf(head));
     if (segment == nullptr) return false;
-    const SlotState word(segment->slots[head % kSlotsPerSegment].word.load(std::memory_order_acquire));
+    const SlotState word(segment->slot(head % kSlotsPerSegment).word.load(std::memory_order_acquire));
     if (word.IsOf(OrdinalOf(head))) return false;
     std::uint64_t expected = head;
     if (!head_.compare_exchange_strong(expected, head + 1, std::memory_order_seq_cst)) return false;
@@ -365,6 +373,7 @@ class TicketLane {
     cursor.receive_first = cursor.receive_segment == nullptr ? kNowhereInLane : head - head % kSlotsPerSegment;
     cursor.receive_ready = SlotState(Phase::kReady, ordinal).bits();
     if (cursor.receive_segment == nullptr) return false;
+    cursor.receive_slots = cursor.receive_segment->first_slot();
     cursor.FetchColdFields();
     return true;
   }
@@ -376,10 +385,10 @@ class TicketLane {
     if (OrdinalOf(cursor.send_first) != ordinal) cursor.send_segment = segments_.FindOrInstall(ordinal);
     DECOUPLE_ASSERT(Carries(*cursor.send_segment, ticket));
     cursor.send_first = (ticket & ~(kHalf - 1)) + 1;
-    cursor.send_slots = cursor.send_segment->slots + (place & ~(kHalf - 1)) + 1;
+    cursor.send_slots = &cursor.send_segment->slot((place & ~(kHalf - 1)) + 1);
     cursor.send_ready = SlotState(Phase::kReady, ordinal).bits();
     if (place == kHalf) segments_.InstallAhead(ordinal + 1);
-    return {cursor.send_segment, cursor.send_segment->slots + place};
+    return {cursor.send_segment, &cursor.send_segment->slot(place)};
   }
 
   alignas(kCacheLine) std::atomic<std::uint64_t> head_{0};
@@ -387,7 +396,7 @@ class TicketLane {
   // Tickets from here on have not been skipped; of earlier ones the notes tell. Rarely written, and read by senders
   // alone, which have the cache line of the tail.
   std::atomic<std::uint64_t> skipped_end_{0};
-  LaneSegments<Slot> segments_{head_};
+  LaneSegments<Slot> segments_;
 
   Mutex skip_mutex_;
   // The notes: skipped tickets whose senders have yet to find out.

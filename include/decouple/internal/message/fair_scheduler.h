@@ -29,6 +29,7 @@
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/mutex.h"
 #include "decouple/internal/message/message_metadata.h"
+#include "decouple/internal/message/slot_ref.h"
 
 namespace decouple::inline v0_1::internal {
 

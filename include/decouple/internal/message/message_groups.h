@@ -35,6 +35,8 @@
 #include "decouple/internal/base/string_hash.h"
 #include "decouple/internal/lane/slot_state.h"
 #include "decouple/internal/message/message_metadata.h"
+#include "decouple/internal/message/message_slot.h"
+#include "decouple/internal/message/slot_ref.h"
 
 namespace decouple::inline v0_1::internal {
 
@@ -208,9 +210,8 @@ class MessageGroups {
     return false;
   }
 
-  // A slot begins with its word.
   static std::atomic<std::uint64_t>& WordOf(const MessageMetadata& message) {
-    return *static_cast<std::atomic<std::uint64_t>*>(message.in_group.place.slot);
+    return message.in_group.place.slot->word;
   }
 
   std::atomic<Shards*> shards_{nullptr};

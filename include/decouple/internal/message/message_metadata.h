@@ -21,6 +21,7 @@
 #include "decouple/internal/base/cache_line.h"
 #include "decouple/internal/base/lazy_pointer.h"
 #include "decouple/internal/lane/segment_pool.h"
+#include "decouple/internal/message/slot_ref.h"
 #include "decouple/message.h"
 #include "decouple/message_attributes.h"
 
@@ -39,12 +40,6 @@ struct Origin {
   // message has receives of another queue.
   std::uint32_t receives = 0;
   std::int64_t first_received_at = 0;
-};
-
-// Names a slot for code that does not know the body's type.
-struct SlotRef {
-  void* segment = nullptr;
-  void* slot = nullptr;
 };
 
 // The position of a message of a FIFO queue in its group. Guarded by the mutex of the group's shard (message_groups.h).

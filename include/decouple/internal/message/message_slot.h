@@ -1,26 +1,28 @@
-// The slot of one message: 16 bytes of state, and the body. The lease times (when the message becomes visible again,
-// and when it was first received) are the slot's cold fields and lie apart (segment_pool.h): a message that only waits
-// has none.
+// The slot of one message: 16 bytes of state, and behind them the body, of which only its type knows (body_type.h). The
+// lease times (when the message becomes visible again, and when it was first received) are the slot's cold fields and
+// lie apart (segment_pool.h): a message that only waits has none.
 //
 // What few messages have (attributes, a group, a past in another queue) is kept by the segment (message_metadata.h).
 
 #ifndef DECOUPLE_INTERNAL_MESSAGE_MESSAGE_SLOT_H_
 #define DECOUPLE_INTERNAL_MESSAGE_MESSAGE_SLOT_H_
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <new>
 #include <type_traits>
-#include <utility>
 
+#include "decouple/internal/base/assert.h"
 #include "decouple/internal/lane/segment_pool.h"
 #include "decouple/internal/lane/slot_state.h"
+#include "decouple/internal/lane/ticket_lane.h"
 #include "decouple/internal/message/message_metadata.h"
-#include "decouple/internal/message/shared_body.h"
+#include "decouple/internal/message/slot_ref.h"
 
 namespace decouple::inline v0_1::internal {
+
+class SharedBody;
 
 // In nanoseconds since the epoch. Guarded by the slot's word, except that the timeout sweep reads visible_at before it
 // has locked the slot. Trivial, so that untouched memory holds valid objects.
@@ -39,63 +41,39 @@ class LeaseTimes {
 };
 static_assert(std::is_trivial_v<LeaseTimes> && sizeof(LeaseTimes) == 16);
 
-template <typename T>
 struct MessageSlot {
   using SegmentData = MetadataTable;
   using ColdFields = LeaseTimes;
 
-  static_assert(std::is_object_v<T> && !std::is_const_v<T> && !std::is_array_v<T>,
-                "decouple: a message body must be a non-const object type");
-  static_assert(std::is_nothrow_destructible_v<T>,
-                "decouple: a message body must be destructible without throwing; mark its destructor noexcept");
-  static_assert(std::is_nothrow_move_constructible_v<T>,
-                "decouple: a message body must be movable without throwing; mark its move constructor noexcept");
-
-  // A SlotState (slot_state.h); it guards all that follows. First, as MessageGroups finds it at the slot's address.
+  // A SlotState (slot_state.h); it guards all that follows.
   std::atomic<std::uint64_t> word{0};
 
   // In nanoseconds since the epoch. Atomic because the timeout sweep reads it before it has locked the slot.
   std::atomic<std::int64_t> sent_at{0};
 
-  // A body, or, where the word has kShared, a pointer to one.
-  static constexpr std::size_t kSize = std::max(sizeof(T), sizeof(void*));
-  alignas(T) alignas(SharedBody*) std::byte content[kSize];
+  // The memory behind these fields: a body, or, where the word has kShared, a pointer to a shared one. A body whose
+  // alignment is larger begins further behind (BodyType::offset).
+  std::byte* content() { return reinterpret_cast<std::byte*>(this) + sizeof(MessageSlot); }
 
-  T& body() { return *std::launder(reinterpret_cast<T*>(content)); }
-  SharedBody& shared() { return **std::launder(reinterpret_cast<SharedBody**>(content)); }
-
-  // Construct() and Share() return the marks that the word must have for what they wrote.
-  std::uint32_t Construct(T&& body) {
-    static_assert(offsetof(MessageSlot, word) == 0 && offsetof(MessageSlot, sent_at) == 8);
-    static_assert(offsetof(MessageSlot, content) == std::max(std::size_t{16}, alignof(MessageSlot)));
-    ::new (static_cast<void*>(content)) T(std::move(body));
-    return 0;
-  }
-  // Takes over a reference of the caller's.
-  std::uint32_t Share(SharedBody* shared) {
-    ::new (static_cast<void*>(content)) SharedBody*(shared);
-    return SlotState::kShared;
-  }
+  // The pointer to the shared body. Requires: the word has kShared.
+  SharedBody& shared() { return **std::launder(reinterpret_cast<SharedBody**>(content())); }
+  // Takes over a reference of the caller's. The word that is published must have kShared.
+  void set_shared(SharedBody* body) { ::new (static_cast<void*>(content())) SharedBody*(body); }
 };
+static_assert(sizeof(MessageSlot) == 16 && alignof(MessageSlot) == 8);
 
-// Names a slot with a message. It stays valid while the caller has a reference to the message or has locked the slot,
-// or while the message is queued for redelivery.
-template <typename T>
-struct MessageAt {
-  typename SegmentPool<MessageSlot<T>>::Segment* segment = nullptr;
-  MessageSlot<T>* slot = nullptr;
+using MessageLane = TicketLane<MessageSlot>;
 
-  LeaseTimes& times() const { return segment->ColdFieldsOf(*slot); }
-  // Same as times(), for a caller that writes them: allocates their memory if there is none yet.
-  LeaseTimes& TimesToWrite() const { return segment->ColdFieldsToWrite(*slot); }
-};
+inline LeaseTimes& SlotRef::times() const { return segment->ColdFieldsOf(*slot); }
+inline LeaseTimes& SlotRef::TimesToWrite() const { return segment->ColdFieldsToWrite(*slot); }
+inline LeaseTimes* SlotRef::FindTimes() const { return segment->FindColdFieldsAt(segment->PlaceOf(*slot)); }
+
+// For assertions about a slot that no other thread may change now.
+inline SlotState WordOf(const MessageSlot& slot) { return SlotState(slot.word.load(std::memory_order_relaxed)); }
 
 // Whether a thread has locked the slot. Only for assertions: if that is not the caller, the answer may be outdated.
 // Relaxed, as no other thread takes a slot out of kBusy.
-template <typename Slot>
-bool IsLocked(const Slot& slot) {
-  return SlotState(slot.word.load(std::memory_order_relaxed)).phase() == Phase::kBusy;
-}
+inline bool IsLocked(const MessageSlot& slot) { return WordOf(slot).phase() == Phase::kBusy; }
 
 // For assertions: whether the word is in one of these phases.
 template <typename... Phases>
@@ -103,18 +81,30 @@ constexpr bool IsAnyOf(SlotState word, Phases... phases) {
   return ((word.phase() == phases) || ...);
 }
 
-// A slot of the redelivery lane: names one message that is visible again.
-template <typename T>
-struct RedeliverySlot {
-  struct SegmentData {};
-  struct ColdFields {};
+// ---- locking a slot -------------------------------------------------------------------------------------------------
 
-  // Keep the two pointers apart: side by side, compilers write them as one, from two registers by way of the stack, and
-  // stall on store forwarding (exp. 15).
-  typename SegmentPool<MessageSlot<T>>::Segment* segment = nullptr;
-  std::atomic<std::uint64_t> word{0};
-  MessageSlot<T>* message = nullptr;
-};
+// Locks the slot if its word is `seen`. Requires: the slot must stay where it is, as by an RcuReadGuard. Sequentially
+// consistent: a sweep that recomputes the deadline sees either kBusy or the word that is stored after it.
+inline bool TryLock(MessageSlot& slot, SlotState seen) {
+  DECOUPLE_ASSERT(IsAnyOf(seen, Phase::kDelayed, Phase::kInFlight, Phase::kVisibleAgain));
+  std::uint64_t expected = seen.bits();
+  return slot.word.compare_exchange_strong(expected, seen.With(Phase::kBusy).bits(), std::memory_order_seq_cst,
+                                           std::memory_order_relaxed);
+}
+
+// Locks a slot that was published as `ready`, but whose ticket was skipped, so no receiver will claim it. Requires: the
+// caller is its sender.
+inline void LockSkipped(MessageSlot& slot, SlotState ready) {
+  DECOUPLE_ASSERT(WordOf(slot) == ready && IsTransition(ready, ready.With(Phase::kBusy)));
+  slot.word.store(ready.With(Phase::kBusy).bits(), std::memory_order_release);
+}
+
+// Stores the next word of a slot that the caller has locked. Release: pairs with the acquire of the next thread that
+// locks or reads the slot.
+inline void Unlock(MessageSlot& slot, SlotState word) {
+  DECOUPLE_ASSERT(IsLocked(slot) && IsTransition(WordOf(slot), word));
+  slot.word.store(word.bits(), std::memory_order_release);
+}
 
 }  // namespace decouple::inline v0_1::internal
 

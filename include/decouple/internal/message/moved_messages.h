@@ -18,23 +18,24 @@
 #include "absl/container/flat_hash_map.h"
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/mutex.h"
-#include "decouple/internal/lane/ticket_lane.h"
+#include "decouple/internal/lane/segment_pool.h"
 #include "decouple/internal/message/message_slot.h"
+#include "decouple/internal/message/slot_ref.h"
 
 namespace decouple::inline v0_1::internal {
 
-template <typename T>
 class MovedMessages {
  public:
-  using Lane = TicketLane<MessageSlot<T>>;
+  // `layout` is that of the queue's slots.
+  explicit MovedMessages(const SlotLayout& layout) : lane_(layout) {}
 
   // The receipt of a moved message carries this instead of a segment's number.
   static constexpr std::uint32_t kSegmentNumber = UINT32_MAX;
 
-  Lane& lane() { return lane_; }
+  MessageLane& lane() { return lane_; }
 
   // `message` is where the message of that ticket is from now on.
-  void Add(std::uint64_t ticket, MessageAt<T> message) ABSL_LOCKS_EXCLUDED(mutex_) {
+  void Add(std::uint64_t ticket, SlotRef message) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     messages_.insert_or_assign(ticket, message);
   }
@@ -61,10 +62,10 @@ class MovedMessages {
   }
 
  private:
-  Lane lane_;
+  MessageLane lane_;
   std::atomic<std::uint64_t> moves_within_{0};
   Mutex mutex_;
-  absl::flat_hash_map<std::uint64_t, MessageAt<T>> messages_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::uint64_t, SlotRef> messages_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace decouple::inline v0_1::internal

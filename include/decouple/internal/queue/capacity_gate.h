@@ -33,20 +33,16 @@
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/message/message_store.h"
-#include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/queue/queue_config.h"
+#include "decouple/internal/queue/queue_identity.h"
 #include "decouple/queue_options.h"
 
 namespace decouple::inline v0_1::internal {
 
-// All members may be called from any thread; a LocalState is the caller's own.
-template <typename T>
+// All members may be called from any thread; a LocalQueueState is the caller's own.
 class CapacityGate {
  public:
-  using Store = MessageStore<T>;
-  using LocalState = typename Store::LocalState;
-
-  CapacityGate(const QueueBase& queue, Store& store) : queue_(queue), store_(store) {}
+  CapacityGate(const QueueIdentity& identity, MessageStore& store) : identity_(identity), store_(store) {}
 
   // Acquire: pairs with the release in Close().
   bool closed() const { return (state_.load(std::memory_order_acquire) & kClosed) != 0; }
@@ -54,12 +50,13 @@ class CapacityGate {
 
   // Fast path: admits `n` messages of `bytes` in all into an open, unbounded queue, and sets `ticket` to the first of
   // their consecutive tickets. False: nothing has happened; call Admit() for each.
-  [[gnu::always_inline]] bool TryAdmit(LocalState& local, std::uint32_t n, std::size_t bytes, std::uint64_t& ticket) {
+  [[gnu::always_inline]] bool TryAdmit(LocalQueueState& local, std::uint32_t n, std::size_t bytes,
+                                       std::uint64_t& ticket) {
     const RcuReadGuard section;
     return TryAdmit(section, local, n, bytes, ticket);
   }
   // Same as above, within the caller's read section.
-  [[gnu::always_inline]] bool TryAdmit(const RcuReadGuard&, LocalState& local, std::uint32_t n, std::size_t bytes,
+  [[gnu::always_inline]] bool TryAdmit(const RcuReadGuard&, LocalQueueState& local, std::uint32_t n, std::size_t bytes,
                                        std::uint64_t& ticket) {
     // Relaxed: ordered by the section, with the RcuSynchronize() of the thread that changes the word.
     if (state_.load(std::memory_order_relaxed) != 0) [[unlikely]]
@@ -69,7 +66,7 @@ class CapacityGate {
   }
 
   // Admits one message into a queue in any state, without waiting. False: it is closed, or there is no room.
-  bool TryAdmitOne(LocalState& local, std::size_t bytes, std::uint64_t& ticket) {
+  bool TryAdmitOne(LocalQueueState& local, std::size_t bytes, std::uint64_t& ticket) {
     if (TryAdmitInAnyState(local, bytes, ticket)) return true;
     if (closed()) return false;
     RecountRemovals();
@@ -79,7 +76,8 @@ class CapacityGate {
   // Admits one message into a queue in any state, and waits for room if the capacity says so (Block). Before it waits
   // it calls make_room(), which returns the earliest instant at which there may be room without a removal.
   template <typename MakeRoom>
-  absl::Status Admit(LocalState& local, std::size_t bytes, Clock& clock, std::uint64_t& ticket, MakeRoom make_room) {
+  absl::Status Admit(LocalQueueState& local, std::size_t bytes, Clock& clock, std::uint64_t& ticket,
+                     MakeRoom make_room) {
     return Admit(bytes, clock, make_room, [&] { return TryAdmitInAnyState(local, bytes, ticket); });
   }
 
@@ -162,7 +160,7 @@ class CapacityGate {
   static constexpr std::uint32_t kCounting = 4;  // senders wait until the sums have been taken
 
   // Requires: the caller is in the read section in which it saw that it may send.
-  [[gnu::always_inline]] std::uint64_t TakeTickets(LocalState& local, std::uint32_t n, std::size_t bytes) {
+  [[gnu::always_inline]] std::uint64_t TakeTickets(LocalQueueState& local, std::uint32_t n, std::size_t bytes) {
     DECOUPLE_ASSERT(n >= 1);
     local.counts.sent.Add(n);
     local.counts.sent_bytes.Add(bytes);
@@ -170,7 +168,7 @@ class CapacityGate {
   }
 
   // False: the queue is closed, or there is no room as far as removals have been counted.
-  bool TryAdmitInAnyState(LocalState& local, std::size_t bytes, std::uint64_t& ticket) {
+  bool TryAdmitInAnyState(LocalQueueState& local, std::size_t bytes, std::uint64_t& ticket) {
     for (;;) {
       {
         const RcuReadGuard section;
@@ -220,7 +218,7 @@ class CapacityGate {
   }
 
   absl::Status ClosedError() const {
-    if (queue_.deleted()) return DoesNotExistError(queue_);
+    if (identity_.deleted()) return identity_.DoesNotExistError();
     return MakeError(Error::kQueueClosed, "the queue is closed; nothing can be sent to it any more");
   }
 
@@ -236,8 +234,8 @@ class CapacityGate {
   }
 
   alignas(kCacheLine) std::atomic<std::uint32_t> state_{0};
-  const QueueBase& queue_;
-  Store& store_;
+  const QueueIdentity& identity_;
+  MessageStore& store_;
   // Relaxed: each of these three is a number of its own, in force for sends that begin later.
   std::atomic<std::int64_t> most_messages_{Capacity::kUnbounded};
   std::atomic<std::int64_t> most_bytes_{Capacity::kUnbounded};

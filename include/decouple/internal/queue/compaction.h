@@ -20,118 +20,105 @@
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/lane/retired_segments.h"
+#include "decouple/internal/message/body_type.h"
 #include "decouple/internal/message/message_metadata.h"
 #include "decouple/internal/message/message_slot.h"
+#include "decouple/internal/message/message_state.h"
 #include "decouple/internal/message/message_store.h"
 #include "decouple/internal/message/moved_messages.h"
+#include "decouple/internal/message/slot_ref.h"
 #include "decouple/internal/queue/locked_slots.h"
+#include "decouple/internal/queue/queue_state.h"
 
 namespace decouple::inline v0_1::internal {
 
-template <typename T>
+template <typename Kind>
 class Compaction {
  public:
-  using Store = MessageStore<T>;
-  using Slot = typename Store::Slot;
-  using Lane = typename Store::Lane;
-  using Segment = typename Store::Segment;
-  using Message = typename Store::Message;
-  using LocalState = typename Store::LocalState;
-
-  explicit Compaction(Store& store) : store_(store) {}
+  explicit Compaction(QueueState& queue) : store_(queue.store), messages_(queue.store) {}
 
   // Frees some segments, and empties others. To be called now and then: when a receiver has claimed the last slot of a
   // round of segments, and by polls of an empty queue. Not from within a read section.
-  void CompactSome(LocalState& local) {
-    store_.ForEachLane([&](Lane& lane) {
+  void CompactSome(LocalQueueState& local) {
+    store_.ForEachLane([&](MessageLane& lane) {
       for (const SparseSegment& sparse : lane.ReclaimRound()) MoveMessagesOf(local, lane, sparse);
     });
   }
 
  private:
-  void MoveMessagesOf(LocalState& local, Lane& lane, const SparseSegment& sparse) {
-    LockedSlots<T> locked;
+  void MoveMessagesOf(LocalQueueState& local, MessageLane& lane, const SparseSegment& sparse) {
+    LockedSlots locked;
     {
       const RcuReadGuard section;  // until a slot is locked, the segment may be retired and freed
-      Segment* const segment = lane.pool().Find(sparse.number);
+      MessageSegment* const segment = lane.pool().Find(sparse.number);
       if (segment == nullptr || segment->ordinal.load(std::memory_order_acquire) != sparse.ordinal) return;
       if (!WouldBeEmptied(*segment, sparse.ordinal)) return;
       locked.segment = segment;
       for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) {
         // Acquire: pairs with the last store of the word, which publishes the rest of the slot.
-        const SlotState word(segment->slots[i].word.load(std::memory_order_acquire));
+        const SlotState word(segment->slot(i).word.load(std::memory_order_acquire));
         if (word.IsOf(sparse.ordinal) && IsMovable(word)) locked.TryLock(i, word);
       }
     }
-    locked.ForEach([&](Message message, SlotState before) { MoveMessage(local, message, before); });
+    locked.ForEach([&](SlotRef message, SlotState before) { MoveMessage(local, message, before); });
   }
 
   // Whether all slots of the segment would be free once its movable messages have moved.
-  bool WouldBeEmptied(Segment& segment, std::uint64_t ordinal) const {
-    return std::all_of(std::begin(segment.slots), std::end(segment.slots), [&](const Slot& slot) {
-      const SlotState word(slot.word.load(std::memory_order_acquire));
-      return word.IsFree(ordinal) || (word.IsOf(ordinal) && IsMovable(word));
-    });
+  static bool WouldBeEmptied(const MessageSegment& segment, std::uint64_t ordinal) {
+    for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) {
+      const SlotState word(segment.slot(i).word.load(std::memory_order_acquire));
+      if (!word.IsFree(ordinal) && !(word.IsOf(ordinal) && IsMovable(word))) return false;
+    }
+    return true;
   }
 
-  // A message that is visible again moves only in a FIFO queue: there, unless it is queued, it waits behind another of
-  // its group.
-  bool IsMovable(SlotState word) const {
-    const bool is_waiting = word.phase() == Phase::kInFlight || word.phase() == Phase::kDelayed ||
-                            (word.phase() == Phase::kVisibleAgain && store_.groups() != nullptr);
-    return is_waiting && !word.Has(kReferredTo);
-  }
+  static bool IsMovable(SlotState word) { return Kind::Order::MayRelocate(word.phase()) && !word.Has(kReferredTo); }
 
   // Requires: the caller has locked the slot of `from`; `before` is its word before that.
-  void MoveMessage(LocalState& local, Message from, SlotState before) {
+  void MoveMessage(LocalQueueState& local, SlotRef from, SlotState before) {
     DECOUPLE_ASSERT(IsLocked(*from.slot) && IsMovable(before));
-    MovedMessages<T>& moved_messages = store_.MovedMessagesOrCreate();
-    Lane& lane = moved_messages.lane();
+    MovedMessages& moved_messages = store_.MovedMessagesOrCreate();
+    MessageLane& lane = moved_messages.lane();
     const std::uint64_t ticket = lane.TakeTickets(1);
     const auto place = lane.PlaceOf(ticket, local.moved_cursor);
-    const Message to{place.segment, place.slot};
+    const SlotRef to{place.segment, place.slot};
     to.slot->sent_at.store(from.slot->sent_at.load(std::memory_order_relaxed), std::memory_order_relaxed);
     const std::int64_t visible_at = from.times().visible_at();
     LeaseTimes& times = to.TimesToWrite();
     times.set_visible_at(visible_at);
     times.set_first_received_at(from.times().first_received_at());
 
-    const std::uint64_t original = store_.TicketOf(from);
+    const std::uint64_t original = MessageStore::TicketOf(from);
     auto metadata = std::make_unique<MessageMetadata>();
     const bool has_metadata = before.Has(SlotState::kHasMetadata);
-    const bool moves_within = has_metadata && Store::MetadataAt(from).is_moved;
-    if (has_metadata && store_.groups() == nullptr) metadata->TakeFrom(Store::MetadataAt(from));
+    const bool moves_within = has_metadata && MetadataAt(from).is_moved;
+    Kind::Order::BeginRelocation(from, before, *metadata);
     metadata->is_moved = true;
     metadata->moved_from = original;
     const bool is_shared = before.Has(SlotState::kShared);
-    const std::uint32_t body_marks =
-        is_shared ? to.slot->Share(&from.slot->shared()) : to.slot->Construct(std::move(from.slot->body()));
-    to.segment->data.Put(Store::PlaceOf(to), std::move(metadata));
+    const BodyType& type = store_.body_type();
+    BodySource body = {.body = type.BodyIn(*from.slot), .shared = is_shared ? &from.slot->shared() : nullptr};
+    const std::uint32_t body_marks = body.WriteTo(*to.slot, type);
+    to.segment->data.Put(PlaceOf(to), std::move(metadata));
     moved_messages.Add(original, to);
-    const SlotState moved(before.phase(), Lane::OrdinalOf(ticket), body_marks | SlotState::kHasMetadata,
+    const SlotState moved(before.phase(), MessageLane::OrdinalOf(ticket), body_marks | SlotState::kHasMetadata,
                           before.receive_count());
-    Lane::PublishUnclaimable(*to.slot, moved.With(Phase::kBusy));  // locked, so that it cannot end meanwhile
+    MessageLane::PublishUnclaimable(*to.slot, moved.With(Phase::kBusy));  // locked, so that it cannot end meanwhile
     if (moves_within && before.phase() == Phase::kDelayed) moved_messages.CountMoveWithin();
     lane.ForgetSkip(ticket);
     store_.LowerDeadline(*to.segment, std::min(visible_at, store_.RetentionEnd(*to.slot)));
-    if (store_.groups() == nullptr) {
-      Store::Unlock(*to.slot, moved);
-    } else if (store_.groups()->Relocate(Store::MetadataAt(from), Store::MetadataAt(to), {to.segment, to.slot},
-                                         moved)) {
-      store_.Requeue(local, to);
-      store_.visible().Notify(1);
-    }
+    messages_.order().FinishRelocation(local, from, to, moved);
     // No receiver claims from this lane: its head passes whatever has been published.
     while (lane.Claim(local.moved_cursor, kSlotsPerSegment, kOpenGate, WantAll()).size != 0) {
     }
 
-    if (has_metadata) from.segment->data.Clear(Store::PlaceOf(from));
+    if (has_metadata) from.segment->data.Clear(PlaceOf(from));
     const SlotState left = before.Without(SlotState::kHasMetadata);
     if (is_shared) {
-      Store::FreeLast(from, left);  // the reference to the shared body has gone to the other slot
+      FreeLast(from, left);  // the reference to the shared body has gone to the other slot
     } else {
       // What is left of the body was moved from: it is destroyed as that of a deleted message is.
-      Store::Unlock(*from.slot, left.With(Phase::kDeleted).With(SlotState::kReferenced));
+      Unlock(*from.slot, left.With(Phase::kDeleted).With(SlotState::kReferenced));
       store_.ReleaseReference(from);
     }
   }
@@ -139,7 +126,8 @@ class Compaction {
   // The marks of a message that something refers to by its slot.
   static constexpr std::uint32_t kReferredTo = SlotState::kReferenced | SlotState::kMoreReferences | SlotState::kQueued;
 
-  Store& store_;
+  MessageStore& store_;
+  MessageState<typename Kind::Order> messages_;
 };
 
 }  // namespace decouple::inline v0_1::internal

@@ -26,16 +26,13 @@
 namespace decouple::inline v0_1::internal {
 
 // All members may be called from any thread.
-template <typename T>
 class InFlightLimit {
  public:
-  using Store = MessageStore<T>;
-
   static constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::max();
 
   enum class Claimant { kLane, kRedeliveryLane, kSingle };
 
-  explicit InFlightLimit(Store& store) : store_(store) {}
+  explicit InFlightLimit(MessageStore& store) : store_(store) {}
 
   // Takes effect at the next closed gate, which is the next receive.
   void SetLimit(std::int64_t most) ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -118,7 +115,7 @@ class InFlightLimit {
     for (auto* gate : {&lane_gate_, &redelivery_gate_, &single_gate_}) gate->store(0, std::memory_order_relaxed);
   }
 
-  Store& store_;
+  MessageStore& store_;
   Mutex mutex_;  // serializes the changes of the gates
   std::int64_t most_ ABSL_GUARDED_BY(mutex_) = kNone;
   // Read by every claim, written under the mutex only. Relaxed: a claim publishes nothing by them.

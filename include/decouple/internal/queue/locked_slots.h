@@ -11,26 +11,22 @@
 
 #include "decouple/internal/lane/segment_pool.h"
 #include "decouple/internal/lane/slot_state.h"
-#include "decouple/internal/message/message_store.h"
+#include "decouple/internal/message/message_slot.h"
+#include "decouple/internal/message/slot_ref.h"
 
 namespace decouple::inline v0_1::internal {
 
-template <typename T>
 struct LockedSlots {
-  using Store = MessageStore<T>;
-  using Segment = typename Store::Segment;
-  using Message = typename Store::Message;
-
   static_assert(kSlotsPerSegment <= 64, "one bit of `slots` a slot");
 
-  Segment* segment = nullptr;
+  MessageSegment* segment = nullptr;
   std::uint64_t slots = 0;                           // one bit for each locked slot
   std::array<SlotState, kSlotsPerSegment> before{};  // the words that the locked slots had before
 
   // False: the word is no longer `word`. Requires: `segment` stays in use until this returns, by a read section or by a
   // slot that is locked already.
   bool TryLock(std::uint32_t i, SlotState word) {
-    if (!Store::TryLock(segment->slots[i], word)) return false;
+    if (!internal::TryLock(segment->slot(i), word)) return false;
     slots |= 1ULL << i;
     before[i] = word;
     return true;
@@ -41,7 +37,7 @@ struct LockedSlots {
   void ForEach(Visit visit) const {
     for (std::uint64_t bits = slots; bits != 0; bits &= bits - 1) {
       const auto i = static_cast<std::size_t>(std::countr_zero(bits));
-      visit(Message{segment, &segment->slots[i]}, before[i]);
+      visit(SlotRef{segment, &segment->slot(i)}, before[i]);
     }
   }
 };

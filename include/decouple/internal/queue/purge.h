@@ -16,29 +16,25 @@
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/cache_line.h"
 #include "decouple/internal/base/rcu.h"
+#include "decouple/internal/message/message_state.h"
 #include "decouple/internal/message/message_store.h"
+#include "decouple/internal/message/redelivery_entry.h"
+#include "decouple/internal/message/slot_ref.h"
 #include "decouple/internal/queue/locked_slots.h"
+#include "decouple/internal/queue/queue_state.h"
 
 namespace decouple::inline v0_1::internal {
 
-template <typename T>
+template <typename Kind>
 class Purge {
  public:
-  using Store = MessageStore<T>;
-  using Slot = typename Store::Slot;
-  using Lane = typename Store::Lane;
-  using RedeliveryLane = typename Store::RedeliveryLane;
-  using Segment = typename Store::Segment;
-  using Message = typename Store::Message;
-  using LocalState = typename Store::LocalState;
-
-  explicit Purge(Store& store) : store_(store) {}
+  explicit Purge(QueueState& queue) : store_(queue.store), messages_(queue.store) {}
 
   // O(messages). May be called from any thread, by several at once; not from within a read section.
-  void RemoveAll(LocalState& local) {
+  void RemoveAll(LocalQueueState& local) {
     store_.bias().Revoke();
     RemoveReady(local, store_.lane().tail());
-    store_.ForEachLane([&](Lane& lane) {
+    store_.ForEachLane([&](MessageLane& lane) {
       for (std::uint32_t chunk = 0; chunk < lane.pool().chunk_numbers_end(); ++chunk) {
         for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) RemoveSegment(local, lane, chunk * kSlotsPerSegment + i);
         lane.TryReclaim(2 * kSlotsPerSegment);
@@ -51,15 +47,15 @@ class Purge {
 
  private:
   // The ready messages whose tickets are before `end`.
-  void RemoveReady(LocalState& local, std::uint64_t end) {
-    Lane& lane = store_.lane();
+  void RemoveReady(LocalQueueState& local, std::uint64_t end) {
+    MessageLane& lane = store_.lane();
     while (lane.head() < end) {
       const auto run = lane.Claim(local.cursor, kSlotsPerSegment, kOpenGate, WantAll());
       if (run.size == 0) return;  // a sender has taken the ticket, but has not published its message yet
       local.counts.not_leased.Add(run.size);
-      run.ForEachTaken([&](Slot& slot, SlotState word) {
+      run.ForEachTaken([&](MessageSlot& slot, SlotState word) {
         if (word.phase() == Phase::kRequeued) {
-          RemoveDequeued(local, Store::ConsumeRequeuedSlot({run.segment, &slot}, word));
+          RemoveDequeued(local, ConsumeRequeued({run.segment, &slot}, word));
         } else {
           DECOUPLE_ASSERT(word.phase() == Phase::kReady);
           Remove(local, {run.segment, &slot}, word);
@@ -69,14 +65,14 @@ class Purge {
     }
   }
 
-  void RemoveSegment(LocalState& local, Lane& lane, std::uint32_t number) {
+  void RemoveSegment(LocalQueueState& local, MessageLane& lane, std::uint32_t number) {
     while (!TryRemoveSegment(local, lane, number)) Relax();
   }
 
   // False: another thread had locked a slot; the caller tries again.
-  bool TryRemoveSegment(LocalState& local, Lane& lane, std::uint32_t number) {
+  bool TryRemoveSegment(LocalQueueState& local, MessageLane& lane, std::uint32_t number) {
     bool is_complete = true;
-    LockedSlots<T> locked;
+    LockedSlots locked;
     {
       const RcuReadGuard section;  // until a slot is locked, the segment may be retired and freed
       locked.segment = lane.pool().Find(number);
@@ -84,7 +80,7 @@ class Purge {
       const std::uint64_t ordinal = locked.segment->ordinal.load(std::memory_order_acquire);
       for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) {
         // Acquire: pairs with the last store of the word, which publishes the rest of the slot.
-        const SlotState word(locked.segment->slots[i].word.load(std::memory_order_acquire));
+        const SlotState word(locked.segment->slot(i).word.load(std::memory_order_acquire));
         const bool has_message =
             word.IsOf(ordinal) && (word.phase() == Phase::kInFlight || word.phase() == Phase::kVisibleAgain ||
                                    word.phase() == Phase::kDelayed || word.phase() == Phase::kBusy);
@@ -94,39 +90,39 @@ class Purge {
     }
     // Bodies are destroyed, which is the user's code, only once no slot is locked any more.
     locked.ForEach(
-        [&](Message message, SlotState word) { store_.Remove(local, message, word, &LocalQueueCounts::purged); });
-    locked.ForEach([&](Message message, SlotState) { store_.ReleaseReference(message); });
+        [&](SlotRef message, SlotState word) { messages_.Remove(local, message, word, &LocalQueueCounts::purged); });
+    locked.ForEach([&](SlotRef message, SlotState) { store_.ReleaseReference(message); });
     return is_complete;
   }
 
   // By now most entries name messages that are gone. They are taken, so that the slots that they name become free.
-  void DrainRedeliveryLane(LocalState& local) {
-    RedeliveryLane* const lane = store_.redelivery_lane();
+  void DrainRedeliveryLane(LocalQueueState& local) {
+    MessageLane* const lane = store_.redelivery_lane();
     if (lane == nullptr) return;
     const std::uint64_t end = lane->tail();
     while (lane->head() < end) {
       const auto run = lane->Claim(local.redelivery_cursor, kSlotsPerSegment, kOpenGate, WantAll());
       if (run.size == 0) return;
       local.counts.not_leased.Add(run.size);
-      run.ForEachTaken(
-          [&](auto& entry, SlotState word) { RemoveDequeued(local, Store::ConsumeRedeliverySlot(entry, word)); });
+      run.ForEachTaken([&](auto& entry, SlotState word) { RemoveDequeued(local, ConsumeEntry(entry, word)); });
       if (run.ends_round) lane->ReclaimRound();
     }
   }
 
   // Requires: the caller has taken the only entry that named the message.
-  void RemoveDequeued(LocalState& local, Message message) {
+  void RemoveDequeued(LocalQueueState& local, SlotRef message) {
     SlotState before;
-    if (store_.UnqueueAndTryLock(message, before)) Remove(local, message, before);
+    if (UnqueueAndTryLock(message, before)) Remove(local, message, before);
   }
 
   // Requires: the caller has locked the slot, or has claimed it as ready. `before` is its word before that.
-  void Remove(LocalState& local, Message message, SlotState before) {
-    store_.Remove(local, message, before, &LocalQueueCounts::purged);
+  void Remove(LocalQueueState& local, SlotRef message, SlotState before) {
+    messages_.Remove(local, message, before, &LocalQueueCounts::purged);
     store_.ReleaseReference(message);
   }
 
-  Store& store_;
+  MessageStore& store_;
+  MessageState<typename Kind::Order> messages_;
 };
 
 }  // namespace decouple::inline v0_1::internal

@@ -1,4 +1,10 @@
-// A queue of either kind and any body type, for code that only refers to it: references, dead-letter links, move tasks.
+// A queue of either kind and any body type: its state, and its calls. What the calls do depends on the kind
+// (queue_core.h), but on the type of the bodies only by a table (message/body_type.h); the fast paths, which know that
+// type, work on the state directly (fast_send.h, fast_receive.h, held_message.h).
+//
+// Lifetime. Handles share the queue as a std::shared_ptr does. Deliveries do not touch that count: each thread counts the
+// deliveries that it makes and releases. Once the last handle is gone (EndWithLastDelivery) releases are subtracted one
+// by one from the number that is outstanding, and the last of them deletes the queue.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_QUEUE_BASE_H_
 #define DECOUPLE_INTERNAL_QUEUE_QUEUE_BASE_H_
@@ -6,86 +12,195 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <utility>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "decouple/batch.h"
 #include "decouple/clock.h"
-#include "decouple/error.h"
-#include "decouple/internal/base/identity.h"
+#include "decouple/internal/base/assert.h"
+#include "decouple/internal/base/rcu.h"
 #include "decouple/internal/base/type_identity.h"
+#include "decouple/internal/message/body_type.h"
+#include "decouple/internal/message/message_store.h"
+#include "decouple/internal/message/slot_ref.h"
+#include "decouple/internal/message/topic_delivery.h"
 #include "decouple/internal/queue/access_policy.h"
+#include "decouple/internal/queue/queue_state.h"
+#include "decouple/internal/queue/received_messages.h"
 #include "decouple/internal/queue/redrive/dead_letter_links.h"
+#include "decouple/limits.h"
+#include "decouple/message.h"
 #include "decouple/queue_kind.h"
+#include "decouple/queue_options.h"
+#include "decouple/queue_statistics.h"
+#include "decouple/redrive_policy.h"
 
 namespace decouple::inline v0_1::internal {
-
-constexpr const char* NameOf(QueueKind kind) { return kind == QueueKind::kStandard ? "standard" : "FIFO"; }
 
 // The outcome of moving one message to another queue. kNothing: no message was visible. kNoSource: the message does not
 // say which queue it came from, or that queue is gone.
 enum class MoveOutcome { kMoved, kNothing, kNoRoom, kClosed, kNoSource };
 
 class MessageMoves;
+struct Transfer;
+
+// An entry of a batch of sends, with the body's type erased.
+struct SendRequest {
+  const std::string& id;
+  void* body;  // moved from if it is sent
+  SendOptions& options;
+};
 
 class QueueBase : public std::enable_shared_from_this<QueueBase> {
  public:
   QueueBase(const QueueBase&) = delete;
   QueueBase& operator=(const QueueBase&) = delete;
 
-  const std::string& name() const { return name_; }
-  std::uint64_t identity() const { return identity_.value(); }
-  QueueKind kind() const { return kind_; }
+  QueueState& state() { return state_; }
+  const QueueState& state() const { return state_; }
+
+  const std::string& name() const { return state_.identity.name(); }
+  std::uint64_t identity() const { return state_.identity.value(); }
+  QueueKind kind() const { return state_.identity.kind(); }
   // Queues of one kind and body type can take over each other's messages (CheckSameKindAndBodyType).
-  const TypeIdentity& body_type() const { return body_type_; }
+  const TypeIdentity& body_type() const { return state_.store.body_type().identity; }
+  Clock& clock() const { return state_.clock; }
+  const Limits& limits() const { return state_.config.limits(); }
 
-  virtual Clock& clock() const = 0;
-  virtual bool closed() const = 0;
+  bool closed() const { return state_.gate.closed(); }
+  bool deleted() const { return state_.identity.deleted(); }
 
-  // A queue is open, then closed, then deleted; it may be deleted while it is open, and never comes back. A deleted
-  // queue is closed, too, so a call looks here only where it has found the queue closed, a gate shut, or its message
-  // gone. Acquire: pairs with MarkDeleted().
-  bool deleted() const { return deleted_at() != kNotDeleted; }
-  // By the queue's clock; kNotDeleted if it was not deleted.
-  std::int64_t deleted_at() const { return deleted_at_.load(std::memory_order_acquire); }
-  static constexpr std::int64_t kNotDeleted = -1;
-
-  // Removes all messages, and has all later calls fail with kQueueDoesNotExist.
-  virtual absl::Status DeleteQueue() = 0;
-
-  // Moves the next visible message to `to`, or, if that is null, to the queue whose dead letter it is.
-  virtual MoveOutcome MoveOne(QueueBase* to) = 0;
+  AccessPolicy& senders() { return state_.senders; }
+  const AccessPolicy& senders() const { return state_.senders; }
+  DeadLetterLinks& dead_letters() { return state_.dead_letters; }
+  const DeadLetterLinks& dead_letters() const { return state_.dead_letters; }
   // The tasks that move messages out of this queue.
   virtual MessageMoves& moves() = 0;
 
-  AccessPolicy& senders() { return senders_; }
-  const AccessPolicy& senders() const { return senders_; }
+  // ---- sending ------------------------------------------------------------------------------------------------------
 
-  DeadLetterLinks& dead_letters() { return dead_letters_; }
-  const DeadLetterLinks& dead_letters() const { return dead_letters_; }
+  // `body` points to a body of the queue's type, which is moved from on success.
+  virtual absl::StatusOr<SendResult> Send(void* body, SendOptions&& options) = 0;
+  // An error fails the batch as a whole.
+  virtual absl::StatusOr<SendOutcomes> SendBatch(std::span<const SendRequest> requests) = 0;
+  // Takes a message that a topic delivers, as if it were sent now, without waiting for room. Runs no user code.
+  virtual Acceptance Enqueue(const TopicDelivery& delivery) = 0;
+  // Takes over a message that another queue gives up; it is visible at once. False: the queue is closed or full, and
+  // nothing has happened. Runs no user code but the body's move, as the source has locked the message's slot.
+  virtual bool EnqueueTransfer(Transfer& transfer) = 0;
+
+  // ---- receiving ----------------------------------------------------------------------------------------------------
+
+  // Adds to `received`, which may have messages of the same call already: then it does not wait, and does not fail.
+  virtual absl::Status Receive(const ReceiveOptions& options, ReceivedMessages& received) = 0;
+
+  // By a delivery, which holds a reference to the message.
+  virtual absl::Status Delete(SlotRef message, std::uint32_t receive) = 0;
+  virtual absl::Status ChangeVisibility(SlotRef message, std::uint32_t receive, absl::Duration timeout) = 0;
+  // By the deliveries of one receive, as one call. Deletes as many as possible, and returns the first error.
+  virtual absl::Status DeleteEach(const ReceivedMessages& messages) = 0;
+
+  // By receipt.
+  virtual absl::Status Delete(const ReceiptHandle& receipt) = 0;
+  virtual absl::Status ChangeVisibility(const ReceiptHandle& receipt, absl::Duration timeout) = 0;
+  virtual absl::StatusOr<StatusOutcomes> DeleteBatch(std::span<const DeleteBatchEntry> entries) = 0;
+  virtual absl::StatusOr<StatusOutcomes> ChangeVisibilityBatch(std::span<const ChangeVisibilityBatchEntry> entries) = 0;
+
+  // Moves the next visible message to `to`, or, if that is null, to the queue whose dead letter it is.
+  virtual MoveOutcome MoveOne(QueueBase* to) = 0;
+
+  // ---- the queue as a whole -----------------------------------------------------------------------------------------
+
+  // All given attributes are set, or none.
+  virtual absl::Status SetAttributes(const QueueAttributes& attributes) = 0;
+  // All attributes that this kind of queue has.
+  virtual QueueAttributes attributes() const = 0;
+  // Nullopt if the queue has no dead-letter queue.
+  virtual std::optional<Redrive> redrive() const = 0;
+  absl::Time created_at() const { return absl::FromUnixNanos(state_.created_at.load(std::memory_order_relaxed)); }
+  absl::Time last_modified_at() const {
+    return absl::FromUnixNanos(state_.last_modified_at.load(std::memory_order_relaxed));
+  }
+
+  virtual MessageCounts Counts() = 0;
+  virtual QueueStatistics Statistics() = 0;
+  virtual absl::Status Purge() = 0;
+  virtual void Close() = 0;
+  virtual bool drained() = 0;
+  // Removes all messages, and has all later calls fail with kQueueDoesNotExist.
+  virtual absl::Status DeleteQueue() = 0;
+  // For a caller that is not in a call of this queue: its source for dead letters.
+  virtual void RunSomeTimeouts() = 0;
+
+  // ---- lifetime -----------------------------------------------------------------------------------------------------
+
+  // To be called when the last handle is gone: from now on the queue is deleted with the last delivery.
+  virtual void Abandon() = 0;
+
+  // The end of a delivery, in the general case: releases its reference, and counts it. The queue may be gone when these
+  // return.
+  [[gnu::noinline]] void ReleaseReference(SlotRef message) {
+    state_.store.ReleaseReference(message);
+    CountReleased(1);
+  }
+  [[gnu::noinline]] void CountReleased(std::int64_t deliveries) {
+    LocalQueueState& local = state_.store.local();
+    if (!TryCountReleased(RcuReadGuard(), local, deliveries)) CountReleasedAbandoned(deliveries);
+  }
+  // False: the queue is abandoned, and CountReleasedAbandoned() counts them. The section pairs with the
+  // RcuSynchronize() in EndWithLastDelivery(): what is counted here is in its sum.
+  [[gnu::always_inline]] bool TryCountReleased(const RcuReadGuard&, LocalQueueState& local,
+                                               std::int64_t deliveries) const {
+    if (state_.abandoned.load(std::memory_order_relaxed)) [[unlikely]]
+      return false;
+    local.counts.references_released.Add(static_cast<std::uint64_t>(deliveries));
+    return true;
+  }
+  [[gnu::noinline]] void CountReleasedAbandoned(std::int64_t deliveries) {
+    // Acquire and release: the deletion comes after what other threads did.
+    if (state_.outstanding.fetch_sub(deliveries, std::memory_order_acq_rel) == deliveries) delete this;
+  }
 
  protected:
-  QueueBase(QueueKind kind, const TypeIdentity& body_type, std::string name, std::uint64_t seed)
-      : kind_(kind), body_type_(body_type), name_(std::move(name)), identity_(seed, name_) {}
+  QueueBase(QueueKind kind, const BodyType& body_type, const Limits& limits, std::string name, std::uint64_t seed,
+            Clock* clock)
+      : state_(*this, kind, body_type, limits, std::move(name), seed, clock) {}
   virtual ~QueueBase() = default;
 
-  // Release: who learns that the queue is closed, by what is stored after this, sees that it is deleted.
-  void MarkDeleted(std::int64_t now) { deleted_at_.store(now, std::memory_order_release); }
+  // The last handle is gone: from now on the queue is deleted with the last delivery, or here if there is none. To be
+  // called once; the caller touches the queue no more. Not from within a read section.
+  void EndWithLastDelivery() {
+    DECOUPLE_ASSERT(!state_.abandoned.load(std::memory_order_relaxed));
+    // Relaxed: ordered by RcuSynchronize(); pairs with TryCountReleased().
+    state_.abandoned.store(true, std::memory_order_relaxed);
+    RcuSynchronize();
+    const std::int64_t deliveries = state_.store.Sums().deliveries();
+    // Deliveries that were released since have subtracted themselves or will. The thread that reaches zero deletes.
+    // Acquire and release: its deletion comes after what the others did.
+    if (state_.outstanding.fetch_add(deliveries, std::memory_order_acq_rel) + deliveries == 0) delete this;
+  }
 
  private:
-  const QueueKind kind_;
-  const TypeIdentity& body_type_;
-  const std::string name_;
-  const Identity identity_;
-  std::atomic<std::int64_t> deleted_at_{kNotDeleted};
-  DeadLetterLinks dead_letters_;
-  AccessPolicy senders_;
+  QueueState state_;
 };
 
-[[gnu::cold, gnu::noinline]] inline absl::Status DoesNotExistError(const QueueBase& queue) {
-  return MakeError(Error::kQueueDoesNotExist,
-                   absl::StrCat("the queue \"", queue.name(), "\" was deleted; it does not exist any more"));
+inline absl::Status DoesNotExistError(const QueueBase& queue) { return queue.state().identity.DoesNotExistError(); }
+
+// Sends a batch of bodies, whose type is that of the queue.
+template <typename T>
+absl::StatusOr<SendOutcomes> SendBatch(QueueBase& queue, std::span<SendBatchEntry<T>> entries) {
+  if (absl::Status status = CheckBatchSize(entries.size(), queue.limits()); !status.ok()) {
+    return queue.deleted() ? DoesNotExistError(queue) : status;
+  }
+  absl::InlinedVector<SendRequest, 10> requests;
+  for (SendBatchEntry<T>& entry : entries) requests.push_back({entry.id, std::addressof(entry.body), entry.options});
+  return queue.SendBatch(requests);
 }
 
 }  // namespace decouple::inline v0_1::internal

@@ -157,9 +157,11 @@ inline absl::Status CheckToken(const char* what, std::string_view token) {
 class QueueConfig {
  public:
   explicit QueueConfig(const Limits& limits) : limits_(Countable(limits)) {
-    static_assert(offsetof(QueueConfig, limits_) + 2 * sizeof(std::int64_t) <= kCacheLine,
-                  "the fields that calls read share a line with DeliveryCore's");
+    static_assert(offsetof(QueueConfig, limits_) == kBytesThatCallsRead);
   }
+
+  // The fields that calls read come first (queue_state.h).
+  static constexpr std::size_t kBytesThatCallsRead = 4 * sizeof(std::int64_t);
 
   // Sets the attributes that are given. Requires: CheckQueueAttributes() found nothing wrong with them.
   void Apply(const QueueAttributes& attributes) {
@@ -190,8 +192,7 @@ class QueueConfig {
     setting.store(absl::ToInt64Nanoseconds(value), std::memory_order_relaxed);  // an infinite duration is kForever
   }
 
-  // Relaxed: each is a number of its own, in force for calls that begin later. They come first: together with the
-  // fields of DeliveryCore before them they fill one cache line.
+  // Relaxed: each is a number of its own, in force for calls that begin later.
   std::atomic<std::int64_t> visibility_timeout_{0};
   std::atomic<std::int64_t> delay_{0};
   std::atomic<std::int64_t> receive_wait_{0};

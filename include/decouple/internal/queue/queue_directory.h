@@ -135,7 +135,7 @@ class QueueDirectory {
       if (entry->second.queue != nullptr) return entry->second.queue;
       if (absl::Status status = CheckFree(entry->second, queue->name(), now); !status.ok()) return status;
     }
-    entry->second = {std::move(queue), QueueBase::kNotDeleted};
+    entry->second = {std::move(queue), QueueIdentity::kNotDeleted};
     return entry->second.queue;
   }
 
@@ -181,7 +181,7 @@ class QueueDirectory {
  private:
   struct Entry {
     std::shared_ptr<QueueBase> queue;  // null: it was deleted
-    std::int64_t deleted_at = QueueBase::kNotDeleted;
+    std::int64_t deleted_at = QueueIdentity::kNotDeleted;
   };
   using Entries = std::map<std::string, Entry, std::less<>>;
 
@@ -191,7 +191,7 @@ class QueueDirectory {
   // Lets a queue go that was deleted.
   void Settle(Entry& entry, std::vector<std::shared_ptr<QueueBase>>& dropped) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (entry.queue == nullptr || !entry.queue->deleted()) return;
-    entry.deleted_at = entry.queue->deleted_at();
+    entry.deleted_at = entry.queue->state().identity.deleted_at();
     dropped.push_back(std::move(entry.queue));
     entry.queue = nullptr;
   }
@@ -214,7 +214,7 @@ class QueueDirectory {
 
   // `now` may be before the deletion, by another thread, that is seen already.
   bool IsFree(const Entry& deleted, std::int64_t now) const {
-    DECOUPLE_ASSERT(deleted.deleted_at != QueueBase::kNotDeleted);
+    DECOUPLE_ASSERT(deleted.deleted_at != QueueIdentity::kNotDeleted);
     const std::int64_t interval = absl::ToInt64Nanoseconds(limits_.queue_name_reuse_interval);
     return interval <= 0 || SaturatingAdd(deleted.deleted_at, interval) <= now;
   }

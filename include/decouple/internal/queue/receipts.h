@@ -3,7 +3,7 @@
 //
 // A receipt names one receive. It is stale once its message was received again, and then never touches the newer
 // receive. Stale receipts, and receipts whose visibility timeout has ended: in a standard queue Delete succeeds,
-// without effect if the receipt is stale; in a FIFO queue it fails (QueueRules::expired_receipts_work).
+// without effect if the receipt is stale; in a FIFO queue it fails (kExpiredReceiptsWork of its kind).
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_RECEIPTS_H_
 #define DECOUPLE_INTERNAL_QUEUE_RECEIPTS_H_
@@ -21,63 +21,42 @@
 #include "decouple/internal/base/cache_line.h"
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/base/time_math.h"
-#include "decouple/internal/message/message_metadata.h"
 #include "decouple/internal/message/message_slot.h"
+#include "decouple/internal/message/message_state.h"
 #include "decouple/internal/message/message_store.h"
-#include "decouple/internal/queue/in_flight_limit.h"
-#include "decouple/internal/queue/queue_base.h"
-#include "decouple/internal/queue/queue_rules.h"
-#include "decouple/internal/queue/request_checks.h"
+#include "decouple/internal/message/moved_messages.h"
+#include "decouple/internal/message/slot_ref.h"
+#include "decouple/internal/queue/queue_state.h"
 #include "decouple/message.h"
 
 namespace decouple::inline v0_1::internal {
 
+// Whether the message of a receipt was found, or why not.
+enum class Found { kLocked, kBusy, kGone, kExpired, kReceivedAgain };
+
 // All members may be called from any thread, but not from within a read section.
-template <typename T>
+template <typename Kind>
 class Receipts {
  public:
-  using Store = MessageStore<T>;
-  using Lane = typename Store::Lane;
-  using Message = typename Store::Message;
-  using LocalState = typename Store::LocalState;
-  using Slot = typename Store::Slot;
-
-  Receipts(const QueueRules& rules, const QueueBase& queue, Store& store, InFlightLimit<T>& limit,
-           const RequestChecks& checks)
-      : rules_(rules), queue_(queue), identity_(queue.identity()), store_(store), limit_(limit), checks_(checks) {}
-
-  MessageId IdOf(Message message) const {
-    const MessageMetadata* const metadata = store_.MetadataOf(message);
-    if (metadata != nullptr && metadata->origin != nullptr && metadata->origin->id) [[unlikely]]
-      return *metadata->origin->id;
-    return MessageId(identity_, store_.TicketOf(message));
-  }
-
-  ReceiptHandle ReceiptOf(Message message, std::uint32_t receive) const {
-    return Access::Make<ReceiptHandle>(identity_, store_.TicketOf(message), store_.SegmentNumberOf(message), receive);
-  }
+  explicit Receipts(QueueState& queue) : queue_(queue), store_(queue.store), messages_(queue.store) {}
 
   // ---- by a delivery: the caller holds a reference to the message ---------------------------------------------------
 
-  [[gnu::always_inline]] absl::Status Delete(Message message, std::uint32_t receive) {
-    if (rules_.expired_receipts_work) [[likely]] {
-      if (!store_.RemoveReferenced(store_.local(), message, receive)) [[unlikely]]
+  absl::Status Delete(SlotRef message, std::uint32_t receive) {
+    if constexpr (Kind::kExpiredReceiptsWork) {
+      if (!messages_.RemoveReferenced(store_.local(), message, receive)) [[unlikely]]
         return NotDeleted();
       return absl::OkStatus();
+    } else {
+      if (!IsVisibilityTimeoutOver(message) && messages_.TryRemoveInFlight(store_.local(), message, receive)) [[likely]]
+        return absl::OkStatus();
+      SlotState before;
+      return DeleteFound(Find(message, receive, before), message, before);
     }
-    return DeleteInFlight(message, receive);
   }
 
-  // Delete() of a FIFO queue: fails when the visibility timeout has ended.
-  [[gnu::noinline]] absl::Status DeleteInFlight(Message message, std::uint32_t receive) {
-    if (!IsVisibilityTimeoutOver(message) && store_.TryRemoveInFlight(store_.local(), message, receive)) [[likely]]
-      return absl::OkStatus();
-    SlotState before;
-    return DeleteFound(Find(message, receive, before), message, before);
-  }
-
-  absl::Status ChangeVisibility(Message message, std::uint32_t receive, absl::Duration timeout) {
-    if (absl::Status status = checks_.CheckVisibility(timeout); !status.ok()) return status;
+  absl::Status ChangeVisibility(SlotRef message, std::uint32_t receive, absl::Duration timeout) {
+    if (absl::Status status = queue_.checks.CheckVisibility(timeout); !status.ok()) return status;
     SlotState before;
     const Found found = Find(message, receive, before);
     return found == Found::kLocked ? ChangeVisibilityLocked(message, before, timeout) : NotFound(found);
@@ -86,27 +65,25 @@ class Receipts {
   // ---- by a receipt, which keeps no reference to the message --------------------------------------------------------
 
   absl::Status Delete(const ReceiptHandle& receipt) {
-    if (Access::Queue(receipt) != identity_) return Foreign(receipt);
-    Message message;
+    if (Access::Queue(receipt) != queue_.identity.value()) return Foreign(receipt);
+    SlotRef message;
     SlotState before;
     const Found found = Find(receipt, message, before);
     return DeleteFound(found, message, before);
   }
 
   absl::Status ChangeVisibility(const ReceiptHandle& receipt, absl::Duration timeout) {
-    if (absl::Status status = checks_.CheckVisibility(timeout); !status.ok()) return status;
-    if (Access::Queue(receipt) != identity_) return Foreign(receipt);
-    Message message;
+    if (absl::Status status = queue_.checks.CheckVisibility(timeout); !status.ok()) return status;
+    if (Access::Queue(receipt) != queue_.identity.value()) return Foreign(receipt);
+    SlotRef message;
     SlotState before;
     const Found found = Find(receipt, message, before);
     return found == Found::kLocked ? ChangeVisibilityLocked(message, before, timeout) : NotFound(found);
   }
 
-  enum class Found { kLocked, kBusy, kGone, kExpired, kReceivedAgain };
-
   // Looks for the message of a receipt. kLocked: its slot is locked, `before` is its word before that, and the caller
   // unlocks it.
-  Found Find(const ReceiptHandle& receipt, Message& message, SlotState& before) {
+  Found Find(const ReceiptHandle& receipt, SlotRef& message, SlotState& before) {
     store_.bias().End();  // from now on threads that do not hold a delivery delete messages, too
     for (;;) {
       Found found = Found::kGone;
@@ -115,11 +92,11 @@ class Receipts {
         const auto place = store_.lane().FindByNumber(Access::Segment(receipt), Access::Ticket(receipt));
         message = {place.segment, place.slot};
         if (place.slot != nullptr) {
-          found = TryFind(message, Lane::OrdinalOf(Access::Ticket(receipt)), Access::Receive(receipt), before);
+          found = TryFind(message, MessageLane::OrdinalOf(Access::Ticket(receipt)), Access::Receive(receipt), before);
         }
       }
       if (found == Found::kGone && store_.moved_messages() != nullptr) {
-        store_.moved_messages()->Find(Access::Ticket(receipt), [&](Message moved) {
+        store_.moved_messages()->Find(Access::Ticket(receipt), [&](SlotRef moved) {
           message = moved;
           found =
               TryFind(moved, moved.segment->ordinal.load(std::memory_order_relaxed), Access::Receive(receipt), before);
@@ -132,10 +109,10 @@ class Receipts {
 
   // Same as above, for a message that the caller holds a reference to. `expired_too`: kLocked also where the visibility
   // timeout has ended, until the message is received again.
-  Found Find(Message message, std::uint32_t receive, SlotState& before) {
-    return Find(message, receive, before, rules_.expired_receipts_work);
+  Found Find(SlotRef message, std::uint32_t receive, SlotState& before) {
+    return Find(message, receive, before, Kind::kExpiredReceiptsWork);
   }
-  Found Find(Message message, std::uint32_t receive, SlotState& before, bool expired_too) {
+  Found Find(SlotRef message, std::uint32_t receive, SlotState& before, bool expired_too) {
     for (;;) {
       const Found found =
           TryFind(message, message.segment->ordinal.load(std::memory_order_relaxed), receive, before, expired_too);
@@ -151,10 +128,12 @@ class Receipts {
   }
 
   // The answer to a delete that has no effect, as the message is gone or was received again.
-  absl::Status NotDeleted() const { return queue_.deleted() ? DoesNotExistError(queue_) : absl::OkStatus(); }
+  absl::Status NotDeleted() const {
+    return queue_.identity.deleted() ? queue_.identity.DoesNotExistError() : absl::OkStatus();
+  }
 
   absl::Status NotFound(Found found) const {
-    if (queue_.deleted()) return DoesNotExistError(queue_);
+    if (queue_.identity.deleted()) return queue_.identity.DoesNotExistError();
     if (found == Found::kExpired) {
       return MakeError(Error::kMessageNotInflight,
                        "the receipt's visibility timeout has ended; only that of a message in flight can change");
@@ -168,10 +147,10 @@ class Receipts {
   }
 
   // One attempt at Find(). Requires: a reference of the caller's, or a read section, keeps the slot in use.
-  Found TryFind(Message message, std::uint64_t ordinal, std::uint32_t receive, SlotState& before) {
-    return TryFind(message, ordinal, receive, before, rules_.expired_receipts_work);
+  Found TryFind(SlotRef message, std::uint64_t ordinal, std::uint32_t receive, SlotState& before) {
+    return TryFind(message, ordinal, receive, before, Kind::kExpiredReceiptsWork);
   }
-  Found TryFind(Message message, std::uint64_t ordinal, std::uint32_t receive, SlotState& before, bool expired_too) {
+  Found TryFind(SlotRef message, std::uint64_t ordinal, std::uint32_t receive, SlotState& before, bool expired_too) {
     // Acquire: pairs with the last store of the word, which publishes the rest of the slot.
     before = SlotState(message.slot->word.load(std::memory_order_acquire));
     if (!before.IsOf(ordinal) || before.receive_count() == 0) return Found::kGone;  // 0: it was never received
@@ -186,29 +165,29 @@ class Receipts {
         if (before.phase() == Phase::kVisibleAgain && !expired_too) {
           return IsPastRetention(message) ? Found::kGone : Found::kExpired;
         }
-        return Store::TryLock(*message.slot, before) ? Found::kLocked : Found::kBusy;
+        return TryLock(*message.slot, before) ? Found::kLocked : Found::kBusy;
       default:
         return Found::kGone;
     }
   }
 
   // Requires: if `found` is kLocked, the caller has locked the slot.
-  absl::Status DeleteFound(Found found, Message message, SlotState before) {
+  absl::Status DeleteFound(Found found, SlotRef message, SlotState before) {
     if (found == Found::kLocked) {
       DECOUPLE_ASSERT(IsLocked(*message.slot));
-      LocalState& local = store_.local();
-      if (!rules_.expired_receipts_work && IsVisibilityTimeoutOver(message) && !IsPastRetention(message)) {
+      LocalQueueState& local = store_.local();
+      if (!Kind::kExpiredReceiptsWork && IsVisibilityTimeoutOver(message) && !IsPastRetention(message)) {
         ReturnToVisible(local, message, before);
         found = Found::kExpired;
       } else {
-        store_.Remove(local, message, before, &LocalQueueCounts::deleted);
+        messages_.Remove(local, message, before, &LocalQueueCounts::deleted);
         store_.ReleaseReference(message);
         return absl::OkStatus();
       }
     }
-    if (queue_.deleted()) return DoesNotExistError(queue_);
+    if (queue_.identity.deleted()) return queue_.identity.DoesNotExistError();
     const bool is_expired = found == Found::kExpired || found == Found::kReceivedAgain;
-    if (is_expired && !rules_.expired_receipts_work) {
+    if (is_expired && !Kind::kExpiredReceiptsWork) {
       return MakeError(
           Error::kInvalidParameterValue,
           "The receipt handle has expired: its visibility timeout has ended, and others may have its message; "
@@ -218,40 +197,40 @@ class Receipts {
   }
 
   // These two may be true before the sweep has acted on them.
-  bool IsPastRetention(Message message) const { return store_.RetentionEnd(*message.slot) <= store_.Now(); }
+  bool IsPastRetention(SlotRef message) const { return store_.RetentionEnd(*message.slot) <= store_.Now(); }
 
-  bool IsVisibilityTimeoutOver(Message message) const { return message.times().visible_at() <= store_.Now(); }
+  bool IsVisibilityTimeoutOver(SlotRef message) const { return message.times().visible_at() <= store_.Now(); }
 
   // Makes a message in flight visible: it was released, or its timeout has ended and the sweep has not come yet.
   // Requires: the caller has locked the slot.
-  void ReturnToVisible(LocalState& local, Message message, SlotState before) {
+  void ReturnToVisible(LocalQueueState& local, SlotRef message, SlotState before) {
     DECOUPLE_ASSERT(IsLocked(*message.slot));
-    store_.NoteReturned(local, message, before);
-    store_.MakeVisible(local, message, before);
+    messages_.NoteReturned(local, message, before);
+    messages_.MakeVisible(local, message, before);
     store_.visible().Notify(1);
   }
 
   // Requires: the caller has locked the slot. Unlocks it.
-  absl::Status ChangeVisibilityLocked(Message message, SlotState before, absl::Duration timeout) {
+  absl::Status ChangeVisibilityLocked(SlotRef message, SlotState before, absl::Duration timeout) {
     DECOUPLE_ASSERT(IsLocked(*message.slot));
-    LocalState& local = store_.local();
-    Slot& slot = *message.slot;
+    LocalQueueState& local = store_.local();
+    MessageSlot& slot = *message.slot;
     const std::int64_t now = store_.Now();
     if (store_.RetentionEnd(slot) <= now) {
-      store_.Remove(local, message, before, &LocalQueueCounts::expired);
+      messages_.Remove(local, message, before, &LocalQueueCounts::expired);
       store_.ReleaseReference(message);
       return NotFound(Found::kGone);
     }
-    if (!rules_.expired_receipts_work && message.times().visible_at() <= now) {
+    if (!Kind::kExpiredReceiptsWork && message.times().visible_at() <= now) {
       ReturnToVisible(local, message, before);
       return NotFound(Found::kExpired);
     }
     const std::int64_t visible_at = SaturatingAdd(now, absl::ToInt64Nanoseconds(timeout));
-    const absl::Duration most = checks_.limits().max_visibility_timeout;
+    const absl::Duration most = queue_.checks.limits().max_visibility_timeout;
     const std::int64_t latest = SaturatingAdd(message.times().first_received_at(), absl::ToInt64Nanoseconds(most));
     if (visible_at > latest && timeout != absl::ZeroDuration()) {  // a release is never too late
       const std::int64_t left = latest - now;
-      Store::Unlock(slot, before);
+      Unlock(slot, before);
       return MakeError(
           Error::kInvalidParameterValue,
           absl::StrCat("visibility timeout of ", absl::FormatDuration(timeout), "; a message stays in flight at most ",
@@ -259,22 +238,19 @@ class Receipts {
                        absl::FormatDuration(absl::Nanoseconds(std::max<std::int64_t>(0, left))), " are left"));
     }
     if (timeout != absl::ZeroDuration()) {
-      store_.Hide(local, message, before, now, visible_at);
-      if (before.phase() == Phase::kVisibleAgain) limit_.CloseGates();
+      messages_.Hide(local, message, before, now, visible_at);
+      if (before.phase() == Phase::kVisibleAgain) queue_.limit.CloseGates();
     } else if (before.phase() == Phase::kVisibleAgain) {
-      Store::Unlock(slot, before);  // visible already
+      Unlock(slot, before);  // visible already
     } else {
       ReturnToVisible(local, message, before);
     }
     return absl::OkStatus();
   }
 
-  const QueueRules rules_;
-  const QueueBase& queue_;
-  const std::uint64_t identity_;
-  Store& store_;
-  InFlightLimit<T>& limit_;
-  const RequestChecks& checks_;
+  QueueState& queue_;
+  MessageStore& store_;
+  MessageState<typename Kind::Order> messages_;
 };
 
 }  // namespace decouple::inline v0_1::internal

@@ -7,43 +7,35 @@
 
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/message/message_slot.h"
+#include "decouple/internal/message/message_state.h"
 #include "decouple/internal/message/message_store.h"
+#include "decouple/internal/message/slot_ref.h"
+#include "decouple/internal/queue/queue_state.h"
+#include "decouple/internal/queue/received_messages.h"
 #include "decouple/internal/queue/redrive/move_to_dead_letters.h"
 
 namespace decouple::inline v0_1::internal {
 
-// What a receive asks for. Times are in nanoseconds by the queue's clock.
-struct LeaseRequest {
-  std::uint32_t most = 1;
-  std::int64_t now = 0;
-  std::int64_t visible_at = 0;  // when the messages that the receive returns become visible again
-  bool is_to_move = false;      // by a move task, which takes messages however often they were received
-};
-
 // Requires, unless a function says otherwise: the caller has locked the message's slot, and `before` is the word that
 // the slot had before. The functions unlock it.
-template <typename T>
+template <typename Kind>
 class ReceiveGrant {
  public:
-  using Store = MessageStore<T>;
-  using Message = typename Store::Message;
-  using LocalState = typename Store::LocalState;
+  explicit ReceiveGrant(QueueState& queue)
+      : store_(queue.store), messages_(queue.store), move_to_dead_letters_(queue) {}
 
-  ReceiveGrant(Store& store, MoveToDeadLetters<T>& move_to_dead_letters)
-      : store_(store), move_to_dead_letters_(move_to_dead_letters) {}
-
-  // Leases the message to the receiver, calls sink(message, word) with the word that it has by this receive, and
-  // returns true. False: it was past its retention, or received too often, and is gone or hidden.
-  template <typename Sink>
-  bool Grant(LocalState& local, const LeaseRequest& request, Message message, SlotState before, Sink& sink) {
+  // Leases the message to the receiver, adds it to `received`, and returns true. False: it was past its retention, or
+  // received too often, and is gone or hidden.
+  bool Grant(LocalQueueState& local, const LeaseRequest& request, SlotRef message, SlotState before,
+             ReceivedMessages& received) {
     if (DisposeIfUndeliverable(local, request, message, before)) return false;
-    Lease(local, request, message, before, sink);
+    Lease(local, request, message, before, received);
     return true;
   }
 
   // The first half of Grant(). True: the message was not to be given, and has been removed, moved or hidden, and
   // unlocked. False: nothing has happened.
-  bool DisposeIfUndeliverable(LocalState& local, const LeaseRequest& request, Message message, SlotState before) {
+  bool DisposeIfUndeliverable(LocalQueueState& local, const LeaseRequest& request, SlotRef message, SlotState before) {
     DECOUPLE_ASSERT(IsLocked(*message.slot));
     if (store_.RetentionEnd(*message.slot) <= request.now) {
       RemoveExpired(local, message, before);
@@ -58,26 +50,27 @@ class ReceiveGrant {
 
   // Whether a visible message with this word would be moved instead of given. A FIFO queue may look ahead: there the
   // lock of the message's group will do.
-  bool IsReceivedTooOften(Message message, SlotState word) const {
+  bool IsReceivedTooOften(SlotRef message, SlotState word) const {
     return move_to_dead_letters_.IsReceivedTooOften(message, word);
   }
 
   // The second half of Grant().
-  template <typename Sink>
-  void Lease(LocalState& local, const LeaseRequest& request, Message message, SlotState before, Sink& sink) {
-    sink(message, store_.Lease(local, message, before, request.now, request.visible_at));
+  void Lease(LocalQueueState& local, const LeaseRequest& request, SlotRef message, SlotState before,
+             ReceivedMessages& received) {
+    received.push_back({message, messages_.Lease(local, message, before, request.now, request.visible_at)});
   }
 
   // Requires: the caller has locked the slot, or has claimed it in phase kReady.
-  void RemoveExpired(LocalState& local, Message message, SlotState before) {
+  void RemoveExpired(LocalQueueState& local, SlotRef message, SlotState before) {
     local.counts.not_leased.Add(1);
-    store_.Remove(local, message, before, &LocalQueueCounts::expired);
+    messages_.Remove(local, message, before, &LocalQueueCounts::expired);
     store_.ReleaseReference(message);
   }
 
  private:
-  Store& store_;
-  MoveToDeadLetters<T>& move_to_dead_letters_;
+  MessageStore& store_;
+  MessageState<typename Kind::Order> messages_;
+  MoveToDeadLetters<Kind> move_to_dead_letters_;
 };
 
 }  // namespace decouple::inline v0_1::internal

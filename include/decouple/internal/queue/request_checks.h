@@ -3,9 +3,7 @@
 #ifndef DECOUPLE_INTERNAL_QUEUE_REQUEST_CHECKS_H_
 #define DECOUPLE_INTERNAL_QUEUE_REQUEST_CHECKS_H_
 
-#include <concepts>
 #include <cstddef>
-#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -18,31 +16,15 @@
 
 namespace decouple::inline v0_1::internal {
 
-template <typename T>
-bool IsEmptyText(const T& body) {
-  if constexpr (std::convertible_to<const T&, std::string_view>) {
-    return std::string_view(body).empty();
-  } else {
-    return false;
-  }
-}
-
-// Whether RequestChecks::CheckBody() finds nothing wrong.
-template <typename T>
-bool IsBodyAllowed(const QueueConfig& config, const T& body, std::size_t size) {
-  return !IsEmptyText(body) && size <= config.max_message_size();
-}
-
 class RequestChecks {
  public:
   explicit RequestChecks(const QueueConfig& config) : config_(config) {}
 
   const Limits& limits() const { return config_.limits(); }
 
-  // `size`: of body and attributes together.
-  template <typename T>
-  absl::Status CheckBody(const T& body, std::size_t size) const {
-    if (IsEmptyText(body)) [[unlikely]] {
+  // `size`: of body and attributes together. A body is an empty text, if it is a text at all.
+  absl::Status CheckBody(bool is_empty_text, std::size_t size) const {
+    if (is_empty_text) [[unlikely]] {
       return MakeError(Error::kMissingParameter, "an empty message body; it must have at least one character");
     }
     if (size > config_.max_message_size()) [[unlikely]] {

@@ -16,28 +16,26 @@
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/base/time_math.h"
+#include "decouple/internal/message/message_state.h"
 #include "decouple/internal/message/message_store.h"
+#include "decouple/internal/message/redelivery_entry.h"
+#include "decouple/internal/message/slot_ref.h"
+#include "decouple/internal/message/standard_order.h"
+#include "decouple/internal/queue/queue_state.h"
 
 namespace decouple::inline v0_1::internal {
 
-template <typename T>
+template <typename Kind>
 class Retention {
  public:
-  using Store = MessageStore<T>;
-  using Slot = typename Store::Slot;
-  using Lane = typename Store::Lane;
-  using Segment = typename Store::Segment;
-  using Message = typename Store::Message;
-  using LocalState = typename Store::LocalState;
-
-  explicit Retention(Store& store) : store_(store) {}
+  explicit Retention(QueueState& queue) : store_(queue.store), messages_(queue.store) {}
 
   // Removes ready messages that are past their retention, at most `most` of them, from the head up to the first that is
   // not. Returns a lower bound of the time at which any message was sent that is in the lane now or will be.
-  std::int64_t RemoveExpiredAtHead(LocalState& local, std::int64_t now, std::uint32_t most) {
+  std::int64_t RemoveExpiredAtHead(LocalQueueState& local, std::int64_t now, std::uint32_t most) {
     constexpr std::int64_t kUnknown = std::numeric_limits<std::int64_t>::min();
     std::int64_t head_sent_at = kUnknown;
-    const auto wants = [&](const Slot& slot, SlotState word) {
+    const auto wants = [&](const MessageSlot& slot, SlotState word) {
       if (word.phase() == Phase::kRequeued || store_.RetentionEnd(slot) <= now) return true;
       head_sent_at = slot.sent_at.load(std::memory_order_relaxed);
       return false;
@@ -48,14 +46,14 @@ class Retention {
       const auto run = store_.lane().Claim(local.cursor, most, kOpenGate, wants);
       if (run.size == 0) return head_sent_at == kUnknown && was_empty ? now : head_sent_at;
       local.counts.not_leased.Add(run.size);
-      run.ForEachTaken([&](Slot& slot, SlotState word) {
-        const Message message{run.segment, &slot};
+      run.ForEachTaken([&](MessageSlot& slot, SlotState word) {
+        const SlotRef message{run.segment, &slot};
         if (word.phase() == Phase::kRequeued) {
           // It is at the head, so it is the next message anyway; in the redelivery lane it waits for the receiver.
-          store_.Requeue(local, Store::ConsumeRequeuedSlot(message, word));
+          store_.Requeue(local, ConsumeRequeued(message, word));
         } else {
           DECOUPLE_ASSERT(word.phase() == Phase::kReady);
-          store_.Remove(local, message, word, &LocalQueueCounts::expired);
+          messages_.Remove(local, message, word, &LocalQueueCounts::expired);
           store_.ReleaseReference(message);
         }
       });
@@ -66,9 +64,9 @@ class Retention {
   }
 
   // When the retention of the message at the head ends, if that is a ready message; else kForever.
-  std::int64_t FindHeadRetentionEnd(LocalState& local) {
+  std::int64_t FindHeadRetentionEnd(LocalQueueState& local) {
     std::int64_t end = kForever;
-    const auto run = store_.lane().Claim(local.cursor, 1, kOpenGate, [&](const Slot& slot, SlotState word) {
+    const auto run = store_.lane().Claim(local.cursor, 1, kOpenGate, [&](const MessageSlot& slot, SlotState word) {
       if (word.phase() == Phase::kReady) end = store_.RetentionEnd(slot);
       return false;
     });
@@ -81,13 +79,15 @@ class Retention {
   // O(messages that the head has passed + segments); O(messages) in a queue that has taken over older messages.
   std::int64_t FindOldestSentAt() {
     std::int64_t oldest = kForever;
-    ForEachSegment([&](Lane& lane, Segment& segment, std::uint64_t ordinal) {
-      if (ordinal > Lane::OrdinalOf(lane.head()) + 1 && !store_.has_older_ones()) return;
-      for (const Slot& slot : segment.slots) {
+    ForEachSegment([&](MessageLane& lane, MessageSegment& segment, std::uint64_t ordinal) {
+      if (ordinal > MessageLane::OrdinalOf(lane.head()) + 1 && !store_.has_older_ones()) return;
+      for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) {
+        const MessageSlot& slot = segment.slot(i);
         // Acquire: pairs with the last store of the word, for sent_at.
         const SlotState word(slot.word.load(std::memory_order_acquire));
         const bool counts = word.IsOf(ordinal) && word.phase() != Phase::kDone && word.phase() != Phase::kRequeued &&
-                            word.phase() != Phase::kDeleted && word.receive_count() < Store::kReceivesBeforeTheBack;
+                            word.phase() != Phase::kDeleted &&
+                            word.receive_count() < StandardOrder::kReceivesBeforeTheBack;
         if (counts) oldest = std::min(oldest, slot.sent_at.load(std::memory_order_relaxed));
       }
     });
@@ -96,7 +96,7 @@ class Retention {
 
   // Makes the next sweep look at every message that a head has passed. O(segments).
   void MarkAllDue() {
-    ForEachSegment([&](Lane&, Segment& segment, std::uint64_t) {
+    ForEachSegment([&](MessageLane&, MessageSegment& segment, std::uint64_t) {
       store_.LowerDeadline(segment, std::numeric_limits<std::int64_t>::min());
     });
   }
@@ -105,10 +105,10 @@ class Retention {
   // Calls visit(lane, segment, ordinal) for each segment in use, each within a read section of its own.
   template <typename Visit>
   void ForEachSegment(Visit visit) {
-    store_.ForEachLane([&](Lane& lane) {
+    store_.ForEachLane([&](MessageLane& lane) {
       for (std::uint32_t number = 0; number < lane.pool().chunk_numbers_end() * kSlotsPerSegment; ++number) {
         const RcuReadGuard section;
-        Segment* const segment = lane.pool().Find(number);
+        MessageSegment* const segment = lane.pool().Find(number);
         if (segment == nullptr) continue;
         const std::uint64_t ordinal = segment->ordinal.load(std::memory_order_acquire);
         if (ordinal != 0) visit(lane, *segment, ordinal);
@@ -116,7 +116,8 @@ class Retention {
     });
   }
 
-  Store& store_;
+  MessageStore& store_;
+  MessageState<typename Kind::Order> messages_;
 };
 
 }  // namespace decouple::inline v0_1::internal

@@ -15,47 +15,41 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
-#include <span>
 
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/message/message_metadata.h"
+#include "decouple/internal/message/message_state.h"
 #include "decouple/internal/message/message_store.h"
+#include "decouple/internal/message/redelivery_entry.h"
+#include "decouple/internal/message/slot_ref.h"
 #include "decouple/internal/queue/compaction.h"
 #include "decouple/internal/queue/in_flight_limit.h"
 #include "decouple/internal/queue/receive_grant.h"
+#include "decouple/internal/queue/received_messages.h"
+#include "decouple/internal/queue/standard_kind.h"
+#include "decouple/internal/queue/standard_state.h"
 
 namespace decouple::inline v0_1::internal {
 
-template <typename T>
 class StandardReceiver {
  public:
-  using Store = MessageStore<T>;
-  using Slot = typename Store::Slot;
-  using Lane = typename Store::Lane;
-  using RedeliveryLane = typename Store::RedeliveryLane;
-  using Segment = typename Store::Segment;
-  using Message = typename Store::Message;
-  using LocalState = typename Store::LocalState;
-  using Claimant = typename InFlightLimit<T>::Claimant;
+  using Claimant = InFlightLimit::Claimant;
 
-  using Request = LeaseRequest;
+  explicit StandardReceiver(StandardState& state)
+      : store_(state.queue.store), limit_(state.queue.limit), grant_(state.queue), compaction_(state.queue) {}
 
-  StandardReceiver(Store& store, InFlightLimit<T>& limit, ReceiveGrant<T>& grant, Compaction<T>& compaction)
-      : store_(store), limit_(limit), grant_(grant), compaction_(compaction) {}
-
-  // Leases up to `request.most` messages and calls sink(message, word) for each; the sink holds a reference to the
-  // message from then on. Returns false if it leased none only because the limit of messages in flight is reached.
-  template <typename Sink>
-  bool Lease(LocalState& local, const Request& request, Sink& sink) {
+  // Leases up to `request.most` messages and adds them to `received`. Returns false if it leased none only because the
+  // limit of messages in flight is reached.
+  bool Lease(LocalQueueState& local, const LeaseRequest& request, ReceivedMessages& received) {
     DECOUPLE_ASSERT(request.most >= 1);
     std::uint32_t missing = request.most;
     for (;;) {
       std::optional<Claimant> gated;
-      LeaseFromRedeliveryLane(local, request, missing, gated, sink);
+      LeaseFromRedeliveryLane(local, request, missing, gated, received);
       if (store_.fair_scheduler() == nullptr) [[likely]] {
-        if (!gated) LeaseFromLane(local, request, missing, gated, sink);
+        if (!gated) LeaseFromLane(local, request, missing, gated, received);
       } else {
-        while (missing > 0 && !gated && LeaseOneFairly(local, request, missing, gated, sink)) {
+        while (missing > 0 && !gated && LeaseOneFairly(local, request, missing, gated, received)) {
         }
       }
       if (!gated || missing == 0) [[likely]]
@@ -66,30 +60,27 @@ class StandardReceiver {
 
   // Leases messages in consecutive slots, at least one, that the caller has claimed in the segment where it received
   // last. Returns how many; the others were past their retention.
-  template <typename Sink>
-  [[gnu::noinline]] std::uint32_t LeaseClaimed(LocalState& local, const Request& request, std::span<Slot> slots,
-                                               Sink sink) {
-    Segment* const segment = local.cursor.receive_segment;
-    const auto first = static_cast<std::uint32_t>(slots.data() - segment->slots);
-    const auto claimed = static_cast<std::uint32_t>(slots.size());
+  std::uint32_t LeaseClaimed(LocalQueueState& local, const LeaseRequest& request, const MessageSlot& first_slot,
+                             std::uint32_t claimed, ReceivedMessages& received) {
+    MessageSegment* const segment = local.cursor.receive_segment;
+    const std::uint32_t first = segment->PlaceOf(first_slot);
     DECOUPLE_ASSERT(claimed >= 1 && first + claimed <= kSlotsPerSegment);
-    const typename Lane::Run run{.segment = segment,
-                                 .ordinal = Lane::OrdinalOf(local.cursor.receive_first),
-                                 .first = first,
-                                 .size = claimed,
-                                 .taken = ~std::uint64_t{0} >> (kSlotsPerSegment - claimed),
-                                 .ends_round = store_.lane().EndsRound(local.cursor.receive_first + first + claimed)};
+    const MessageLane::Run run{.segment = segment,
+                               .ordinal = MessageLane::OrdinalOf(local.cursor.receive_first),
+                               .first = first,
+                               .size = claimed,
+                               .taken = ~std::uint64_t{0} >> (kSlotsPerSegment - claimed),
+                               .ends_round = store_.lane().EndsRound(local.cursor.receive_first + first + claimed)};
     std::uint32_t missing = claimed;
-    LeaseRun(local, request, run, missing, sink);
+    LeaseRun(local, request, run, missing, received);
     if (run.ends_round) compaction_.CompactSome(local);
     return claimed - missing;
   }
 
  private:
-  template <typename Sink>
-  void LeaseFromRedeliveryLane(LocalState& local, const Request& request, std::uint32_t& missing,
-                               std::optional<Claimant>& gated, Sink& sink) {
-    RedeliveryLane* const lane = store_.redelivery_lane();
+  void LeaseFromRedeliveryLane(LocalQueueState& local, const LeaseRequest& request, std::uint32_t& missing,
+                               std::optional<Claimant>& gated, ReceivedMessages& received) {
+    MessageLane* const lane = store_.redelivery_lane();
     if (lane == nullptr) [[likely]]
       return;
     while (missing > 0) {
@@ -100,16 +91,15 @@ class StandardReceiver {
       }
       local.counts.not_leased.Add(run.size - run.taken_count());
       run.ForEachTaken([&](auto& entry, SlotState word) {
-        LeaseQueued(local, request, Store::ConsumeRedeliverySlot(entry, word), missing, sink);
+        LeaseQueued(local, request, ConsumeEntry(entry, word), missing, received);
       });
       if (run.ends_round) lane->ReclaimRound();
     }
   }
 
-  template <typename Sink>
-  void LeaseFromLane(LocalState& local, const Request& request, std::uint32_t& missing, std::optional<Claimant>& gated,
-                     Sink& sink) {
-    Lane& lane = store_.lane();
+  void LeaseFromLane(LocalQueueState& local, const LeaseRequest& request, std::uint32_t& missing,
+                     std::optional<Claimant>& gated, ReceivedMessages& received) {
+    MessageLane& lane = store_.lane();
     while (missing > 0) {
       const auto run = lane.Claim(local.cursor, missing, limit_.lane_gate(), WantAll());
       if (run.size == 0) {
@@ -117,34 +107,33 @@ class StandardReceiver {
         return;
       }
       local.counts.not_leased.Add(run.size - run.taken_count());
-      if (run.taken != 0) LeaseRun(local, request, run, missing, sink);
+      if (run.taken != 0) LeaseRun(local, request, run, missing, received);
       if (run.ends_round) compaction_.CompactSome(local);
     }
   }
 
   // Requires: the caller has claimed the run.
-  template <typename Sink>
-  void LeaseRun(LocalState& local, const Request& request, const typename Lane::Run& run, std::uint32_t& missing,
-                Sink& sink) {
+  void LeaseRun(LocalQueueState& local, const LeaseRequest& request, const MessageLane::Run& run,
+                std::uint32_t& missing, ReceivedMessages& received) {
     // One deadline for the whole run, lowered before any word is stored. A slot without a message can only make it too
     // early.
     std::int64_t deadline = request.visible_at;
-    run.ForEachTaken([&](const Slot& slot, SlotState) {
+    run.ForEachTaken([&](const MessageSlot& slot, SlotState) {
       const std::int64_t end = store_.RetentionEnd(slot);
       if (end > request.now) deadline = std::min(deadline, end);
     });
     store_.LowerDeadline(*run.segment, deadline);
 
     std::uint32_t leased = 0;
-    run.ForEachTaken([&](Slot& slot, SlotState word) {
-      const Message message{run.segment, &slot};
+    run.ForEachTaken([&](MessageSlot& slot, SlotState word) {
+      const SlotRef message{run.segment, &slot};
       if (word.phase() == Phase::kRequeued) [[unlikely]] {
-        LeaseQueued(local, request, Store::ConsumeRequeuedSlot({run.segment, &slot}, word), missing, sink);
+        LeaseQueued(local, request, ConsumeRequeued({run.segment, &slot}, word), missing, received);
       } else if (store_.RetentionEnd(slot) <= request.now) [[unlikely]] {
         grant_.RemoveExpired(local, message, word);
       } else {
         DECOUPLE_ASSERT(word.phase() == Phase::kReady);
-        sink(message, Store::LeaseReady(slot, message.TimesToWrite(), request.now, request.visible_at));
+        received.push_back({message, LeaseReady(slot, message.TimesToWrite(), request.now, request.visible_at)});
         ++leased;
       }
     });
@@ -154,9 +143,8 @@ class StandardReceiver {
   }
 
   // Leases one message of a queue that has a fair scheduler. False: there is none, or a gate is closed.
-  template <typename Sink>
-  bool LeaseOneFairly(LocalState& local, const Request& request, std::uint32_t& missing, std::optional<Claimant>& gated,
-                      Sink& sink) {
+  bool LeaseOneFairly(LocalQueueState& local, const LeaseRequest& request, std::uint32_t& missing,
+                      std::optional<Claimant>& gated, ReceivedMessages& received) {
     FairScheduler& fair_scheduler = *store_.fair_scheduler();
     const std::int64_t in_flight = store_.Sums().in_flight();
     const auto may_take = [&] {
@@ -166,14 +154,14 @@ class StandardReceiver {
     };
     const auto lease = [&](const std::optional<SlotRef>& ref) {
       if (!ref) return false;
-      LeaseQueued(local, request, Store::MessageOf(*ref), missing, sink);
+      LeaseQueued(local, request, *ref, missing, received);
       return true;
     };
     SkipToNextReady(local);
     if (lease(fair_scheduler.NextQuiet(store_.lane().head(), in_flight, request.now, may_take))) return true;
     if (gated) return false;
     std::uint32_t missing_from_lane = 1;
-    LeaseFromLane(local, request, missing_from_lane, gated, sink);
+    LeaseFromLane(local, request, missing_from_lane, gated, received);
     missing -= 1 - missing_from_lane;
     if (missing_from_lane == 0) return true;
     if (gated) return false;
@@ -184,7 +172,7 @@ class StandardReceiver {
 
   // Moves the head past slots without a ready message, so that the head is the ticket of the next message without a
   // tenant, and thereby says how old that message is.
-  void SkipToNextReady(LocalState& local) {
+  void SkipToNextReady(LocalQueueState& local) {
     for (;;) {
       const auto run = store_.lane().Claim(local.cursor, kSlotsPerSegment, kOpenGate, WantNone);
       if (run.size == 0) return;
@@ -193,24 +181,23 @@ class StandardReceiver {
     }
   }
 
-  static bool WantNone(const Slot&, SlotState) { return false; }
+  static bool WantNone(const MessageSlot&, SlotState) { return false; }
 
   // Whether there is a visible message that only the limit keeps from the caller: a gate may also be closed to a claim
   // that would not have led to a lease.
-  bool IsAnyVisible(LocalState& local, const Request& request) {
+  bool IsAnyVisible(LocalQueueState& local, const LeaseRequest& request) {
     bool found = false;
-    for (RedeliveryLane* const lane = store_.redelivery_lane(); lane != nullptr && !found;) {
+    for (MessageLane* const lane = store_.redelivery_lane(); lane != nullptr && !found;) {
       const auto run = lane->Claim(local.redelivery_cursor, 1, kOpenGate, WantAll());
       if (run.size == 0) break;
       local.counts.not_leased.Add(run.size);
-      run.ForEachTaken([&](auto& entry, SlotState word) {
-        found = RequeueIfVisible(local, Store::ConsumeRedeliverySlot(entry, word));
-      });
+      run.ForEachTaken(
+          [&](auto& entry, SlotState word) { found = RequeueIfVisible(local, ConsumeEntry(entry, word)); });
       if (run.ends_round) lane->ReclaimRound();
     }
     while (!found) {
       bool saw_ready = false;
-      const auto run = store_.lane().Claim(local.cursor, 1, kOpenGate, [&](const Slot& slot, SlotState word) {
+      const auto run = store_.lane().Claim(local.cursor, 1, kOpenGate, [&](const MessageSlot& slot, SlotState word) {
         saw_ready = word.phase() == Phase::kReady && store_.RetentionEnd(slot) > request.now;
         return !saw_ready;
       });
@@ -219,12 +206,12 @@ class StandardReceiver {
         break;
       }
       local.counts.not_leased.Add(run.size - run.taken_count());
-      run.ForEachTaken([&](Slot& slot, SlotState word) {
+      run.ForEachTaken([&](MessageSlot& slot, SlotState word) {
         if (word.phase() == Phase::kReady) {
           grant_.RemoveExpired(local, {run.segment, &slot}, word);
         } else {
           local.counts.not_leased.Add(1);
-          found = RequeueIfVisible(local, Store::ConsumeRequeuedSlot({run.segment, &slot}, word));
+          found = RequeueIfVisible(local, ConsumeRequeued({run.segment, &slot}, word));
         }
       });
       if (run.ends_round) compaction_.CompactSome(local);
@@ -233,29 +220,29 @@ class StandardReceiver {
   }
 
   // Whether a queued message is still visible; if so it is queued again.
-  bool RequeueIfVisible(LocalState& local, Message message) {
+  bool RequeueIfVisible(LocalQueueState& local, SlotRef message) {
     SlotState before;
-    if (!store_.UnqueueAndTryLock(message, before)) return false;
-    store_.MakeVisible(local, message, before);
+    if (!UnqueueAndTryLock(message, before)) return false;
+    MessageState<StandardOrder>(store_).MakeVisible(local, message, before);
     store_.visible().Notify(1);
     return true;
   }
 
   // Leases a queued message, or counts that it was not leased.
-  template <typename Sink>
-  void LeaseQueued(LocalState& local, const Request& request, Message message, std::uint32_t& missing, Sink& sink) {
+  void LeaseQueued(LocalQueueState& local, const LeaseRequest& request, SlotRef message, std::uint32_t& missing,
+                   ReceivedMessages& received) {
     SlotState before;
-    if (store_.UnqueueAndTryLock(message, before)) {
-      if (grant_.Grant(local, request, message, before, sink)) --missing;
+    if (UnqueueAndTryLock(message, before)) {
+      if (grant_.Grant(local, request, message, before, received)) --missing;
     } else {
       local.counts.not_leased.Add(1);
     }
   }
 
-  Store& store_;
-  InFlightLimit<T>& limit_;
-  ReceiveGrant<T>& grant_;
-  Compaction<T>& compaction_;
+  MessageStore& store_;
+  InFlightLimit& limit_;
+  ReceiveGrant<StandardKind> grant_;
+  Compaction<StandardKind> compaction_;
 };
 
 }  // namespace decouple::inline v0_1::internal

@@ -26,41 +26,36 @@
 #include "decouple/internal/base/rcu.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/message/message_slot.h"
+#include "decouple/internal/message/message_state.h"
 #include "decouple/internal/message/message_store.h"
+#include "decouple/internal/message/slot_ref.h"
 #include "decouple/internal/queue/locked_slots.h"
+#include "decouple/internal/queue/queue_state.h"
 
 namespace decouple::inline v0_1::internal {
 
 // All members may be called from any thread, but not from within a read section.
-template <typename T>
+template <typename Kind>
 class TimeoutSweep {
  public:
-  using Store = MessageStore<T>;
-  using Slot = typename Store::Slot;
-  using Lane = typename Store::Lane;
-  using Chunk = typename Lane::Chunk;
-  using Segment = typename Store::Segment;
-  using Message = typename Store::Message;
-  using LocalState = typename Store::LocalState;
-
-  explicit TimeoutSweep(Store& store) : store_(store) {}
+  explicit TimeoutSweep(QueueState& queue) : store_(queue.store), messages_(queue.store), progress_(queue.sweep) {}
 
   // Runs at most `steps` steps; returns early when nothing is due, or when another thread runs a step.
-  void RunSteps(LocalState& local, std::int64_t now, int steps) {
+  void RunSteps(LocalQueueState& local, std::int64_t now, int steps) {
     while (steps-- > 0 && store_.earliest().get() <= now && RunStep(local, now)) {
     }
   }
 
   // Restores the delete bias when nothing has been due for a while. Calls of the queue do so now and then.
   void RestoreBiasIfIdle(std::int64_t now) {
-    if (!has_revoked_.load(std::memory_order_relaxed) || !TryBeginStep()) return;
+    if (!progress_.has_revoked_bias.load(std::memory_order_relaxed) || !TryBeginStep()) return;
     RestoreBias(now);
     EndStep();
   }
 
   // Runs steps until nothing is due at `now`, for callers that need exact counts. Gives up on slots that other threads
   // keep in transit.
-  void RunAll(LocalState& local, std::int64_t now) {
+  void RunAll(LocalQueueState& local, std::int64_t now) {
     for (int yields_left = kYieldsBeforeGivingUp; yields_left > 0 && store_.earliest().get() <= now;) {
       if (RunStep(local, now)) continue;
       --yields_left;
@@ -73,86 +68,88 @@ class TimeoutSweep {
   static constexpr std::int64_t kMinRevocation = 100'000'000;  // nanoseconds between two revocations of the bias
 
   // Acquire and release: these two hand the fields of the sweep from one stepping thread to the next.
-  bool TryBeginStep() { return !is_stepping_.exchange(true, std::memory_order_acquire); }
+  bool TryBeginStep() { return !progress_.is_stepping.exchange(true, std::memory_order_acquire); }
   void EndStep() {
     DECOUPLE_ASSERT(IsStepping());
-    is_stepping_.store(false, std::memory_order_release);
+    progress_.is_stepping.store(false, std::memory_order_release);
   }
   // For assertions of the thread that runs a step. Relaxed: only that thread clears the flag.
-  bool IsStepping() const { return is_stepping_.load(std::memory_order_relaxed); }
+  bool IsStepping() const { return progress_.is_stepping.load(std::memory_order_relaxed); }
 
   // Returns whether it found something due.
-  bool RunStep(LocalState& local, std::int64_t now) {
+  bool RunStep(LocalQueueState& local, std::int64_t now) {
     if (!TryBeginStep()) return false;
     RevokeBias(now);
-    LockedSlots<T> due;
+    LockedSlots due;
     const std::int64_t taken = store_.earliest().Exchange(kForever);
     std::int64_t rest = LockDue(now, due);
     const bool found = due.slots != 0;
     if (found) rest = std::min(rest, taken);  // there may be more
     due.slots = MakeVisibleOrRemove(local, now, due);
-    if (store_.earliest().Lower(rest)) {  // a thread that looked_at in between found no deadline to sleep until
+    if (store_.earliest().Lower(rest)) {  // a thread that looked in between found no deadline to sleep until
       store_.visible().Notify(EventCount::kAll);
       store_.room().Notify(EventCount::kAll);
     }
     if (store_.earliest().get() > now) RestoreBias(now);
     EndStep();
     // Destroys bodies, which is the user's code: nothing is locked any more.
-    due.ForEach([&](Message message, SlotState) { store_.ReleaseReference(message); });
+    due.ForEach([&](SlotRef message, SlotState) { store_.ReleaseReference(message); });
     return found;
   }
 
   // Requires, for both: the caller runs a step.
   void RevokeBias(std::int64_t now) {
     DECOUPLE_ASSERT(IsStepping());
-    if (has_revoked_.load(std::memory_order_relaxed)) return;
+    if (progress_.has_revoked_bias.load(std::memory_order_relaxed)) return;
     store_.bias().Revoke();
-    has_revoked_.store(true, std::memory_order_relaxed);
-    revoked_at_ = now;
+    progress_.has_revoked_bias.store(true, std::memory_order_relaxed);
+    progress_.revoked_bias_at = now;
   }
   void RestoreBias(std::int64_t now) {
     DECOUPLE_ASSERT(IsStepping());
-    if (!has_revoked_.load(std::memory_order_relaxed) || now < SaturatingAdd(revoked_at_, kMinRevocation)) return;
-    has_revoked_.store(false, std::memory_order_relaxed);
+    if (!progress_.has_revoked_bias.load(std::memory_order_relaxed) ||
+        now < SaturatingAdd(progress_.revoked_bias_at, kMinRevocation))
+      return;
+    progress_.has_revoked_bias.store(false, std::memory_order_relaxed);
     store_.bias().Restore();
   }
 
-  // Locks the due slots of one segment, and returns the earliest deadline of all other segments that it looked_at at.
-  std::int64_t LockDue(std::int64_t now, LockedSlots<T>& due) {
+  // Locks the due slots of one segment, and returns the earliest deadline of all other segments that it looked at.
+  std::int64_t LockDue(std::int64_t now, LockedSlots& due) {
     std::int64_t rest = kForever;
-    store_.ForEachLane([&](Lane& lane) {
+    store_.ForEachLane([&](MessageLane& lane) {
       if (due.slots == 0) rest = std::min(rest, LockDueOfLane(lane, now, due));
     });
     return due.slots != 0 ? kForever : rest;
   }
 
-  std::int64_t LockDueOfLane(Lane& lane, std::int64_t now, LockedSlots<T>& due) {
+  std::int64_t LockDueOfLane(MessageLane& lane, std::int64_t now, LockedSlots& due) {
     const auto& pool = lane.pool();
     const std::uint32_t end = pool.chunk_numbers_end();
     std::int64_t rest = kForever;
     for (std::uint32_t looked_at = 0; looked_at < end; ++looked_at) {
-      if (next_chunk_ >= end) next_chunk_ = 0;
+      if (progress_.next_chunk >= end) progress_.next_chunk = 0;
       const RcuReadGuard section;
-      Chunk* const chunk = pool.FindChunk(next_chunk_);
+      MessageLane::Chunk* const chunk = pool.FindChunk(progress_.next_chunk);
       if (chunk != nullptr) {
         if (chunk->earliest.get() <= now) LockDueOfChunk(section, lane, *chunk, now, due);
         if (due.slots != 0) break;
         rest = std::min(rest, chunk->earliest.get());
       }
-      ++next_chunk_;
+      ++progress_.next_chunk;
     }
     return rest;
   }
 
   // Locks the due slots of the first segment of `chunk` that has some.
-  void LockDueOfChunk(const RcuReadGuard& section, const Lane& lane, Chunk& chunk, std::int64_t now,
-                      LockedSlots<T>& due) {
+  void LockDueOfChunk(const RcuReadGuard& section, const MessageLane& lane, MessageLane::Chunk& chunk, std::int64_t now,
+                      LockedSlots& due) {
     chunk.earliest.Exchange(kForever);
     std::int64_t rest = kForever;
     for (std::uint32_t i = 0; i < chunk.size; ++i) {
       if (due.slots == 0 && chunk.earliest_of[i].get() <= now) {
         chunk.earliest_of[i].Exchange(kForever);
-        chunk.earliest_of[i].Lower(LockDueOfSegment(section, lane, chunk.segments[i], now, due));
+        chunk.earliest_of[i].Lower(LockDueOfSegment(section, lane, chunk.segment(i), now, due));
       }
       rest = std::min(rest, chunk.earliest_of[i].get());
     }
@@ -160,8 +157,8 @@ class TimeoutSweep {
   }
 
   // Locks the due slots of `segment`. Returns the earliest deadline of its other slots; `now` for a slot in transit.
-  std::int64_t LockDueOfSegment(const RcuReadGuard&, const Lane& lane, Segment& segment, std::int64_t now,
-                                LockedSlots<T>& due) {
+  std::int64_t LockDueOfSegment(const RcuReadGuard&, const MessageLane& lane, MessageSegment& segment, std::int64_t now,
+                                LockedSlots& due) {
     const std::uint64_t ordinal = segment.ordinal.load(std::memory_order_acquire);
     if (ordinal == 0) return kForever;
     DECOUPLE_ASSERT(due.slots == 0);
@@ -170,7 +167,7 @@ class TimeoutSweep {
     const std::uint64_t first_ticket = (ordinal - 1) * kSlotsPerSegment;
     std::int64_t rest = kForever;
     for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) {
-      Slot& slot = segment.slots[i];
+      MessageSlot& slot = segment.slot(i);
       // Sequentially consistent: after the deadlines were taken away, as earliest_deadline.h requires of the sweep.
       const SlotState word(slot.word.load(std::memory_order_seq_cst));
       if (!word.IsOf(ordinal)) continue;
@@ -202,43 +199,39 @@ class TimeoutSweep {
   }
 
   // The deadline of a slot that the caller has locked, or only looks at within a read section.
-  std::int64_t DueAt(Message message, SlotState word) const {
+  std::int64_t DueAt(SlotRef message, SlotState word) const {
     const std::int64_t end = store_.RetentionEnd(*message.slot);
     if (word.phase() == Phase::kVisibleAgain) return end;
-    LeaseTimes* const times = message.segment->FindColdFieldsOf(*message.slot);
+    LeaseTimes* const times = message.FindTimes();
     return times == nullptr ? end : std::min(end, times->visible_at());  // null: the message has ended since the look
   }
 
   // Unlocks all of `due`. Returns the slots whose messages were past their retention, one bit each: these messages are
   // removed, and the caller releases its reference to each.
-  std::uint64_t MakeVisibleOrRemove(LocalState& local, std::int64_t now, const LockedSlots<T>& due) {
+  std::uint64_t MakeVisibleOrRemove(LocalQueueState& local, std::int64_t now, const LockedSlots& due) {
     std::uint64_t expired = 0;
     std::uint32_t visible = 0;
-    due.ForEach([&](Message message, SlotState before) {
+    due.ForEach([&](SlotRef message, SlotState before) {
       DECOUPLE_ASSERT(IsLocked(*message.slot));
       if (store_.RetentionEnd(*message.slot) <= now) {
-        store_.Remove(local, message, before, &LocalQueueCounts::expired);
-        expired |= 1ULL << Store::PlaceOf(message);
+        messages_.Remove(local, message, before, &LocalQueueCounts::expired);
+        expired |= 1ULL << PlaceOf(message);
       } else if (DueAt(message, before) <= now) {
-        store_.NoteReturned(local, message, before);
-        store_.MakeVisible(local, message, before);
+        messages_.NoteReturned(local, message, before);
+        messages_.MakeVisible(local, message, before);
         ++visible;
       } else {  // it was received again between the look and the lock
         store_.LowerDeadline(*message.segment, DueAt(message, before));
-        store_.Restore(local, message, before);
+        messages_.Restore(local, message, before);
       }
     });
     if (visible != 0) store_.visible().Notify(visible);
     return expired;
   }
 
-  Store& store_;
-  std::atomic<bool> is_stepping_{false};  // a thread runs a step, and the fields below belong to it
-  std::uint32_t next_chunk_ = 0;          // the chunk to look at next: the last step found something there
-  // Whether the sweep has revoked the delete bias. Relaxed: other threads only look whether RestoreBiasIfIdle() has
-  // something to do.
-  std::atomic<bool> has_revoked_{false};
-  std::int64_t revoked_at_ = 0;
+  MessageStore& store_;
+  MessageState<typename Kind::Order> messages_;
+  SweepProgress& progress_;
 };
 
 }  // namespace decouple::inline v0_1::internal

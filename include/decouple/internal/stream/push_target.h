@@ -18,7 +18,6 @@
 #include "decouple/internal/message/topic_delivery.h"
 #include "decouple/internal/queue/queue_base.h"
 #include "decouple/internal/queue/queue_config.h"
-#include "decouple/internal/queue/queue_core.h"
 #include "decouple/record_batch.h"
 
 namespace decouple::inline v0_1::internal {
@@ -93,7 +92,7 @@ class QueueTarget final : public PushTarget<T> {
       delivery.group = group;
       delivery.deduplication_id = deduplication_id;
     }
-    if (static_cast<QueueCore<T>*>(queue_.get())->Enqueue(delivery) != Acceptance::kTaken) return false;
+    if (queue_->Enqueue(delivery) != Acceptance::kTaken) return false;
     static_cast<void>(body.Release());
     return true;
   }

@@ -18,7 +18,6 @@
 #include "decouple/internal/message/shared_body.h"
 #include "decouple/internal/message/topic_delivery.h"
 #include "decouple/internal/queue/queue_base.h"
-#include "decouple/internal/queue/queue_core.h"
 #include "decouple/internal/topic/published_body.h"
 #include "decouple/message.h"
 #include "decouple/publication.h"
@@ -56,14 +55,11 @@ class Endpoint {
   virtual bool is_function() const { return false; }
 };
 
-template <typename T>
 class QueueEndpoint final : public Endpoint {
  public:
   explicit QueueEndpoint(std::shared_ptr<QueueBase> queue) : queue_(std::move(queue)) {}
 
-  Outcome Attempt(const TopicDelivery& delivery, int) override {
-    return OutcomeOf(static_cast<QueueCore<T>*>(queue_.get())->Enqueue(delivery));
-  }
+  Outcome Attempt(const TopicDelivery& delivery, int) override { return OutcomeOf(queue_->Enqueue(delivery)); }
   QueueBase* queue() const override { return queue_.get(); }
 
  private:
@@ -114,7 +110,7 @@ class ConvertingEndpoint final : public Endpoint {
     BodyReference converted(new ConvertedBody<U>(std::move(body), *delivery.body, bytes));
     TopicDelivery of_other_type = delivery;
     of_other_type.body = converted.get();
-    const Outcome outcome = OutcomeOf(static_cast<QueueCore<U>*>(queue_.get())->Enqueue(of_other_type));
+    const Outcome outcome = OutcomeOf(queue_->Enqueue(of_other_type));
     if (outcome == Outcome::kDelivered) {
       converted.Release();
       delivery.body->RemoveReferences(1);

@@ -12,64 +12,60 @@
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/message/message_metadata.h"
 #include "decouple/internal/message/message_slot.h"
-#include "decouple/internal/message/message_store.h"
+#include "decouple/internal/message/message_state.h"
+#include "decouple/internal/message/slot_ref.h"
+#include "decouple/internal/queue/message_names.h"
 #include "decouple/internal/queue/queue_base.h"
+#include "decouple/internal/queue/queue_state.h"
 #include "decouple/internal/queue/redrive/dead_letter_links.h"
 #include "decouple/internal/queue/redrive/message_transfer.h"
 #include "decouple/redrive_policy.h"
 
 namespace decouple::inline v0_1::internal {
 
-template <typename T>
-class QueueCore;
-
-template <typename T>
+template <typename Kind>
 class MoveToDeadLetters {
  public:
-  using Store = MessageStore<T>;
-  using Message = typename Store::Message;
-  using LocalState = typename Store::LocalState;
+  explicit MoveToDeadLetters(QueueState& queue) : queue_(queue), messages_(queue.store) {}
 
-  MoveToDeadLetters(QueueCore<T>& core, Store& store) : core_(core), store_(store), source_(core, store) {}
-
-  // Whether a visible message is not to be received a further time. Requires: as MessageContent.
-  bool IsReceivedTooOften(Message message, SlotState before) const {
-    const std::uint32_t most = core_.dead_letters().max_receives();
-    return most != DeadLetterLinks::kAnyNumber && Store::ReceivesOf(message, before) >= most;
+  // Whether a visible message is not to be received a further time. Requires: as in message_content.h.
+  bool IsReceivedTooOften(SlotRef message, SlotState before) const {
+    const std::uint32_t most = queue_.dead_letters.max_receives();
+    return most != DeadLetterLinks::kAnyNumber && ReceivesOf(message, before) >= most;
   }
 
   // Requires: IsReceivedTooOften(message, before), and the caller has locked the slot. Unlocks it.
-  void MoveOrHide(LocalState& local, Message message, SlotState before, std::int64_t now) {
+  void MoveOrHide(LocalQueueState& local, SlotRef message, SlotState before, std::int64_t now) {
     DECOUPLE_ASSERT(IsLocked(*message.slot));
-    const std::shared_ptr<QueueBase> target = core_.dead_letters().target();
+    const std::shared_ptr<QueueBase> target = queue_.dead_letters.target();
     // Checked when the queues were linked: see LinkDeadLetters().
-    DECOUPLE_ASSERT(target == nullptr || (target->body_type() == kTypeIdentity<T> && target.get() != &core_));
-    auto* const dead_letters = static_cast<QueueCore<T>*>(target.get());
-    Transfer<T> transfer;  // if it is not taken over, it must be destroyed after the message is unlocked
-    if (dead_letters != nullptr && dead_letters->dead_letters().Allows(core_.identity())) {
-      transfer = source_.Prepare(local, message, before, before.Has(SlotState::kReferenced));
+    DECOUPLE_ASSERT(target == nullptr ||
+                    (target->body_type() == queue_.store.body_type().identity && target.get() != &queue_.queue));
+    Transfer transfer;  // if it is not taken over, it must be destroyed after the message is unlocked
+    if (target != nullptr && target->dead_letters().Allows(queue_.identity.value())) {
+      transfer = PrepareTransfer(queue_, local, message, before, before.Has(SlotState::kReferenced));
       transfer.is_dead_letter = true;
       Origin& origin = *transfer.metadata->origin;
-      origin.id = core_.receipts().IdOf(message);
-      origin.source_name = core_.name();
-      origin.source = core_.weak_from_this();
-      origin.receives = Store::ReceivesOf(message, before);
-      origin.first_received_at = Store::FirstReceivedAt(message, before);
-      if (dead_letters->EnqueueTransfer(transfer)) {
-        source_.Finish(local, message, before, transfer, &LocalQueueCounts::redriven);
+      origin.id = IdOf(queue_.identity, message);
+      origin.source_name = queue_.identity.name();
+      origin.source = queue_.queue.weak_from_this();
+      origin.receives = ReceivesOf(message, before);
+      origin.first_received_at = FirstReceivedAt(message, before);
+      if (target->EnqueueTransfer(transfer)) {
+        messages_.Remove(local, message, before, &LocalQueueCounts::redriven, transfer.bytes);
+        queue_.store.ReleaseReference(message);
         return;
       }
     }
     local.counts.failed_to_redrive.Add(1);
-    store_.Hide(local, message, before, now, SaturatingAdd(now, absl::ToInt64Nanoseconds(kRedriveRetry)));
+    messages_.Hide(local, message, before, now, SaturatingAdd(now, absl::ToInt64Nanoseconds(kRedriveRetry)));
     // Not while a slot is locked. There may be room at the next attempt.
-    if (dead_letters != nullptr) dead_letters->RunSomeTimeouts();
+    if (target != nullptr) target->RunSomeTimeouts();
   }
 
  private:
-  QueueCore<T>& core_;
-  Store& store_;
-  TransferSource<T> source_;
+  QueueState& queue_;
+  MessageState<typename Kind::Order> messages_;
 };
 
 }  // namespace decouple::inline v0_1::internal

@@ -11,28 +11,26 @@
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/message/message_metadata.h"
 #include "decouple/internal/message/message_slot.h"
-#include "decouple/internal/message/message_store.h"
+#include "decouple/internal/message/message_state.h"
+#include "decouple/internal/message/slot_ref.h"
 #include "decouple/internal/queue/queue_base.h"
+#include "decouple/internal/queue/queue_state.h"
 #include "decouple/internal/queue/redrive/message_transfer.h"
 
 namespace decouple::inline v0_1::internal {
 
-template <typename T>
+template <typename Kind>
 class MoveToQueue {
  public:
-  using Store = MessageStore<T>;
-  using Message = typename Store::Message;
-  using LocalState = typename Store::LocalState;
-
-  MoveToQueue(QueueCore<T>& core, Store& store) : store_(store), source_(core, store) {}
+  explicit MoveToQueue(QueueState& queue) : queue_(queue), messages_(queue.store) {}
 
   // `to` as for QueueBase::MoveOne(). Requires: the caller has just received the message, and has locked its slot.
   // Unlocks it. The caller's delivery holds one reference to the body; others show it only if kMoreReferences is set.
-  MoveOutcome Move(LocalState& local, Message message, SlotState before, QueueBase* to) {
+  MoveOutcome Move(LocalQueueState& local, SlotRef message, SlotState before, QueueBase* to) {
     DECOUPLE_ASSERT(IsLocked(*message.slot));
     std::shared_ptr<QueueBase> source;
     if (to == nullptr) {
-      const MessageMetadata* const metadata = store_.MetadataOf(message);
+      const MessageMetadata* const metadata = MetadataOf(message);
       if (metadata != nullptr && metadata->origin != nullptr) source = metadata->origin->source.lock();
       if (source != nullptr && source->deleted()) source.reset();
       to = source.get();
@@ -44,10 +42,11 @@ class MoveToQueue {
     }
     // Checked when the task began, or when the source was linked to its dead-letter queue: see
     // CheckSameKindAndBodyType().
-    DECOUPLE_ASSERT(to->body_type() == kTypeIdentity<T>);
-    Transfer<T> transfer = source_.Prepare(local, message, before, before.Has(SlotState::kMoreReferences));
-    if (static_cast<QueueCore<T>*>(to)->EnqueueTransfer(transfer)) {
-      source_.Finish(local, message, before, transfer, &LocalQueueCounts::moved);
+    DECOUPLE_ASSERT(to->body_type() == queue_.store.body_type().identity);
+    Transfer transfer = PrepareTransfer(queue_, local, message, before, before.Has(SlotState::kMoreReferences));
+    if (to->EnqueueTransfer(transfer)) {
+      messages_.Remove(local, message, before, &LocalQueueCounts::moved, transfer.bytes);
+      queue_.store.ReleaseReference(message);
       return MoveOutcome::kMoved;
     }
     UndoReceive(local, message, before);
@@ -55,19 +54,19 @@ class MoveToQueue {
   }
 
  private:
-  void UndoReceive(LocalState& local, Message message, SlotState before) {
+  void UndoReceive(LocalQueueState& local, SlotRef message, SlotState before) {
     if (before.phase() == Phase::kVisibleAgain) {
       // Its visibility timeout has ended already, if the clock has made a jump since the receive.
-      store_.Restore(local, message, before.ReceivedOnceLess());
+      messages_.Restore(local, message, before.ReceivedOnceLess());
       return;
     }
-    store_.NoteReturned(local, message, before);
-    store_.MakeVisible(local, message, before.ReceivedOnceLess());
-    store_.visible().Notify(1);
+    messages_.NoteReturned(local, message, before);
+    messages_.MakeVisible(local, message, before.ReceivedOnceLess());
+    queue_.store.visible().Notify(1);
   }
 
-  Store& store_;
-  TransferSource<T> source_;
+  QueueState& queue_;
+  MessageState<typename Kind::Order> messages_;
 };
 
 }  // namespace decouple::inline v0_1::internal

@@ -2,7 +2,7 @@
 //
 // Invariant: the links from queues to their dead-letter queues form no loop, so no queue keeps itself alive. One
 // process-wide mutex serializes the changes of links, because two changes that are right one by one may close a loop
-// together. Lock order: QueueCore's mutex of SetAttributes(), then that mutex, then the mutex of DeadLetterLinks.
+// together. Lock order: the mutex of SetAttributes(), then that mutex, then the mutex of DeadLetterLinks.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_REDRIVE_REDRIVE_ATTRIBUTES_H_
 #define DECOUPLE_INTERNAL_QUEUE_REDRIVE_REDRIVE_ATTRIBUTES_H_

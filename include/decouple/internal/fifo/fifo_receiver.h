@@ -35,13 +35,7 @@ namespace decouple::inline v0_1::internal {
 
 class FifoReceiver {
  public:
-  explicit FifoReceiver(FifoState& state)
-      : store_(state.queue.store),
-        limit_(state.queue.limit),
-        messages_(state.queue.store),
-        sweep_(state.queue),
-        grant_(state.queue),
-        compaction_(state.queue) {}
+  explicit FifoReceiver(FifoState& state) : queue_(state.queue) {}
 
   // Leases up to `request.most` messages and adds them to `received`. Returns false if there was none only because the
   // limit of messages in flight is reached.
@@ -56,17 +50,18 @@ class FifoReceiver {
     for (bool has_swept = false; !IsNothingQueued();) {
       SlotRef first;
       SlotState before;
-      switch (TakeFirst(local, limit_.redelivery_gate(), first, before)) {
+      switch (TakeFirst(local, queue_.limit.redelivery_gate(), first, before)) {
         case Taken::kNone:
           return true;
         case Taken::kGated:
-          if (limit_.TryOpenGates(InFlightLimit::Claimant::kRedeliveryLane)) break;
-          if (has_swept || store_.earliest().get() > request.now) return false;
-          sweep_.RunAll(local, request.now);  // messages that are due are in flight no longer, which makes room
+          if (queue_.limit.TryOpenGates(InFlightLimit::Claimant::kRedeliveryLane)) break;
+          if (has_swept || queue_.store.earliest().get() > request.now) return false;
+          TimeoutSweep<FifoKind>(queue_).RunAll(
+              local, request.now);  // messages that are due are in flight no longer, which makes room
           has_swept = true;
           break;
         case Taken::kOne:
-          if (grant_.Grant(local, request, first, before, received)) return true;
+          if (ReceiveGrant<FifoKind>(queue_).Grant(local, request, first, before, received)) return true;
       }
     }
     return true;
@@ -78,8 +73,8 @@ class FifoReceiver {
       // Claims all that may be leased before a group is touched: messages of the group that are not leased now wait
       // until those that are leased come back.
       std::uint32_t claimed = Claim(request.most - leased);
-      if (claimed < request.most && leased == 0 && store_.earliest().get() <= request.now) {
-        sweep_.RunAll(local, request.now);  // as above
+      if (claimed < request.most && leased == 0 && queue_.store.earliest().get() <= request.now) {
+        TimeoutSweep<FifoKind>(queue_).RunAll(local, request.now);  // as above
         claimed += Claim(request.most - claimed);
       }
       if (claimed == 0) return leased > 0;
@@ -90,7 +85,7 @@ class FifoReceiver {
         leased = request.most;  // nothing is queued any more: ends the loop
       } else {
         local.counts.not_leased.Add(1);  // the ticket in the redelivery lane, which claims nothing from the limit here
-        if (grant_.DisposeIfUndeliverable(local, request, first, before)) {
+        if (ReceiveGrant<FifoKind>(queue_).DisposeIfUndeliverable(local, request, first, before)) {
           used = 1;
         } else {
           used = LeaseGroup(local, request, first, before, claimed, received);
@@ -104,7 +99,7 @@ class FifoReceiver {
   }
 
   bool IsNothingQueued() const {
-    const MessageLane* const redelivery_lane = store_.redelivery_lane();
+    const MessageLane* const redelivery_lane = queue_.store.redelivery_lane();
     return redelivery_lane == nullptr || redelivery_lane->head() >= redelivery_lane->tail();
   }
 
@@ -112,9 +107,9 @@ class FifoReceiver {
   std::uint32_t Claim(std::uint32_t most) {
     std::uint32_t claimed = 0;
     while (claimed < most) {
-      const std::uint32_t more = limit_.ClaimSingle(most - claimed);
+      const std::uint32_t more = queue_.limit.ClaimSingle(most - claimed);
       claimed += more;
-      if (more == 0 && !limit_.TryOpenGates(InFlightLimit::Claimant::kSingle)) break;
+      if (more == 0 && !queue_.limit.TryOpenGates(InFlightLimit::Claimant::kSingle)) break;
     }
     return claimed;
   }
@@ -124,7 +119,7 @@ class FifoReceiver {
   // Claims tickets of the redelivery lane up to the next message that is still visible, and locks its slot. kGated:
   // there is a message, but the gate is closed.
   Taken TakeFirst(LocalQueueState& local, const std::atomic<std::uint64_t>& gate, SlotRef& first, SlotState& before) {
-    MessageLane& redelivery_lane = *store_.redelivery_lane();
+    MessageLane& redelivery_lane = *queue_.store.redelivery_lane();
     for (;;) {
       const auto place =
           redelivery_lane.ClaimNext(RcuReadGuard(), local.redelivery_cursor, gate, kRedeliveryLayout.stride);
@@ -149,7 +144,7 @@ class FifoReceiver {
       run.ForEachTaken([&](auto& entry, SlotState word) { first = ConsumeEntry(entry, word); });
       if (run.ends_round) {
         redelivery_lane.ReclaimRound();
-        compaction_.CompactSome(local);
+        Compaction<FifoKind>(queue_).CompactSome(local);
       }
       if (run.taken != 0) return Taken::kOne;
     }
@@ -160,19 +155,19 @@ class FifoReceiver {
   std::uint32_t LeaseGroup(LocalQueueState& local, const LeaseRequest& request, SlotRef first, SlotState before,
                            std::uint32_t most, ReceivedMessages& received) {
     if (most == 1) {  // needs no look at the messages behind it
-      grant_.Lease(local, request, first, before, received);
+      ReceiveGrant<FifoKind>(queue_).Lease(local, request, first, before, received);
       return 1;
     }
     const MessageMetadata& metadata = MetadataAt(first);
-    const MessageGroups::GroupLock lock(store_.groups(), metadata);
+    const MessageGroups::GroupLock lock(queue_.store.groups(), metadata);
     // The group is locked, so `next` stays: a thread that deletes the first message needs the lock to take it out.
     const MessageMetadata* next = metadata.in_group.later;
-    grant_.Lease(local, request, first, before, received);
+    ReceiveGrant<FifoKind>(queue_).Lease(local, request, first, before, received);
     std::uint32_t leased = 1;
     for (; leased < most && next != nullptr; ++leased, next = next->in_group.later) {
       const SlotRef message = next->in_group.place;
       if (!MayFollow(request.now, message) || !TryLockVisible(local, request.now, message, before)) break;
-      grant_.Lease(local, request, message, before, received);
+      ReceiveGrant<FifoKind>(queue_).Lease(local, request, message, before, received);
     }
     return leased;
   }
@@ -181,8 +176,8 @@ class FifoReceiver {
   // is past its retention, or was received too often, ends the run: it is dealt with when it is the first.
   bool MayFollow(std::int64_t now, SlotRef message) const {
     const SlotState word(message.slot->word.load(std::memory_order_acquire));
-    return IsVisible(now, message, word) && store_.RetentionEnd(*message.slot) > now &&
-           !grant_.IsReceivedTooOften(message, word);
+    return IsVisible(now, message, word) && queue_.store.RetentionEnd(*message.slot) > now &&
+           !ReceiveGrant<FifoKind>(queue_).IsReceivedTooOften(message, word);
   }
 
   // Called in a locked group. If another thread has locked the slot, this does not wait for it (message_groups.h), and
@@ -196,7 +191,7 @@ class FifoReceiver {
       Unlock(*message.slot, before);  // its visibility timeout was changed in between
       return false;
     }
-    if (before.phase() == Phase::kInFlight) messages_.NoteReturned(local, message, before);
+    if (before.phase() == Phase::kInFlight) MessageState<FifoOrder>(queue_.store).NoteReturned(local, message, before);
     return true;
   }
 
@@ -206,12 +201,7 @@ class FifoReceiver {
     return word.phase() == Phase::kVisibleAgain || (waits && message.times().visible_at() <= now);
   }
 
-  MessageStore& store_;
-  InFlightLimit& limit_;
-  MessageState<FifoOrder> messages_;
-  TimeoutSweep<FifoKind> sweep_;
-  ReceiveGrant<FifoKind> grant_;
-  Compaction<FifoKind> compaction_;
+  QueueState& queue_;
 };
 
 }  // namespace decouple::inline v0_1::internal

@@ -55,14 +55,13 @@ class FifoState {
     if (status.ok()) deduplication.DropSome(now);
     return status;
   }
-  // Whether the receive has an attempt id that was used before, and has its messages again.
+  // For a receive with an attempt id: whether that was used before, and the receive has its messages again.
   bool RepeatAttempt(const ReceiveOptions& options, std::int64_t now, std::int64_t timeout,
                      ReceivedMessages& received) {
-    return options.attempt_id &&
-           attempts.Repeat(queue.store.local(), *options.attempt_id, now, SaturatingAdd(now, timeout), received);
+    return attempts.Repeat(queue.store.local(), *options.attempt_id, now, SaturatingAdd(now, timeout), received);
   }
   void RememberAttempt(const ReceiveOptions& options, const ReceivedMessages& received) {
-    if (options.attempt_id && !received.empty()) attempts.Remember(*options.attempt_id, queue.store.Now(), received);
+    if (!received.empty()) attempts.Remember(*options.attempt_id, queue.store.Now(), received);
   }
   absl::Status TakeDelete() {
     return quota.TakeDelete([this] { return queue.store.Now(); });

@@ -84,10 +84,10 @@ class RetiredSegments {
     constexpr std::uint32_t kAtOnce = 8;  // one branch for so many slots, as each message passes here once
     const SlotState free(Phase::kDone, segment.ordinal.load(std::memory_order_relaxed));
     for (; segment.first_unfinished < kSlotsPerSegment; segment.first_unfinished += kAtOnce) {
-      const std::uint32_t first = segment.first_unfinished;
+      auto* const first = &segment.slot(segment.first_unfinished);
       // Acquire: pairs with the release that freed the slot, so its last user is done before its next one begins.
       const auto difference = [&](std::size_t i) {
-        return segment.slot(first + i).word.load(std::memory_order_acquire) ^ free.bits();
+        return SlotAt(first, i, segment.stride)->word.load(std::memory_order_acquire) ^ free.bits();
       };
       const auto differences = [&]<std::size_t... i>(std::index_sequence<i...>) { return (difference(i) | ...); };
       if (differences(std::make_index_sequence<kAtOnce>()) != 0) return false;

@@ -144,9 +144,9 @@ inline bool UnqueueAndTryLock(SlotRef message, SlotState& before) {
 template <typename Order>
 class MessageState {
  public:
-  explicit MessageState(MessageStore& store) : store_(store), order_(store) {}
+  explicit MessageState(MessageStore& store) : store_(store) {}
 
-  Order& order() { return order_; }
+  Order order() const { return Order(store_); }
 
   // ---- transitions of a locked slot ---------------------------------------------------------------------------------
   // `before` is the word that the slot had before it was locked, with the marks that it is to have. Where nothing else
@@ -156,7 +156,7 @@ class MessageState {
   void MakeVisible(LocalQueueState& local, SlotRef message, SlotState before) {
     DECOUPLE_ASSERT(IsLocked(*message.slot));
     store_.LowerDeadline(*message.segment, store_.RetentionEnd(*message.slot));
-    order_.UnlockVisible(local, message, before);
+    order().UnlockVisible(local, message, before);
   }
 
   // To kInFlight until `visible_at`, by a receive of the caller's, which has a reference then. Returns the new word.
@@ -171,7 +171,7 @@ class MessageState {
     store_.LowerDeadline(*message.segment, std::min(visible_at, store_.RetentionEnd(slot)));
     if (before.phase() == Phase::kDelayed) local.counts.delay_ended.Add(1);
     local.counts.received.Add(1);
-    order_.NoteLeased(message, before, now);
+    order().NoteLeased(message, before, now);
     const SlotState leased = store_.AddReference(slot, before.With(Phase::kInFlight).ReceivedOnceMore());
     Unlock(slot, leased);
     return leased;
@@ -185,14 +185,14 @@ class MessageState {
     store_.LowerDeadline(*message.segment, std::min(visible_at, store_.RetentionEnd(slot)));
     if (before.phase() == Phase::kVisibleAgain) {
       local.counts.hidden_again.Add(1);
-      if (order_.Withdraw(message, before)) before = before.Without(SlotState::kQueued);
-      order_.NoteLeased(message, before, now);
+      if (order().Withdraw(message, before)) before = before.Without(SlotState::kQueued);
+      order().NoteLeased(message, before, now);
     }
     Unlock(slot, before.With(Phase::kInFlight));
   }
 
   // Back to what it was before it was locked.
-  void Restore(LocalQueueState& local, SlotRef message, SlotState before) { order_.Restore(local, message, before); }
+  void Restore(LocalQueueState& local, SlotRef message, SlotState before) { order().Restore(local, message, before); }
 
   // To kDeleted. The caller has a reference then, which it releases by ReleaseReference(). `how` is one of the five
   // counts of removals. Requires: the caller has locked the slot, or claimed it as kReady.
@@ -216,7 +216,7 @@ class MessageState {
       return;
     }
     local.counts.returned.Add(1);
-    order_.NoteUnleased(message, before);
+    order().NoteUnleased(message, before);
   }
 
   // ---- deletion by the holder of a delivery; each requires that the caller has a reference --------------------------
@@ -264,7 +264,7 @@ class MessageState {
                     SingleWriterCounter LocalQueueCounts::*how, std::size_t bytes) {
     if (before.Has(SlotState::kHasMetadata)) [[unlikely]] {
       const MessageMetadata& metadata = MetadataAt(message);
-      order_.NoteRemoved(local, message, before);
+      order().NoteRemoved(local, message, before);
       if (metadata.is_moved) store_.moved_messages()->Remove(metadata.moved_from);
     }
     if (before.phase() != Phase::kInFlight) local.counts.removed_waiting.Add(1);
@@ -275,7 +275,6 @@ class MessageState {
   }
 
   MessageStore& store_;
-  Order order_;
 };
 
 }  // namespace decouple::inline v0_1::internal

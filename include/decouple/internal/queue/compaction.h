@@ -35,12 +35,12 @@ namespace decouple::inline v0_1::internal {
 template <typename Kind>
 class Compaction {
  public:
-  explicit Compaction(QueueState& queue) : store_(queue.store), messages_(queue.store) {}
+  explicit Compaction(QueueState& queue) : queue_(queue) {}
 
   // Frees some segments, and empties others. To be called now and then: when a receiver has claimed the last slot of a
   // round of segments, and by polls of an empty queue. Not from within a read section.
   void CompactSome(LocalQueueState& local) {
-    store_.ForEachLane([&](MessageLane& lane) {
+    queue_.store.ForEachLane([&](MessageLane& lane) {
       for (const SparseSegment& sparse : lane.ReclaimRound()) MoveMessagesOf(local, lane, sparse);
     });
   }
@@ -77,7 +77,7 @@ class Compaction {
   // Requires: the caller has locked the slot of `from`; `before` is its word before that.
   void MoveMessage(LocalQueueState& local, SlotRef from, SlotState before) {
     DECOUPLE_ASSERT(IsLocked(*from.slot) && IsMovable(before));
-    MovedMessages& moved_messages = store_.MovedMessagesOrCreate();
+    MovedMessages& moved_messages = queue_.store.MovedMessagesOrCreate();
     MessageLane& lane = moved_messages.lane();
     const std::uint64_t ticket = lane.TakeTickets(1);
     const auto place = lane.PlaceOf(ticket, local.moved_cursor);
@@ -96,7 +96,7 @@ class Compaction {
     metadata->is_moved = true;
     metadata->moved_from = original;
     const bool is_shared = before.Has(SlotState::kShared);
-    const BodyType& type = store_.body_type();
+    const BodyType& type = queue_.store.body_type();
     BodySource body = {.body = type.BodyIn(*from.slot), .shared = is_shared ? &from.slot->shared() : nullptr};
     const std::uint32_t body_marks = body.WriteTo(*to.slot, type);
     to.segment->data.Put(PlaceOf(to), std::move(metadata));
@@ -106,8 +106,8 @@ class Compaction {
     MessageLane::PublishUnclaimable(*to.slot, moved.With(Phase::kBusy));  // locked, so that it cannot end meanwhile
     if (moves_within && before.phase() == Phase::kDelayed) moved_messages.CountMoveWithin();
     lane.ForgetSkip(ticket);
-    store_.LowerDeadline(*to.segment, std::min(visible_at, store_.RetentionEnd(*to.slot)));
-    messages_.order().FinishRelocation(local, from, to, moved);
+    queue_.store.LowerDeadline(*to.segment, std::min(visible_at, queue_.store.RetentionEnd(*to.slot)));
+    messages().order().FinishRelocation(local, from, to, moved);
     // No receiver claims from this lane: its head passes whatever has been published.
     while (lane.Claim(local.moved_cursor, kSlotsPerSegment, kOpenGate, WantAll()).size != 0) {
     }
@@ -119,15 +119,16 @@ class Compaction {
     } else {
       // What is left of the body was moved from: it is destroyed as that of a deleted message is.
       Unlock(*from.slot, left.With(Phase::kDeleted).With(SlotState::kReferenced));
-      store_.ReleaseReference(from);
+      queue_.store.ReleaseReference(from);
     }
   }
 
   // The marks of a message that something refers to by its slot.
   static constexpr std::uint32_t kReferredTo = SlotState::kReferenced | SlotState::kMoreReferences | SlotState::kQueued;
 
-  MessageStore& store_;
-  MessageState<typename Kind::Order> messages_;
+  MessageState<typename Kind::Order> messages() const { return MessageState<typename Kind::Order>(queue_.store); }
+
+  QueueState& queue_;
 };
 
 }  // namespace decouple::inline v0_1::internal

@@ -28,7 +28,6 @@
 #include "decouple/internal/queue/received_messages.h"
 #include "decouple/internal/queue/standard_kind.h"
 #include "decouple/internal/queue/standard_receiver.h"
-#include "decouple/internal/queue/standard_state.h"
 #include "decouple/internal/queue/timeouts.h"
 #include "decouple/queue_options.h"
 
@@ -42,8 +41,7 @@ namespace decouple::inline v0_1::internal {
   local.cursor.FetchColdFields();
   const std::int64_t now = q.store.Now();
   const LeaseRequest request{claimed, now, SaturatingAdd(now, q.config.visibility_timeout())};
-  StandardState state(q);
-  StandardReceiver(state).LeaseClaimed(local, request, first, claimed, received);
+  StandardReceiver(q).LeaseClaimed(local, request, first, claimed, received);
   if (q.store.earliest().get() <= now) Timeouts<StandardKind>(q).RunSome(local, now);
 }
 

@@ -28,27 +28,27 @@ namespace decouple::inline v0_1::internal {
 template <typename Kind>
 class Purge {
  public:
-  explicit Purge(QueueState& queue) : store_(queue.store), messages_(queue.store) {}
+  explicit Purge(QueueState& queue) : queue_(queue) {}
 
   // O(messages). May be called from any thread, by several at once; not from within a read section.
   void RemoveAll(LocalQueueState& local) {
-    store_.bias().Revoke();
-    RemoveReady(local, store_.lane().tail());
-    store_.ForEachLane([&](MessageLane& lane) {
+    queue_.store.bias().Revoke();
+    RemoveReady(local, queue_.store.lane().tail());
+    queue_.store.ForEachLane([&](MessageLane& lane) {
       for (std::uint32_t chunk = 0; chunk < lane.pool().chunk_numbers_end(); ++chunk) {
         for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) RemoveSegment(local, lane, chunk * kSlotsPerSegment + i);
         lane.TryReclaim(2 * kSlotsPerSegment);
       }
     });
-    store_.bias().Restore();
+    queue_.store.bias().Restore();
     DrainRedeliveryLane(local);
-    store_.lane().TryReclaim(2 * kSlotsPerSegment);
+    queue_.store.lane().TryReclaim(2 * kSlotsPerSegment);
   }
 
  private:
   // The ready messages whose tickets are before `end`.
   void RemoveReady(LocalQueueState& local, std::uint64_t end) {
-    MessageLane& lane = store_.lane();
+    MessageLane& lane = queue_.store.lane();
     while (lane.head() < end) {
       const auto run = lane.Claim(local.cursor, kSlotsPerSegment, kOpenGate, WantAll());
       if (run.size == 0) return;  // a sender has taken the ticket, but has not published its message yet
@@ -90,14 +90,14 @@ class Purge {
     }
     // Bodies are destroyed, which is the user's code, only once no slot is locked any more.
     locked.ForEach(
-        [&](SlotRef message, SlotState word) { messages_.Remove(local, message, word, &LocalQueueCounts::purged); });
-    locked.ForEach([&](SlotRef message, SlotState) { store_.ReleaseReference(message); });
+        [&](SlotRef message, SlotState word) { messages().Remove(local, message, word, &LocalQueueCounts::purged); });
+    locked.ForEach([&](SlotRef message, SlotState) { queue_.store.ReleaseReference(message); });
     return is_complete;
   }
 
   // By now most entries name messages that are gone. They are taken, so that the slots that they name become free.
   void DrainRedeliveryLane(LocalQueueState& local) {
-    MessageLane* const lane = store_.redelivery_lane();
+    MessageLane* const lane = queue_.store.redelivery_lane();
     if (lane == nullptr) return;
     const std::uint64_t end = lane->tail();
     while (lane->head() < end) {
@@ -117,12 +117,13 @@ class Purge {
 
   // Requires: the caller has locked the slot, or has claimed it as ready. `before` is its word before that.
   void Remove(LocalQueueState& local, SlotRef message, SlotState before) {
-    messages_.Remove(local, message, before, &LocalQueueCounts::purged);
-    store_.ReleaseReference(message);
+    messages().Remove(local, message, before, &LocalQueueCounts::purged);
+    queue_.store.ReleaseReference(message);
   }
 
-  MessageStore& store_;
-  MessageState<typename Kind::Order> messages_;
+  MessageState<typename Kind::Order> messages() const { return MessageState<typename Kind::Order>(queue_.store); }
+
+  QueueState& queue_;
 };
 
 }  // namespace decouple::inline v0_1::internal

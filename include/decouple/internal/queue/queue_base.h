@@ -10,6 +10,7 @@
 #define DECOUPLE_INTERNAL_QUEUE_QUEUE_BASE_H_
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -54,6 +55,8 @@ struct Transfer;
 struct SendRequest {
   const std::string& id;
   void* body;  // moved from if it is sent
+  bool is_empty_text;
+  std::size_t bytes;  // of body and attributes
   SendOptions& options;
 };
 
@@ -199,7 +202,10 @@ absl::StatusOr<SendOutcomes> SendBatch(QueueBase& queue, std::span<SendBatchEntr
     return queue.deleted() ? DoesNotExistError(queue) : status;
   }
   absl::InlinedVector<SendRequest, 10> requests;
-  for (SendBatchEntry<T>& entry : entries) requests.push_back({entry.id, std::addressof(entry.body), entry.options});
+  for (SendBatchEntry<T>& entry : entries) {
+    requests.push_back({entry.id, std::addressof(entry.body), IsEmptyText(entry.body),
+                        MessageSize(std::as_const(entry.body)) + entry.options.attributes.bytes(), entry.options});
+  }
   return queue.SendBatch(requests);
 }
 

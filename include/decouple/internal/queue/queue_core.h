@@ -81,10 +81,13 @@ class QueueCore final : public QueueBase {
     if (status.ok()) status = own_.BeginReceive(options, now);
     if (!status.ok()) return status;
     internal::Receive<Kind> receive(own_);
-    if (own_.RepeatAttempt(options, now, receive.VisibilityTimeoutOf(options), received)) return status;
-    status = receive.Run(options, now, received);
-    own_.RememberAttempt(options, received);
-    return status;
+    if (options.attempt_id) {
+      if (own_.RepeatAttempt(options, now, receive.VisibilityTimeoutOf(options), received)) return status;
+      status = receive.Run(options, now, received);
+      own_.RememberAttempt(options, received);
+      return status;
+    }
+    return receive.Run(options, now, received);
   }
 
   absl::Status Delete(SlotRef message, std::uint32_t receive) override {

@@ -38,17 +38,18 @@ enum class Found { kLocked, kBusy, kGone, kExpired, kReceivedAgain };
 template <typename Kind>
 class Receipts {
  public:
-  explicit Receipts(QueueState& queue) : queue_(queue), store_(queue.store), messages_(queue.store) {}
+  explicit Receipts(QueueState& queue) : queue_(queue) {}
 
   // ---- by a delivery: the caller holds a reference to the message ---------------------------------------------------
 
   absl::Status Delete(SlotRef message, std::uint32_t receive) {
     if constexpr (Kind::kExpiredReceiptsWork) {
-      if (!messages_.RemoveReferenced(store_.local(), message, receive)) [[unlikely]]
+      if (!messages().RemoveReferenced(queue_.store.local(), message, receive)) [[unlikely]]
         return NotDeleted();
       return absl::OkStatus();
     } else {
-      if (!IsVisibilityTimeoutOver(message) && messages_.TryRemoveInFlight(store_.local(), message, receive)) [[likely]]
+      if (!IsVisibilityTimeoutOver(message) && messages().TryRemoveInFlight(queue_.store.local(), message, receive))
+          [[likely]]
         return absl::OkStatus();
       SlotState before;
       return DeleteFound(Find(message, receive, before), message, before);
@@ -84,19 +85,19 @@ class Receipts {
   // Looks for the message of a receipt. kLocked: its slot is locked, `before` is its word before that, and the caller
   // unlocks it.
   Found Find(const ReceiptHandle& receipt, SlotRef& message, SlotState& before) {
-    store_.bias().End();  // from now on threads that do not hold a delivery delete messages, too
+    queue_.store.bias().End();  // from now on threads that do not hold a delivery delete messages, too
     for (;;) {
       Found found = Found::kGone;
       {
         const RcuReadGuard section;
-        const auto place = store_.lane().FindByNumber(Access::Segment(receipt), Access::Ticket(receipt));
+        const auto place = queue_.store.lane().FindByNumber(Access::Segment(receipt), Access::Ticket(receipt));
         message = {place.segment, place.slot};
         if (place.slot != nullptr) {
           found = TryFind(message, MessageLane::OrdinalOf(Access::Ticket(receipt)), Access::Receive(receipt), before);
         }
       }
-      if (found == Found::kGone && store_.moved_messages() != nullptr) {
-        store_.moved_messages()->Find(Access::Ticket(receipt), [&](SlotRef moved) {
+      if (found == Found::kGone && queue_.store.moved_messages() != nullptr) {
+        queue_.store.moved_messages()->Find(Access::Ticket(receipt), [&](SlotRef moved) {
           message = moved;
           found =
               TryFind(moved, moved.segment->ordinal.load(std::memory_order_relaxed), Access::Receive(receipt), before);
@@ -175,13 +176,13 @@ class Receipts {
   absl::Status DeleteFound(Found found, SlotRef message, SlotState before) {
     if (found == Found::kLocked) {
       DECOUPLE_ASSERT(IsLocked(*message.slot));
-      LocalQueueState& local = store_.local();
+      LocalQueueState& local = queue_.store.local();
       if (!Kind::kExpiredReceiptsWork && IsVisibilityTimeoutOver(message) && !IsPastRetention(message)) {
         ReturnToVisible(local, message, before);
         found = Found::kExpired;
       } else {
-        messages_.Remove(local, message, before, &LocalQueueCounts::deleted);
-        store_.ReleaseReference(message);
+        messages().Remove(local, message, before, &LocalQueueCounts::deleted);
+        queue_.store.ReleaseReference(message);
         return absl::OkStatus();
       }
     }
@@ -197,28 +198,28 @@ class Receipts {
   }
 
   // These two may be true before the sweep has acted on them.
-  bool IsPastRetention(SlotRef message) const { return store_.RetentionEnd(*message.slot) <= store_.Now(); }
+  bool IsPastRetention(SlotRef message) const { return queue_.store.RetentionEnd(*message.slot) <= queue_.store.Now(); }
 
-  bool IsVisibilityTimeoutOver(SlotRef message) const { return message.times().visible_at() <= store_.Now(); }
+  bool IsVisibilityTimeoutOver(SlotRef message) const { return message.times().visible_at() <= queue_.store.Now(); }
 
   // Makes a message in flight visible: it was released, or its timeout has ended and the sweep has not come yet.
   // Requires: the caller has locked the slot.
   void ReturnToVisible(LocalQueueState& local, SlotRef message, SlotState before) {
     DECOUPLE_ASSERT(IsLocked(*message.slot));
-    messages_.NoteReturned(local, message, before);
-    messages_.MakeVisible(local, message, before);
-    store_.visible().Notify(1);
+    messages().NoteReturned(local, message, before);
+    messages().MakeVisible(local, message, before);
+    queue_.store.visible().Notify(1);
   }
 
   // Requires: the caller has locked the slot. Unlocks it.
   absl::Status ChangeVisibilityLocked(SlotRef message, SlotState before, absl::Duration timeout) {
     DECOUPLE_ASSERT(IsLocked(*message.slot));
-    LocalQueueState& local = store_.local();
+    LocalQueueState& local = queue_.store.local();
     MessageSlot& slot = *message.slot;
-    const std::int64_t now = store_.Now();
-    if (store_.RetentionEnd(slot) <= now) {
-      messages_.Remove(local, message, before, &LocalQueueCounts::expired);
-      store_.ReleaseReference(message);
+    const std::int64_t now = queue_.store.Now();
+    if (queue_.store.RetentionEnd(slot) <= now) {
+      messages().Remove(local, message, before, &LocalQueueCounts::expired);
+      queue_.store.ReleaseReference(message);
       return NotFound(Found::kGone);
     }
     if (!Kind::kExpiredReceiptsWork && message.times().visible_at() <= now) {
@@ -238,7 +239,7 @@ class Receipts {
                        absl::FormatDuration(absl::Nanoseconds(std::max<std::int64_t>(0, left))), " are left"));
     }
     if (timeout != absl::ZeroDuration()) {
-      messages_.Hide(local, message, before, now, visible_at);
+      messages().Hide(local, message, before, now, visible_at);
       if (before.phase() == Phase::kVisibleAgain) queue_.limit.CloseGates();
     } else if (before.phase() == Phase::kVisibleAgain) {
       Unlock(slot, before);  // visible already
@@ -248,9 +249,9 @@ class Receipts {
     return absl::OkStatus();
   }
 
+  MessageState<typename Kind::Order> messages() const { return MessageState<typename Kind::Order>(queue_.store); }
+
   QueueState& queue_;
-  MessageStore& store_;
-  MessageState<typename Kind::Order> messages_;
 };
 
 }  // namespace decouple::inline v0_1::internal

@@ -38,8 +38,7 @@ bool IsDrained(QueueState& queue) {
 template <typename Kind>
 class Receive {
  public:
-  explicit Receive(typename Kind::State& state)
-      : queue_(state.queue), store_(queue_.store), timeouts_(queue_), receiver_(state) {}
+  explicit Receive(typename Kind::State& state) : state_(state), queue_(state.queue) {}
 
   // Receives what is visible at `now`, without waiting. False: there may be a message, but too many are in flight.
   // `is_to_move`: as in LeaseRequest.
@@ -51,15 +50,15 @@ class Receive {
                          .visible_at = SaturatingAdd(now, timeout),
                          .is_to_move = is_to_move};
     for (int sweeps_left = kSweepsPerReceive;; --sweeps_left) {
-      timeouts_.SweepDue(local, now);
+      Timeouts<Kind>(queue_).SweepDue(local, now);
       request.most = static_cast<std::uint32_t>(options.max_messages - received.size());
-      const bool below_limit = receiver_.Lease(local, request, received);
+      const bool below_limit = typename Kind::Receiver(state_).Lease(local, request, received);
       DECOUPLE_ASSERT(received.size() <= options.max_messages);
       if (received.size() == options.max_messages) return true;
       // These messages are due again at once, and must not be given twice in one call.
       if (timeout == 0 && !received.empty()) return true;
       // More messages may become visible by the timeouts that are still to be run.
-      if (store_.earliest().get() > now || sweeps_left == 0) [[likely]]
+      if (queue_.store.earliest().get() > now || sweeps_left == 0) [[likely]]
         return below_limit || !received.empty();
     }
   }
@@ -67,7 +66,7 @@ class Receive {
   // Adds what is visible at `now` to `received`. If there is nothing, and `received` was empty, waits as the options
   // say. Requires: the options have been checked.
   absl::Status Run(const ReceiveOptions& options, std::int64_t now, ReceivedMessages& received) {
-    LocalQueueState& local = store_.local();
+    LocalQueueState& local = queue_.store.local();
     const bool below_limit = Try(local, options, now, received);
     if (!received.empty()) [[likely]]
       return absl::OkStatus();
@@ -97,7 +96,7 @@ class Receive {
     if (wait == 0 || !below_limit) {
       if (HasEnded()) return EndedError();
     }
-    if (wait != 0) return AwaitMessage(local, options, SaturatingAdd(store_.Now(), wait), received);
+    if (wait != 0) return AwaitMessage(local, options, SaturatingAdd(queue_.store.Now(), wait), received);
     if (below_limit || !Kind::kOverLimitFails) return absl::OkStatus();
     return MakeError(Error::kOverLimit, absl::StrCat("the queue's maximum of messages in flight, ",
                                                      queue_.max_in_flight.load(std::memory_order_relaxed),
@@ -111,9 +110,9 @@ class Receive {
     absl::Status status;
     bool watching = false;
     {
-      EventCount::Waiter waiter(store_.visible());
+      EventCount::Waiter waiter(queue_.store.visible());
       for (;;) {
-        const std::int64_t now = store_.Now();
+        const std::int64_t now = queue_.store.Now();
         const bool below_limit = Try(local, options, now, received);
         if (!received.empty()) break;
         if (HasEnded()) {
@@ -122,11 +121,11 @@ class Receive {
         }
         if (now >= deadline || (queue_.gate.closed() && !was_closed)) break;
         if (!below_limit && !watching) {
-          store_.WatchForReceivers(1);
+          queue_.store.WatchForReceivers(1);
           watching = true;
           continue;  // look again: messages may have been removed before this thread watched
         }
-        const std::int64_t wake_at = std::min(deadline, store_.earliest().get());
+        const std::int64_t wake_at = std::min(deadline, queue_.store.earliest().get());
         if (wake_at <= now) {
           std::this_thread::yield();  // another thread runs a step of the sweep
         } else {
@@ -134,7 +133,7 @@ class Receive {
         }
       }
     }
-    if (watching) store_.WatchForReceivers(-1);
+    if (watching) queue_.store.WatchForReceivers(-1);
     return status;
   }
 
@@ -148,10 +147,8 @@ class Receive {
     return queue_.identity.DoesNotExistError();
   }
 
+  typename Kind::State& state_;
   QueueState& queue_;
-  MessageStore& store_;
-  Timeouts<Kind> timeouts_;
-  typename Kind::Receiver receiver_;
 };
 
 }  // namespace decouple::inline v0_1::internal

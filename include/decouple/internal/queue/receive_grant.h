@@ -21,8 +21,7 @@ namespace decouple::inline v0_1::internal {
 template <typename Kind>
 class ReceiveGrant {
  public:
-  explicit ReceiveGrant(QueueState& queue)
-      : store_(queue.store), messages_(queue.store), move_to_dead_letters_(queue) {}
+  explicit ReceiveGrant(QueueState& queue) : queue_(queue) {}
 
   // Leases the message to the receiver, adds it to `received`, and returns true. False: it was past its retention, or
   // received too often, and is gone or hidden.
@@ -37,11 +36,12 @@ class ReceiveGrant {
   // unlocked. False: nothing has happened.
   bool DisposeIfUndeliverable(LocalQueueState& local, const LeaseRequest& request, SlotRef message, SlotState before) {
     DECOUPLE_ASSERT(IsLocked(*message.slot));
-    if (store_.RetentionEnd(*message.slot) <= request.now) {
+    if (queue_.store.RetentionEnd(*message.slot) <= request.now) {
       RemoveExpired(local, message, before);
-    } else if (move_to_dead_letters_.IsReceivedTooOften(message, before) && !request.is_to_move) [[unlikely]] {
+    } else if (MoveToDeadLetters<Kind>(queue_).IsReceivedTooOften(message, before) && !request.is_to_move)
+        [[unlikely]] {
       local.counts.not_leased.Add(1);
-      move_to_dead_letters_.MoveOrHide(local, message, before, request.now);
+      MoveToDeadLetters<Kind>(queue_).MoveOrHide(local, message, before, request.now);
     } else {
       return false;
     }
@@ -51,26 +51,26 @@ class ReceiveGrant {
   // Whether a visible message with this word would be moved instead of given. A FIFO queue may look ahead: there the
   // lock of the message's group will do.
   bool IsReceivedTooOften(SlotRef message, SlotState word) const {
-    return move_to_dead_letters_.IsReceivedTooOften(message, word);
+    return MoveToDeadLetters<Kind>(queue_).IsReceivedTooOften(message, word);
   }
 
   // The second half of Grant().
   void Lease(LocalQueueState& local, const LeaseRequest& request, SlotRef message, SlotState before,
              ReceivedMessages& received) {
-    received.push_back({message, messages_.Lease(local, message, before, request.now, request.visible_at)});
+    received.push_back({message, messages().Lease(local, message, before, request.now, request.visible_at)});
   }
 
   // Requires: the caller has locked the slot, or has claimed it in phase kReady.
   void RemoveExpired(LocalQueueState& local, SlotRef message, SlotState before) {
     local.counts.not_leased.Add(1);
-    messages_.Remove(local, message, before, &LocalQueueCounts::expired);
-    store_.ReleaseReference(message);
+    messages().Remove(local, message, before, &LocalQueueCounts::expired);
+    queue_.store.ReleaseReference(message);
   }
 
  private:
-  MessageStore& store_;
-  MessageState<typename Kind::Order> messages_;
-  MoveToDeadLetters<Kind> move_to_dead_letters_;
+  MessageState<typename Kind::Order> messages() const { return MessageState<typename Kind::Order>(queue_.store); }
+
+  QueueState& queue_;
 };
 
 }  // namespace decouple::inline v0_1::internal

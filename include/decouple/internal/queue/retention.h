@@ -28,7 +28,7 @@ namespace decouple::inline v0_1::internal {
 template <typename Kind>
 class Retention {
  public:
-  explicit Retention(QueueState& queue) : store_(queue.store), messages_(queue.store) {}
+  explicit Retention(QueueState& queue) : queue_(queue) {}
 
   // Removes ready messages that are past their retention, at most `most` of them, from the head up to the first that is
   // not. Returns a lower bound of the time at which any message was sent that is in the lane now or will be.
@@ -36,29 +36,29 @@ class Retention {
     constexpr std::int64_t kUnknown = std::numeric_limits<std::int64_t>::min();
     std::int64_t head_sent_at = kUnknown;
     const auto wants = [&](const MessageSlot& slot, SlotState word) {
-      if (word.phase() == Phase::kRequeued || store_.RetentionEnd(slot) <= now) return true;
+      if (word.phase() == Phase::kRequeued || queue_.store.RetentionEnd(slot) <= now) return true;
       head_sent_at = slot.sent_at.load(std::memory_order_relaxed);
       return false;
     };
     while (most > 0) {
       head_sent_at = kUnknown;
-      const bool was_empty = store_.lane().LooksEmpty();
-      const auto run = store_.lane().Claim(local.cursor, most, kOpenGate, wants);
+      const bool was_empty = queue_.store.lane().LooksEmpty();
+      const auto run = queue_.store.lane().Claim(local.cursor, most, kOpenGate, wants);
       if (run.size == 0) return head_sent_at == kUnknown && was_empty ? now : head_sent_at;
       local.counts.not_leased.Add(run.size);
       run.ForEachTaken([&](MessageSlot& slot, SlotState word) {
         const SlotRef message{run.segment, &slot};
         if (word.phase() == Phase::kRequeued) {
           // It is at the head, so it is the next message anyway; in the redelivery lane it waits for the receiver.
-          store_.Requeue(local, ConsumeRequeued(message, word));
+          queue_.store.Requeue(local, ConsumeRequeued(message, word));
         } else {
           DECOUPLE_ASSERT(word.phase() == Phase::kReady);
-          messages_.Remove(local, message, word, &LocalQueueCounts::expired);
-          store_.ReleaseReference(message);
+          messages().Remove(local, message, word, &LocalQueueCounts::expired);
+          queue_.store.ReleaseReference(message);
         }
       });
       most -= std::min(most, run.size);
-      if (run.ends_round) store_.lane().ReclaimRound();
+      if (run.ends_round) queue_.store.lane().ReclaimRound();
     }
     return kUnknown;
   }
@@ -66,10 +66,11 @@ class Retention {
   // When the retention of the message at the head ends, if that is a ready message; else kForever.
   std::int64_t FindHeadRetentionEnd(LocalQueueState& local) {
     std::int64_t end = kForever;
-    const auto run = store_.lane().Claim(local.cursor, 1, kOpenGate, [&](const MessageSlot& slot, SlotState word) {
-      if (word.phase() == Phase::kReady) end = store_.RetentionEnd(slot);
-      return false;
-    });
+    const auto run =
+        queue_.store.lane().Claim(local.cursor, 1, kOpenGate, [&](const MessageSlot& slot, SlotState word) {
+          if (word.phase() == Phase::kReady) end = queue_.store.RetentionEnd(slot);
+          return false;
+        });
     local.counts.not_leased.Add(run.size);
     return end;
   }
@@ -80,7 +81,7 @@ class Retention {
   std::int64_t FindOldestSentAt() {
     std::int64_t oldest = kForever;
     ForEachSegment([&](MessageLane& lane, MessageSegment& segment, std::uint64_t ordinal) {
-      if (ordinal > MessageLane::OrdinalOf(lane.head()) + 1 && !store_.has_older_ones()) return;
+      if (ordinal > MessageLane::OrdinalOf(lane.head()) + 1 && !queue_.store.has_older_ones()) return;
       for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) {
         const MessageSlot& slot = segment.slot(i);
         // Acquire: pairs with the last store of the word, for sent_at.
@@ -97,7 +98,7 @@ class Retention {
   // Makes the next sweep look at every message that a head has passed. O(segments).
   void MarkAllDue() {
     ForEachSegment([&](MessageLane&, MessageSegment& segment, std::uint64_t) {
-      store_.LowerDeadline(segment, std::numeric_limits<std::int64_t>::min());
+      queue_.store.LowerDeadline(segment, std::numeric_limits<std::int64_t>::min());
     });
   }
 
@@ -105,7 +106,7 @@ class Retention {
   // Calls visit(lane, segment, ordinal) for each segment in use, each within a read section of its own.
   template <typename Visit>
   void ForEachSegment(Visit visit) {
-    store_.ForEachLane([&](MessageLane& lane) {
+    queue_.store.ForEachLane([&](MessageLane& lane) {
       for (std::uint32_t number = 0; number < lane.pool().chunk_numbers_end() * kSlotsPerSegment; ++number) {
         const RcuReadGuard section;
         MessageSegment* const segment = lane.pool().Find(number);
@@ -116,8 +117,9 @@ class Retention {
     });
   }
 
-  MessageStore& store_;
-  MessageState<typename Kind::Order> messages_;
+  MessageState<typename Kind::Order> messages() const { return MessageState<typename Kind::Order>(queue_.store); }
+
+  QueueState& queue_;
 };
 
 }  // namespace decouple::inline v0_1::internal

@@ -32,16 +32,14 @@ absl::StatusOr<SendOutcomes> CheckSendBatch(const QueueState& queue, std::span<c
   if (queue.gate.closed() && queue.identity.deleted()) [[unlikely]]
     return queue.identity.DoesNotExistError();
   const Limits& limits = queue.config.limits();
-  const BodyType& type = queue.store.body_type();
   if (absl::Status status = CheckBatch(requests, limits); !status.ok()) return status;
   std::size_t all_bytes = 0;
-  for (const SendRequest& request : requests) all_bytes += SizeOf(type, request.body, request.options);
+  for (const SendRequest& request : requests) all_bytes += request.bytes;
   if (absl::Status status = CheckBatchBytes(all_bytes, limits); !status.ok()) return status;
   SendOutcomes results;
   results.reserve(requests.size());
   for (const SendRequest& request : requests) {
-    absl::Status status =
-        queue.checks.CheckBody(type.IsEmptyText(request.body), SizeOf(type, request.body, request.options));
+    absl::Status status = queue.checks.CheckBody(request.is_empty_text, request.bytes);
     status.Update(check_options(request.options));
     if (status.ok()) {
       results.emplace_back(SendResult());

@@ -35,8 +35,8 @@ class StandardReceiver {
  public:
   using Claimant = InFlightLimit::Claimant;
 
-  explicit StandardReceiver(StandardState& state)
-      : store_(state.queue.store), limit_(state.queue.limit), grant_(state.queue), compaction_(state.queue) {}
+  explicit StandardReceiver(StandardState& state) : StandardReceiver(state.queue) {}
+  explicit StandardReceiver(QueueState& queue) : queue_(queue) {}
 
   // Leases up to `request.most` messages and adds them to `received`. Returns false if it leased none only because the
   // limit of messages in flight is reached.
@@ -46,7 +46,7 @@ class StandardReceiver {
     for (;;) {
       std::optional<Claimant> gated;
       LeaseFromRedeliveryLane(local, request, missing, gated, received);
-      if (store_.fair_scheduler() == nullptr) [[likely]] {
+      if (queue_.store.fair_scheduler() == nullptr) [[likely]] {
         if (!gated) LeaseFromLane(local, request, missing, gated, received);
       } else {
         while (missing > 0 && !gated && LeaseOneFairly(local, request, missing, gated, received)) {
@@ -54,7 +54,7 @@ class StandardReceiver {
       }
       if (!gated || missing == 0) [[likely]]
         return true;
-      if (!limit_.TryOpenGates(*gated)) return missing < request.most || !IsAnyVisible(local, request);
+      if (!queue_.limit.TryOpenGates(*gated)) return missing < request.most || !IsAnyVisible(local, request);
     }
   }
 
@@ -65,26 +65,27 @@ class StandardReceiver {
     MessageSegment* const segment = local.cursor.receive_segment;
     const std::uint32_t first = segment->PlaceOf(first_slot);
     DECOUPLE_ASSERT(claimed >= 1 && first + claimed <= kSlotsPerSegment);
-    const MessageLane::Run run{.segment = segment,
-                               .ordinal = MessageLane::OrdinalOf(local.cursor.receive_first),
-                               .first = first,
-                               .size = claimed,
-                               .taken = ~std::uint64_t{0} >> (kSlotsPerSegment - claimed),
-                               .ends_round = store_.lane().EndsRound(local.cursor.receive_first + first + claimed)};
+    const MessageLane::Run run{
+        .segment = segment,
+        .ordinal = MessageLane::OrdinalOf(local.cursor.receive_first),
+        .first = first,
+        .size = claimed,
+        .taken = ~std::uint64_t{0} >> (kSlotsPerSegment - claimed),
+        .ends_round = queue_.store.lane().EndsRound(local.cursor.receive_first + first + claimed)};
     std::uint32_t missing = claimed;
     LeaseRun(local, request, run, missing, received);
-    if (run.ends_round) compaction_.CompactSome(local);
+    if (run.ends_round) Compaction<StandardKind>(queue_).CompactSome(local);
     return claimed - missing;
   }
 
  private:
   void LeaseFromRedeliveryLane(LocalQueueState& local, const LeaseRequest& request, std::uint32_t& missing,
                                std::optional<Claimant>& gated, ReceivedMessages& received) {
-    MessageLane* const lane = store_.redelivery_lane();
+    MessageLane* const lane = queue_.store.redelivery_lane();
     if (lane == nullptr) [[likely]]
       return;
     while (missing > 0) {
-      const auto run = lane->Claim(local.redelivery_cursor, missing, limit_.redelivery_gate(), WantAll());
+      const auto run = lane->Claim(local.redelivery_cursor, missing, queue_.limit.redelivery_gate(), WantAll());
       if (run.size == 0) {
         if (run.gated) gated = Claimant::kRedeliveryLane;
         return;
@@ -99,16 +100,16 @@ class StandardReceiver {
 
   void LeaseFromLane(LocalQueueState& local, const LeaseRequest& request, std::uint32_t& missing,
                      std::optional<Claimant>& gated, ReceivedMessages& received) {
-    MessageLane& lane = store_.lane();
+    MessageLane& lane = queue_.store.lane();
     while (missing > 0) {
-      const auto run = lane.Claim(local.cursor, missing, limit_.lane_gate(), WantAll());
+      const auto run = lane.Claim(local.cursor, missing, queue_.limit.lane_gate(), WantAll());
       if (run.size == 0) {
         if (run.gated) gated = Claimant::kLane;
         return;
       }
       local.counts.not_leased.Add(run.size - run.taken_count());
       if (run.taken != 0) LeaseRun(local, request, run, missing, received);
-      if (run.ends_round) compaction_.CompactSome(local);
+      if (run.ends_round) Compaction<StandardKind>(queue_).CompactSome(local);
     }
   }
 
@@ -119,18 +120,18 @@ class StandardReceiver {
     // early.
     std::int64_t deadline = request.visible_at;
     run.ForEachTaken([&](const MessageSlot& slot, SlotState) {
-      const std::int64_t end = store_.RetentionEnd(slot);
+      const std::int64_t end = queue_.store.RetentionEnd(slot);
       if (end > request.now) deadline = std::min(deadline, end);
     });
-    store_.LowerDeadline(*run.segment, deadline);
+    queue_.store.LowerDeadline(*run.segment, deadline);
 
     std::uint32_t leased = 0;
     run.ForEachTaken([&](MessageSlot& slot, SlotState word) {
       const SlotRef message{run.segment, &slot};
       if (word.phase() == Phase::kRequeued) [[unlikely]] {
         LeaseQueued(local, request, ConsumeRequeued({run.segment, &slot}, word), missing, received);
-      } else if (store_.RetentionEnd(slot) <= request.now) [[unlikely]] {
-        grant_.RemoveExpired(local, message, word);
+      } else if (queue_.store.RetentionEnd(slot) <= request.now) [[unlikely]] {
+        ReceiveGrant<StandardKind>(queue_).RemoveExpired(local, message, word);
       } else {
         DECOUPLE_ASSERT(word.phase() == Phase::kReady);
         received.push_back({message, LeaseReady(slot, message.TimesToWrite(), request.now, request.visible_at)});
@@ -145,10 +146,10 @@ class StandardReceiver {
   // Leases one message of a queue that has a fair scheduler. False: there is none, or a gate is closed.
   bool LeaseOneFairly(LocalQueueState& local, const LeaseRequest& request, std::uint32_t& missing,
                       std::optional<Claimant>& gated, ReceivedMessages& received) {
-    FairScheduler& fair_scheduler = *store_.fair_scheduler();
-    const std::int64_t in_flight = store_.Sums().in_flight();
+    FairScheduler& fair_scheduler = *queue_.store.fair_scheduler();
+    const std::int64_t in_flight = queue_.store.Sums().in_flight();
     const auto may_take = [&] {
-      if (limit_.ClaimSingle(1) != 0) return true;
+      if (queue_.limit.ClaimSingle(1) != 0) return true;
       gated = Claimant::kSingle;
       return false;
     };
@@ -158,7 +159,7 @@ class StandardReceiver {
       return true;
     };
     SkipToNextReady(local);
-    if (lease(fair_scheduler.NextQuiet(store_.lane().head(), in_flight, request.now, may_take))) return true;
+    if (lease(fair_scheduler.NextQuiet(queue_.store.lane().head(), in_flight, request.now, may_take))) return true;
     if (gated) return false;
     std::uint32_t missing_from_lane = 1;
     LeaseFromLane(local, request, missing_from_lane, gated, received);
@@ -174,10 +175,10 @@ class StandardReceiver {
   // tenant, and thereby says how old that message is.
   void SkipToNextReady(LocalQueueState& local) {
     for (;;) {
-      const auto run = store_.lane().Claim(local.cursor, kSlotsPerSegment, kOpenGate, WantNone);
+      const auto run = queue_.store.lane().Claim(local.cursor, kSlotsPerSegment, kOpenGate, WantNone);
       if (run.size == 0) return;
       local.counts.not_leased.Add(run.size);
-      if (run.ends_round) compaction_.CompactSome(local);
+      if (run.ends_round) Compaction<StandardKind>(queue_).CompactSome(local);
     }
   }
 
@@ -187,7 +188,7 @@ class StandardReceiver {
   // that would not have led to a lease.
   bool IsAnyVisible(LocalQueueState& local, const LeaseRequest& request) {
     bool found = false;
-    for (MessageLane* const lane = store_.redelivery_lane(); lane != nullptr && !found;) {
+    for (MessageLane* const lane = queue_.store.redelivery_lane(); lane != nullptr && !found;) {
       const auto run = lane->Claim(local.redelivery_cursor, 1, kOpenGate, WantAll());
       if (run.size == 0) break;
       local.counts.not_leased.Add(run.size);
@@ -197,10 +198,11 @@ class StandardReceiver {
     }
     while (!found) {
       bool saw_ready = false;
-      const auto run = store_.lane().Claim(local.cursor, 1, kOpenGate, [&](const MessageSlot& slot, SlotState word) {
-        saw_ready = word.phase() == Phase::kReady && store_.RetentionEnd(slot) > request.now;
-        return !saw_ready;
-      });
+      const auto run =
+          queue_.store.lane().Claim(local.cursor, 1, kOpenGate, [&](const MessageSlot& slot, SlotState word) {
+            saw_ready = word.phase() == Phase::kReady && queue_.store.RetentionEnd(slot) > request.now;
+            return !saw_ready;
+          });
       if (run.size == 0) {
         found = saw_ready;
         break;
@@ -208,23 +210,23 @@ class StandardReceiver {
       local.counts.not_leased.Add(run.size - run.taken_count());
       run.ForEachTaken([&](MessageSlot& slot, SlotState word) {
         if (word.phase() == Phase::kReady) {
-          grant_.RemoveExpired(local, {run.segment, &slot}, word);
+          ReceiveGrant<StandardKind>(queue_).RemoveExpired(local, {run.segment, &slot}, word);
         } else {
           local.counts.not_leased.Add(1);
           found = RequeueIfVisible(local, ConsumeRequeued({run.segment, &slot}, word));
         }
       });
-      if (run.ends_round) compaction_.CompactSome(local);
+      if (run.ends_round) Compaction<StandardKind>(queue_).CompactSome(local);
     }
-    return found || (store_.fair_scheduler() != nullptr && store_.fair_scheduler()->IsAnyWaiting());
+    return found || (queue_.store.fair_scheduler() != nullptr && queue_.store.fair_scheduler()->IsAnyWaiting());
   }
 
   // Whether a queued message is still visible; if so it is queued again.
   bool RequeueIfVisible(LocalQueueState& local, SlotRef message) {
     SlotState before;
     if (!UnqueueAndTryLock(message, before)) return false;
-    MessageState<StandardOrder>(store_).MakeVisible(local, message, before);
-    store_.visible().Notify(1);
+    MessageState<StandardOrder>(queue_.store).MakeVisible(local, message, before);
+    queue_.store.visible().Notify(1);
     return true;
   }
 
@@ -233,16 +235,13 @@ class StandardReceiver {
                    ReceivedMessages& received) {
     SlotState before;
     if (UnqueueAndTryLock(message, before)) {
-      if (grant_.Grant(local, request, message, before, received)) --missing;
+      if (ReceiveGrant<StandardKind>(queue_).Grant(local, request, message, before, received)) --missing;
     } else {
       local.counts.not_leased.Add(1);
     }
   }
 
-  MessageStore& store_;
-  InFlightLimit& limit_;
-  ReceiveGrant<StandardKind> grant_;
-  Compaction<StandardKind> compaction_;
+  QueueState& queue_;
 };
 
 }  // namespace decouple::inline v0_1::internal

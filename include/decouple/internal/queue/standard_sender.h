@@ -208,7 +208,7 @@ class StandardSender {
     for (std::size_t i = 0; i < requests.size(); ++i) {
       if (!results[i].ok()) continue;
       ++valid;
-      valid_bytes += SizeOf(store_.body_type(), requests[i].body, requests[i].options);
+      valid_bytes += requests[i].bytes;
     }
     if (valid == 0) return;
     LocalQueueState& local = store_.local();

@@ -38,17 +38,17 @@ namespace decouple::inline v0_1::internal {
 template <typename Kind>
 class TimeoutSweep {
  public:
-  explicit TimeoutSweep(QueueState& queue) : store_(queue.store), messages_(queue.store), progress_(queue.sweep) {}
+  explicit TimeoutSweep(QueueState& queue) : queue_(queue) {}
 
   // Runs at most `steps` steps; returns early when nothing is due, or when another thread runs a step.
   void RunSteps(LocalQueueState& local, std::int64_t now, int steps) {
-    while (steps-- > 0 && store_.earliest().get() <= now && RunStep(local, now)) {
+    while (steps-- > 0 && queue_.store.earliest().get() <= now && RunStep(local, now)) {
     }
   }
 
   // Restores the delete bias when nothing has been due for a while. Calls of the queue do so now and then.
   void RestoreBiasIfIdle(std::int64_t now) {
-    if (!progress_.has_revoked_bias.load(std::memory_order_relaxed) || !TryBeginStep()) return;
+    if (!queue_.sweep.has_revoked_bias.load(std::memory_order_relaxed) || !TryBeginStep()) return;
     RestoreBias(now);
     EndStep();
   }
@@ -56,7 +56,7 @@ class TimeoutSweep {
   // Runs steps until nothing is due at `now`, for callers that need exact counts. Gives up on slots that other threads
   // keep in transit.
   void RunAll(LocalQueueState& local, std::int64_t now) {
-    for (int yields_left = kYieldsBeforeGivingUp; yields_left > 0 && store_.earliest().get() <= now;) {
+    for (int yields_left = kYieldsBeforeGivingUp; yields_left > 0 && queue_.store.earliest().get() <= now;) {
       if (RunStep(local, now)) continue;
       --yields_left;
       std::this_thread::yield();
@@ -68,56 +68,56 @@ class TimeoutSweep {
   static constexpr std::int64_t kMinRevocation = 100'000'000;  // nanoseconds between two revocations of the bias
 
   // Acquire and release: these two hand the fields of the sweep from one stepping thread to the next.
-  bool TryBeginStep() { return !progress_.is_stepping.exchange(true, std::memory_order_acquire); }
+  bool TryBeginStep() { return !queue_.sweep.is_stepping.exchange(true, std::memory_order_acquire); }
   void EndStep() {
     DECOUPLE_ASSERT(IsStepping());
-    progress_.is_stepping.store(false, std::memory_order_release);
+    queue_.sweep.is_stepping.store(false, std::memory_order_release);
   }
   // For assertions of the thread that runs a step. Relaxed: only that thread clears the flag.
-  bool IsStepping() const { return progress_.is_stepping.load(std::memory_order_relaxed); }
+  bool IsStepping() const { return queue_.sweep.is_stepping.load(std::memory_order_relaxed); }
 
   // Returns whether it found something due.
   bool RunStep(LocalQueueState& local, std::int64_t now) {
     if (!TryBeginStep()) return false;
     RevokeBias(now);
     LockedSlots due;
-    const std::int64_t taken = store_.earliest().Exchange(kForever);
+    const std::int64_t taken = queue_.store.earliest().Exchange(kForever);
     std::int64_t rest = LockDue(now, due);
     const bool found = due.slots != 0;
     if (found) rest = std::min(rest, taken);  // there may be more
     due.slots = MakeVisibleOrRemove(local, now, due);
-    if (store_.earliest().Lower(rest)) {  // a thread that looked in between found no deadline to sleep until
-      store_.visible().Notify(EventCount::kAll);
-      store_.room().Notify(EventCount::kAll);
+    if (queue_.store.earliest().Lower(rest)) {  // a thread that looked in between found no deadline to sleep until
+      queue_.store.visible().Notify(EventCount::kAll);
+      queue_.store.room().Notify(EventCount::kAll);
     }
-    if (store_.earliest().get() > now) RestoreBias(now);
+    if (queue_.store.earliest().get() > now) RestoreBias(now);
     EndStep();
     // Destroys bodies, which is the user's code: nothing is locked any more.
-    due.ForEach([&](SlotRef message, SlotState) { store_.ReleaseReference(message); });
+    due.ForEach([&](SlotRef message, SlotState) { queue_.store.ReleaseReference(message); });
     return found;
   }
 
   // Requires, for both: the caller runs a step.
   void RevokeBias(std::int64_t now) {
     DECOUPLE_ASSERT(IsStepping());
-    if (progress_.has_revoked_bias.load(std::memory_order_relaxed)) return;
-    store_.bias().Revoke();
-    progress_.has_revoked_bias.store(true, std::memory_order_relaxed);
-    progress_.revoked_bias_at = now;
+    if (queue_.sweep.has_revoked_bias.load(std::memory_order_relaxed)) return;
+    queue_.store.bias().Revoke();
+    queue_.sweep.has_revoked_bias.store(true, std::memory_order_relaxed);
+    queue_.sweep.revoked_bias_at = now;
   }
   void RestoreBias(std::int64_t now) {
     DECOUPLE_ASSERT(IsStepping());
-    if (!progress_.has_revoked_bias.load(std::memory_order_relaxed) ||
-        now < SaturatingAdd(progress_.revoked_bias_at, kMinRevocation))
+    if (!queue_.sweep.has_revoked_bias.load(std::memory_order_relaxed) ||
+        now < SaturatingAdd(queue_.sweep.revoked_bias_at, kMinRevocation))
       return;
-    progress_.has_revoked_bias.store(false, std::memory_order_relaxed);
-    store_.bias().Restore();
+    queue_.sweep.has_revoked_bias.store(false, std::memory_order_relaxed);
+    queue_.store.bias().Restore();
   }
 
   // Locks the due slots of one segment, and returns the earliest deadline of all other segments that it looked at.
   std::int64_t LockDue(std::int64_t now, LockedSlots& due) {
     std::int64_t rest = kForever;
-    store_.ForEachLane([&](MessageLane& lane) {
+    queue_.store.ForEachLane([&](MessageLane& lane) {
       if (due.slots == 0) rest = std::min(rest, LockDueOfLane(lane, now, due));
     });
     return due.slots != 0 ? kForever : rest;
@@ -128,15 +128,15 @@ class TimeoutSweep {
     const std::uint32_t end = pool.chunk_numbers_end();
     std::int64_t rest = kForever;
     for (std::uint32_t looked_at = 0; looked_at < end; ++looked_at) {
-      if (progress_.next_chunk >= end) progress_.next_chunk = 0;
+      if (queue_.sweep.next_chunk >= end) queue_.sweep.next_chunk = 0;
       const RcuReadGuard section;
-      MessageLane::Chunk* const chunk = pool.FindChunk(progress_.next_chunk);
+      MessageLane::Chunk* const chunk = pool.FindChunk(queue_.sweep.next_chunk);
       if (chunk != nullptr) {
         if (chunk->earliest.get() <= now) LockDueOfChunk(section, lane, *chunk, now, due);
         if (due.slots != 0) break;
         rest = std::min(rest, chunk->earliest.get());
       }
-      ++progress_.next_chunk;
+      ++queue_.sweep.next_chunk;
     }
     return rest;
   }
@@ -200,7 +200,7 @@ class TimeoutSweep {
 
   // The deadline of a slot that the caller has locked, or only looks at within a read section.
   std::int64_t DueAt(SlotRef message, SlotState word) const {
-    const std::int64_t end = store_.RetentionEnd(*message.slot);
+    const std::int64_t end = queue_.store.RetentionEnd(*message.slot);
     if (word.phase() == Phase::kVisibleAgain) return end;
     LeaseTimes* const times = message.FindTimes();
     return times == nullptr ? end : std::min(end, times->visible_at());  // null: the message has ended since the look
@@ -213,25 +213,25 @@ class TimeoutSweep {
     std::uint32_t visible = 0;
     due.ForEach([&](SlotRef message, SlotState before) {
       DECOUPLE_ASSERT(IsLocked(*message.slot));
-      if (store_.RetentionEnd(*message.slot) <= now) {
-        messages_.Remove(local, message, before, &LocalQueueCounts::expired);
+      if (queue_.store.RetentionEnd(*message.slot) <= now) {
+        messages().Remove(local, message, before, &LocalQueueCounts::expired);
         expired |= 1ULL << PlaceOf(message);
       } else if (DueAt(message, before) <= now) {
-        messages_.NoteReturned(local, message, before);
-        messages_.MakeVisible(local, message, before);
+        messages().NoteReturned(local, message, before);
+        messages().MakeVisible(local, message, before);
         ++visible;
       } else {  // it was received again between the look and the lock
-        store_.LowerDeadline(*message.segment, DueAt(message, before));
-        messages_.Restore(local, message, before);
+        queue_.store.LowerDeadline(*message.segment, DueAt(message, before));
+        messages().Restore(local, message, before);
       }
     });
-    if (visible != 0) store_.visible().Notify(visible);
+    if (visible != 0) queue_.store.visible().Notify(visible);
     return expired;
   }
 
-  MessageStore& store_;
-  MessageState<typename Kind::Order> messages_;
-  SweepProgress& progress_;
+  MessageState<typename Kind::Order> messages() const { return MessageState<typename Kind::Order>(queue_.store); }
+
+  QueueState& queue_;
 };
 
 }  // namespace decouple::inline v0_1::internal

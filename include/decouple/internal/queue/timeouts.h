@@ -24,40 +24,40 @@ namespace decouple::inline v0_1::internal {
 template <typename Kind>
 class Timeouts {
  public:
-  explicit Timeouts(QueueState& queue) : store_(queue.store), sweep_(queue), retention_(queue) {}
+  explicit Timeouts(QueueState& queue) : queue_(queue) {}
 
   // Runs every timeout that has passed at `now`.
   void RunAll(std::int64_t now) {
-    LocalQueueState& local = store_.local();
-    sweep_.RunAll(local, now);
-    retention_.RemoveExpiredAtHead(local, now, std::numeric_limits<std::uint32_t>::max());
+    LocalQueueState& local = queue_.store.local();
+    TimeoutSweep<Kind>(queue_).RunAll(local, now);
+    Retention<Kind>(queue_).RemoveExpiredAtHead(local, now, std::numeric_limits<std::uint32_t>::max());
   }
 
   // Runs a bounded number of the timeouts that have passed.
   void RunSome(LocalQueueState& local, std::int64_t now) {
     SweepSome(local, now);
-    retention_.RemoveExpiredAtHead(local, now, kExpiredPerCall);
+    Retention<Kind>(queue_).RemoveExpiredAtHead(local, now, kExpiredPerCall);
   }
   // Same as RunSome(), for a sender. Loading the head slot takes its cache line from the receivers, so it is skipped
   // until the message last seen at the head can have expired.
   void RunSomeForSender(LocalQueueState& local, std::int64_t now) {
     SweepSome(local, now);
-    if (SaturatingAdd(local.head_sent_since, store_.retention()) <= now) [[unlikely]]
-      local.head_sent_since = retention_.RemoveExpiredAtHead(local, now, kExpiredPerCall);
+    if (SaturatingAdd(local.head_sent_since, queue_.store.retention()) <= now) [[unlikely]]
+      local.head_sent_since = Retention<Kind>(queue_).RemoveExpiredAtHead(local, now, kExpiredPerCall);
   }
 
   // Runs some of what is due, without a look at the head.
   void SweepDue(LocalQueueState& local, std::int64_t now) {
-    if (store_.earliest().get() <= now) [[unlikely]]
-      sweep_.RunSteps(local, now, kSweepStepsPerCall);
+    if (queue_.store.earliest().get() <= now) [[unlikely]]
+      TimeoutSweep<Kind>(queue_).RunSteps(local, now, kSweepStepsPerCall);
   }
 
   // For a sender that found the queue full: removes the messages that are past their retention. Returns the earliest
   // instant at which there may be room without a removal by another thread.
   std::int64_t MakeRoom(LocalQueueState& local) {
-    const std::int64_t now = store_.Now();
+    const std::int64_t now = queue_.store.Now();
     RunAll(now);
-    return std::max(now, std::min(store_.earliest().get(), retention_.FindHeadRetentionEnd(local)));
+    return std::max(now, std::min(queue_.store.earliest().get(), Retention<Kind>(queue_).FindHeadRetentionEnd(local)));
   }
 
  private:
@@ -66,12 +66,10 @@ class Timeouts {
 
   void SweepSome(LocalQueueState& local, std::int64_t now) {
     SweepDue(local, now);
-    sweep_.RestoreBiasIfIdle(now);
+    TimeoutSweep<Kind>(queue_).RestoreBiasIfIdle(now);
   }
 
-  MessageStore& store_;
-  TimeoutSweep<Kind> sweep_;
-  Retention<Kind> retention_;
+  QueueState& queue_;
 };
 
 }  // namespace decouple::inline v0_1::internal

@@ -26,7 +26,7 @@ namespace decouple::inline v0_1::internal {
 template <typename Kind>
 class MoveToDeadLetters {
  public:
-  explicit MoveToDeadLetters(QueueState& queue) : queue_(queue), messages_(queue.store) {}
+  explicit MoveToDeadLetters(QueueState& queue) : queue_(queue) {}
 
   // Whether a visible message is not to be received a further time. Requires: as in message_content.h.
   bool IsReceivedTooOften(SlotRef message, SlotState before) const {
@@ -52,20 +52,21 @@ class MoveToDeadLetters {
       origin.receives = ReceivesOf(message, before);
       origin.first_received_at = FirstReceivedAt(message, before);
       if (target->EnqueueTransfer(transfer)) {
-        messages_.Remove(local, message, before, &LocalQueueCounts::redriven, transfer.bytes);
+        messages().Remove(local, message, before, &LocalQueueCounts::redriven, transfer.bytes);
         queue_.store.ReleaseReference(message);
         return;
       }
     }
     local.counts.failed_to_redrive.Add(1);
-    messages_.Hide(local, message, before, now, SaturatingAdd(now, absl::ToInt64Nanoseconds(kRedriveRetry)));
+    messages().Hide(local, message, before, now, SaturatingAdd(now, absl::ToInt64Nanoseconds(kRedriveRetry)));
     // Not while a slot is locked. There may be room at the next attempt.
     if (target != nullptr) target->RunSomeTimeouts();
   }
 
  private:
+  MessageState<typename Kind::Order> messages() const { return MessageState<typename Kind::Order>(queue_.store); }
+
   QueueState& queue_;
-  MessageState<typename Kind::Order> messages_;
 };
 
 }  // namespace decouple::inline v0_1::internal

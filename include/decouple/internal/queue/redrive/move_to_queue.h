@@ -22,7 +22,7 @@ namespace decouple::inline v0_1::internal {
 template <typename Kind>
 class MoveToQueue {
  public:
-  explicit MoveToQueue(QueueState& queue) : queue_(queue), messages_(queue.store) {}
+  explicit MoveToQueue(QueueState& queue) : queue_(queue) {}
 
   // `to` as for QueueBase::MoveOne(). Requires: the caller has just received the message, and has locked its slot.
   // Unlocks it. The caller's delivery holds one reference to the body; others show it only if kMoreReferences is set.
@@ -45,7 +45,7 @@ class MoveToQueue {
     DECOUPLE_ASSERT(to->body_type() == queue_.store.body_type().identity);
     Transfer transfer = PrepareTransfer(queue_, local, message, before, before.Has(SlotState::kMoreReferences));
     if (to->EnqueueTransfer(transfer)) {
-      messages_.Remove(local, message, before, &LocalQueueCounts::moved, transfer.bytes);
+      messages().Remove(local, message, before, &LocalQueueCounts::moved, transfer.bytes);
       queue_.store.ReleaseReference(message);
       return MoveOutcome::kMoved;
     }
@@ -57,16 +57,17 @@ class MoveToQueue {
   void UndoReceive(LocalQueueState& local, SlotRef message, SlotState before) {
     if (before.phase() == Phase::kVisibleAgain) {
       // Its visibility timeout has ended already, if the clock has made a jump since the receive.
-      messages_.Restore(local, message, before.ReceivedOnceLess());
+      messages().Restore(local, message, before.ReceivedOnceLess());
       return;
     }
-    messages_.NoteReturned(local, message, before);
-    messages_.MakeVisible(local, message, before.ReceivedOnceLess());
+    messages().NoteReturned(local, message, before);
+    messages().MakeVisible(local, message, before.ReceivedOnceLess());
     queue_.store.visible().Notify(1);
   }
 
+  MessageState<typename Kind::Order> messages() const { return MessageState<typename Kind::Order>(queue_.store); }
+
   QueueState& queue_;
-  MessageState<typename Kind::Order> messages_;
 };
 
 }  // namespace decouple::inline v0_1::internal

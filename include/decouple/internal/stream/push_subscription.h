@@ -16,15 +16,14 @@
 #include <limits>
 #include <memory>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
 #include "decouple/executor.h"
 #include "decouple/internal/base/assert.h"
-#include "decouple/internal/base/condition_variable.h"
 #include "decouple/internal/base/mutex.h"
+#include "decouple/internal/base/serial_runner.h"
 #include "decouple/internal/base/task_handoff.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/stream/push_target.h"
@@ -101,7 +100,7 @@ class PushSubscription final : public ShardWatcher,
     ended_.store(true, std::memory_order_release);
     shard_->Unwatch(*this);
     const MutexLock lock(mutex_);
-    while (is_running_ && runner_ != std::this_thread::get_id()) idle_.Wait(mutex_);
+    runner_.AwaitOthers(mutex_);
   }
 
   // ---- from the executor --------------------------------------------------------------------------------------------
@@ -128,7 +127,8 @@ class PushSubscription final : public ShardWatcher,
   }
 
   std::int64_t NextDueLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (ended_.load(std::memory_order_acquire) || is_running_ || !shard_->HasRecords(position_)) return kForever;
+    if (ended_.load(std::memory_order_acquire) || runner_.is_running() || !shard_->HasRecords(position_))
+      return kForever;
     const std::int64_t due = std::max(retry_at_, throughput_.ready_at());
     return due < expires_at_ ? due : kForever;
   }
@@ -139,9 +139,8 @@ class PushSubscription final : public ShardWatcher,
    public:
     explicit Turn(PushSubscription& push) : push_(push) {
       const MutexLock lock(push_.mutex_);
-      if (push_.is_running_) return;
-      push_.is_running_ = has_begun_ = true;
-      push_.runner_ = std::this_thread::get_id();
+      has_begun_ = push_.runner_.TryBegin();
+      if (!has_begun_) return;
       position = push_.position_;
       retry_at = push_.retry_at_;
     }
@@ -149,13 +148,8 @@ class PushSubscription final : public ShardWatcher,
     Turn& operator=(const Turn&) = delete;
     ~Turn() {
       if (!has_begun_) return;
-      {
-        const MutexLock lock(push_.mutex_);
-        DECOUPLE_ASSERT(push_.is_running_ && push_.runner_ == std::this_thread::get_id());
-        push_.is_running_ = false;
-        push_.runner_ = {};
-      }
-      push_.idle_.NotifyAll();
+      const MutexLock lock(push_.mutex_);
+      push_.runner_.End();
     }
 
     bool has_begun() const { return has_begun_; }
@@ -246,13 +240,11 @@ class PushSubscription final : public ShardWatcher,
   std::atomic<bool> ended_{false};
 
   mutable Mutex mutex_;
-  ConditionVariable idle_;  // is_running_ has become false
+  SerialRunner runner_ ABSL_GUARDED_BY(mutex_);
   // Only the runner writes the first three.
   std::uint64_t position_ ABSL_GUARDED_BY(mutex_);
   SequenceNumber last_ ABSL_GUARDED_BY(mutex_);
   std::int64_t retry_at_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool is_running_ ABSL_GUARDED_BY(mutex_) = false;
-  std::thread::id runner_ ABSL_GUARDED_BY(mutex_);
   // A task was lost: only a put, or Deliver(), has another handed over before this.
   std::int64_t hand_over_at_ ABSL_GUARDED_BY(mutex_) = std::numeric_limits<std::int64_t>::min();
 };

@@ -25,7 +25,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -33,9 +32,9 @@
 #include "absl/time/time.h"
 #include "decouple/delivery_policy.h"
 #include "decouple/internal/base/assert.h"
-#include "decouple/internal/base/condition_variable.h"
 #include "decouple/internal/base/counter_array.h"
 #include "decouple/internal/base/mutex.h"
+#include "decouple/internal/base/serial_runner.h"
 #include "decouple/internal/base/task_handoff.h"
 #include "decouple/internal/base/time_math.h"
 #include "decouple/internal/base/token_bucket.h"
@@ -94,7 +93,7 @@ class SubscriptionCore final : public Deliverable,
     bool is_pending = false;
     {
       const MutexLock lock(mutex_);
-      if (state_.load(std::memory_order_relaxed) == 0 && !is_running_ && retry_queue_->size() == 0) {
+      if (state_.load(std::memory_order_relaxed) == 0 && !runner_.is_running() && retry_queue_->size() == 0) {
         is_attempted = true;
         const Outcome outcome = endpoint_->Attempt(delivery, 1);
         if (outcome == Outcome::kDelivered) return true;
@@ -145,7 +144,7 @@ class SubscriptionCore final : public Deliverable,
 
   std::int64_t NextDue() const override ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
-    return is_running_ || handoff_.is_claimed() ? kForever : std::max(NextDueLocked(), hand_over_at_);
+    return runner_.is_running() || handoff_.is_claimed() ? kForever : std::max(NextDueLocked(), hand_over_at_);
   }
 
   std::size_t DeliverDue() override ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -191,7 +190,7 @@ class SubscriptionCore final : public Deliverable,
       const MutexLock lock(mutex_);
       state_.fetch_or(kEnded, std::memory_order_release);
       abandoned = retry_queue_->TakeAll();
-      while (is_running_ && runner_ != std::this_thread::get_id()) idle_.Wait(mutex_);
+      runner_.AwaitOthers(mutex_);
     }
     counts_.CountAbandoned(abandoned.size());
     retry_scheduler_->Deactivate(number_);
@@ -244,14 +243,15 @@ class SubscriptionCore final : public Deliverable,
   };
   Replayed replayed() const ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
-    return {replayed_, retry_queue_->replayed() + (is_running_ && running_.is_replayed ? 1 : 0), has_replayed_};
+    return {replayed_, retry_queue_->replayed() + (runner_.is_running() && running_.is_replayed ? 1 : 0),
+            has_replayed_};
   }
 
   SubscriptionStatistics Statistics() const ABSL_LOCKS_EXCLUDED(mutex_) {
     SubscriptionStatistics statistics = counts_.Sums();
     const MutexLock lock(mutex_);
     statistics.number_of_notifications_waiting =
-        static_cast<std::int64_t>(retry_queue_->size()) + (is_running_ ? 1 : 0);
+        static_cast<std::int64_t>(retry_queue_->size()) + (runner_.is_running() ? 1 : 0);
     return statistics;
   }
 
@@ -308,10 +308,9 @@ class SubscriptionCore final : public Deliverable,
    public:
     explicit Turn(SubscriptionCore& core) : core_(core) {
       const MutexLock lock(core_.mutex_);
-      if (core_.is_running_) return;
+      has_begun_ = core_.runner_.TryBegin();
+      if (!has_begun_) return;
       core_.retry_scheduler_->BeginWork();
-      core_.is_running_ = has_begun_ = true;
-      core_.runner_ = std::this_thread::get_id();
       pending_ = core_.retry_queue_->size();
     }
     Turn(const Turn&) = delete;
@@ -320,12 +319,9 @@ class SubscriptionCore final : public Deliverable,
       if (!has_begun_) return;
       {
         const MutexLock lock(core_.mutex_);
-        DECOUPLE_ASSERT(core_.is_running_ && core_.runner_ == std::this_thread::get_id());
-        core_.is_running_ = false;
-        core_.runner_ = {};
+        core_.runner_.End();
         core_.running_ = {};
       }
-      core_.idle_.NotifyAll();
       // Also if nothing was attempted: a thread that added a delivery during the turn, or looked for the next that is
       // due, took it for one that goes on.
       core_.Schedule();
@@ -412,7 +408,7 @@ class SubscriptionCore final : public Deliverable,
   // If the runner's delivery has become a dead letter, those that overflow from here on wait behind it.
   void NoteDeadLetter() ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
-    if (is_running_ && runner_ == std::this_thread::get_id()) running_.is_dead_letter = true;
+    if (runner_.IsThisThread()) running_.is_dead_letter = true;
   }
 
   // A delivery for which there is no room fails for good. In a FIFO topic dead letters keep their order, so that it
@@ -428,7 +424,7 @@ class SubscriptionCore final : public Deliverable,
   // from.
   bool TryAddBehindDeadLetters(PendingDelivery& delivery, std::int64_t due) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
-    const bool is_one_pending = retry_queue_->dead_letters() > 0 || (is_running_ && running_.is_dead_letter);
+    const bool is_one_pending = retry_queue_->dead_letters() > 0 || (runner_.is_running() && running_.is_dead_letter);
     if (!retry_queue_->is_ordered() || !is_one_pending || IsEnded()) return false;
     retry_queue_->Add(std::move(delivery), due);
     return true;
@@ -518,7 +514,7 @@ class SubscriptionCore final : public Deliverable,
     std::int64_t due = kForever;
     {
       const MutexLock lock(mutex_);
-      if (!is_running_ && !handoff_.is_claimed()) due = NextDueLocked();
+      if (!runner_.is_running() && !handoff_.is_claimed()) due = NextDueLocked();
     }
     if (due == kForever) return;
     if (handoff_.has_executor() && due <= retry_scheduler_->clock().NowNanos()) {
@@ -532,7 +528,8 @@ class SubscriptionCore final : public Deliverable,
   void HandOver() ABSL_LOCKS_EXCLUDED(mutex_) {
     {
       const MutexLock lock(mutex_);
-      if (handoff_.is_claimed() || is_running_ || NextDueLocked() > retry_scheduler_->clock().NowNanos()) return;
+      if (handoff_.is_claimed() || runner_.is_running() || NextDueLocked() > retry_scheduler_->clock().NowNanos())
+        return;
       retry_scheduler_->BeginWork();
       handoff_.Claim();
     }
@@ -564,11 +561,9 @@ class SubscriptionCore final : public Deliverable,
   std::vector<std::shared_ptr<Endpoint>> former_dead_letters_ ABSL_GUARDED_BY(mutex_);  // that may be sent to yet
   int sending_to_dead_letters_ ABSL_GUARDED_BY(mutex_) = 0;
   std::int64_t last_modified_at_ ABSL_GUARDED_BY(mutex_);
-  ConditionVariable idle_;  // !is_running_
   const std::unique_ptr<RetryQueue> retry_queue_ ABSL_PT_GUARDED_BY(mutex_);
   TokenBucket bucket_ ABSL_GUARDED_BY(mutex_);
-  bool is_running_ ABSL_GUARDED_BY(mutex_) = false;  // a thread, runner_, attempts what is due
-  std::thread::id runner_ ABSL_GUARDED_BY(mutex_);
+  SerialRunner runner_ ABSL_GUARDED_BY(mutex_);  // attempts what is due
   struct Running {
     bool is_replayed = false;
     bool is_dead_letter = false;

@@ -149,7 +149,9 @@ class Deduplication {
       }
       shard.scope = scope;
     }
-    std::stable_sort(all.begin(), all.end(), [](const Sent& a, const Sent& b) { return a.sent_at < b.sent_at; });
+    std::sort(all.begin(), all.end(), [](const Sent& a, const Sent& b) {
+      return std::pair(a.sent_at, a.ticket) < std::pair(b.sent_at, b.ticket);
+    });
     scope_.store(scope, std::memory_order_release);  // pairs with the acquire in Prefetch()
     for (const Sent& sent : all) {
       const std::string_view group = sent.group.text();

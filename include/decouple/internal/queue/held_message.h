@@ -24,7 +24,7 @@
 
 namespace decouple::inline v0_1::internal {
 
-// A message in flight by a receive of the holder's, who has a reference to it.
+// A message in flight, by the receive that gave the holder its reference to it.
 struct HeldMessage {
   // The message's two pointers come first and are written and read as one. Keep the queue apart from them: a load of one
   // of them together with it, which is stored on its own, would defeat store-to-load forwarding (exp. 25).

@@ -10,9 +10,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <unordered_map>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/mutex.h"
 #include "decouple/internal/lane/slot_state.h"
@@ -59,7 +59,7 @@ class ExtraReferences {
  private:
   Mutex mutex_;
   // How many references there are beyond the first, by slot.
-  absl::flat_hash_map<const void*, std::uint32_t> further_ ABSL_GUARDED_BY(mutex_);
+  std::unordered_map<const void*, std::uint32_t> further_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace decouple::inline v0_1::internal

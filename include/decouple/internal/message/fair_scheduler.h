@@ -109,7 +109,7 @@ class FairScheduler {
       ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(mutex_);
     ReclassifyNext(all_in_flight, now);
-    if (quiet_.empty() || quiet_.begin()->first.first >= before || !may_take()) return std::nullopt;
+    if (quiet_.empty() || quiet_.begin()->first.second.first >= before || !may_take()) return std::nullopt;
     return TakeFirst(quiet_.begin()->second);
   }
 
@@ -172,6 +172,15 @@ class FairScheduler {
   static constexpr std::int64_t kNoisyInFlight = 30;
   static constexpr std::int64_t kNoisyShare = 10;  // a tenth
 
+  // Tenants are ranked by the position of their first waiting message; noisy ones before that by how many they have in
+  // flight, which counts as none for a quiet one.
+  using Rank = std::pair<std::int64_t, Tenant::Position>;
+  using Order = std::map<Rank, Tenant*>;
+  static Rank RankOf(const Tenant& tenant) {
+    return {tenant.noisy ? tenant.in_flight : 0, tenant.waiting.begin()->first};
+  }
+  Order& OrderOf(const Tenant& tenant) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return tenant.noisy ? noisy_ : quiet_; }
+
   // A tenant with waiting messages is in exactly one of quiet_ and noisy_, by its first one. It leaves them before any
   // of what the order goes by changes, and comes back after it.
   void AddToOrder(Tenant* tenant) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -179,17 +188,13 @@ class FairScheduler {
       tenant->noisy = false;  // its backlog is empty
       return;
     }
-    [[maybe_unused]] const bool is_new =
-        tenant->noisy ? noisy_.emplace(std::pair(tenant->in_flight, tenant->waiting.begin()->first), tenant).second
-                      : quiet_.emplace(tenant->waiting.begin()->first, tenant).second;
+    [[maybe_unused]] const bool is_new = OrderOf(*tenant).emplace(RankOf(*tenant), tenant).second;
     DECOUPLE_ASSERT(is_new);
   }
 
   void RemoveFromOrder(Tenant* tenant) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (tenant->waiting.empty()) return;
-    [[maybe_unused]] const std::size_t erased =
-        tenant->noisy ? noisy_.erase(std::pair(tenant->in_flight, tenant->waiting.begin()->first))
-                      : quiet_.erase(tenant->waiting.begin()->first);
+    [[maybe_unused]] const std::size_t erased = OrderOf(*tenant).erase(RankOf(*tenant));
     DECOUPLE_ASSERT(erased == 1);
   }
 
@@ -259,8 +264,8 @@ class FairScheduler {
   Mutex mutex_;
   std::unordered_map<std::string, std::unique_ptr<Tenant>> tenants_ ABSL_GUARDED_BY(mutex_);
   std::set<Tenant*> idle_ ABSL_GUARDED_BY(mutex_);  // without messages, but busy lately
-  std::map<Tenant::Position, Tenant*> quiet_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::pair<std::int64_t, Tenant::Position>, Tenant*> noisy_ ABSL_GUARDED_BY(mutex_);
+  Order quiet_ ABSL_GUARDED_BY(mutex_);
+  Order noisy_ ABSL_GUARDED_BY(mutex_);
   Tenant total_ ABSL_GUARDED_BY(mutex_);  // the processing time of all tenants
 };
 

@@ -13,9 +13,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <unordered_map>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
 #include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/mutex.h"
 #include "decouple/internal/lane/segment_pool.h"
@@ -65,7 +65,7 @@ class MovedMessages {
   MessageLane lane_;
   std::atomic<std::uint64_t> moves_within_{0};
   Mutex mutex_;
-  absl::flat_hash_map<std::uint64_t, SlotRef> messages_ ABSL_GUARDED_BY(mutex_);
+  std::unordered_map<std::uint64_t, SlotRef> messages_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace decouple::inline v0_1::internal

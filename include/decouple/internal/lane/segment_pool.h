@@ -178,7 +178,7 @@ struct SegmentChunk {
   PageSpan memory;  // of the segments
 
   Segment& segment(std::uint32_t place) const {
-    return *reinterpret_cast<Segment*>(static_cast<std::byte*>(memory.memory()) + place * layout.segment_bytes());
+    return *reinterpret_cast<Segment*>(memory.memory() + place * layout.segment_bytes());
   }
   // Calls visit(segment) for each segment, in use or not.
   template <typename Visit>

@@ -91,7 +91,7 @@ class Queue {
   // kInvalidParameterValue: an option is out of its range. kOverLimit: too many messages are in flight (a receive with
   // a wait, or from a FIFO queue, returns nothing instead). kQueueClosed: the queue is closed and drained.
   ReceiveResult<T> Receive(const ReceiveOptions& options = {}) noexcept {
-    return internal::FastReceive<T>::Slow(*core_, options);
+    return internal::FastReceive<T>::ReceiveFromAny(*core_, options);
   }
 
   // Same as the members of Delivery, by receipt. kReceiptHandleIsInvalid: the receipt is of another queue.

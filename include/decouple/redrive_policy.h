@@ -62,7 +62,7 @@ class QueueReference {
   std::optional<QueueKind> kind() const { return core_ == nullptr ? std::nullopt : std::optional(identity_->kind()); }
 
   explicit operator bool() const { return core_ != nullptr; }
-  friend bool operator==(const QueueReference&, const QueueReference&) = default;
+  friend bool operator==(const QueueReference& a, const QueueReference& b) { return a.core_ == b.core_; }
 
  private:
   friend struct internal::Access;

@@ -1,5 +1,6 @@
 // Receiving and deleting, as every queue does them.
 
+#include <cstdint>
 #include <memory>
 #include <set>
 #include <string>
@@ -49,6 +50,22 @@ CONFORMANCE_TEST("a visibility timeout of 0 makes a received message visible at 
   SendAll(queue, 1);
   CHECK(ReceiveOne(queue, {.visibility_timeout = absl::ZeroDuration()}).receive_count() == 1);
   CHECK(ReceiveOne(queue, {.visibility_timeout = absl::ZeroDuration()}).receive_count() == 2);
+}
+
+CONFORMANCE_TEST("with a visibility timeout of 0 one receive gives each message once, however many it may give") {
+  ManualClock clock;
+  auto queue = Make<TestType>(clock, {.visibility_timeout = absl::ZeroDuration()});
+  SendAll(queue, 1, 2, 3);
+  for (std::uint32_t receive = 1; receive <= 2; ++receive) {
+    const auto received = queue.Receive({.max_messages = 10}).value();
+    std::set<int> bodies;
+    for (const auto& m : received) {
+      CHECK(m.receive_count() == receive);
+      bodies.insert(m.body());
+    }
+    CHECK(received.size() == bodies.size());
+    CHECK_FALSE(received.empty());
+  }
 }
 
 CONFORMANCE_TEST("a receive gives one message by default, and up to ten if asked for") {

@@ -41,12 +41,20 @@ class GrowableRing {
     return ring_.load(std::memory_order_acquire)->at(number).load(std::memory_order_relaxed);
   }
 
-  // Puts the object at the place of its number, or null. Grows first, if need be, so that all numbers from `first` to
-  // this one have places of their own; what was there from `first` on stays. Amortized O(1).
-  void Put(std::uint64_t number, Object* object, std::uint64_t first) {
-    DECOUPLE_ASSERT(first <= number);
-    while (rings_.empty() || number - first > rings_.back()->mask) Grow(first);
+  // Puts the object at the place of its number. Grows first, if need be, so that all numbers from `first` to this one
+  // have places of their own; the objects with numbers from `first` on stay. is_of(object, number) says whether an
+  // object has that number: others stay behind, where they are removed. Amortized O(1).
+  template <typename IsOf>
+  void Put(std::uint64_t number, Object* object, std::uint64_t first, IsOf is_of) {
+    DECOUPLE_ASSERT(first <= number && is_of(*object, number));
+    while (rings_.empty() || number - first > rings_.back()->mask) Grow(first, is_of);
     rings_.back()->at(number).store(object, std::memory_order_release);
+  }
+
+  // Removes the object from the place of its number, unless another one has taken that.
+  void Remove(std::uint64_t number, const Object* object) {
+    std::atomic<Object*>& place = rings_.back()->at(number);
+    if (place.load(std::memory_order_relaxed) == object) place.store(nullptr, std::memory_order_release);
   }
 
  private:
@@ -59,12 +67,14 @@ class GrowableRing {
     const std::unique_ptr<std::atomic<Object*>[]> objects;
   };
 
-  void Grow(std::uint64_t first) {
+  template <typename IsOf>
+  void Grow(std::uint64_t first, IsOf is_of) {
     auto grown = std::make_unique<Ring>(rings_.empty() ? kFirstSize : (rings_.back()->mask + 1) * 2);
     if (!rings_.empty()) {
       const Ring& old = *rings_.back();
       for (std::uint64_t number = first; number <= first + old.mask; ++number) {
-        grown->at(number).store(old.at(number).load(std::memory_order_relaxed), std::memory_order_relaxed);
+        Object* const object = old.at(number).load(std::memory_order_relaxed);
+        if (object != nullptr && is_of(*object, number)) grown->at(number).store(object, std::memory_order_relaxed);
       }
     }
     ring_.store(grown.get(), std::memory_order_release);  // publishes the copied pointers

@@ -52,6 +52,12 @@ class DECOUPLE_INTERNAL_LAYOUT_TAG PerThread {
     return LocalSlow(ThreadRegistry::Current(), cached_<User>);
   }
 
+  // Same as Local(), and RecentLocal() finds the value from now on.
+  template <typename User = void>
+  Value& RenewLocal() {
+    return LocalSlow(ThreadRegistry::Current(), cached_<User>);
+  }
+
   // Cached lookup; null on a miss. Non-null implies membarrier: LightFence() is a compiler barrier.
   template <typename User = void>
   [[gnu::always_inline]] Value* CachedLocal() const {

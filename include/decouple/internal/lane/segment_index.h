@@ -9,7 +9,6 @@
 #include <atomic>
 #include <cstdint>
 
-#include "decouple/internal/base/assert.h"
 #include "decouple/internal/base/growable_ring.h"
 
 namespace decouple::inline v0_1::internal {
@@ -20,24 +19,24 @@ class SegmentIndex {
   // Null if there is no segment of that ordinal, not yet or no more.
   Segment* Find(std::uint64_t ordinal) const {
     Segment* const segment = segments_.At(ordinal);
-    // Acquire: pairs with the release that gave the segment its ordinal (LaneSegments::Install()), so the segment is
-    // ready for use.
-    if (segment == nullptr || segment->ordinal.load(std::memory_order_acquire) != ordinal) return nullptr;
-    return segment;
+    return segment != nullptr && Carries(*segment, ordinal) ? segment : nullptr;
   }
 
   // Requires: `segment` carries `ordinal`. The segments from `first` on can still be found afterwards.
   void Add(std::uint64_t ordinal, Segment* segment, std::uint64_t first) {
-    DECOUPLE_ASSERT(segment->ordinal.load(std::memory_order_relaxed) == ordinal);
-    segments_.Put(ordinal, segment, first);
+    segments_.Put(ordinal, segment, first, Carries);
   }
 
   // Removes the segment unless another one has taken its entry.
-  void Remove(std::uint64_t ordinal, const Segment* segment) {
-    if (segments_.At(ordinal) == segment) segments_.Put(ordinal, nullptr, ordinal);
-  }
+  void Remove(std::uint64_t ordinal, const Segment* segment) { segments_.Remove(ordinal, segment); }
 
  private:
+  // Acquire: pairs with the release that gave the segment its ordinal (LaneSegments::Install()), so the segment is ready
+  // for use.
+  static bool Carries(const Segment& segment, std::uint64_t ordinal) {
+    return segment.ordinal.load(std::memory_order_acquire) == ordinal;
+  }
+
   GrowableRing<Segment> segments_;
 };
 

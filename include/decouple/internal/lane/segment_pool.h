@@ -64,7 +64,6 @@ struct SlotLayout {
   constexpr std::size_t segment_alignment() const { return first_slot_offset(); }
   constexpr std::size_t segment_bytes() const { return first_slot_offset() + std::size_t{kSlotsPerSegment} * stride; }
 };
-inline constexpr std::uint32_t kMaxSlotAlignment = 4096;
 
 // The layout of slots that are objects of type Slot, with nothing behind them.
 template <typename Slot>
@@ -92,7 +91,7 @@ struct LaneSegment {
       : chunk(of),
         stride(layout.stride),
         place(static_cast<std::uint8_t>(place_in_chunk)),
-        first_slot_offset_(static_cast<std::uint16_t>(layout.first_slot_offset())),
+        first_slot_shift_(static_cast<std::uint8_t>(std::countr_zero(layout.first_slot_offset()))),
         inverse_stride_((std::uint64_t{1} << kInverseShift) / layout.stride + 1) {
     static_assert(sizeof(LaneSegment) <= kCacheLine, "slots begin behind the first cache line of a segment");
     for (std::uint32_t i = 0; i < kSlotsPerSegment; ++i) ::new (static_cast<void*>(&slot(i))) Slot;
@@ -113,7 +112,7 @@ struct LaneSegment {
   Slot& slot(std::uint64_t i) const { return *SlotAt(first_slot(), i, stride); }
   Slot* first_slot() const {
     auto* const bytes = const_cast<std::byte*>(reinterpret_cast<const std::byte*>(this));
-    return reinterpret_cast<Slot*>(bytes + first_slot_offset_);
+    return reinterpret_cast<Slot*>(bytes + (std::size_t{1} << first_slot_shift_));
   }
   // The index of a slot of this segment. A multiplication, where a division would take as long as a send; exact, as the
   // offset is a multiple of the stride.
@@ -155,7 +154,7 @@ struct LaneSegment {
     return std::size_t{place} * kSlotsPerSegment + place_of_slot;
   }
 
-  const std::uint16_t first_slot_offset_;
+  const std::uint8_t first_slot_shift_;  // the first slot is 1 << so many bytes behind the segment's begin
   const std::uint64_t inverse_stride_;
 };
 
@@ -229,7 +228,7 @@ class SegmentPool {
   using Chunk = SegmentChunk<Slot>;
 
   explicit SegmentPool(const SlotLayout& layout) : layout_(layout) {
-    DECOUPLE_ASSERT(std::has_single_bit(layout.alignment) && layout.alignment <= kMaxSlotAlignment);
+    DECOUPLE_ASSERT(std::has_single_bit(layout.alignment));
     DECOUPLE_ASSERT(layout.stride >= sizeof(Slot) && layout.stride % layout.alignment == 0);
   }
   SegmentPool(const SegmentPool&) = delete;

@@ -31,7 +31,8 @@ struct BodyLayout {
                 "decouple: a message body must be destructible without throwing; mark its destructor noexcept");
   static_assert(std::is_nothrow_move_constructible_v<T>,
                 "decouple: a message body must be movable without throwing; mark its move constructor noexcept");
-  static_assert(alignof(T) <= kMaxSlotAlignment, "decouple: a message body's alignment is at most a page's, 4096");
+  static_assert(sizeof(T) < std::size_t{1} << 31 && alignof(T) < std::size_t{1} << 31,
+                "decouple: a message body must be smaller than 2 GiB; put a large one behind a pointer");
 
   static constexpr std::uint32_t kAlignment = std::max(alignof(T), alignof(MessageSlot));
   static constexpr std::uint32_t kOffset = std::max(sizeof(MessageSlot), alignof(T));

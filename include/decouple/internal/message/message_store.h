@@ -92,8 +92,9 @@ class MessageStore {
   [[gnu::always_inline]] LocalQueueState* CachedLocal() const {
     return per_thread_.template CachedLocal<T>();
   }
-  // Same as CachedLocal(), for a thread that goes from queue to queue.
+  // Same as CachedLocal(), for a thread that goes from queue to queue. After a miss RenewLocal() does.
   [[gnu::always_inline]] LocalQueueState* RecentLocal() const { return per_thread_.RecentLocal(); }
+  void RenewLocal() { per_thread_.RenewLocal(); }
   [[gnu::always_inline]] std::int64_t Now() const { return NowNanos(clock_); }
   // Returns false if only Now() can tell.
   [[gnu::always_inline]] bool TryNow(std::int64_t& now) const { return TryNowNanos(clock_, now); }

@@ -29,19 +29,20 @@
 #include "decouple/internal/queue/standard_kind.h"
 #include "decouple/internal/queue/standard_receiver.h"
 #include "decouple/internal/queue/timeouts.h"
+#include "decouple/queue_kind.h"
 #include "decouple/queue_options.h"
 
 namespace decouple::inline v0_1::internal {
 
-// Takes the ready messages in `claimed` consecutive slots, at least one, that the caller has claimed in the segment where
-// its thread received last; runs timeouts. Those past their retention are gone.
-[[gnu::noinline]] inline void LeaseClaimed(QueueState& q, LocalQueueState& local, MessageSlot& first,
-                                           std::uint32_t claimed, ReceivedMessages& received) {
-  local.cursor.receive_segment->ColdFieldsToWrite(first);
+// The rest of a receive of one message, which has claimed the slot of a ready one in the segment where its thread
+// received last. If that was past its retention, nothing is received.
+[[gnu::noinline]] inline void ReceiveClaimed(QueueState& q, LocalQueueState& local, MessageSlot& slot,
+                                             ReceivedMessages& received) {
+  local.cursor.receive_segment->ColdFieldsToWrite(slot);
   local.cursor.FetchColdFields();
   const std::int64_t now = q.store.Now();
-  const LeaseRequest request{claimed, now, SaturatingAdd(now, q.config.visibility_timeout())};
-  StandardReceiver(q).LeaseClaimed(local, request, first, claimed, received);
+  const LeaseRequest request{1, now, SaturatingAdd(now, q.config.visibility_timeout())};
+  if (StandardReceiver(q).LeaseClaimed(local, request, slot, 1, received) == 0) return;
   if (q.store.earliest().get() <= now) Timeouts<StandardKind>(q).RunSome(local, now);
 }
 
@@ -88,6 +89,11 @@ struct FastReceive {
     return options.max_messages == 1 ? Receive(queue) : Several(queue, options);
   }
 
+  // From a queue of either kind.
+  static ReceiveResult<T> ReceiveFromAny(QueueBase& queue, const ReceiveOptions& options) {
+    return queue.kind() == QueueKind::kStandard ? Receive(queue, options) : Slow(queue, options);
+  }
+
   // The general path, of either kind of queue.
   [[gnu::noinline]] static ReceiveResult<T> Slow(QueueBase& queue, const ReceiveOptions& options) {
     ReceivedMessages received;
@@ -116,7 +122,7 @@ struct FastReceive {
   // The rest of Receive() once it has claimed its slot.
   [[gnu::noinline]] static ReceiveResult<T> Claimed(QueueBase& queue, LocalQueueState& local, MessageSlot* slot) {
     ReceivedMessages received;
-    LeaseClaimed(queue.state(), local, *slot, 1, received);
+    ReceiveClaimed(queue.state(), local, *slot, received);
     return received.empty() ? Slow(queue, kOne) : DeliveriesOf(queue, received);
   }
 
@@ -187,7 +193,7 @@ struct FastReceive {
     if (slot != end) [[unlikely]] {
       ReceivedMessages received;
       const std::uint32_t rest = claimed.place + claimed.count - segment->PlaceOf(*slot);
-      LeaseClaimed(q, local, *slot, rest, received);
+      StandardReceiver(q).LeaseClaimed(local, {rest, now, visible_at}, *slot, rest, received);
       for (const auto& [message, word] : received) deliveries.Add({message, &queue, word});
     } else if (ends_segment && store.lane().EndsRound(local.cursor.receive_first + kSlotsPerSegment)) {
       Compaction<StandardKind>(q).CompactSome(local);

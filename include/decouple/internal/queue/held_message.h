@@ -79,7 +79,7 @@ struct Holder {
   [[gnu::always_inline]] static void Release(const HeldMessage& held) {
     LocalQueueState* const local = held.queue->state().store.CachedLocal<T>();
     if (local == nullptr) [[unlikely]]
-      return held.queue->ReleaseReference(held.message);
+      return ReleaseAfterCacheMiss(*held.queue, held.message);
     if (!TryReleaseBare<T>(held.message)) return ReleaseSlow(*held.queue, *local, held.message);
     CountReleased(*held.queue, *local, 1);
   }
@@ -156,6 +156,10 @@ struct Holder {
     return queue.DeleteEach(rest);
   }
 
+  [[gnu::noinline]] static void ReleaseAfterCacheMiss(QueueBase& queue, SlotRef message) {
+    queue.state().store.local<T>();  // makes CachedLocal() hit from now on
+    queue.ReleaseReference(message);
+  }
   [[gnu::noinline]] static void ReleaseSlow(QueueBase& queue, LocalQueueState& local, SlotRef message) {
     if (!TryReleasePlain<T>(message)) queue.state().store.ReleaseReference(message);
     CountReleased(queue, local, 1);

@@ -49,14 +49,16 @@ class Receive {
                          .now = now,
                          .visible_at = SaturatingAdd(now, timeout),
                          .is_to_move = is_to_move};
+    // These messages are due again at once, and must not be given twice in one call.
+    const auto is_enough = [&] { return timeout == 0 && !received.empty(); };
+    if (is_enough()) return true;
     for (int sweeps_left = kSweepsPerReceive;; --sweeps_left) {
       Timeouts<Kind>(queue_).SweepDue(local, now);
       request.most = static_cast<std::uint32_t>(options.max_messages - received.size());
       const bool below_limit = typename Kind::Receiver(state_).Lease(local, request, received);
       DECOUPLE_ASSERT(received.size() <= options.max_messages);
       if (received.size() == options.max_messages) return true;
-      // These messages are due again at once, and must not be given twice in one call.
-      if (timeout == 0 && !received.empty()) return true;
+      if (is_enough()) return true;
       // More messages may become visible by the timeouts that are still to be run.
       if (queue_.store.earliest().get() > now || sweeps_left == 0) [[likely]]
         return below_limit || !received.empty();

@@ -168,7 +168,7 @@ class StandardSender {
 
   // This thread has used many other queues since. Look its state up, then try again.
   [[gnu::noinline]] Acceptance EnqueueAfterCacheMiss(const TopicDelivery& delivery) {
-    store_.local();
+    store_.RenewLocal();
     return store_.RecentLocal() != nullptr ? Enqueue(delivery) : EnqueueSlow(delivery);
   }
   [[gnu::noinline]] Acceptance EnqueueAdmitted(LocalQueueState& local, std::uint64_t ticket,

@@ -19,7 +19,7 @@ class SegmentDirectory {
   // Null: it has not been added yet, or has been removed. Requires: the caller is in a read section.
   Segment* Find(std::uint64_t number) const {
     Segment* const segment = segments_.At(number);
-    return segment != nullptr && segment->number() == number ? segment : nullptr;
+    return segment != nullptr && IsNumbered(*segment, number) ? segment : nullptr;
   }
 
   // The address that the segment most likely has. It may be another segment's or freed: for a prefetch only. Requires: a
@@ -32,14 +32,13 @@ class SegmentDirectory {
   void Add(Segment* segment) {
     DECOUPLE_ASSERT(empty() || segment->number() == end_);
     if (begin_ == end_) begin_ = end_ = segment->number();
-    segments_.Put(end_++, segment, begin_);
+    segments_.Put(end_++, segment, begin_, IsNumbered);
   }
 
   // Removes the first segment. Readers that found it before may still use it, until RcuSynchronize() has returned.
   Segment* RemoveFirst() {
     Segment* const segment = First();
-    segments_.Put(begin_, nullptr, begin_);
-    ++begin_;
+    segments_.Remove(begin_++, segment);
     return segment;
   }
 
@@ -54,6 +53,8 @@ class SegmentDirectory {
   std::uint64_t end() const { return end_; }
 
  private:
+  static bool IsNumbered(const Segment& segment, std::uint64_t number) { return segment.number() == number; }
+
   GrowableRing<Segment> segments_;
   std::uint64_t begin_ = 0;
   std::uint64_t end_ = 0;

@@ -54,7 +54,10 @@ CONFORMANCE_TEST("a visibility timeout of 0 makes a received message visible at 
 
 CONFORMANCE_TEST("with a visibility timeout of 0 one receive gives each message once, however many it may give") {
   ManualClock clock;
-  auto queue = Make<TestType>(clock, {.visibility_timeout = absl::ZeroDuration()});
+  auto queue = Make<TestType>(clock);
+  SendAll(queue, 0);
+  REQUIRE(ReceiveOne(queue).Delete().ok());  // from now on a standard queue receives on its fast path
+  REQUIRE(queue.SetAttributes({.visibility_timeout = absl::ZeroDuration()}).ok());
   SendAll(queue, 1, 2, 3);
   for (std::uint32_t receive = 1; receive <= 2; ++receive) {
     const auto received = queue.Receive({.max_messages = 10}).value();

@@ -10,11 +10,12 @@
 
 #include <atomic>
 #include <cstdint>
-#include <unordered_map>
 
 #include "absl/base/thread_annotations.h"
 #include "decouple/internal/base/assert.h"
+#include "decouple/internal/base/mix.h"
 #include "decouple/internal/base/mutex.h"
+#include "decouple/internal/base/prefetching_set.h"
 #include "decouple/internal/lane/slot_state.h"
 
 namespace decouple::inline v0_1::internal {
@@ -28,7 +29,8 @@ class ExtraReferences {
     if (!word.Has(SlotState::kReferenced)) [[likely]]
       return word.With(SlotState::kReferenced);
     const MutexLock lock(mutex_);
-    ++further_[slot];
+    const auto is_of_slot = [&](const Further& other) { return other.slot == slot; };
+    ++further_.FindOrInsert({slot, 0}, HashOf(slot), is_of_slot).value.references;
     return word.With(SlotState::kMoreReferences);
   }
 
@@ -39,10 +41,11 @@ class ExtraReferences {
     std::uint64_t seen = atomic_word.load(std::memory_order_acquire);
     const SlotState word(seen);
     if (!word.Has(SlotState::kMoreReferences)) return false;
-    const auto further = further_.find(slot);
-    DECOUPLE_ASSERT(further != further_.end() && further->second > 0);
-    if (further->second > 1) {
-      --further->second;
+    const auto is_of_slot = [&](const Further& other) { return other.slot == slot; };
+    Further* const further = further_.Find(HashOf(slot), is_of_slot);
+    DECOUPLE_ASSERT(further != nullptr && further->references > 0);
+    if (further->references > 1) {
+      --further->references;
       return true;
     }
     // The thread that has locked the slot may be about to add a reference here: it goes first. Release and acquire:
@@ -52,14 +55,25 @@ class ExtraReferences {
                                              std::memory_order_acq_rel, std::memory_order_relaxed)) {
       return false;
     }
-    further_.erase(further);
+    further_.Erase({slot, 0}, HashOf(slot));
     return true;
   }
 
  private:
+  struct Further {
+    const void* slot = nullptr;
+    std::uint32_t references = 0;  // beyond the first
+
+    friend bool operator==(const Further& a, const Further& b) { return a.slot == b.slot; }
+  };
+
+  static std::uint32_t HashOf(const void* slot) {
+    return static_cast<std::uint32_t>(Mix(reinterpret_cast<std::uintptr_t>(slot)));
+  }
+
   Mutex mutex_;
-  // How many references there are beyond the first, by slot.
-  std::unordered_map<const void*, std::uint32_t> further_ ABSL_GUARDED_BY(mutex_);
+  // By slot. Allocates nothing in the steady state, as a receipt that deletes what a delivery still shows adds one.
+  PrefetchingSet<Further> further_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace decouple::inline v0_1::internal

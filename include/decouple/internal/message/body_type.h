@@ -47,7 +47,7 @@ T& BodyIn(MessageSlot& slot) {
   return *std::launder(reinterpret_cast<T*>(reinterpret_cast<std::byte*>(&slot) + BodyLayout<T>::kOffset));
 }
 template <typename T>
-[[gnu::always_inline]] inline void ConstructBody(MessageSlot& slot, T&& body) {
+[[gnu::always_inline]] inline void ConstructBody(MessageSlot& slot, std::type_identity_t<T>&& body) {
   ::new (static_cast<void*>(reinterpret_cast<std::byte*>(&slot) + BodyLayout<T>::kOffset)) T(std::move(body));
 }
 

@@ -19,7 +19,7 @@ namespace decouple::inline v0_1::internal {
 
 // An entry has the message's slot as its content, and the segment in place of the time of sending.
 inline constexpr SlotLayout kRedeliveryLayout = {
-    .stride = sizeof(MessageSlot) + sizeof(MessageSlot*), .alignment = alignof(MessageSlot), .has_cold_fields = false};
+    .stride = sizeof(MessageSlot) + sizeof(void*), .alignment = alignof(MessageSlot), .has_cold_fields = false};
 
 // Writes the name of a message into the entry of the caller's ticket. One of the two pointers is an atomic, so that
 // they are stored one by one: together they would come by way of the stack, and stall on store forwarding (exp. 15).

@@ -40,15 +40,6 @@ inline void PublishUnderDeadline(MessageStore& store, SlotRef message, std::uint
   store.lane().ForgetSkip(ticket);
 }
 
-// The first half of publishing a plain message, for fast paths: writes the slot of the caller's own ticket, and returns
-// the word to publish. `ready` is the word of such a message there.
-template <typename T>
-[[gnu::always_inline]] inline SlotState WritePlain(MessageSlot& slot, SlotState ready, std::int64_t sent_at, T&& body) {
-  ConstructBody<T>(slot, std::move(body));
-  slot.sent_at.store(sent_at, std::memory_order_relaxed);
-  return ready;
-}
-
 // Writes the messages of a standard queue.
 class MessageWriter {
  public:

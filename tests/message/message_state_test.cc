@@ -1,5 +1,5 @@
-// The state machine of a message: each edge of the table in message_state.h, by the function that makes it, and that the
-// functions refuse every state that their edge does not leave.
+// The state machine of a message: each edge of the table in message_state.h, by the function that makes it, and that
+// the functions refuse every state that their edge does not leave.
 
 #include "decouple/internal/message/message_state.h"
 

@@ -1,12 +1,12 @@
 // A ring of pointers that grows: objects with consecutive numbers, of which a window is there at a time, found by their
 // numbers. A number has a fixed place in the ring, which has at least as many places as the window has numbers.
 //
-// An entry may be out of date, so a reader has to look at the object whether it is the one of that number. Therefore Find
-// needs no lock, and outgrown rings are kept instead of freed: together they are smaller than the one in use, and a
-// reader that still uses one may only miss an object that was added since.
+// An entry may be out of date, so a reader has to look at the object whether it is the one of that number. Therefore
+// Find needs no lock, and outgrown rings are kept instead of freed: together they are smaller than the one in use, and
+// a reader that still uses one may only miss an object that was added since.
 //
-// Threading. At() and Guess() may be called by any thread; what keeps the objects is the caller's business, mostly an RCU
-// read section. Everything else is called by one thread at a time.
+// Threading. At() and Guess() may be called by any thread; what keeps the objects is the caller's business, mostly an
+// RCU read section. Everything else is called by one thread at a time.
 
 #ifndef DECOUPLE_INTERNAL_BASE_GROWABLE_RING_H_
 #define DECOUPLE_INTERNAL_BASE_GROWABLE_RING_H_

@@ -18,8 +18,8 @@ template <typename Object, typename... Arguments>
   return object;
 }
 
-// The object that `pointer` points to, created now of `arguments` if there is none; the same one for all threads. The owner of
-// `pointer` deletes it.
+// The object that `pointer` points to, created now of `arguments` if there is none; the same one for all threads. The
+// owner of `pointer` deletes it.
 template <typename Object, typename... Arguments>
 [[gnu::always_inline]] inline Object* GetOrCreate(std::atomic<Object*>& pointer, const Arguments&... arguments) {
   // Acquire: pairs with the release in Create().

@@ -1,5 +1,5 @@
-// Which thread, if any, is at work for an object that at most one thread works for at a time: the runner. It runs code of
-// the user's with no lock held; others see by this that it does, and may wait for it.
+// Which thread, if any, is at work for an object that at most one thread works for at a time: the runner. It runs code
+// of the user's with no lock held; others see by this that it does, and may wait for it.
 
 #ifndef DECOUPLE_INTERNAL_BASE_SERIAL_RUNNER_H_
 #define DECOUPLE_INTERNAL_BASE_SERIAL_RUNNER_H_

@@ -1,9 +1,9 @@
-// The ways of a message into a FIFO queue: each deduplication id is taken once, and the messages of each group are kept in
-// order.
+// The ways of a message into a FIFO queue: each deduplication id is taken once, and the messages of each group are kept
+// in order.
 //
 // Lock order of a send: first the shard of its deduplication id (deduplication.h), then the shard of its group
-// (message_groups.h). Two sends wait for each other only if they fall into the same of the 32 shards of either. Then the
-// message is written and published as in a standard queue.
+// (message_groups.h). Two sends wait for each other only if they fall into the same of the 32 shards of either. Then
+// the message is written and published as in a standard queue.
 
 #ifndef DECOUPLE_INTERNAL_FIFO_FIFO_SENDER_H_
 #define DECOUPLE_INTERNAL_FIFO_FIFO_SENDER_H_

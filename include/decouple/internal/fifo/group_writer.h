@@ -1,5 +1,5 @@
-// Writes the messages of a FIFO queue into the slots of their tickets, and publishes them as members of their groups; see
-// queue/message_writer.h.
+// Writes the messages of a FIFO queue into the slots of their tickets, and publishes them as members of their groups;
+// see queue/message_writer.h.
 
 #ifndef DECOUPLE_INTERNAL_FIFO_GROUP_WRITER_H_
 #define DECOUPLE_INTERNAL_FIFO_GROUP_WRITER_H_

@@ -31,8 +31,8 @@ class SegmentIndex {
   void Remove(std::uint64_t ordinal, const Segment* segment) { segments_.Remove(ordinal, segment); }
 
  private:
-  // Acquire: pairs with the release that gave the segment its ordinal (LaneSegments::Install()), so the segment is ready
-  // for use.
+  // Acquire: pairs with the release that gave the segment its ordinal (LaneSegments::Install()), so the segment is
+  // ready for use.
   static bool Carries(const Segment& segment, std::uint64_t ordinal) {
     return segment.ordinal.load(std::memory_order_acquire) == ordinal;
   }

@@ -1,6 +1,6 @@
-// What the library has to know of the type of a queue's bodies, where it does not name that type: how a body lies in its
-// slot, and the few operations that touch one. Only the fast paths of send, receive and delete are compiled for each
-// type; everything else goes by this table, and is compiled once.
+// What the library has to know of the type of a queue's bodies, where it does not name that type: how a body lies in
+// its slot, and the few operations that touch one. Only the fast paths of send, receive and delete are compiled for
+// each type; everything else goes by this table, and is compiled once.
 
 #ifndef DECOUPLE_INTERNAL_MESSAGE_BODY_TYPE_H_
 #define DECOUPLE_INTERNAL_MESSAGE_BODY_TYPE_H_

@@ -95,8 +95,8 @@ namespace decouple::inline v0_1::internal {
   return ready.ReceivedFirst();
 }
 
-// To kDeleted by the holder of a delivery, in the usual case: the word is still `received`, as the receive made it, with
-// no marks but kReferenced and kShared. Returns false, and does nothing, in every other case. Requires: in a read
+// To kDeleted by the holder of a delivery, in the usual case: the word is still `received`, as the receive made it,
+// with no marks but kReferenced and kShared. Returns false, and does nothing, in every other case. Requires: in a read
 // section in which the delete bias is given.
 [[gnu::always_inline]] inline bool TryRemovePlain(const RcuReadGuard&, SlotRef message, SlotState received) {
   if (!received.IsPlainInFlight()) [[unlikely]]

@@ -1,5 +1,5 @@
-// The entries of the redelivery lane: each names one message that is visible again. An entry is a slot without a message
-// of its own, so the redelivery lane is a lane as any other.
+// The entries of the redelivery lane: each names one message that is visible again. An entry is a slot without a
+// message of its own, so the redelivery lane is a lane as any other.
 
 #ifndef DECOUPLE_INTERNAL_MESSAGE_REDELIVERY_ENTRY_H_
 #define DECOUPLE_INTERNAL_MESSAGE_REDELIVERY_ENTRY_H_

@@ -2,9 +2,9 @@
 // receivers look first; one that was received often goes to the back of the queue instead, and one with a group to its
 // tenant (fair_scheduler.h).
 //
-// An order is the part of the state machine (message_state.h) in which the kinds of queues differ. Unless something else
-// is said, its functions require that the caller has locked the message's slot; `before` is the word that the slot had
-// before.
+// An order is the part of the state machine (message_state.h) in which the kinds of queues differ. Unless something
+// else is said, its functions require that the caller has locked the message's slot; `before` is the word that the slot
+// had before.
 
 #ifndef DECOUPLE_INTERNAL_MESSAGE_STANDARD_ORDER_H_
 #define DECOUPLE_INTERNAL_MESSAGE_STANDARD_ORDER_H_

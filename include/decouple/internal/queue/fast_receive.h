@@ -1,5 +1,5 @@
-// The fast paths of receives from a standard queue, one message and several, and how the messages of the general receive
-// become deliveries. Everything else is StandardReceiver's and Receive's.
+// The fast paths of receives from a standard queue, one message and several, and how the messages of the general
+// receive become deliveries. Everything else is StandardReceiver's and Receive's.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_FAST_RECEIVE_H_
 #define DECOUPLE_INTERNAL_QUEUE_FAST_RECEIVE_H_

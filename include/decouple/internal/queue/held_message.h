@@ -26,8 +26,8 @@ namespace decouple::inline v0_1::internal {
 
 // A message in flight, by the receive that gave the holder its reference to it.
 struct HeldMessage {
-  // The message's two pointers come first and are written and read as one. Keep the queue apart from them: a load of one
-  // of them together with it, which is stored on its own, would defeat store-to-load forwarding (exp. 25).
+  // The message's two pointers come first and are written and read as one. Keep the queue apart from them: a load of
+  // one of them together with it, which is stored on its own, would defeat store-to-load forwarding (exp. 25).
   SlotRef message;
   QueueBase* queue = nullptr;  // null: moved from
   // The slot's word as this receive left it. While the slot still has it, a deletion is one store (delete_bias.h). Once

@@ -2,9 +2,9 @@
 // (queue_core.h), but on the type of the bodies only by a table (message/body_type.h); the fast paths, which know that
 // type, work on the state directly (fast_send.h, fast_receive.h, held_message.h).
 //
-// Lifetime. Handles share the queue as a std::shared_ptr does. Deliveries do not touch that count: each thread counts the
-// deliveries that it makes and releases. Once the last handle is gone (EndWithLastDelivery) releases are subtracted one
-// by one from the number that is outstanding, and the last of them deletes the queue.
+// Lifetime. Handles share the queue as a std::shared_ptr does. Deliveries do not touch that count: each thread counts
+// the deliveries that it makes and releases. Once the last handle is gone (EndWithLastDelivery) releases are subtracted
+// one by one from the number that is outstanding, and the last of them deletes the queue.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_QUEUE_BASE_H_
 #define DECOUPLE_INTERNAL_QUEUE_QUEUE_BASE_H_

@@ -1,5 +1,5 @@
-// A queue of one kind, for bodies of any type: its calls, each by the operations that do the work. Kind is StandardKind or
-// FifoKind (standard_kind.h), which names the order of messages, the sender and the receiver.
+// A queue of one kind, for bodies of any type: its calls, each by the operations that do the work. Kind is StandardKind
+// or FifoKind (standard_kind.h), which names the order of messages, the sender and the receiver.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_QUEUE_CORE_H_
 #define DECOUPLE_INTERNAL_QUEUE_QUEUE_CORE_H_

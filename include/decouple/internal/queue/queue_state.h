@@ -1,5 +1,6 @@
-// All that a queue consists of, as plain fields: what each operation (sending, receiving, sweeping timeouts, …) works on.
-// There is no logic here. An operation is a class of its own that refers to these fields; it is made where it is needed.
+// All that a queue consists of, as plain fields: what each operation (sending, receiving, sweeping timeouts, …) works
+// on. There is no logic here. An operation is a class of its own that refers to these fields; it is made where it is
+// needed.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_QUEUE_STATE_H_
 #define DECOUPLE_INTERNAL_QUEUE_QUEUE_STATE_H_
@@ -86,8 +87,8 @@ struct QueueState {
   mutable Mutex setting;
   Mutex purging;
   std::int64_t purged_at ABSL_GUARDED_BY(purging) = kNever;
-  // Whether a thread removes the messages of the deleted queue. Relaxed: it keeps others from doing the same, among them
-  // the destructor of a body that is being removed, and publishes nothing.
+  // Whether a thread removes the messages of the deleted queue. Relaxed: it keeps others from doing the same, among
+  // them the destructor of a body that is being removed, and publishes nothing.
   std::atomic<bool> is_removing{false};
 };
 

@@ -23,8 +23,8 @@ inline std::size_t SizeOf(const BodyType& type, const void* body, const SendOpti
   return type.BytesOf(body) + options.attributes.bytes();
 }
 
-// Returns the error that fails a batch of sends as a whole, or one result for each entry: its error, or a result that is
-// to be filled in. check_options(options) checks what only the kind can.
+// Returns the error that fails a batch of sends as a whole, or one result for each entry: its error, or a result that
+// is to be filled in. check_options(options) checks what only the kind can.
 template <typename CheckOptions>
 absl::StatusOr<SendOutcomes> CheckSendBatch(const QueueState& queue, std::span<const SendRequest> requests,
                                             CheckOptions check_options) {

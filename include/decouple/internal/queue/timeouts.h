@@ -1,8 +1,8 @@
 // What happens to a queue as time passes: timeouts end, and messages go past their retention.
 //
-// Design. A queue has no thread of its own, so timeouts that have passed are run by the threads that call it: every send
-// or receive that finds something due runs a bounded part of it (RunSome), and a call that reports counts runs all of
-// it first (RunAll), so that counts are exact.
+// Design. A queue has no thread of its own, so timeouts that have passed are run by the threads that call it: every
+// send or receive that finds something due runs a bounded part of it (RunSome), and a call that reports counts runs all
+// of it first (RunAll), so that counts are exact.
 
 #ifndef DECOUPLE_INTERNAL_QUEUE_TIMEOUTS_H_
 #define DECOUPLE_INTERNAL_QUEUE_TIMEOUTS_H_

@@ -22,8 +22,8 @@ class SegmentDirectory {
     return segment != nullptr && IsNumbered(*segment, number) ? segment : nullptr;
   }
 
-  // The address that the segment most likely has. It may be another segment's or freed: for a prefetch only. Requires: a
-  // segment has been added.
+  // The address that the segment most likely has. It may be another segment's or freed: for a prefetch only. Requires:
+  // a segment has been added.
   const Segment* Guess(std::uint64_t number) const { return segments_.Guess(number); }
 
   // ---- one thread at a time -----------------------------------------------------------------------------------------

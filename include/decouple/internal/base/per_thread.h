@@ -104,6 +104,12 @@ class DECOUPLE_INTERNAL_LAYOUT_TAG PerThread {
   struct Cached {
     std::uint64_t owner_id = 0;
     Value* value = nullptr;
+
+    // Field by field: as one, they would be read back from two stores, and stall on store forwarding.
+    void Set(std::uint64_t id, Value& its_value) {
+      owner_id = id;
+      value = &its_value;
+    }
   };
 
   ThreadRecord::Shortcut& ShortcutIn(ThreadRecord& record) const {
@@ -115,8 +121,8 @@ class DECOUPLE_INTERNAL_LAYOUT_TAG PerThread {
     ThreadRecord::Shortcut& shortcut = ShortcutIn(record);
     Value& value = shortcut.owner_id == id_ ? static_cast<Node*>(shortcut.kept)->value : FindOrCreate(record, shortcut);
     if (Membarrier::IsAvailable()) {
-      cached.owner_id = id_;
-      cached.value = &value;
+      cached.Set(id_, value);
+      cached_<void>.Set(id_, value);  // a user that knows its type most often goes on to code that does not
     }
     return value;
   }

@@ -55,9 +55,13 @@ struct LocalQueueState {
 class MessageStore {
  public:
   MessageStore(const BodyType& body_type, Clock* clock)
-      : clock_(clock), body_type_(body_type), lane_(body_type.layout) {
+      : clock_(clock),
+        may_be_empty_text_(body_type.is_empty_text != nullptr),
+        stride_(body_type.layout.stride),
+        body_type_(body_type),
+        lane_(body_type.layout) {
     DECOUPLE_ASSERT(reinterpret_cast<std::uintptr_t>(&clock_) / kCacheLine ==
-                    reinterpret_cast<std::uintptr_t>(&has_older_ones_) / kCacheLine);
+                    reinterpret_cast<std::uintptr_t>(&stride_) / kCacheLine);
   }
   MessageStore(const MessageStore&) = delete;
   MessageStore& operator=(const MessageStore&) = delete;
@@ -106,6 +110,9 @@ class MessageStore {
   }
 
   const BodyType& body_type() const { return body_type_; }
+  // Of the table, what a call that goes from queue to queue reads, in the line that it reads anyway.
+  std::uint32_t stride() const { return stride_; }
+  bool IsEmptyText(const void* body) const { return may_be_empty_text_ && body_type_.is_empty_text(body); }
 
   // ---- where messages are -------------------------------------------------------------------------------------------
 
@@ -296,7 +303,7 @@ class MessageStore {
     if (watchers / kReceiver != 0) visible_.Notify(EventCount::kAll);
   }
 
-  // Everything that each call reads is in one cache line, up to has_older_ones_; it follows that of the settings
+  // Everything that each call reads is in one cache line, up to stride_; it follows that of the settings
   // (queue_state.h).
   alignas(kCacheLine) Clock* const clock_;  // null: the system clock
   PerThread<LocalQueueState> per_thread_;
@@ -309,6 +316,8 @@ class MessageStore {
   DeleteBias bias_;
   std::atomic<bool> has_detours_{false};
   std::atomic<bool> has_older_ones_{false};
+  const bool may_be_empty_text_;
+  const std::uint32_t stride_;
 
   const BodyType& body_type_;
   EventCount visible_;

@@ -47,8 +47,8 @@ struct QueueState {
   QueueState(QueueBase& the_queue, QueueKind kind, const BodyType& body_type, const Limits& limits, std::string name,
              std::uint64_t seed, Clock* clock_or_null)
       : queue(the_queue),
-        clock(clock_or_null != nullptr ? *clock_or_null : SystemClock::Instance()),
         identity(kind, std::move(name), seed),
+        clock(clock_or_null != nullptr ? *clock_or_null : SystemClock::Instance()),
         config(limits),
         store(body_type, ClockOrNull(clock_or_null)) {
     static_assert(sizeof(abandoned) + sizeof(outstanding) <= 2 * sizeof(std::int64_t) &&
@@ -60,9 +60,9 @@ struct QueueState {
   QueueState& operator=(const QueueState&) = delete;
 
   QueueBase& queue;  // whose fields these are
-  Clock& clock;
   QueueIdentity identity;
   DeadLetterLinks dead_letters;
+  Clock& clock;  // side by side with the first field of the policy: a topic's delivery reads both
   AccessPolicy senders;
 
   // Keep together: these two and the first fields of the configuration, which calls read, fill one cache line; the

@@ -44,22 +44,22 @@ namespace decouple::inline v0_1::internal {
 class StandardSender {
  public:
   explicit StandardSender(StandardState& state) : StandardSender(state.queue) {}
-  explicit StandardSender(QueueState& queue) : queue_(queue), store_(queue.store), writer_(queue.store) {}
+  explicit StandardSender(QueueState& queue) : queue_(queue) {}
 
   absl::StatusOr<SendResult> Send(void* body, SendOptions&& options) {
-    const BodyType& type = store_.body_type();
+    const BodyType& type = queue_.store.body_type();
     const std::size_t size = SizeOf(type, body, options);
     absl::Status status = queue_.checks.CheckBody(type.IsEmptyText(body), size);
     status.Update(queue_.checks.CheckStandardSendOptions(options));
     if (!status.ok()) return status;
-    LocalQueueState& local = store_.local();
+    LocalQueueState& local = queue_.store.local();
     std::uint64_t ticket = 0;
     if (!queue_.gate.TryAdmit(local, 1, size, ticket)) {
       status = queue_.gate.Admit(local, size, queue_.clock, ticket,
                                  [&] { return Timeouts<StandardKind>(queue_).MakeRoom(local); });
       if (!status.ok()) return status;
     }
-    const std::int64_t now = store_.Now();
+    const std::int64_t now = queue_.store.Now();
     Publish(local, ticket, body, std::move(options), now);
     FinishPublished(local, ticket, 1, now);
     return SendResult{MessageId(queue_.identity.value(), ticket)};
@@ -75,27 +75,27 @@ class StandardSender {
 
   bool EnqueueTransfer(Transfer& transfer) {
     DECOUPLE_ASSERT(transfer.metadata != nullptr);
-    LocalQueueState& local = store_.local();
+    LocalQueueState& local = queue_.store.local();
     std::uint64_t ticket = 0;
     if (!queue_.gate.TryAdmitOne(local, transfer.bytes, ticket)) return false;
     local.counts.taken_over.Add(1);
     local.counts.taken_over_bytes.Add(transfer.bytes);
-    const std::int64_t sent_at = transfer.is_dead_letter ? transfer.sent_at : store_.Now();
+    const std::int64_t sent_at = transfer.is_dead_letter ? transfer.sent_at : queue_.store.Now();
     BodySource body = transfer.TakeBody();
-    writer_.PublishTransferred(local, ticket, std::move(transfer.metadata), sent_at, body);
-    store_.visible().Notify(1);
+    MessageWriter(queue_.store).PublishTransferred(local, ticket, std::move(transfer.metadata), sent_at, body);
+    queue_.store.visible().Notify(1);
     return true;
   }
 
   // The usual delivery goes as a fast send does (fast_send.h). A topic goes from queue to queue, so the thread's state
   // is looked up by RecentLocal().
-  Acceptance Enqueue(const TopicDelivery& delivery) {
+  [[gnu::always_inline]] Acceptance Enqueue(const TopicDelivery& delivery) {
     const std::size_t bytes = delivery.body->bytes();
-    LocalQueueState* const local = store_.RecentLocal();
+    LocalQueueState* const local = queue_.store.RecentLocal();
     if (local == nullptr) [[unlikely]]
       return EnqueueAfterCacheMiss(delivery);
     if (!delivery.IsPlain() || !queue_.senders.AllowsEverybody() || queue_.config.delay() != 0 ||
-        bytes > queue_.config.max_message_size() || store_.body_type().IsEmptyText(delivery.body->body())) [[unlikely]]
+        bytes > queue_.config.max_message_size() || queue_.store.IsEmptyText(delivery.body->body())) [[unlikely]]
       return EnqueueSlow(delivery);
     std::uint64_t ticket = 0;
     bool is_admitted = false;
@@ -105,14 +105,14 @@ class StandardSender {
     }
     if (!is_admitted) [[unlikely]]
       return EnqueueSlow(delivery);
-    MessageSlot* const slot = MessageLane::CachedPlaceOf(ticket, local->cursor, store_.lane().stride());
+    MessageSlot* const slot = MessageLane::CachedPlaceOf(ticket, local->cursor, queue_.store.stride());
     if (slot == nullptr || delivery.clock != &queue_.clock) [[unlikely]]
       return EnqueueAdmitted(*local, ticket, delivery);
     slot->set_shared(delivery.body);
     slot->sent_at.store(delivery.now, std::memory_order_relaxed);
     MessageLane::PublishOnly(*slot, local->cursor.send_word().With(SlotState::kShared));
     CompilerFence();  // the light fence of both TicketLane and EventCount, as `local` is not null
-    if (store_.lane().MaybeSkipped(ticket) || store_.visible().HasWaitersAfterFence()) [[unlikely]]
+    if (queue_.store.lane().MaybeSkipped(ticket) || queue_.store.visible().HasWaitersAfterFence()) [[unlikely]]
       NotifyReceivers({local->cursor.send_segment, slot}, ticket);
     return Acceptance::kTaken;
   }
@@ -123,18 +123,18 @@ class StandardSender {
   // must be asked another way.
   absl::StatusOr<SendResult> SendAdmitted(LocalQueueState& local, std::uint64_t ticket, void* body) {
     BodySource source{.body = body};
-    PublishAdmitted(local, ticket, store_.Now(), source);
+    PublishAdmitted(local, ticket, queue_.store.Now(), source);
     return SendResult{MessageId(queue_.identity.value(), ticket)};
   }
 
   // Once the message is published: a receiver waits for it, or its ticket may have been skipped.
   void NotifyReceivers(SlotRef message, std::uint64_t ticket) {
-    if (store_.lane().WasSkipped(ticket)) writer_.RequeueSkipped(message);
-    store_.visible().Notify(1);
+    if (queue_.store.lane().WasSkipped(ticket)) MessageWriter(queue_.store).RequeueSkipped(message);
+    queue_.store.visible().Notify(1);
   }
   void NotifyReceiversOfRun(LocalQueueState& local, std::uint64_t first, std::uint32_t n) {
-    writer_.RequeueSkippedInRun(local, first, n);
-    store_.visible().Notify(n);
+    MessageWriter(queue_.store).RequeueSkippedInRun(local, first, n);
+    queue_.store.visible().Notify(n);
   }
 
   // Runs some timeouts if one of the `n` tickets up to `end` was the first of a segment. Requires: all of these are
@@ -154,22 +154,23 @@ class StandardSender {
       if (options.group) metadata->group = *std::move(options.group);
     }
     BodySource source{.body = body};
-    writer_.PublishMessage(local, ticket, std::move(metadata), now, SaturatingAdd(now, delay), source);
+    MessageWriter(queue_.store)
+        .PublishMessage(local, ticket, std::move(metadata), now, SaturatingAdd(now, delay), source);
   }
   void PublishAdmitted(LocalQueueState& local, std::uint64_t ticket, std::int64_t now, BodySource& body) {
-    writer_.PublishMessage(local, ticket, nullptr, now, now, body);
+    MessageWriter(queue_.store).PublishMessage(local, ticket, nullptr, now, now, body);
     FinishPublished(local, ticket, 1, now);
   }
   // After `n` messages with consecutive tickets have been published.
   void FinishPublished(LocalQueueState& local, std::uint64_t first, std::uint32_t n, std::int64_t now) {
-    store_.visible().Notify(n);
+    queue_.store.visible().Notify(n);
     RunTimeoutsOncePerSegment(local, first + n, n, now);
   }
 
   // This thread has used many other queues since. Look its state up, then try again.
   [[gnu::noinline]] Acceptance EnqueueAfterCacheMiss(const TopicDelivery& delivery) {
-    store_.RenewLocal();
-    return store_.RecentLocal() != nullptr ? Enqueue(delivery) : EnqueueSlow(delivery);
+    queue_.store.RenewLocal();
+    return queue_.store.RecentLocal() != nullptr ? Enqueue(delivery) : EnqueueSlow(delivery);
   }
   [[gnu::noinline]] Acceptance EnqueueAdmitted(LocalQueueState& local, std::uint64_t ticket,
                                                const TopicDelivery& delivery) {
@@ -179,7 +180,7 @@ class StandardSender {
   }
   [[gnu::noinline]] Acceptance EnqueueSlow(const TopicDelivery& delivery) {
     if (const Acceptance checked = CheckTopicDelivery(queue_, delivery); checked != Acceptance::kTaken) return checked;
-    LocalQueueState& local = store_.local();
+    LocalQueueState& local = queue_.store.local();
     const std::size_t bytes = delivery.body->bytes();
     std::uint64_t ticket = 0;
     if (!queue_.gate.TryAdmit(local, 1, bytes, ticket) && !queue_.gate.TryAdmitOne(local, bytes, ticket)) {
@@ -195,7 +196,8 @@ class StandardSender {
     }
     const std::int64_t now = NowOf(queue_, delivery);
     BodySource source{.shared = delivery.body};
-    writer_.PublishMessage(local, ticket, std::move(metadata), now, SaturatingAdd(now, queue_.config.delay()), source);
+    MessageWriter(queue_.store)
+        .PublishMessage(local, ticket, std::move(metadata), now, SaturatingAdd(now, queue_.config.delay()), source);
     FinishPublished(local, ticket, 1, now);
     return Acceptance::kTaken;
   }
@@ -211,7 +213,7 @@ class StandardSender {
       valid_bytes += requests[i].bytes;
     }
     if (valid == 0) return;
-    LocalQueueState& local = store_.local();
+    LocalQueueState& local = queue_.store.local();
     std::uint64_t first = 0;
     if (!queue_.gate.TryAdmit(local, valid, valid_bytes, first)) {
       for (std::size_t i = 0; i < requests.size(); ++i) {
@@ -219,7 +221,7 @@ class StandardSender {
       }
       return;
     }
-    const std::int64_t now = store_.Now();
+    const std::int64_t now = queue_.store.Now();
     std::uint64_t ticket = first;
     for (std::size_t i = 0; i < requests.size(); ++i) {
       if (!results[i].ok()) continue;
@@ -232,8 +234,6 @@ class StandardSender {
   }
 
   QueueState& queue_;
-  MessageStore& store_;
-  MessageWriter writer_;
 };
 
 }  // namespace decouple::inline v0_1::internal
